@@ -1,0 +1,1 @@
+"""Millrace: a secured streaming pipeline from market data APIs through Kafka to MongoDB."""

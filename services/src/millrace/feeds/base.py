@@ -1,0 +1,44 @@
+"""What a feed is: one kind of event, where it flows, how it is stored and what is derived from it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from millrace.events import Alert, Event
+from millrace.feeds.history import History
+
+E = TypeVar("E", bound=Event)
+Meta = Mapping[str, float | str | None]
+
+
+@dataclass(frozen=True)
+class Index:
+    """A MongoDB index: (field, direction) pairs, direction 1 or -1."""
+
+    keys: tuple[tuple[str, int], ...]
+    unique: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed(Generic[E]):
+    """A feed names what flows. Everything that the pipeline does with it follows from these fields."""
+
+    name: str
+    event_type: type[E]
+    topic: str
+    partitions: int
+    collection: str
+    indexes: tuple[Index, ...]
+    window: timedelta
+    """How far back in event time `derive` looks: the history that is kept and rebuilt per symbol."""
+    value: Callable[[E], float]
+    """The number that the history keeps of an event."""
+    derive: Callable[[E, History], Meta]
+    """Derived values, a pure function of the event and of the events before it in the log."""
+    document: Callable[[E, Meta], dict[str, Any]]
+    """The stored document, without `_id` and without the `kafka` position, which the processor adds."""
+    alert: Callable[[E, Meta, float], Alert | None] | None = None
+    """An alert if the move passes the threshold (a fraction), else None."""
+    alert_topic: str | None = None
+    alert_threshold: float = 0.0
