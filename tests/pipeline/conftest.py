@@ -1,0 +1,25 @@
+"""Fixtures: the pipeline under test is named by MILLRACE_TEST_INSTANCE."""
+
+import os
+import secrets
+
+import docker
+import pytest
+
+from .pipeline import Pipeline
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Pipeline:
+    """A deployed instance. `molecule test` deploys one and names it."""
+    instance = os.environ.get("MILLRACE_TEST_INSTANCE")
+    assert instance, "set MILLRACE_TEST_INSTANCE to a deployed instance (molecule test does)"
+    found = Pipeline(instance, docker.from_env(timeout=600))
+    assert found.containers(), f"no container of the instance {instance} exists"
+    return found
+
+
+@pytest.fixture
+def run() -> str:
+    """A name for this test run, so that its events are told from those of others."""
+    return secrets.token_hex(4)

@@ -1,0 +1,17 @@
+"""Which of the event ids on standard input's file are stored, and how often.
+
+Usage: stored.py SOURCE. Prints {event_id: count} for the documents of that source.
+"""
+
+import json
+import sys
+from collections import Counter
+
+from millrace.config import Settings
+from millrace.mongo import client
+
+settings = Settings()
+with client(settings) as connection:
+    collection = connection[settings.mongodb_database]["stock_data"]
+    found = Counter(d["_id"] for d in collection.find({"source": sys.argv[1]}, {"_id": 1}))
+print(json.dumps(found))

@@ -1,0 +1,112 @@
+"""Crashes under a steady load: nothing acknowledged is lost, nothing is stored twice.
+
+Each test prints how long the pipeline took to come back by itself.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from docker.errors import APIError
+
+from .pipeline import Pipeline, Result, wait_until
+
+RATE = 300
+"""Events per second: reliability tests need at least 200."""
+
+
+@dataclass
+class Load:
+    """A load in progress; `result` is set when it has ended."""
+
+    run: str
+    results: list[Result] = field(default_factory=list)
+
+    def acked(self) -> set[str]:
+        assert self.results, "the load has not ended"
+        assert self.results[0].status == 0, self.results[0].stderr[-2000:]
+        ledger = [json.loads(line) for line in self.results[0].stdout.splitlines()]
+        assert len(ledger) > RATE, "not enough traffic to say anything"
+        return {entry["event_id"] for entry in ledger if entry["acked"]}
+
+
+@contextmanager
+def steady_load(pipeline: Pipeline, run: str, seconds: int) -> Iterator[Load]:
+    load = Load(run)
+    command = ["python3", "/tests/load.py", run, str(RATE), str(seconds)]
+
+    def work() -> None:
+        load.results.append(pipeline.run(pipeline.service("producer"), command, timeout=600))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        wait_until(
+            "the load is flowing", lambda: stored_count(pipeline, run) > 0, timeout=60
+        )
+        yield load
+    finally:
+        thread.join(timeout=600)
+
+
+def stored_ids(pipeline: Pipeline, run: str) -> dict[str, int]:
+    found = pipeline.run("processor", ["python3", "/tests/stored.py", "load-test"]).json
+    return {key: count for key, count in found.items() if f".{run}:" in key}
+
+
+def stored_count(pipeline: Pipeline, run: str) -> int:
+    try:
+        return len(stored_ids(pipeline, run))
+    except (AssertionError, APIError):
+        return 0
+
+
+def assert_nothing_lost(pipeline: Pipeline, load: Load) -> None:
+    acked = load.acked()
+
+    def drained() -> bool:
+        return acked <= stored_ids(pipeline, load.run).keys()
+
+    seconds = wait_until("every acknowledged event is stored", drained, timeout=120)
+    counts = stored_ids(pipeline, load.run)
+    assert all(count == 1 for count in counts.values())
+    print(f"  {len(acked)} events acknowledged, all stored {seconds:.1f} s after the load ended")
+    pipeline.verify()
+
+
+def came_back(pipeline: Pipeline, service: str, before: str) -> Callable[[], bool]:
+    def restarted_and_healthy() -> bool:
+        state = pipeline.container(service).attrs["State"]
+        healthy = state.get("Health", {}).get("Status") == "healthy"
+        return bool(state["Running"]) and state["StartedAt"] != before and healthy
+
+    return restarted_and_healthy
+
+
+def test_processor_is_killed_twenty_times(pipeline: Pipeline, run: str) -> None:
+    with steady_load(pipeline, run, seconds=60) as load:
+        for _ in range(20):
+            pipeline.crash("processor")
+            wait_until(
+                "the engine restarts the processor",
+                lambda: bool(pipeline.container("processor").attrs["State"]["Running"]),
+                timeout=70,
+            )
+            time.sleep(1.5)
+    assert_nothing_lost(pipeline, load)
+
+
+@pytest.mark.parametrize(("service", "limit"), [("kafka-1", 60), ("mongodb", 60)])
+def test_server_is_killed(pipeline: Pipeline, run: str, service: str, limit: int) -> None:
+    with steady_load(pipeline, run, seconds=25) as load:
+        before = pipeline.container(service).attrs["State"]["StartedAt"]
+        pipeline.crash(service)
+        seconds = wait_until(
+            f"{service} is back", came_back(pipeline, service, before), timeout=limit
+        )
+        print(f"\n  {service}: healthy again {seconds:.1f} s after SIGKILL")
+    assert_nothing_lost(pipeline, load)

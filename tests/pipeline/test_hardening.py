@@ -1,0 +1,72 @@
+"""What the containers may do, seen from the kernel and from the engine."""
+
+from pathlib import Path
+
+import pytest
+
+from .pipeline import Pipeline
+
+LONG_RUNNING = ("kafka-1", "mongodb", "simulator", "processor", "api", "producer")
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+@pytest.mark.parametrize("prefix", LONG_RUNNING)
+def test_the_process_has_no_privilege(pipeline: Pipeline, prefix: str) -> None:
+    container = pipeline.container(pipeline.service(prefix))
+    found = status(int(container.attrs["State"]["Pid"]))
+    assert found["Uid"].split()[0] != "0"
+    assert int(found["CapEff"], 16) == 0
+    assert int(found["CapBnd"], 16) == 0
+    assert found["NoNewPrivs"] == "1"
+    assert found["Seccomp"] == "2"
+
+
+@pytest.mark.parametrize("prefix", LONG_RUNNING)
+def test_the_container_is_confined(pipeline: Pipeline, prefix: str) -> None:
+    container = pipeline.container(pipeline.service(prefix))
+    host = container.attrs["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert not host["Privileged"]
+    assert host["Memory"] > 0
+    assert host["PidsLimit"] > 0
+    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["LogConfig"]["Config"]["max-size"]
+    assert host["NetworkMode"] not in ("host", "bridge", "default")
+    assert not any("docker.sock" in bind for bind in host["Binds"] or [])
+    assert container.attrs["State"]["Health"]["Status"] == "healthy"
+    code, output = container.exec_run(["sh", "-c", "touch /written"])
+    assert code != 0, "the root file system can be written"
+    assert b"Read-only" in output or b"Permission" in output
+
+
+def test_only_the_api_is_published_and_only_on_loopback(pipeline: Pipeline) -> None:
+    published = {
+        str(c.name).removeprefix(f"{pipeline.instance}-"): binding["HostIp"]
+        for c in pipeline.containers()
+        for bindings in (c.attrs["HostConfig"]["PortBindings"] or {}).values()
+        for binding in bindings
+    }
+    assert published == {"api": "127.0.0.1"}
+
+
+def test_the_data_network_has_no_way_out(pipeline: Pipeline) -> None:
+    network = pipeline.docker.networks.get(f"{pipeline.instance}-data")
+    assert network.attrs["Internal"]
+
+
+def test_secret_files_are_readable_by_their_user_alone(pipeline: Pipeline) -> None:
+    files = [path for path in Path(f"/etc/{pipeline.instance}").rglob("*") if path.is_file()]
+    assert files
+    assert {oct(path.stat().st_mode & 0o777) for path in files if path.suffix != ".crt"} <= {
+        "0o400",
+        "0o600",
+        "0o444",
+        "0o644",
+    }
+    secret = [path for path in files if "password" in path.name or "key" in path.name]
+    assert secret
+    assert {oct(path.stat().st_mode & 0o077) for path in secret} == {"0o0"}

@@ -1,0 +1,34 @@
+"""100 malformed records among 10,000 good ones: exactly 100 dead letters, bytes intact."""
+
+from .pipeline import Pipeline, wait_until
+
+
+def test_malformed_records_become_dead_letters_byte_for_byte(pipeline: Pipeline, run: str) -> None:
+    sent = pipeline.run(pipeline.service("producer"), ["python3", "/tests/malformed.py", run]).json
+    good = set(sent["good"])
+
+    def stored() -> dict[str, int]:
+        script = ["python3", "/tests/stored.py", "malformed-test"]
+        return dict(pipeline.run("processor", script).json)
+
+    wait_until("the good records are stored", lambda: good <= stored().keys(), timeout=120)
+    counts = stored()
+    assert all(counts[event_id] == 1 for event_id in good)
+
+    def dead() -> list[tuple[str | None, str | None, dict[str, str]]]:
+        letters = pipeline.operator_script("dead_letters.py").json
+        wanted = {key for key, _, _ in sent["bad"]}
+        return [(key, value, headers) for key, value, headers in letters if key in wanted]
+
+    wait_until("the dead letters are there", lambda: len(dead()) >= len(sent["bad"]), timeout=60)
+    letters = dead()
+    assert len(letters) == len(sent["bad"]) == 100
+    assert {(k, v) for k, v, _ in letters} == {(k, v) for k, v, _ in sent["bad"]}
+    by_key = {key: headers for key, _, headers in letters}
+    for key, _, headers in sent["bad"]:
+        for name, value in headers:
+            assert by_key[key][name] == value, "an original header was changed"
+        assert "__connect.errors.topic" in by_key[key]
+        assert "__connect.errors.offset" in by_key[key]
+        assert "__connect.errors.exception.message" in by_key[key]
+    pipeline.verify()
