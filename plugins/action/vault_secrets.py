@@ -1,0 +1,220 @@
+"""Ansible action: the secrets that an inventory declares are in its vault file.
+
+It opens a whole-file encrypted vault once and says in one line what is wrong with it, before any host has changed. With
+`generate` it creates the file, or adds the secrets that are missing; present values are never touched. Values are never
+returned, printed or shown as a difference: errors name the secret and the file only.
+
+    - name: Every secret exists
+      vault_secrets:
+        path: inventories/local/vault.yml
+        password_file: scripts/vault-password   # the file that holds the vault password, or a program that prints it
+        generate: true                          # default: a missing secret is an error
+        secrets:
+          vault_database_password: {kind: password}
+          vault_database_keyfile: {kind: base64, length: 567}
+          vault_upstream_api_key: {kind: optional, comment: empty = simulated}
+
+It returns the names of the secrets that were `added`, and of the optional ones that are `empty`. It is an action and not a module
+because it needs ansible.parsing.vault, which a module cannot import.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import secrets as random
+import string
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret, get_file_vault_secret, is_encrypted
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+ALPHABET = string.ascii_letters + string.digits
+SHORTEST_PASSWORD = 16
+SHORTEST_KEY_BYTES = 32
+PLACEHOLDERS = ("changeme", "replaceme", "default", "example", "password", "secret", "your", "todo", "demo")
+"""What a value that somebody meant to replace begins with, punctuation and case aside."""
+
+
+class Problem(Exception):
+    """What is wrong, in one line, without any value."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A declared secret: what a value of it must look like, and how a new one is made."""
+
+    name: str
+    kind: str
+    length: int = 40
+    comment: str = ""
+
+    @classmethod
+    def declared(cls, name: str, spec: Any) -> Secret:
+        """Read a declaration, and refuse one that is misspelt."""
+        if not isinstance(spec, dict) or spec.get("kind") not in ("password", "base64", "optional"):
+            raise Problem(f"secret {name}: 'kind' must be password, base64 or optional")
+        if unknown := sorted(set(spec) - {"kind", "length", "comment"}):
+            raise Problem(f"secret {name}: unknown key {', '.join(unknown)}")
+        return cls(name, **spec)
+
+    def generate(self) -> str:
+        """Make a new value; an optional secret stays empty."""
+        if self.kind == "optional":
+            return ""
+        if self.kind == "base64":
+            return base64.b64encode(random.token_bytes(self.length)).decode()
+        return "".join(random.choice(ALPHABET) for _ in range(self.length))
+
+    def complaint(self, value: object) -> str | None:
+        """Say why a value cannot be used, or nothing."""
+        if not isinstance(value, str):
+            return "is not text: put it in quotes"
+        if self.kind == "optional" and not value:
+            return None
+        plain = "".join(filter(str.isalnum, value.lower()))
+        if plain.startswith(PLACEHOLDERS) or len(set(plain)) < 3:  # noqa: PLR2004
+            return "is a known default or placeholder"
+        if self.kind == "password" and len(value) < SHORTEST_PASSWORD:
+            return f"is shorter than {SHORTEST_PASSWORD} characters"
+        if self.kind == "base64":
+            try:
+                size = len(base64.b64decode(value, validate=True))
+            except binascii.Error:
+                return "is not base64"
+            if size < SHORTEST_KEY_BYTES:
+                return f"is shorter than {SHORTEST_KEY_BYTES} bytes"
+        return None
+
+
+def is_whole(vault: str) -> bool:
+    """Whether the encrypted text is complete: salt, HMAC and whole cipher blocks."""
+    try:
+        salt, hmac, ciphertext = (
+            bytes.fromhex(part) for part in bytes.fromhex("".join(vault.split()[1:])).decode().split("\n")
+        )
+    except ValueError:
+        return False
+    return len(salt) == len(hmac) == 32 and len(ciphertext) > 0 and len(ciphertext) % 16 == 0  # noqa: PLR2004
+
+
+def read(path: Path, vault: VaultLib) -> tuple[str, dict[str, Any]]:
+    """Decrypt the vault file: its text and its values."""
+    encrypted = path.read_text()
+    if not is_encrypted(encrypted):
+        raise Problem(f"{path} is not encrypted: run 'ansible-vault encrypt {path}'")
+    if not is_whole(encrypted):
+        raise Problem(f"{path} is truncated or damaged: restore it from a backup")
+    try:
+        text = vault.decrypt(encrypted).decode()
+    except AnsibleError as error:
+        raise Problem(
+            f"{path} cannot be decrypted: the vault password is not the one it was encrypted with"
+        ) from error
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise Problem(f"{path} does not hold YAML once decrypted: run 'ansible-vault edit {path}'") from error
+    if not isinstance(values, dict):
+        raise Problem(f"{path} must hold 'name: value' lines: run 'ansible-vault edit {path}'")
+    return text, values
+
+
+def write(path: Path, text: str, vault: VaultLib, secret: VaultSecret) -> None:
+    """Replace the vault file, or leave it as it was."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(vault.encrypt(text, secret=secret))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def with_added(text: str, path: Path, added: list[Secret]) -> str:
+    """Append new secrets; what a person wrote, comments included, stays as it is."""
+    lines = [text.rstrip("\n")] if text else [f"# Change with: ansible-vault edit {path.name}", "---"]
+    for secret in added:
+        if secret.comment:
+            lines.append(f"# {secret.comment}")
+        lines.append(f"{secret.name}: {json.dumps(secret.generate())}")
+    return "\n".join(lines) + "\n"
+
+
+def check(path: Path, declared: list[Secret], values: dict[str, Any]) -> None:
+    """Refuse values that cannot be used."""
+    complaints = [
+        f"{secret.name} {complaint}"
+        for secret in declared
+        if secret.name in values and (complaint := secret.complaint(values[secret.name]))
+    ]
+    if complaints:
+        raise Problem(f"{path}: {'; '.join(complaints)}. Change it with 'ansible-vault edit {path}'")
+
+
+def ensure(arguments: dict[str, Any], *, check_mode: bool, warn: Callable[[str], None]) -> dict[str, Any]:
+    """Do what the arguments ask for; return the task's result."""
+    path = Path(arguments["path"])
+    declared = [Secret.declared(name, spec) for name, spec in arguments["secrets"].items()]
+    secret = get_file_vault_secret(filename=arguments["password_file"], loader=DataLoader())
+    secret.load()
+    vault = VaultLib(secrets=[("default", secret)])
+
+    text, values = read(path, vault) if path.exists() else ("", {})
+    missing = [item for item in declared if item.name not in values]
+    required = [item.name for item in missing if item.kind != "optional"]
+    if required and not arguments["generate"]:
+        found = "lacks" if path.exists() else "does not exist; it must hold"
+        raise Problem(f"{path} {found} {', '.join(required)}")
+    check(path, declared, values)
+    if unknown := sorted(set(values) - {item.name for item in declared}):
+        warn(f"{path} holds names that nothing uses (misspelt?): {', '.join(unknown)}")
+
+    added = missing if arguments["generate"] else []
+    if added and not check_mode:
+        write(path, with_added(text, path, added), vault, secret)
+    names = sorted(values)
+    return {
+        "changed": bool(added),
+        "added": [item.name for item in added],
+        "empty": [item.name for item in declared if item.kind == "optional" and not values.get(item.name)],
+        "diff": {
+            "before": "".join(f"{name}\n" for name in names),
+            "after": "".join(f"{name}\n" for name in sorted({*names, *(item.name for item in added)})),
+        },
+    }
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """What Ansible runs for a task that is named after this file."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Check the arguments, and turn a problem into a failed task."""
+        super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(
+            {
+                "path": {"type": "path", "required": True},
+                "password_file": {"type": "path", "required": True, "no_log": False},
+                "secrets": {"type": "dict", "required": True, "no_log": False},
+                "generate": {"type": "bool", "default": False},
+            }
+        )
+        try:
+            return ensure(arguments, check_mode=self._task.check_mode, warn=Display().warning)
+        except (Problem, AnsibleError, OSError) as error:
+            return {"failed": True, "msg": str(error)}
