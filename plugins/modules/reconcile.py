@@ -1,0 +1,199 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: make a server's inner state (users, topics, roles) equal to declared data."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: reconcile
+short_description: Reconcile the inner state of a server with declared data
+description:
+  - Runs an administration command in a short-lived container beside the server and hands it the desired state on its
+    standard input, so that no secret is in an argument, in the environment or in a file.
+  - The command prints one JSON object with C(changed), C(changes) and C(diff).
+options:
+  image:
+    description: Image that holds the administration command.
+    type: str
+    required: true
+  command:
+    description: The command and its arguments. C(--check) is added in check mode.
+    type: list
+    elements: str
+    required: true
+  network:
+    description:
+      - Network of the short-lived container.
+      - V(container:NAME) shares the network of the server's container, so its own name and localhost mean the server.
+    type: str
+    required: true
+  files:
+    description: Directory of the host that is mounted read-only at C(/run/secrets).
+    type: path
+  user:
+    description: User and group id of the command; they must be able to read O(files).
+    type: str
+    required: true
+  desired:
+    description: The desired state. The command reads it as JSON.
+    type: dict
+    required: true
+  timeout:
+    description: Seconds after which the command is killed.
+    type: int
+    default: 120
+attributes:
+  check_mode:
+    support: full
+    description: Where the server does not run yet, all of the desired state counts as a change.
+  diff_mode:
+    support: full
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: Reconcile the topics
+  reconcile:
+    image: millrace/millrace:1.0.0
+    command: [admin, kafka]
+    network: container:millrace-kafka-1
+    files: /etc/millrace/kafka-admin
+    user: "10001:10001"
+    desired:
+      bootstrap_servers: kafka-1:9094
+      topics: [{name: stock-data, partitions: 3, replication_factor: 1}]
+  no_log: true
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed, or would be, one line each.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+ISOLATION = [
+    "--interactive",
+    "--rm",
+    "--read-only",
+    "--tmpfs=/tmp:noexec,nosuid,nodev",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--memory=256m",
+    "--pids-limit=64",
+    "--log-driver=none",
+]
+
+
+class ReconcileError(Exception):
+    """The command did not do its work; the text says why."""
+
+
+def secrets(value: Any, *, named: bool = False) -> Iterator[str]:
+    """Yield every text below a key that speaks of a password, so that no result can repeat it."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from secrets(below, named="password" in key)
+    elif isinstance(value, list):
+        for below in value:
+            yield from secrets(below, named=named)
+    elif named and isinstance(value, str) and value:
+        yield value
+
+
+def command_line(params: dict[str, Any], name: str, *, check_mode: bool) -> list[str]:
+    """Build the docker command. It never holds anything of the desired state."""
+    mount = [f"--volume={params['files']}:/run/secrets:ro"] if params["files"] else []
+    return [
+        "docker",
+        "run",
+        f"--name={name}",
+        *ISOLATION,
+        f"--network={params['network']}",
+        f"--user={params['user']}",
+        *mount,
+        params["image"],
+        *params["command"],
+        *(["--check"] if check_mode else []),
+    ]
+
+
+def parse(status: int, stdout: str, stderr: str) -> dict[str, Any]:
+    """Return the command's answer; raise ReconcileError with the command's own words when it failed."""
+    if status != 0:
+        raise ReconcileError(stderr.strip() or f"the command ended with status {status} and said nothing")
+    try:
+        answer = json.loads(stdout)
+    except ValueError as error:
+        raise ReconcileError(f"the command did not answer with JSON: {error}") from error
+    if not isinstance(answer, dict) or not isinstance(answer.get("changed"), bool):
+        raise ReconcileError("the command's answer does not say whether something changed")
+    return {
+        "changed": answer["changed"],
+        "changes": answer.get("changes", []),
+        "diff": answer.get("diff", {"before": "", "after": ""}),
+    }
+
+
+def runs(container: str) -> bool:
+    """Tell whether a container runs."""
+    command = ["docker", "container", "inspect", "--format={{.State.Running}}", container]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == "true"
+
+
+def reconcile(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    """Run the command and return its answer."""
+    kind, _, server = params["network"].partition(":")
+    if check_mode and kind == "container" and not runs(server):
+        return {"changed": True, "changes": [f"{server} does not run yet"], "diff": {"before": "", "after": ""}}
+    name = f"{server or kind}-admin-{uuid.uuid4().hex[:8]}"
+    try:
+        done = subprocess.run(
+            command_line(params, name, check_mode=check_mode),
+            input=json.dumps(params["desired"]),
+            capture_output=True,
+            text=True,
+            timeout=params["timeout"],
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        # Killing the client would leave its container behind.
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
+        raise ReconcileError(f"no answer within {params['timeout']} s") from error
+    return parse(done.returncode, done.stdout, done.stderr)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "image": {"type": "str", "required": True},
+            "command": {"type": "list", "elements": "str", "required": True},
+            "network": {"type": "str", "required": True},
+            "files": {"type": "path"},
+            "user": {"type": "str", "required": True},
+            "desired": {"type": "dict", "required": True},
+            "timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    module.no_log_values.update(secrets(module.params["desired"]))
+    try:
+        answer = reconcile(module.params, check_mode=module.check_mode)
+    except (OSError, ReconcileError) as error:
+        module.fail_json(msg=f"{' '.join(module.params['command'])}: {error}")
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

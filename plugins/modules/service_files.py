@@ -1,0 +1,232 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: the files that one container reads, written and fingerprinted as a whole."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: service_files
+short_description: Write all files of a container and return their digest
+description:
+  - Makes a directory hold exactly the listed files, each readable by one user only.
+  - The returned digest names this exact set of files. As a label of the container that mounts the directory it makes
+    every change recreate that container, also when an earlier run was killed between the files and the container.
+  - Parent directories are made for root alone, because a container's user id may be a person's on the host.
+options:
+  path:
+    description: The directory. It is created when missing.
+    type: path
+    required: true
+  owner:
+    description: Numeric user id that owns the directory and its files.
+    type: int
+    required: true
+  group:
+    description: Numeric group id of the directory and its files.
+    type: int
+    required: true
+  files:
+    description: Every file of the directory. Others are removed.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: File name, without a directory.
+        type: str
+        required: true
+      content:
+        description: The content of the file. Exactly one of O(files[].content) and O(files[].sources) is given.
+        type: str
+      sources:
+        description: Files of the host, whose contents are joined to make this one.
+        type: list
+        elements: path
+      secret:
+        description: Whether the content is left out of the diff.
+        type: bool
+        default: true
+attributes:
+  check_mode:
+    support: full
+    description: Sources that an earlier task would have made may be missing.
+  diff_mode:
+    support: full
+    description: Secret contents are shown as V(<secret>).
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: Write the files of the broker
+  service_files:
+    path: /etc/millrace/kafka-1
+    owner: 1000
+    group: 1000
+    files:
+      - name: server.properties
+        content: "{{ lookup('ansible.builtin.template', 'server.properties.j2') }}"
+        secret: false
+      - name: tls.pem
+        sources: [/etc/millrace/pki/kafka-1/key.pem, /etc/millrace/pki/kafka-1/cert.pem]
+  register: files
+  no_log: true
+"""
+
+RETURN = r"""
+digest:
+  description: SHA-256 over the names and contents of all files.
+  type: str
+  returned: always
+changed_files:
+  description: Names of the files that were written or removed.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+FILE_MODE = 0o400
+DIRECTORY_MODE = 0o700
+HIDDEN = "<secret>\n"
+
+
+def digest(files: dict[str, bytes]) -> str:
+    """Name this set of files: lengths keep two sets from meeting in one digest."""
+    total = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        total.update(f"{len(name.encode())}:{name}{len(content)}:".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def wanted(entries: list[dict[str, Any]], *, check_mode: bool) -> dict[str, bytes]:
+    """Return the content of every listed file; raise ValueError when the list is wrong."""
+    files: dict[str, bytes] = {}
+    for entry in entries:
+        name = entry["name"]
+        if name in {"", ".", ".."} or "/" in name or name in files:
+            raise ValueError(f"'{name}' is not a file name, or is listed twice")
+        if (entry["content"] is None) == (entry["sources"] is None):
+            raise ValueError(f"{name}: give either content or sources")
+        if entry["content"] is not None:
+            files[name] = entry["content"].encode()
+            continue
+        sources = [Path(source) for source in entry["sources"]]
+        missing = [str(source) for source in sources if not source.is_file()]
+        if missing and not check_mode:
+            raise ValueError(f"{name}: no such file: {', '.join(missing)}")
+        files[name] = b"".join(source.read_bytes() for source in sources if source.is_file())
+    return files
+
+
+def differs(path: Path, content: bytes, owner: int, group: int) -> bool:
+    """Tell whether the file is missing or is not exactly what is wanted."""
+    if path.is_symlink() or not path.is_file():
+        return True
+    stat = path.stat()
+    if (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) != (owner, group, FILE_MODE):
+        return True
+    return path.read_bytes() != content
+
+
+def write(path: Path, content: bytes, owner: int, group: int) -> None:
+    """Replace the file in one step: a reader sees the old content or the new, never a part."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.chown(temporary, owner, group)
+        os.chmod(temporary, FILE_MODE)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def make_directory(path: Path, owner: int, group: int, *, check_mode: bool) -> bool:
+    """Make the directory belong to its user; return whether something had to change."""
+    if path.is_dir():
+        stat = path.stat()
+        if (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == (owner, group, DIRECTORY_MODE):
+            return False
+    if not check_mode:
+        for parent in reversed(path.parents):
+            parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        os.chown(path, owner, group)
+        os.chmod(path, DIRECTORY_MODE)
+    return True
+
+
+def diff_of(path: Path, entry: dict[str, Any] | None, content: bytes | None) -> dict[str, str]:
+    """Describe one file's change, without a content that is secret or whose nature is unknown."""
+    hidden = entry is None or entry["secret"]
+
+    def shown(data: bytes | None) -> str:
+        if data is None:
+            return ""
+        return HIDDEN if hidden else data.decode(errors="replace")
+
+    before = path.read_bytes() if path.is_file() else None
+    header = str(path)
+    return {"before_header": header, "after_header": header, "before": shown(before), "after": shown(content)}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "owner": {"type": "int", "required": True},
+            "group": {"type": "int", "required": True},
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "content": {"type": "str"},
+                    "sources": {"type": "list", "elements": "path"},
+                    "secret": {"type": "bool", "default": True, "no_log": False},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    directory, owner, group = Path(module.params["path"]), module.params["owner"], module.params["group"]
+    entries = {entry["name"]: entry for entry in module.params["files"]}
+    module.no_log_values.update(e["content"] for e in entries.values() if e["secret"] and e["content"])
+    try:
+        files = wanted(module.params["files"], check_mode=module.check_mode)
+        changed = make_directory(directory, owner, group, check_mode=module.check_mode)
+        present = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+        stale = sorted(present - files.keys())
+        outdated = sorted(name for name, content in files.items() if differs(directory / name, content, owner, group))
+        diff = [diff_of(directory / name, entries.get(name), files.get(name)) for name in [*outdated, *stale]]
+        if not module.check_mode:
+            for name in outdated:
+                write(directory / name, files[name], owner, group)
+            for name in stale:
+                (directory / name).unlink()
+    except (OSError, ValueError) as error:
+        module.fail_json(msg=f"{directory}: {error}")
+    module.exit_json(
+        changed=changed or bool(outdated or stale),
+        changed_files=[*outdated, *stale],
+        digest=digest(files),
+        diff=diff,
+    )
+
+
+if __name__ == "__main__":
+    main()
