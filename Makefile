@@ -1,0 +1,46 @@
+# The commands of Millrace. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH
+
+# Molecule scenarios: one a role, then the whole pipeline.
+SCENARIOS := docker_engine certificates kafka mongodb simulator producer processor api default
+
+.PHONY: help up down verify status lint test-unit molecule test bench bootstrap bootstrap-dev
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+up: ## Deploy on this machine and prove it: from bare to verified
+	@scripts/up
+
+down: bootstrap ## Remove everything that Millrace made (asks for a typed word)
+	@ansible-playbook teardown.yml $(ARGS)
+
+verify: bootstrap ## Compare every stored document with the log and with its source; try what must be refused
+	@ansible-playbook playbooks/verify.yml $(ARGS)
+
+status: bootstrap ## One table: services, health, consumer lag, dead letters, counts
+	@ansible-playbook playbooks/status.yml $(ARGS)
+
+lint: bootstrap-dev ## Linters, types, and what is generated is up to date
+	@scripts/lint
+
+test-unit: bootstrap-dev ## Unit, contract and property tests: no containers
+	pytest services/tests tests/ansible
+
+molecule: bootstrap-dev ## Every role in real containers, then the whole pipeline (SCENARIOS="kafka default" for some)
+	@scripts/molecule $(SCENARIOS)
+
+test: lint test-unit molecule ## Everything that CI runs
+
+bench: bootstrap-dev ## Measure the processor next to its peers
+	python benchmarks/run.py $(ARGS)
+
+bootstrap:
+	@scripts/bootstrap
+
+bootstrap-dev:
+	@scripts/bootstrap dev
