@@ -1,21 +1,22 @@
 """Ansible action: the secrets that an inventory declares are in its vault file.
 
-It opens a whole-file encrypted vault once and says in one line what is wrong with it, before any host has changed. With
-`generate` it creates the file, or adds the secrets that are missing; present values are never touched. Values are never
-returned, printed or shown as a difference: errors name the secret and the file only.
+It opens a whole-file encrypted vault once and says in one line what is wrong with it, before any
+host has changed. With `generate` it creates the file, or adds the secrets that are missing;
+present values are never touched. Values are never returned, printed or shown as a difference:
+errors name the secret and the file only.
 
     - name: Every secret exists
       vault_secrets:
         path: inventories/local/vault.yml
-        password_file: scripts/vault-password   # the file that holds the vault password, or a program that prints it
+        password_file: scripts/vault-password   # a file, or a program that prints the password
         generate: true                          # default: a missing secret is an error
         secrets:
           vault_database_password: {kind: password}
           vault_database_keyfile: {kind: base64, length: 567}
           vault_upstream_api_key: {kind: optional, comment: empty = simulated}
 
-It returns the names of the secrets that were `added`, and of the optional ones that are `empty`. It is an action and not a module
-because it needs ansible.parsing.vault, which a module cannot import.
+It returns the names of the secrets that were `added`, and of the optional ones that are `empty`.
+It is an action and not a module because a module cannot import ansible.parsing.vault.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ import base64
 import binascii
 import json
 import os
+import re
 import secrets as random
 import string
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,11 +44,11 @@ from ansible.utils.display import Display
 ALPHABET = string.ascii_letters + string.digits
 SHORTEST_PASSWORD = 16
 SHORTEST_KEY_BYTES = 32
-PLACEHOLDERS = ("changeme", "replaceme", "default", "example", "password", "secret", "your", "todo", "demo")
+PLACEHOLDER = re.compile("changeme|replaceme|default|example|password|secret|your|todo|demo")
 """What a value that somebody meant to replace begins with, punctuation and case aside."""
 
 
-class Problem(Exception):
+class VaultError(Exception):
     """What is wrong, in one line, without any value."""
 
 
@@ -63,9 +65,9 @@ class Secret:
     def declared(cls, name: str, spec: Any) -> Secret:
         """Read a declaration, and refuse one that is misspelt."""
         if not isinstance(spec, dict) or spec.get("kind") not in ("password", "base64", "optional"):
-            raise Problem(f"secret {name}: 'kind' must be password, base64 or optional")
+            raise VaultError(f"secret {name}: 'kind' must be password, base64 or optional")
         if unknown := sorted(set(spec) - {"kind", "length", "comment"}):
-            raise Problem(f"secret {name}: unknown key {', '.join(unknown)}")
+            raise VaultError(f"secret {name}: unknown key {', '.join(unknown)}")
         return cls(name, **spec)
 
     def generate(self) -> str:
@@ -83,7 +85,7 @@ class Secret:
         if self.kind == "optional" and not value:
             return None
         plain = "".join(filter(str.isalnum, value.lower()))
-        if plain.startswith(PLACEHOLDERS) or len(set(plain)) < 3:  # noqa: PLR2004
+        if PLACEHOLDER.match(plain) or len(set(plain)) < 3:
             return "is a known default or placeholder"
         if self.kind == "password" and len(value) < SHORTEST_PASSWORD:
             return f"is shorter than {SHORTEST_PASSWORD} characters"
@@ -101,32 +103,35 @@ def is_whole(vault: str) -> bool:
     """Whether the encrypted text is complete: salt, HMAC and whole cipher blocks."""
     try:
         salt, hmac, ciphertext = (
-            bytes.fromhex(part) for part in bytes.fromhex("".join(vault.split()[1:])).decode().split("\n")
+            bytes.fromhex(part)
+            for part in bytes.fromhex("".join(vault.split()[1:])).decode().split("\n")
         )
     except ValueError:
         return False
-    return len(salt) == len(hmac) == 32 and len(ciphertext) > 0 and len(ciphertext) % 16 == 0  # noqa: PLR2004
+    return len(salt) == len(hmac) == 32 and len(ciphertext) > 0 and len(ciphertext) % 16 == 0
 
 
 def read(path: Path, vault: VaultLib) -> tuple[str, dict[str, Any]]:
     """Decrypt the vault file: its text and its values."""
     encrypted = path.read_text()
     if not is_encrypted(encrypted):
-        raise Problem(f"{path} is not encrypted: run 'ansible-vault encrypt {path}'")
+        raise VaultError(f"{path} is not encrypted: run 'ansible-vault encrypt {path}'")
     if not is_whole(encrypted):
-        raise Problem(f"{path} is truncated or damaged: restore it from a backup")
+        raise VaultError(f"{path} is truncated or damaged: restore it from a backup")
     try:
         text = vault.decrypt(encrypted).decode()
     except AnsibleError as error:
-        raise Problem(
+        raise VaultError(
             f"{path} cannot be decrypted: the vault password is not the one it was encrypted with"
         ) from error
     try:
         values = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise Problem(f"{path} does not hold YAML once decrypted: run 'ansible-vault edit {path}'") from error
+        raise VaultError(
+            f"{path} does not hold YAML once decrypted: run 'ansible-vault edit {path}'"
+        ) from error
     if not isinstance(values, dict):
-        raise Problem(f"{path} must hold 'name: value' lines: run 'ansible-vault edit {path}'")
+        raise VaultError(f"{path} must hold 'name: value' lines: run 'ansible-vault edit {path}'")
     return text, values
 
 
@@ -146,7 +151,9 @@ def write(path: Path, text: str, vault: VaultLib, secret: VaultSecret) -> None:
 
 def with_added(text: str, path: Path, added: list[Secret]) -> str:
     """Append new secrets; what a person wrote, comments included, stays as it is."""
-    lines = [text.rstrip("\n")] if text else [f"# Change with: ansible-vault edit {path.name}", "---"]
+    lines = (
+        [text.rstrip("\n")] if text else [f"# Change with: ansible-vault edit {path.name}", "---"]
+    )
     for secret in added:
         if secret.comment:
             lines.append(f"# {secret.comment}")
@@ -162,10 +169,19 @@ def check(path: Path, declared: list[Secret], values: dict[str, Any]) -> None:
         if secret.name in values and (complaint := secret.complaint(values[secret.name]))
     ]
     if complaints:
-        raise Problem(f"{path}: {'; '.join(complaints)}. Change it with 'ansible-vault edit {path}'")
+        raise VaultError(
+            f"{path}: {'; '.join(complaints)}. Change it with 'ansible-vault edit {path}'"
+        )
 
 
-def ensure(arguments: dict[str, Any], *, check_mode: bool, warn: Callable[[str], None]) -> dict[str, Any]:
+def listing(names: Iterable[str]) -> str:
+    """Write names, one a line, for a difference."""
+    return "".join(f"{name}\n" for name in sorted(names))
+
+
+def ensure(
+    arguments: dict[str, Any], *, check_mode: bool, warn: Callable[[str], None]
+) -> dict[str, Any]:
     """Do what the arguments ask for; return the task's result."""
     path = Path(arguments["path"])
     declared = [Secret.declared(name, spec) for name, spec in arguments["secrets"].items()]
@@ -178,7 +194,7 @@ def ensure(arguments: dict[str, Any], *, check_mode: bool, warn: Callable[[str],
     required = [item.name for item in missing if item.kind != "optional"]
     if required and not arguments["generate"]:
         found = "lacks" if path.exists() else "does not exist; it must hold"
-        raise Problem(f"{path} {found} {', '.join(required)}")
+        raise VaultError(f"{path} {found} {', '.join(required)}")
     check(path, declared, values)
     if unknown := sorted(set(values) - {item.name for item in declared}):
         warn(f"{path} holds names that nothing uses (misspelt?): {', '.join(unknown)}")
@@ -186,24 +202,24 @@ def ensure(arguments: dict[str, Any], *, check_mode: bool, warn: Callable[[str],
     added = missing if arguments["generate"] else []
     if added and not check_mode:
         write(path, with_added(text, path, added), vault, secret)
-    names = sorted(values)
+    new = [item.name for item in added]
+    optional = [item.name for item in declared if item.kind == "optional"]
     return {
         "changed": bool(added),
-        "added": [item.name for item in added],
-        "empty": [item.name for item in declared if item.kind == "optional" and not values.get(item.name)],
-        "diff": {
-            "before": "".join(f"{name}\n" for name in names),
-            "after": "".join(f"{name}\n" for name in sorted({*names, *(item.name for item in added)})),
-        },
+        "added": new,
+        "empty": [name for name in optional if not values.get(name)],
+        "diff": {"before": listing(values), "after": listing({*values, *new})},
     }
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """What Ansible runs for a task that is named after this file."""
 
     _requires_connection = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Check the arguments, and turn a problem into a failed task."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
@@ -216,5 +232,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         try:
             return ensure(arguments, check_mode=self._task.check_mode, warn=Display().warning)
-        except (Problem, AnsibleError, OSError) as error:
+        except (VaultError, AnsibleError, OSError) as error:
             return {"failed": True, "msg": str(error)}

@@ -26,7 +26,10 @@ DECLARED = {
     "vault_keyfile": {"kind": "base64", "length": 567},
     "vault_api_key": {"kind": "optional", "comment": "empty = simulated"},
 }
-GOOD = {"vault_password": "Zx81-Spectrum-48K-Commodore", "vault_keyfile": base64.b64encode(bytes(range(64))).decode()}
+GOOD = {
+    "vault_password": "Zx81-Spectrum-48K-Commodore",
+    "vault_keyfile": base64.b64encode(bytes(range(64))).decode(),
+}
 
 
 @dataclass
@@ -34,7 +37,7 @@ class Inventory:
     """A directory with a vault password, and the module run against it."""
 
     directory: Path
-    password: str = "one vault password"  # noqa: S105 - of a file that the test makes
+    password: str = "one vault password"
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -55,7 +58,9 @@ class Inventory:
     def encrypt(self, text: str) -> None:
         self.path.write_bytes(self.vault.encrypt(text))
 
-    def run(self, *, generate: bool = False, check: bool = False, **declared: Any) -> dict[str, Any]:
+    def run(
+        self, *, generate: bool = False, check: bool = False, **declared: Any
+    ) -> dict[str, Any]:
         arguments = {
             "path": str(self.path),
             "password_file": str(self.password_file),
@@ -67,7 +72,7 @@ class Inventory:
     def problem(self, **declared: Any) -> str:
         """What the module refuses; it must name the file and leave it alone."""
         before = self.path.read_bytes() if self.path.exists() else None
-        with pytest.raises(vault_secrets.Problem) as raised:
+        with pytest.raises(vault_secrets.VaultError) as raised:
             self.run(generate=self.path.exists(), **declared)
         assert str(self.path) in str(raised.value)
         assert (self.path.read_bytes() if self.path.exists() else None) == before
@@ -166,7 +171,7 @@ def test_a_vault_that_holds_no_names_is_refused(inventory: Inventory, text: str)
 
 def test_missing_secrets_are_named_where_nothing_may_be_generated(inventory: Inventory) -> None:
     inventory.encrypt(f"vault_keyfile: {GOOD['vault_keyfile']}\n")
-    with pytest.raises(vault_secrets.Problem, match=r"vault\.yml lacks vault_password$"):
+    with pytest.raises(vault_secrets.VaultError, match=r"vault\.yml lacks vault_password$"):
         inventory.run()
 
 
@@ -205,17 +210,31 @@ def test_names_that_nothing_uses_are_a_warning(inventory: Inventory) -> None:
 
 @pytest.mark.parametrize("spec", [{"kind": "pasword"}, {"kind": "password", "size": 3}, "password"])
 def test_a_misspelt_declaration_is_refused(inventory: Inventory, spec: object) -> None:
-    with pytest.raises(vault_secrets.Problem, match="vault_x"):
+    with pytest.raises(vault_secrets.VaultError, match="vault_x"):
         inventory.run(vault_x=spec)
 
 
 def play(inventory: Inventory, **arguments: Any) -> subprocess.CompletedProcess[str]:
     """Run the action as Ansible does."""
-    arguments = {"path": str(inventory.path), "password_file": str(inventory.password_file), **arguments}
+    arguments = {
+        "path": str(inventory.path),
+        "password_file": str(inventory.password_file),
+        **arguments,
+    }
     return subprocess.run(
         [
             Path(sys.executable).with_name("ansible"),
-            *("localhost", "-i", "localhost,", "-c", "local", "-m", "vault_secrets", "-vvv", "--diff"),
+            *(
+                "localhost",
+                "-i",
+                "localhost,",
+                "-c",
+                "local",
+                "-m",
+                "vault_secrets",
+                "-vvv",
+                "--diff",
+            ),
             *("-a", json.dumps(arguments)),
         ],
         cwd=inventory.directory,
@@ -230,7 +249,11 @@ def test_ansible_runs_it_and_shows_no_value(inventory: Inventory) -> None:
     shown = play(inventory, secrets=DECLARED, generate=True)
     assert shown.returncode == 0
     assert "CHANGED" in shown.stdout
-    assert not [value for value in inventory.values().values() if value and value in shown.stdout + shown.stderr]
+    assert not [
+        value
+        for value in inventory.values().values()
+        if value and value in shown.stdout + shown.stderr
+    ]
 
 
 def test_ansible_fails_with_the_line_that_says_what_is_wrong(inventory: Inventory) -> None:
