@@ -4,12 +4,21 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: reconcile
 short_description: Reconcile the inner state of a server with declared data
 description:
-  - Runs an administration command in a short-lived container beside the server and hands it the desired state on its
-    standard input, so that no secret is in an argument, in the environment or in a file.
+  - Runs an administration command in a short-lived container beside the server and hands it the
+    desired state on its standard input, so that no secret is in an argument, in the environment or
+    in a file.
   - The command prints one JSON object with C(changed), C(changes) and C(diff).
 options:
   image:
@@ -24,7 +33,8 @@ options:
   network:
     description:
       - Network of the short-lived container.
-      - V(container:NAME) shares the network of the server's container, so its own name and localhost mean the server.
+      - V(container:NAME) shares the network of the server's container, so its own name and
+        localhost mean the server.
     type: str
     required: true
   files:
@@ -74,14 +84,6 @@ changes:
   returned: always
 """
 
-import json
-import subprocess
-import uuid
-from collections.abc import Iterator
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-
 ISOLATION = [
     "--interactive",
     "--rm",
@@ -111,11 +113,16 @@ def secrets(value: Any, *, named: bool = False) -> Iterator[str]:
         yield value
 
 
-def command_line(params: dict[str, Any], name: str, *, check_mode: bool) -> list[str]:
-    """Build the docker command. It never holds anything of the desired state."""
+def docker(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the docker client. The arguments never hold anything of the desired state."""
+    command = ["docker", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # noqa: S603 - no shell
+
+
+def arguments(params: dict[str, Any], name: str, *, check_mode: bool) -> list[str]:
+    """Build the arguments that run the command."""
     mount = [f"--volume={params['files']}:/run/secrets:ro"] if params["files"] else []
     return [
-        "docker",
         "run",
         f"--name={name}",
         *ISOLATION,
@@ -129,9 +136,9 @@ def command_line(params: dict[str, Any], name: str, *, check_mode: bool) -> list
 
 
 def parse(status: int, stdout: str, stderr: str) -> dict[str, Any]:
-    """Return the command's answer; raise ReconcileError with the command's own words when it failed."""
+    """Return the command's answer, or raise ReconcileError in the command's own words."""
     if status != 0:
-        raise ReconcileError(stderr.strip() or f"the command ended with status {status} and said nothing")
+        raise ReconcileError(stderr.strip() or f"ended with status {status} and said nothing")
     try:
         answer = json.loads(stdout)
     except ValueError as error:
@@ -147,28 +154,26 @@ def parse(status: int, stdout: str, stderr: str) -> dict[str, Any]:
 
 def runs(container: str) -> bool:
     """Tell whether a container runs."""
-    command = ["docker", "container", "inspect", "--format={{.State.Running}}", container]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == "true"
+    state = docker(["container", "inspect", "--format={{.State.Running}}", container])
+    return state.stdout.strip() == "true"
 
 
 def reconcile(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Run the command and return its answer."""
     kind, _, server = params["network"].partition(":")
     if check_mode and kind == "container" and not runs(server):
-        return {"changed": True, "changes": [f"{server} does not run yet"], "diff": {"before": "", "after": ""}}
+        answer = {"changed": True, "changes": [f"{server} does not run yet"]}
+        return parse(0, json.dumps(answer), "")
     name = f"{server or kind}-admin-{uuid.uuid4().hex[:8]}"
     try:
-        done = subprocess.run(
-            command_line(params, name, check_mode=check_mode),
+        done = docker(
+            arguments(params, name, check_mode=check_mode),
             input=json.dumps(params["desired"]),
-            capture_output=True,
-            text=True,
             timeout=params["timeout"],
-            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        # Killing the client would leave its container behind.
-        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
+        # Killing the client leaves its container behind.
+        docker(["rm", "--force", name])
         raise ReconcileError(f"no answer within {params['timeout']} s") from error
     return parse(done.returncode, done.stdout, done.stderr)
 

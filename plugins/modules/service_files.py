@@ -4,14 +4,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: service_files
 short_description: Write all files of a container and return their digest
 description:
   - Makes a directory hold exactly the listed files, each readable by one user only.
-  - The returned digest names this exact set of files. As a label of the container that mounts the directory it makes
-    every change recreate that container, also when an earlier run was killed between the files and the container.
-  - Parent directories are made for root alone, because a container's user id may be a person's on the host.
+  - The returned digest names this exact set of files. As a label of the container that mounts the
+    directory it makes every change recreate that container, also when an earlier run was killed
+    between the files and the container.
+  - Parent directories are made for root alone, because a container's user id may be a person's on
+    the host.
 options:
   path:
     description: The directory. It is created when missing.
@@ -36,7 +46,7 @@ options:
         type: str
         required: true
       content:
-        description: The content of the file. Exactly one of O(files[].content) and O(files[].sources) is given.
+        description: The content of the file. Either this or O(files[].sources) is given.
         type: str
       sources:
         description: Files of the host, whose contents are joined to make this one.
@@ -84,14 +94,6 @@ changed_files:
   elements: str
   returned: always
 """
-
-import hashlib
-import os
-import tempfile
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
 
 FILE_MODE = 0o400
 DIRECTORY_MODE = 0o700
@@ -143,13 +145,13 @@ def write(path: Path, content: bytes, owner: int, group: int) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+            os.fchown(descriptor, owner, group)
+            os.fchmod(descriptor, FILE_MODE)
             file.flush()
             os.fsync(descriptor)
-        os.chown(temporary, owner, group)
-        os.chmod(temporary, FILE_MODE)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise
 
 
@@ -164,7 +166,7 @@ def make_directory(path: Path, owner: int, group: int, *, check_mode: bool) -> b
             parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         os.chown(path, owner, group)
-        os.chmod(path, DIRECTORY_MODE)
+        path.chmod(DIRECTORY_MODE)
     return True
 
 
@@ -178,8 +180,12 @@ def diff_of(path: Path, entry: dict[str, Any] | None, content: bytes | None) -> 
         return HIDDEN if hidden else data.decode(errors="replace")
 
     before = path.read_bytes() if path.is_file() else None
-    header = str(path)
-    return {"before_header": header, "after_header": header, "before": shown(before), "after": shown(content)}
+    return {
+        "before_header": str(path),
+        "after_header": str(path),
+        "before": shown(before),
+        "after": shown(content),
+    }
 
 
 def main() -> None:
@@ -203,17 +209,27 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    directory, owner, group = Path(module.params["path"]), module.params["owner"], module.params["group"]
+    directory = Path(module.params["path"])
+    owner, group, check_mode = module.params["owner"], module.params["group"], module.check_mode
     entries = {entry["name"]: entry for entry in module.params["files"]}
-    module.no_log_values.update(e["content"] for e in entries.values() if e["secret"] and e["content"])
+    module.no_log_values.update(
+        entry["content"] for entry in entries.values() if entry["secret"] and entry["content"]
+    )
     try:
-        files = wanted(module.params["files"], check_mode=module.check_mode)
-        changed = make_directory(directory, owner, group, check_mode=module.check_mode)
+        files = wanted(module.params["files"], check_mode=check_mode)
+        changed = make_directory(directory, owner, group, check_mode=check_mode)
         present = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
         stale = sorted(present - files.keys())
-        outdated = sorted(name for name, content in files.items() if differs(directory / name, content, owner, group))
-        diff = [diff_of(directory / name, entries.get(name), files.get(name)) for name in [*outdated, *stale]]
-        if not module.check_mode:
+        outdated = sorted(
+            name
+            for name, content in files.items()
+            if differs(directory / name, content, owner, group)
+        )
+        diff = [
+            diff_of(directory / name, entries.get(name), files.get(name))
+            for name in [*outdated, *stale]
+        ]
+        if not check_mode:
             for name in outdated:
                 write(directory / name, files[name], owner, group)
             for name in stale:
