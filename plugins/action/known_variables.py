@@ -1,0 +1,72 @@
+"""Ansible action: every variable of this project that is set is one that something reads.
+
+Ansible takes a misspelt variable without a word, and the default stays in force. This action
+compares the names that are set for a host with the names that the roles' argument specs and the
+inventory's own group_vars know, for the prefixes that belong to the project.
+
+    - name: No variable is misspelt
+      known_variables:
+        roles: "{{ playbook_dir }}/../roles"
+        group_vars: "{{ playbook_dir }}/../inventories/local/group_vars/all"
+        prefix: millrace_
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.plugins.action import ActionBase
+
+
+def role_variables(roles: Path) -> dict[str, set[str]]:
+    """Read the variables of each role from its argument specs."""
+    return {
+        path.parents[1].name: set(
+            yaml.safe_load(path.read_text())["argument_specs"]["main"].get("options", {})
+        )
+        for path in roles.glob("*/meta/argument_specs.yml")
+    }
+
+
+def own_variables(group_vars: Path) -> set[str]:
+    """Read the names that the files of a group_vars directory set."""
+    return {name for path in group_vars.glob("*.yml") for name in yaml.safe_load(path.read_text())}
+
+
+def unknown(names: Iterable[str], prefixes: tuple[str, ...], known: set[str]) -> list[str]:
+    """Describe each name that has one of the prefixes and is not known."""
+    lines = []
+    for name in sorted(names):
+        if name.startswith(prefixes) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]}?" if near else "remove it"
+            lines.append(f"nothing reads the variable {name}: {advice}")
+    return lines
+
+
+class ActionModule(ActionBase):
+    """What Ansible runs for a task that is named after this file."""
+
+    _requires_connection = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Compare the variables of the task's host."""
+        super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(
+            {
+                "roles": {"type": "path", "required": True},
+                "group_vars": {"type": "path", "required": True},
+                "prefix": {"type": "str", "required": True},
+            }
+        )
+        roles = role_variables(Path(arguments["roles"]))
+        known = own_variables(Path(arguments["group_vars"])).union(*roles.values())
+        prefixes = (arguments["prefix"], *(f"{role}_" for role in roles))
+        lines = unknown(task_vars or {}, prefixes, known)
+        return {"failed": bool(lines), "msg": "; ".join(lines) or "every variable is known"}

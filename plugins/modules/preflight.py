@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: look at a host before anything is changed on it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: A host can take the deployment
+description:
+  - Checks root, memory, disk, ports and the Docker engine.
+  - Reports everything that is wrong at once, each with what to do.
+  - Changes nothing.
+options:
+  instance:
+    description: Instance whose containers may hold the ports.
+    type: str
+    required: true
+  memory_mb:
+    description: Memory that the host must have.
+    type: int
+    required: true
+  disk_mb:
+    description: Disk space that must be free.
+    type: int
+    required: true
+  disk_path:
+    description: Directory whose file system is looked at. It need not exist yet.
+    type: path
+    default: /var/lib/docker
+  ports:
+    description: Addresses that must be free or held by the instance.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      address:
+        description: Address to listen at.
+        type: str
+        required: true
+      port:
+        description: Port.
+        type: int
+        required: true
+      variable:
+        description: Variable that changes it.
+        type: str
+        required: true
+  socket:
+    description: Socket of the Docker engine. It need not exist yet.
+    type: path
+    default: /var/run/docker.sock
+  timeout:
+    description: Seconds within which an engine that accepts a connection must answer.
+    type: int
+    default: 10
+attributes:
+  check_mode:
+    support: full
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: This host can take the deployment
+  preflight:
+    instance: millrace
+    memory_mb: 4000
+    disk_mb: 10000
+    ports:
+      - {address: 127.0.0.1, port: 8443, variable: millrace_api_port}
+"""
+
+RETURN = r""" # """
+
+import errno
+import http.client
+import json
+import os
+import shutil
+import socket
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+LABEL = "io.millrace.instance"
+
+
+class Engine(http.client.HTTPConnection):
+    """The Docker engine behind its socket."""
+
+    def __init__(self, path: str, timeout: int) -> None:
+        """Remember where the engine is."""
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def running_containers(path: str, timeout: int) -> list[dict[str, Any]]:
+    """List what the engine runs: nothing where no engine runs, TimeoutError where it hangs."""
+    with closing(Engine(path, timeout)) as engine:
+        try:
+            engine.request("GET", "/containers/json")
+        except (FileNotFoundError, ConnectionRefusedError):
+            return []
+        found = json.loads(engine.getresponse().read())
+    return found if isinstance(found, list) else []
+
+
+def is_free(address: str, port: int) -> bool:
+    """Whether somebody could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
+    return True
+
+
+def port_problem(
+    wanted: dict[str, Any], instance: str, containers: list[dict[str, Any]]
+) -> str | None:
+    """Say who holds a port, unless it is free or ours."""
+    address, port = wanted["address"], wanted["port"]
+    holder = "another program"
+    for container in containers:
+        if any(published.get("PublicPort") == port for published in container.get("Ports", [])):
+            if container["Labels"].get(LABEL) == instance:
+                return None
+            holder = f"container {container['Names'][0].lstrip('/')}"
+    if holder == "another program" and is_free(address, port):
+        return None
+    return f"port {address}:{port} is taken by {holder}: stop it, or set {wanted['variable']}"
+
+
+def memory_mb(meminfo: str) -> int:
+    """Read the total from the text of /proc/meminfo."""
+    line = next(line for line in meminfo.splitlines() if line.startswith("MemTotal:"))
+    return int(line.split()[1]) // 1024
+
+
+def free_mb(path: Path) -> int:
+    """Free space of the file system that would hold the path."""
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    return shutil.disk_usage(existing).free // 1024**2
+
+
+def problems(params: dict[str, Any]) -> list[str]:
+    """Everything that is wrong with this host, each with what to do."""
+    found = []
+    if os.geteuid() != 0:
+        found.append("not root: run as root, or set ansible_become=true for this host")
+    memory, needed = memory_mb(Path("/proc/meminfo").read_text()), params["memory_mb"]
+    if memory < needed:
+        found.append(f"{memory} MB of memory, {needed} MB are needed: use a larger machine")
+    disk, needed, path = free_mb(Path(params["disk_path"])), params["disk_mb"], params["disk_path"]
+    if disk < needed:
+        found.append(f"{disk} MB are free below {path}, {needed} MB are needed: free some")
+    containers: list[dict[str, Any]] = []
+    engine, timeout = params["socket"], params["timeout"]
+    try:
+        containers = running_containers(engine, timeout)
+    except TimeoutError:
+        found.append(f"the engine at {engine} does not answer within {timeout} s: restart it")
+    except PermissionError:
+        found.append(f"no permission for the engine at {engine}: run as root")
+    complaints = (port_problem(port, params["instance"], containers) for port in params["ports"])
+    return [*found, *filter(None, complaints)]
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "instance": {"type": "str", "required": True},
+            "memory_mb": {"type": "int", "required": True},
+            "disk_mb": {"type": "int", "required": True},
+            "disk_path": {"type": "path", "default": "/var/lib/docker"},
+            "ports": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "address": {"type": "str", "required": True},
+                    "port": {"type": "int", "required": True},
+                    "variable": {"type": "str", "required": True},
+                },
+            },
+            "socket": {"type": "path", "default": "/var/run/docker.sock"},
+            "timeout": {"type": "int", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    found = problems(module.params)
+    if found:
+        module.fail_json(msg="; ".join(found), problems=found)
+    module.exit_json(changed=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""What is wrong with a host is said before anything is changed on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "plugins" / "modules"))
+
+import preflight
+
+
+@contextmanager
+def engine(path: Path, answer: bytes | None) -> Iterator[str]:
+    """Stand in for the Docker engine: one answer, or none at all."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                if answer is not None:
+                    connection.sendall(
+                        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer
+                    )
+                connection.recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield str(path)
+        thread.join(timeout=10)
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def container(name: str, instance: str, port: int) -> dict[str, Any]:
+    return {
+        "Names": [f"/{name}"],
+        "Labels": {"io.millrace.instance": instance},
+        "Ports": [{"PublicPort": port}],
+    }
+
+
+def look(tmp_path: Path, **changes: Any) -> list[str]:
+    """Look at this machine with demands that any machine meets, but for the changes."""
+    params = {
+        "instance": "millrace",
+        "memory_mb": 1,
+        "disk_mb": 1,
+        "disk_path": str(tmp_path / "not" / "there" / "yet"),
+        "ports": [],
+        "socket": str(tmp_path / "no.sock"),
+        "timeout": 1,
+    }
+    return preflight.problems({**params, **changes})
+
+
+def port(number: int) -> list[dict[str, Any]]:
+    return [{"address": "127.0.0.1", "port": number, "variable": "millrace_api_port"}]
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+
+def test_a_bare_machine_is_fine(tmp_path: Path) -> None:
+    assert look(tmp_path) == []
+
+
+def test_everything_that_is_wrong_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with taken_port() as number:
+        found = look(tmp_path, memory_mb=10**9, disk_mb=10**9, ports=port(number))
+    assert [line.split(":")[-1].strip() for line in found] == [
+        "run as root, or set ansible_become=true for this host",
+        "use a larger machine",
+        "free some",
+        "stop it, or set millrace_api_port",
+    ]
+
+
+def test_a_port_of_another_program_is_named(tmp_path: Path) -> None:
+    with taken_port() as number:
+        found = look(tmp_path, ports=port(number))
+    assert found == [
+        f"port 127.0.0.1:{number} is taken by another program: stop it, or set millrace_api_port"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("instance", "expected"), [("millrace", 0), ("other", 1)], ids=["ours", "of another instance"]
+)
+def test_a_port_that_a_container_holds(tmp_path: Path, instance: str, expected: int) -> None:
+    with taken_port() as number:
+        answer = json.dumps([container("a-container", instance, number)]).encode()
+        with engine(tmp_path / "docker.sock", answer) as path:
+            found = look(tmp_path, ports=port(number), socket=path)
+    assert len(found) == expected
+    assert all("container a-container" in line for line in found)
+
+
+def test_an_engine_that_hangs_is_named(tmp_path: Path) -> None:
+    with engine(tmp_path / "docker.sock", None) as path:
+        found = look(tmp_path, socket=path)
+    assert found == [f"the engine at {path} does not answer within 1 s: restart it"]
+
+
+def test_an_engine_that_does_not_run_is_no_problem(tmp_path: Path) -> None:
+    """The role that installs the engine also starts it."""
+    stale = tmp_path / "stale.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(stale))
+    assert look(tmp_path, socket=str(stale)) == []
