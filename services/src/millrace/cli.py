@@ -1,0 +1,147 @@
+"""The command line: `millrace <command>`. Commands import what they need when they run."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from millrace.errors import MillraceError
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+dead_letters = typer.Typer(help="Records that could not be processed.", no_args_is_help=True)
+admin = typer.Typer(
+    help="Bring a server to the state described in JSON on standard input.", no_args_is_help=True
+)
+verify = typer.Typer(help="Prove what the pipeline promises.", no_args_is_help=True)
+app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(admin, name="admin")
+app.add_typer(verify, name="verify")
+
+Check = Annotated[bool, typer.Option("--check", help="Say what would change, change nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def produce() -> None:
+    """Poll a source and publish its events."""
+    from millrace import config, producer
+
+    producer.run(config.load())
+
+
+@app.command()
+def process() -> None:
+    """Consume events, derive values and store documents."""
+    from millrace import config, processor
+
+    processor.run(config.load())
+
+
+@app.command()
+def api() -> None:
+    """Serve stored events over HTTPS."""
+    from millrace import api, config
+
+    api.serve(config.load())
+
+
+@app.command()
+def simulate() -> None:
+    """Serve the upstream APIs with invented prices."""
+    from millrace import config, simulator
+
+    simulator.serve(config.load())
+
+
+@app.command(name="config")
+def show_config() -> None:
+    """Print the effective settings; secrets are masked."""
+    from millrace import config
+
+    typer.echo(config.load().model_dump_json(indent=2))
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show services, lag, dead letters and counts."""
+    from millrace import config, status
+
+    status.run(config.load(), as_json=as_json)
+
+
+@app.command()
+def health(
+    url: Annotated[str, typer.Argument()] = "http://localhost:8081/live",
+    ca_file: Annotated[Path, typer.Option()] = Path("/run/secrets/ca.pem"),
+) -> None:
+    """Exit with 0 if a local endpoint answers with success."""
+    from millrace import health
+
+    health.check(url, ca_file)
+
+
+@dead_letters.command(name="list")
+def dead_letters_list(limit: int = 20, as_json: Json = False) -> None:
+    """List the newest dead letters."""
+    from millrace import config, dead_letters
+
+    dead_letters.list_letters(config.load(), limit=limit, as_json=as_json)
+
+
+@dead_letters.command(name="show")
+def dead_letters_show(partition: int, offset: int) -> None:
+    """Show one dead letter with its reason, its origin and its bytes."""
+    from millrace import config, dead_letters
+
+    dead_letters.show(config.load(), partition=partition, offset=offset)
+
+
+@dead_letters.command(name="replay")
+def dead_letters_replay(partition: int, offset: int) -> None:
+    """Send one dead letter to its original topic again."""
+    from millrace import config, dead_letters
+
+    dead_letters.replay(config.load(), partition=partition, offset=offset)
+
+
+@admin.command(name="kafka")
+def admin_kafka(check: Check = False) -> None:
+    """Topics, users, access rules and quotas."""
+    from millrace.admin import kafka
+
+    kafka.run(check=check)
+
+
+@admin.command(name="mongodb")
+def admin_mongodb(check: Check = False) -> None:
+    """Replica set, roles and users."""
+    from millrace.admin import mongodb
+
+    mongodb.run(check=check)
+
+
+@verify.command(name="data")
+def verify_data(as_json: Json = False) -> None:
+    """Every event is stored or a dead letter, once, and equal to its source."""
+    from millrace import config, verify
+
+    verify.data(config.load(), as_json=as_json)
+
+
+@verify.command(name="access")
+def verify_access(as_json: Json = False) -> None:
+    """Clients without the right to are refused."""
+    from millrace import config, verify
+
+    verify.access(config.load(), as_json=as_json)
+
+
+def main() -> None:
+    """Run a command; an error that a person has to put right is one line, and exit code 1."""
+    try:
+        app()
+    except MillraceError as error:
+        sys.exit(f"millrace: {error}")

@@ -1,0 +1,185 @@
+"""Every setting of every service: the one place that reads the environment and secret files.
+
+A setting is read from the environment variable `MILLRACE_<NAME>` (lists as JSON), else from the
+file `<name>` in the secrets directory (`/run/secrets`, or `MILLRACE_SECRETS_DIR`), else it has the
+default below. Secrets belong in files, never in the environment.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+from millrace.errors import ConfigurationError
+
+ENV_PREFIX = "MILLRACE_"
+SECRETS = Path("/run/secrets")
+
+
+class Settings(BaseSettings):
+    """The settings of all services. Each checks with `require` what it cannot do without."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    # All services
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe level that is logged."
+    )
+    feeds: list[str] = Field(
+        ["metals", "stocks"], description="Feeds that are processed, served and verified."
+    )
+    http_port: int = Field(
+        8081,
+        ge=1,
+        le=65535,
+        description="Port where producer and processor serve /live, /ready, /metrics and /status.",
+    )
+
+    # Kafka
+    kafka_bootstrap_servers: str = Field(
+        "kafka-1:9092", description="Brokers to ask first: host:port, separated by commas."
+    )
+    kafka_username: str = Field("", description="SCRAM user of this service.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    kafka_ca_file: Path = Field(
+        SECRETS / "ca.pem", description="Certificate authority of the brokers' certificates."
+    )
+    dead_letters_topic: str = Field(
+        "dead-letters", description="Topic for records that cannot be processed."
+    )
+
+    # MongoDB
+    mongodb_hosts: str = Field(
+        "mongodb:27017", description="Members to ask first: host:port, separated by commas."
+    )
+    mongodb_replica_set: str = Field("rs0", description="Name of the replica set.")
+    mongodb_database: str = Field("millrace", description="Database of the feeds' collections.")
+    mongodb_username: str = Field("", description="SCRAM user of this service.")
+    mongodb_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    mongodb_ca_file: Path = Field(
+        SECRETS / "ca.pem", description="Certificate authority of the members' certificates."
+    )
+
+    # Producer
+    producer_name: str = Field(
+        "", description="Name of this producer: in its logs, metrics and Kafka client id."
+    )
+    producer_source: Literal["", "metals_api", "alpha_vantage", "replay"] = Field(
+        "", description="Where events come from."
+    )
+    producer_feed: str = Field("", description="Feed that the source's events belong to.")
+    producer_interval_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Time between polls; longer where the request budget of the key demands it.",
+    )
+    producer_symbols: list[str] = Field(
+        [], description="Symbols to poll, or to replay; empty: all that the source knows."
+    )
+    producer_state_dir: Path = Field(
+        Path("/var/lib/millrace"),
+        description="Directory that survives restarts: request budgets, replay progress.",
+    )
+    producer_url: str = Field(
+        "",
+        description="Base URL of the upstream API; empty: the provider's. Without an API key it"
+        " must be the simulator's.",
+    )
+    producer_stop_seconds: float = Field(
+        15.0, gt=0, description="Time that a stopping producer gives unacknowledged events."
+    )
+    metals_api_key: SecretStr = Field(
+        SecretStr(""), description="Metals-API access key; empty: prices are simulated."
+    )
+    metals_api_requests_per_month: int = Field(
+        50, ge=1, description="Request allowance of the Metals-API key in a calendar month."
+    )
+    alpha_vantage_api_key: SecretStr = Field(
+        SecretStr(""), description="Alpha Vantage API key; empty: prices are simulated."
+    )
+    alpha_vantage_requests_per_day: int = Field(
+        25, ge=1, description="Request allowance of the Alpha Vantage key in a day."
+    )
+    alpha_vantage_requests_per_second: float = Field(
+        1.0, gt=0, description="Burst allowance of the Alpha Vantage key."
+    )
+    replay_file: Path = Field(
+        Path("/usr/share/millrace/stocks.csv.gz"),
+        description="Daily prices that the replay source publishes.",
+    )
+
+    # Simulator
+    simulator_port: int = Field(8443, ge=1, le=65535, description="HTTPS port of the simulator.")
+    simulator_tls_cert: Path = Field(SECRETS / "tls.crt", description="Its certificate.")
+    simulator_tls_key: Path = Field(SECRETS / "tls.key", description="Its private key.")
+    simulator_refresh_seconds: float = Field(
+        60.0, gt=0, description="How often the simulated prices change."
+    )
+
+    # Processor
+    processor_group_id: str = Field("processor", description="Consumer group of the processor.")
+
+    # API
+    api_port: int = Field(8443, ge=1, le=65535, description="HTTPS port of the API.")
+    api_tls_cert: Path = Field(SECRETS / "tls.crt", description="Certificate of the API.")
+    api_tls_key: Path = Field(SECRETS / "tls.key", description="Private key of the API.")
+    api_tokens_file: Path = Field(
+        SECRETS / "api_tokens.json",
+        description="Accepted bearer tokens: a JSON list of {id, sha256, scopes}.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - required by the base class
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - has the prefix
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Secret files are named like the fields, without the prefix of the environment."""
+        directory = Path(os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", SECRETS))
+        if not directory.is_dir():
+            return init_settings, env_settings
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=directory, env_prefix="")
+        return init_settings, env_settings, secrets
+
+    def require(self, *names: str) -> None:
+        """Stop with one line unless all of these settings have a value."""
+        missing = [name for name in names if not _plain(getattr(self, name))]
+        if missing:
+            variables = ", ".join(ENV_PREFIX + name.upper() for name in missing)
+            raise ConfigurationError(
+                f"set {variables}, or put the value in a file named {' or '.join(missing)}"
+                " in the secrets directory"
+            )
+
+    def secrets(self) -> frozenset[str]:
+        """The values that must appear in no output."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return frozenset(
+            value.get_secret_value() for value in values if isinstance(value, SecretStr) and value
+        )
+
+
+def load() -> Settings:
+    """Read the settings; what is wrong with them is one line, without the values."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{ENV_PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+            for item in error.errors(include_input=False, include_context=False)
+        )
+        raise ConfigurationError(wrong) from None
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
