@@ -30,13 +30,13 @@ class Settings(BaseSettings):
 
     # All services
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least severe level that is logged."
+        default="INFO", description="Least severe level that is logged."
     )
     feeds: list[str] = Field(
-        ["metals", "stocks"], description="Feeds that are processed, served and verified."
+        default=["metals", "stocks"], description="Feeds that are processed, served and verified."
     )
     http_port: int = Field(
-        8081,
+        default=8081,
         ge=1,
         le=65535,
         description="Port where producer and processor serve /live, /ready, /metrics and /status.",
@@ -44,94 +44,102 @@ class Settings(BaseSettings):
 
     # Kafka
     kafka_bootstrap_servers: str = Field(
-        "kafka-1:9092", description="Brokers to ask first: host:port, separated by commas."
+        default="kafka-1:9092", description="Brokers to ask first: host:port, separated by commas."
     )
-    kafka_username: str = Field("", description="SCRAM user of this service.")
-    kafka_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    kafka_username: str = Field(default="", description="SCRAM user of this service.")
+    kafka_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
     kafka_ca_file: Path = Field(
-        SECRETS / "ca.pem", description="Certificate authority of the brokers' certificates."
+        default=SECRETS / "ca.pem",
+        description="Certificate authority of the brokers' certificates.",
     )
     dead_letters_topic: str = Field(
-        "dead-letters", description="Topic for records that cannot be processed."
+        default="dead-letters", description="Topic for records that cannot be processed."
     )
 
     # MongoDB
     mongodb_hosts: str = Field(
-        "mongodb:27017", description="Members to ask first: host:port, separated by commas."
+        default="mongodb:27017", description="Members to ask first: host:port, separated by commas."
     )
-    mongodb_replica_set: str = Field("rs0", description="Name of the replica set.")
-    mongodb_database: str = Field("millrace", description="Database of the feeds' collections.")
-    mongodb_username: str = Field("", description="SCRAM user of this service.")
-    mongodb_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    mongodb_replica_set: str = Field(default="rs0", description="Name of the replica set.")
+    mongodb_database: str = Field(
+        default="millrace", description="Database of the feeds' collections."
+    )
+    mongodb_username: str = Field(default="", description="SCRAM user of this service.")
+    mongodb_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
     mongodb_ca_file: Path = Field(
-        SECRETS / "ca.pem", description="Certificate authority of the members' certificates."
+        default=SECRETS / "ca.pem",
+        description="Certificate authority of the members' certificates.",
     )
 
     # Producer
     producer_name: str = Field(
-        "", description="Name of this producer: in its logs, metrics and Kafka client id."
+        default="", description="Name of this producer: in its logs, metrics and Kafka client id."
     )
     producer_source: Literal["", "metals_api", "alpha_vantage", "replay"] = Field(
-        "", description="Where events come from."
+        default="", description="Where events come from."
     )
-    producer_feed: str = Field("", description="Feed that the source's events belong to.")
+    producer_feed: str = Field(default="", description="Feed that the source's events belong to.")
     producer_interval_seconds: float = Field(
-        60.0,
+        default=60.0,
         gt=0,
         description="Time between polls; longer where the request budget of the key demands it.",
     )
     producer_symbols: list[str] = Field(
-        [], description="Symbols to poll, or to replay; empty: all that the source knows."
+        default=[], description="Symbols to poll, or to replay; empty: all that the source knows."
     )
     producer_state_dir: Path = Field(
-        Path("/var/lib/millrace"),
+        default=Path("/var/lib/millrace"),
         description="Directory that survives restarts: request budgets, replay progress.",
     )
     producer_url: str = Field(
-        "",
+        default="",
         description="Base URL of the upstream API; empty: the provider's. Without an API key it"
         " must be the simulator's.",
     )
     producer_stop_seconds: float = Field(
-        15.0, gt=0, description="Time that a stopping producer gives unacknowledged events."
+        default=15.0, gt=0, description="Time that a stopping producer gives unacknowledged events."
     )
     metals_api_key: SecretStr = Field(
-        SecretStr(""), description="Metals-API access key; empty: prices are simulated."
+        default=SecretStr(""), description="Metals-API access key; empty: prices are simulated."
     )
     metals_api_requests_per_month: int = Field(
-        50, ge=1, description="Request allowance of the Metals-API key in a calendar month."
+        default=50, ge=1, description="Request allowance of the Metals-API key in a calendar month."
     )
     alpha_vantage_api_key: SecretStr = Field(
-        SecretStr(""), description="Alpha Vantage API key; empty: prices are simulated."
+        default=SecretStr(""), description="Alpha Vantage API key; empty: prices are simulated."
     )
     alpha_vantage_requests_per_day: int = Field(
-        25, ge=1, description="Request allowance of the Alpha Vantage key in a day."
+        default=25, ge=1, description="Request allowance of the Alpha Vantage key in a day."
     )
     alpha_vantage_requests_per_second: float = Field(
-        1.0, gt=0, description="Burst allowance of the Alpha Vantage key."
+        default=1.0, gt=0, description="Burst allowance of the Alpha Vantage key."
     )
     replay_file: Path = Field(
-        Path("/usr/share/millrace/stocks.csv.gz"),
+        default=Path("/usr/share/millrace/stocks.csv.gz"),
         description="Daily prices that the replay source publishes.",
     )
 
     # Simulator
-    simulator_port: int = Field(8443, ge=1, le=65535, description="HTTPS port of the simulator.")
-    simulator_tls_cert: Path = Field(SECRETS / "tls.crt", description="Its certificate.")
-    simulator_tls_key: Path = Field(SECRETS / "tls.key", description="Its private key.")
+    simulator_port: int = Field(
+        default=8443, ge=1, le=65535, description="HTTPS port of the simulator."
+    )
+    simulator_tls_cert: Path = Field(default=SECRETS / "tls.crt", description="Its certificate.")
+    simulator_tls_key: Path = Field(default=SECRETS / "tls.key", description="Its private key.")
     simulator_refresh_seconds: float = Field(
-        60.0, gt=0, description="How often the simulated prices change."
+        default=60.0, gt=0, description="How often the simulated prices change."
     )
 
     # Processor
-    processor_group_id: str = Field("processor", description="Consumer group of the processor.")
+    processor_group_id: str = Field(
+        default="processor", description="Consumer group of the processor."
+    )
 
     # API
-    api_port: int = Field(8443, ge=1, le=65535, description="HTTPS port of the API.")
-    api_tls_cert: Path = Field(SECRETS / "tls.crt", description="Certificate of the API.")
-    api_tls_key: Path = Field(SECRETS / "tls.key", description="Private key of the API.")
+    api_port: int = Field(default=8443, ge=1, le=65535, description="HTTPS port of the API.")
+    api_tls_cert: Path = Field(default=SECRETS / "tls.crt", description="Certificate of the API.")
+    api_tls_key: Path = Field(default=SECRETS / "tls.key", description="Private key of the API.")
     api_tokens_file: Path = Field(
-        SECRETS / "api_tokens.json",
+        default=SECRETS / "api_tokens.json",
         description="Accepted bearer tokens: a JSON list of {id, sha256, scopes}.",
     )
 
@@ -145,7 +153,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - has the prefix
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Secret files are named like the fields, without the prefix of the environment."""
-        directory = Path(os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", SECRETS))
+        directory = secrets_directory()
         if not directory.is_dir():
             return init_settings, env_settings
         secrets = SecretsSettingsSource(settings_cls, secrets_dir=directory, env_prefix="")
@@ -167,6 +175,11 @@ class Settings(BaseSettings):
         return frozenset(
             value.get_secret_value() for value in values if isinstance(value, SecretStr) and value
         )
+
+
+def secrets_directory() -> Path:
+    """Where the secret files of this process lie."""
+    return Path(os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", SECRETS))
 
 
 def load() -> Settings:

@@ -1,0 +1,62 @@
+"""Logs are JSON, one object a line, on standard output, without secrets."""
+
+import logging
+import sys
+from collections.abc import Iterable
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from millrace.redaction import Redactor
+
+# These say a whole URL, or every request, at the level named first; nobody needs that of them.
+_QUIET = {"urllib3": logging.INFO, "kafka": logging.WARNING, "pymongo": logging.WARNING}
+
+
+class _Renderer:
+    """One redacted line of JSON."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._redact = Redactor(secrets)
+        self._render = structlog.processors.JSONRenderer()
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
+        return self._redact(str(self._render(logger, name, event)))
+
+
+def configure(service: str, level: str, secrets: Iterable[str]) -> None:
+    """Send what this process logs, its libraries included, to standard output as JSON."""
+
+    def name_service(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        return event
+
+    shared: list[Processor] = [
+        name_service,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _Renderer(secrets),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
