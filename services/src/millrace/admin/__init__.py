@@ -1,0 +1,1 @@
+"""Administration of Kafka and MongoDB: declared state in, the changes that were made out."""

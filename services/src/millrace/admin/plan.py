@@ -1,0 +1,87 @@
+"""Compare a desired state with the actual one. No I/O, and nothing about Kafka or MongoDB.
+
+A state maps keys to their fields. A key is the kind of a thing and what names it among its kind:
+`("topic", "metal-prices")`. The order of kinds is given by the caller: things are made in that
+order and removed in the reverse order.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Key = tuple[str, ...]
+Fields = Mapping[str, Any]
+State = Mapping[Key, Fields]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing to create (`before` is None), to remove (`after` is None) or to update."""
+
+    key: Key
+    before: Fields | None
+    after: Fields | None
+
+    @property
+    def kind(self) -> str:
+        """What sort of thing changes."""
+        return self.key[0]
+
+    @property
+    def name(self) -> str:
+        """The name of a thing whose kind has one-part names."""
+        return self.key[1]
+
+    def fields(self) -> dict[str, tuple[Any, Any]]:
+        """The fields that differ: name -> (before, after), None where there is no such field."""
+        before, after = self.before or {}, self.after or {}
+        names = sorted(before.keys() | after.keys())
+        pairs = {name: (before.get(name), after.get(name)) for name in names}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    def __str__(self) -> str:
+        thing = " ".join(self.key)
+        if self.before is None:
+            details = ", ".join(f"{name}={_text(a)}" for name, (_, a) in self.fields().items())
+            return f"create {thing}" + (f": {details}" if details else "")
+        if self.after is None:
+            return f"remove {thing}"
+        details = ", ".join(
+            f"{name} {_text(b)} -> {_text(a)}" for name, (b, a) in self.fields().items()
+        )
+        return f"update {thing}: {details}"
+
+
+def plan(desired: State, actual: State, kinds: Sequence[str]) -> list[Change]:
+    """List what must change, in an order that depends on nothing but the two states."""
+    changes = [
+        Change(key, actual.get(key), desired.get(key))
+        for key in sorted(desired.keys() | actual.keys())
+        if actual.get(key) != desired.get(key)
+    ]
+    kept = [change for change in changes if change.after is not None]
+    gone = [change for change in changes if change.after is None]
+    kept.sort(key=lambda change: kinds.index(change.kind))
+    gone.sort(key=lambda change: -kinds.index(change.kind))
+    return kept + gone
+
+
+def simulate(actual: State, changes: Sequence[Change]) -> dict[Key, Fields]:
+    """Return the state as it is after the changes."""
+    state = dict(actual)
+    for change in changes:
+        if change.after is None:
+            del state[change.key]
+        else:
+            state[change.key] = change.after
+    return state
+
+
+def render(state: State) -> str:
+    """Write a state for people: one line a thing, for a diff."""
+    return "".join(f"{' '.join(key)} {_text(state[key])}\n" for key in sorted(state))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
