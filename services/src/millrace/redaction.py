@@ -32,3 +32,7 @@ class Redactor:
         if self._known:
             text = self._known.sub(MASK, text)
         return _PARAMETER.sub(rf"\1={MASK}", text)
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    return secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]
