@@ -1,50 +1,17 @@
 """`millrace admin kafka`: topics, users, ACLs and quotas made equal to what is declared."""
 
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
 from millrace.admin.kafka_cluster import KafkaCluster
 from millrace.admin.kafka_state import Desired, changes
-from millrace.admin.plan import Change, Fields, Key
-from millrace.admin.program import AdminError, Report, read, report, write
+from millrace.admin.program import AdminError, read, reconcile, write
 from millrace.config import secrets_directory
 from millrace.kafka import CredentialsRefused, probe
-
-EFFECT_SECONDS = 15.0
-"""How long a change that the controller has accepted may take until the broker shows it."""
-
-
-class Cluster(Protocol):
-    """What reconciling needs of a Kafka cluster."""
-
-    def read(self, passwords: Mapping[str, str]) -> dict[Key, Fields]:
-        """Read the actual state, with these users' passwords compared."""
-        ...
-
-    def apply(self, found: Sequence[Change], passwords: Mapping[str, str]) -> None:
-        """Make the changes."""
-        ...
-
-
-def reconcile(desired: Desired, cluster: Cluster, *, check: bool) -> Report:
-    """Make the changes and wait until they are seen, or only say what they would be."""
-    passwords = {user.name: user.password for user in desired.users}
-    actual = cluster.read(passwords)
-    found, notes = changes(desired, actual)
-    if found and not check:
-        cluster.apply(found, passwords)
-        deadline = time.monotonic() + EFFECT_SECONDS
-        while left := changes(desired, cluster.read(passwords))[0]:
-            if time.monotonic() > deadline:
-                raise AdminError(f"accepted, but not seen within {EFFECT_SECONDS:.0f} s: {left[0]}")
-            time.sleep(0.2)
-    return report(actual, found, notes)
 
 
 class LastWarning(logging.Handler):
@@ -80,6 +47,8 @@ def connected(desired: Desired) -> Iterator[KafkaCluster]:
             f"{desired.bootstrap_servers} cannot be reached within {desired.wait_seconds:g} s: "
             f"{warnings.text}"
         ) from error
+    except OSError as error:
+        raise AdminError(f"{desired.bootstrap_servers}: {error}") from error
     finally:
         logger.removeHandler(warnings)
 
@@ -91,7 +60,8 @@ def connected(desired: Desired) -> Iterator[KafkaCluster]:
         return True
 
     try:
-        yield KafkaCluster(client, accepts)
+        passwords = {user.name: user.password for user in desired.users}
+        yield KafkaCluster(client, passwords, accepts)
     except kafka_errors.KafkaError as error:
         raise AdminError(f"{desired.bootstrap_servers}: {error}") from error
     finally:
@@ -102,4 +72,4 @@ def run(*, check: bool) -> None:
     """Reconcile the cluster described on standard input, and print what changed."""
     desired = read(Desired)
     with connected(desired) as cluster:
-        write(reconcile(desired, cluster, check=check))
+        write(reconcile(cluster, lambda actual: changes(desired, actual), check=check))

@@ -35,15 +35,16 @@ Accepts = Callable[[str, str], bool]
 class KafkaCluster:
     """A cluster behind the admin client."""
 
-    def __init__(self, client: Any, accepts: Accepts) -> None:
+    def __init__(self, client: Any, passwords: Mapping[str, str], accepts: Accepts) -> None:
         self._client = client
+        self._passwords = passwords
         self._accepts = accepts
 
-    def read(self, passwords: Mapping[str, str]) -> dict[Key, Fields]:
-        """Read the actual state, with these users' passwords compared."""
+    def read(self) -> dict[Key, Fields]:
+        """Read the actual state, with the declared users' passwords compared."""
         return {
             **self._topics(),
-            **self._users(passwords),
+            **self._users(),
             **self._acls(),
             **self._quotas(),
         }
@@ -63,15 +64,15 @@ class KafkaCluster:
             for topic in found
         }
 
-    def _users(self, passwords: Mapping[str, str]) -> dict[Key, Fields]:
+    def _users(self) -> dict[Key, Fields]:
         found = self._client.describe_user_scram_credentials()
         state: dict[Key, Fields] = {}
         for name, described in found.items():
             mechanisms = sorted(info["mechanism"] for info in described["credential_infos"])
             same = (
-                name in passwords
+                name in self._passwords
                 and MECHANISM in mechanisms
-                and self._accepts(name, passwords[name])
+                and self._accepts(name, self._passwords[name])
             )
             state["user", name] = user_fields(
                 DECLARED if same else OTHER, [_mechanism_text(m) for m in mechanisms]
@@ -104,16 +105,16 @@ class KafkaCluster:
         manager = self._client._manager
         return manager.run(manager.send, request)
 
-    def apply(self, found: Sequence[Change], passwords: Mapping[str, str]) -> None:
+    def apply(self, found: Sequence[Change]) -> None:
         """Make the changes, each kind in one request, in the order of the plan."""
         kept = [change for change in found if change.after is not None]
         gone = [change for change in found if change.after is None]
         self._change_topics(_of("topic", kept))
-        self._change_users(_of("user", kept), passwords)
+        self._change_users(_of("user", kept))
         self._create_acls(_of("acl", kept))
         self._change_quotas(_of("quota", found))
         self._delete_acls(_of("acl", gone))
-        self._change_users(_of("user", gone), passwords)
+        self._change_users(_of("user", gone))
 
     def _change_topics(self, found: list[Change]) -> None:
         new: dict[str, dict[str, Any]] = {}
@@ -143,7 +144,7 @@ class KafkaCluster:
             self._client.create_topics(new)
             self._client.wait_for_topics(list(new))
 
-    def _change_users(self, found: list[Change], passwords: Mapping[str, str]) -> None:
+    def _change_users(self, found: list[Change]) -> None:
         alterations: list[Any] = []
         for change in found:
             before = (change.before or {}).get("mechanisms", [])
@@ -154,7 +155,7 @@ class KafkaCluster:
                 if mechanism not in after
             ]
             if change.after is not None:
-                password = passwords[change.name]
+                password = self._passwords[change.name]
                 alterations.append(UserScramCredentialUpsertion(change.name, MECHANISM, password))
         if alterations:
             results = self._client.alter_user_scram_credentials(alterations)

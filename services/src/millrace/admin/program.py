@@ -1,12 +1,17 @@
 """The shape that the administration commands share: desired state on stdin, a report on stdout."""
 
 import sys
-from typing import TypeVar
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from millrace.admin.plan import Change, State, render, simulate
+from millrace.admin.plan import Change, Fields, Key, State, render, simulate
 from millrace.errors import MillraceError
+
+EFFECT_SECONDS = 15.0
+"""How long a change that a server has accepted may take until it is seen."""
 
 DECLARED = "as declared"
 OTHER = "another"
@@ -26,13 +31,38 @@ class Report(msgspec.Struct, frozen=True):
     diff: dict[str, str]
 
 
-def report(actual: State, changes: list[Change], notes: list[str]) -> Report:
-    """Describe the changes to a state."""
+class Server(Protocol):
+    """What reconciling needs of a server."""
+
+    def read(self) -> dict[Key, Fields]:
+        """Read the actual state."""
+        ...
+
+    def apply(self, found: Sequence[Change]) -> None:
+        """Make the changes."""
+        ...
+
+
+Planned = Callable[[State], tuple[list[Change], list[str]]]
+"""From the actual state: the changes, and notes on what is left as it is."""
+
+
+def reconcile(server: Server, planned: Planned, *, check: bool) -> Report:
+    """Make the changes and wait until they are seen, or only say what they would be."""
+    actual = server.read()
+    found, notes = planned(actual)
+    if found and not check:
+        server.apply(found)
+        deadline = time.monotonic() + EFFECT_SECONDS
+        while left := planned(server.read())[0]:
+            if time.monotonic() > deadline:
+                raise AdminError(f"accepted, but not seen within {EFFECT_SECONDS:g} s: {left[0]}")
+            time.sleep(0.2)
     return Report(
-        changed=bool(changes),
-        changes=[str(change) for change in changes],
+        changed=bool(found),
+        changes=[str(change) for change in found],
         notes=notes,
-        diff={"before": render(actual), "after": render(simulate(actual, changes))},
+        diff={"before": render(actual), "after": render(simulate(actual, found))},
     )
 
 

@@ -1,0 +1,134 @@
+"""What is declared about a MongoDB server, as states that can be compared. No I/O."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from millrace.admin.plan import Change, Fields, Key, State, plan
+from millrace.admin.program import DECLARED, AdminError
+
+KINDS = ("replica set", "administrator", "role", "user")
+MECHANISM = "SCRAM-SHA-256"
+
+Password = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Administrator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first user, with the role `root`."""
+
+    name: str
+    password: Password
+    previous_password: str | None = None
+    """Tried when `password` is refused, and then replaced by it."""
+
+
+class Privilege(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Actions on a collection of the database; an empty name means every collection."""
+
+    collection: str
+    actions: list[str]
+
+
+class Role(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A role of the database."""
+
+    name: str
+    privileges: list[Privilege]
+
+
+class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A user of the database; `roles` are roles of that database, built in or declared here."""
+
+    name: str
+    password: Password
+    roles: list[str]
+
+
+class Desired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that is declared about a server."""
+
+    hosts: str
+    member: str
+    replica_set: str
+    admin: Administrator
+    database: str
+    roles: list[Role] = []
+    users: list[User] = []
+    wait_seconds: float = 60.0
+
+
+def set_fields(members: Iterable[str]) -> Fields:
+    """The fields of the replica set in a state."""
+    return {"members": sorted(members)}
+
+
+def role_fields(privileges: Mapping[str, Iterable[str]], inherited: Iterable[str] = ()) -> Fields:
+    """The fields of a role in a state; `privileges` maps collections to actions."""
+    fields: dict[str, Any] = {
+        "privileges": {name: sorted(set(actions)) for name, actions in privileges.items()}
+    }
+    if inherited := sorted(inherited):
+        fields["inherited"] = inherited
+    return fields
+
+
+def user_fields(password: str, roles: Iterable[str], mechanisms: Iterable[str]) -> Fields:
+    """The fields of a user in a state; `password` says only whether it is the declared one."""
+    return {
+        "password": password,
+        "roles": sorted(set(roles)),
+        "mechanisms": sorted(mechanisms),
+    }
+
+
+def administrator_fields(password: str) -> Fields:
+    """The fields of the administrator in a state."""
+    return {"password": password}
+
+
+def declared(desired: Desired) -> dict[Key, Fields]:
+    """The desired state, or AdminError when it names something twice."""
+    pairs: list[tuple[Key, Fields]] = [
+        (("replica set", desired.replica_set), set_fields([desired.member])),
+        (("administrator", desired.admin.name), administrator_fields(DECLARED)),
+    ]
+    for role in desired.roles:
+        privileges: dict[str, list[str]] = {}
+        for privilege in role.privileges:
+            privileges.setdefault(privilege.collection, []).extend(privilege.actions)
+        pairs.append((("role", role.name), role_fields(privileges)))
+    pairs += [
+        (("user", user.name), user_fields(DECLARED, user.roles, [MECHANISM]))
+        for user in desired.users
+    ]
+    state = dict(pairs)
+    if len(state) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = min(key for key in keys if keys.count(key) > 1)
+        raise AdminError(f"declared twice: {' '.join(twice)}")
+    return state
+
+
+def changes(desired: Desired, actual: State) -> list[Change]:
+    """List the changes to a server.
+
+    A change that is not ours to make is an AdminError, before anything has changed.
+    """
+    wanted = declared(desired)
+    for key, fields in actual.items():
+        if key[0] == "replica set" and (key not in wanted or fields != wanted[key]):
+            raise AdminError(
+                f"the server belongs to replica set {key[1]} with members "
+                f"{', '.join(fields['members'])}; declared is {desired.replica_set} with "
+                f"{desired.member}: reconfigure it by hand, or use the server's own name"
+            )
+    return plan(wanted, actual, KINDS)
+
+
+def role_names(database: str, entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names of roles as they are declared: without the database where it is this one."""
+    return [
+        entry["role"] if entry["db"] == database else f"{entry['db']}.{entry['role']}"
+        for entry in entries
+    ]
