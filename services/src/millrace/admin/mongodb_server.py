@@ -38,6 +38,7 @@ class MongoServer:
         self._ca_file = ca_file
         self._clients: dict[str, Client] = {}
         self._users = {user.name: user for user in desired.users}
+        self._accepted = ""
 
     def __enter__(self) -> "MongoServer":
         return self
@@ -74,13 +75,14 @@ class MongoServer:
     def _administrator_password(self) -> str | None:
         """Which of the administrator's passwords is accepted; None: there is no user at all."""
         admin = self._desired.admin
-        for password in (admin.password, admin.previous_password):
-            if password and self._accepts("admin", admin.name, password):
+        for password in (admin.password, *admin.previous_passwords):
+            if self._accepts("admin", admin.name, password):
+                self._accepted = password
                 return password
         if self._has_users():
             raise AdminError(
                 f"{self._desired.hosts} refuses the password of {admin.name}"
-                + (", and the previous one" if admin.previous_password else "")
+                + (", and the previous ones" if admin.previous_passwords else "")
             )
         return None
 
@@ -142,7 +144,7 @@ class MongoServer:
     def _change_administrator(self, change: Change) -> None:
         admin = self._desired.admin
         if change.before is not None:
-            client = self._client(admin.previous_password or "")
+            client = self._client(self._accepted)
             client.admin.command(
                 "updateUser", admin.name, pwd=admin.password, mechanisms=[MECHANISM]
             )

@@ -19,7 +19,7 @@ class Administrator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     password: Password
-    previous_password: str | None = None
+    previous_passwords: list[Password] = []
     """Tried when `password` is refused, and then replaced by it."""
 
 
