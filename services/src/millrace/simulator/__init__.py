@@ -1,0 +1,51 @@
+"""The simulator: Metals-API and Alpha Vantage as Millrace sees them, with invented prices.
+
+It keeps their contracts, the awkward parts included, and can be asked for their failures:
+`POST /faults/<api>/<fault>[/<count>]` spoils the next requests; `GET /faults` lists what it can do.
+Every answer carries a header that says that it is simulated, and the sources mark their events.
+"""
+
+import time
+from collections.abc import Callable
+
+from flask import Flask, Response
+
+from millrace.config import Settings
+from millrace.simulator import alpha_vantage, faults, metals_api
+from millrace.sources.http import SIMULATOR_HEADER, SIMULATOR_KEY
+
+
+def create_app(refresh: float = 60.0, clock: Callable[[], float] = time.time) -> Flask:
+    """The WSGI application; the clock is a parameter so that tests can choose the time."""
+    app = Flask(__name__)
+    metals, metals_faults = metals_api.blueprint(SIMULATOR_KEY, refresh, clock)
+    stocks, stocks_faults = alpha_vantage.blueprint(SIMULATOR_KEY, refresh, clock)
+    app.register_blueprint(metals)
+    app.register_blueprint(stocks)
+    app.register_blueprint(
+        faults.blueprint({"metals_api": metals_faults, "alpha_vantage": stocks_faults})
+    )
+
+    @app.get("/live")
+    def live() -> tuple[str, int]:
+        return "", 204
+
+    @app.after_request
+    def mark(response: Response) -> Response:
+        response.headers[SIMULATOR_HEADER] = "1"
+        return response
+
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM."""
+    from millrace import logging, wsgi
+
+    logging.configure("simulator", settings.log_level, settings.secrets())
+    wsgi.serve(
+        create_app(settings.simulator_refresh_seconds),
+        settings.simulator_port,
+        settings.simulator_tls_cert,
+        settings.simulator_tls_key,
+    )

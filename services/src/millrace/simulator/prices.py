@@ -1,0 +1,39 @@
+"""Invented prices: wandering like real ones, and a function of symbol and time alone.
+
+Every instance of the simulator, and every restart of it, tells the same story. The logarithm of a
+price is a sum of smooth noises, from one that turns every few minutes to one that turns every few
+months; so prices wander without end but never leave a plausible band.
+"""
+
+import hashlib
+import math
+
+SHORTEST_TURN = 60.0
+OCTAVES = 9
+TURN_RATIO = 4.0
+SWING = 0.06
+"""Half the width of the band of the slowest noise, as a share of the price."""
+
+
+def price(symbol: str, anchor: float, at: float) -> float:
+    """The price at a time (seconds since 1970), within some 15 % of its anchor."""
+    wander = 0.0
+    for octave in range(OCTAVES):
+        turn = SHORTEST_TURN * TURN_RATIO**octave
+        # As in a random walk, the swing grows with the square root of the time.
+        swing = SWING * TURN_RATIO ** ((octave - OCTAVES + 1) / 2)
+        wander += swing * _noise(f"{symbol}/{octave}", at / turn)
+    return anchor * math.exp(wander)
+
+
+def _noise(name: str, position: float) -> float:
+    """Smooth noise in -1..1 that passes through a random value at each whole position."""
+    start = math.floor(position)
+    share = position - start
+    blend = share * share * (3 - 2 * share)
+    return (1 - blend) * _random(name, start) + blend * _random(name, start + 1)
+
+
+def _random(name: str, position: int) -> float:
+    digest = hashlib.blake2b(f"{name}/{position}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**63 - 1

@@ -1,0 +1,26 @@
+"""Sources: where events come from. `make` builds the one that the settings name."""
+
+from collections.abc import Callable
+
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.sources.base import Source
+
+
+def make(settings: Settings) -> Source:
+    """The source of this producer; what is wrong with its settings is one line."""
+    from millrace.sources import alpha_vantage, metals_api, replay
+
+    makers: dict[str, Callable[[Settings], Source]] = {
+        "metals_api": metals_api.from_settings,
+        "alpha_vantage": alpha_vantage.from_settings,
+        "replay": replay.from_settings,
+    }
+    settings.require("producer_name", "producer_source", "producer_feed")
+    source = makers[settings.producer_source](settings)
+    if source.feed != settings.producer_feed:
+        raise ConfigurationError(
+            f"source {settings.producer_source} gives the feed {source.feed},"
+            f" not {settings.producer_feed}"
+        )
+    return source

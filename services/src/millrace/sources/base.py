@@ -1,0 +1,68 @@
+"""What a source is, and the four ways in which fetching from one fails."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from millrace.events import Event
+
+
+class SourceError(Exception):
+    """A fetch gave nothing. The text is one line without secrets."""
+
+
+class Transient(SourceError):
+    """The upstream is unwell or speaks nonsense; the same request may succeed soon."""
+
+
+class Quota(SourceError):
+    """The request budget is used up; no request before `retry_at` makes sense."""
+
+    def __init__(self, reason: str, retry_at: datetime) -> None:
+        super().__init__(reason)
+        self.retry_at = retry_at
+
+
+class Auth(SourceError):
+    """The key is not accepted: only a person can help."""
+
+
+class Permanent(SourceError):
+    """This request will be refused again: a symbol or a right that the upstream does not give."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One symbol whose answer cannot be trusted, and why."""
+
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one request brought."""
+
+    events: Sequence[Event]
+    simulated: bool
+    rejected: Sequence[Rejected] = ()
+
+
+class Source(Protocol):
+    """Fetches observations from outside and mints their events."""
+
+    feed: str
+    """Name of the feed that the events belong to."""
+    units: tuple[str, ...]
+    """What can be asked for, one request each."""
+    shortest_interval: float
+    """Seconds between polls of all units that the request budget can bear for ever."""
+    endless: bool
+    """False: one poll of each unit brings everything there will ever be."""
+    simulated: bool
+    """Whether prices are invented, as far as is known before the first answer."""
+
+    def fetch(self, unit: str) -> Batch:
+        """Ask for one unit, or raise a SourceError."""
+        ...

@@ -1,0 +1,193 @@
+"""Metals-API `latest`: spot prices of precious metals.
+
+What it sends is easily misread. A rate is metal per currency unit: the price is its reciprocal.
+Newer answers also carry the price itself under the joined key (`USDXAU`), which is preferred, and
+must agree. With a metal as base it is the other way round: `rates.USD` is the price. Whatever the
+form, a price outside its metal's plausible band is not believed. Errors come with status 200, too.
+Between two refreshes the same `timestamp` is sent again: it is part of the event id, so a
+repeated observation is the same event.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.feeds.metals import MetalPrice
+from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError
+from millrace.sources.budget import Budget
+from millrace.sources.http import Client, Upstream, text
+from millrace.sources.times import next_month
+
+URL = "https://metals-api.com"
+CURRENCY = "USD"
+TOLERANCE = 1e-6
+SMALLEST = 1e-12
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+CLOCK_SKEW = timedelta(minutes=10)
+SECONDS_PER_MONTH = 28 * 86_400
+
+
+@dataclass(frozen=True)
+class Metal:
+    """A metal that we know how to price: dollars per troy ounce, within reason."""
+
+    name: str
+    lowest: float
+    highest: float
+
+
+METALS = {
+    "XAU": Metal("Gold", 500, 50_000),
+    "XAG": Metal("Silver", 5, 1_000),
+    "XPT": Metal("Platinum", 200, 20_000),
+    "XPD": Metal("Palladium", 100, 20_000),
+}
+
+
+class MetalsApi:
+    """The source: one request brings all symbols."""
+
+    feed = "metals"
+    endless = True
+
+    def __init__(
+        self,
+        client: Client,
+        budget: Budget,
+        symbols: Sequence[str],
+        *,
+        interval: float,
+        simulated: bool,
+    ) -> None:
+        self.units = (",".join(symbols),)
+        self.shortest_interval = interval
+        self.simulated = simulated
+        self._client = client
+        self._budget = budget
+
+    def fetch(self, unit: str) -> Batch:
+        """Prices of all symbols, as of the upstream's last refresh."""
+        self._budget.take()
+        reply = self._client.get(
+            "/api/latest", {"base": CURRENCY, "symbols": unit}, key_parameter="access_key"
+        )
+        now = datetime.now(UTC)
+        if reply.body.get("success") is not True:
+            error = error_in(reply.body, now)
+            if isinstance(error, Quota):
+                self._budget.exhaust()
+            if error:
+                raise error
+            return Batch((), reply.simulated)
+        return normalise(reply.body, unit.split(","), now, simulated=reply.simulated)
+
+
+def from_settings(settings: Settings) -> MetalsApi:
+    """The source as configured: the real API with its budget, or the simulator."""
+    symbols = settings.producer_symbols or list(METALS)
+    unknown = sorted(set(symbols) - METALS.keys())
+    if unknown:
+        raise ConfigurationError(
+            f"no such metal: {', '.join(unknown)} (known: {', '.join(METALS)})"
+        )
+    upstream = Upstream.choose(settings, settings.metals_api_key.get_secret_value(), URL)
+    allowance = None if upstream.simulated else settings.metals_api_requests_per_month
+    return MetalsApi(
+        Client(upstream),
+        Budget(settings.producer_state_dir / "budget.json", allowance, next_month),
+        symbols,
+        interval=SECONDS_PER_MONTH / allowance if allowance else 0,
+        simulated=upstream.simulated,
+    )
+
+
+def normalise(
+    body: Mapping[str, Any], symbols: Sequence[str], now: datetime, *, simulated: bool
+) -> Batch:
+    """The events in a successful answer; symbols that cannot be believed are rejected singly."""
+    observed_at = _observed_at(body.get("timestamp"), now)
+    base, rates = body.get("base"), body.get("rates")
+    if not isinstance(base, str) or not isinstance(rates, dict):
+        raise Permanent("the answer has no base or no rates")
+    source = "metals_api-simulator" if simulated else "metals_api"
+    events, rejected = [], []
+    for symbol in symbols:
+        try:
+            price = _price(symbol, base, rates)
+        except ValueError as error:
+            rejected.append(Rejected(symbol, str(error)))
+            continue
+        events.append(
+            MetalPrice(
+                event_id=f"metals:{source}:{symbol}:{observed_at:%Y-%m-%dT%H:%M:%SZ}",
+                schema_version=1,
+                feed="metals",
+                source=source,
+                simulated=simulated,
+                symbol=symbol,
+                observed_at=observed_at,
+                produced_at=now,
+                price=price,
+                currency=CURRENCY,
+                unit="troy_ounce",
+                metal_name=METALS[symbol].name,
+            )
+        )
+    return Batch(events, simulated, rejected)
+
+
+def error_in(body: Mapping[str, Any], now: datetime) -> SourceError | None:
+    """The typed error of an error body; None if there is just nothing new."""
+    error = body.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    said = error.get("info") or error.get("type") if isinstance(error, dict) else error
+    reason = f"error {text(code)}: {text(said)}"
+    match code:
+        case 101 | 102:
+            return Auth(reason)
+        case 104:
+            # The day on which the allowance is renewed is not told: ask once a day.
+            return Quota(reason, min(next_month(now), now + timedelta(days=1)))
+        case 106:
+            return None
+    return Permanent(reason)
+
+
+def _observed_at(timestamp: Any, now: datetime) -> datetime:
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int):
+        raise Permanent("the answer has no timestamp")
+    if not EARLIEST.timestamp() <= timestamp <= (now + CLOCK_SKEW).timestamp():
+        raise Permanent(f"the timestamp {timestamp} is not a time at which prices were observed")
+    return datetime.fromtimestamp(timestamp, UTC)
+
+
+def _price(symbol: str, base: str, rates: Mapping[str, Any]) -> float:
+    """Dollars per ounce; ValueError says why this answer does not tell."""
+    if base == symbol:
+        price = _number(rates.get(CURRENCY), CURRENCY)
+    elif base == CURRENCY:
+        price = 1 / _number(rates.get(symbol), symbol)
+        joined = base + symbol
+        if joined in rates:
+            direct = _number(rates[joined], joined)
+            if not math.isclose(direct, price, rel_tol=TOLERANCE):
+                raise ValueError(f"{joined} is {direct:g}, but the rate says {price:g}")
+            price = direct
+    else:
+        raise ValueError(f"rates are per {text(base, 10)}, not per {CURRENCY}")
+    metal = METALS[symbol]
+    if not metal.lowest <= price <= metal.highest:
+        raise ValueError(f"{price:g} is no plausible price of {metal.name.lower()}")
+    return price
+
+
+def _number(value: Any, key: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{key} is not a number")  # noqa: TRY004 - about the answer, not the code
+    if not SMALLEST < value < 1 / SMALLEST:
+        raise ValueError(f"{key} is not a number that a rate can be")
+    return float(value)

@@ -1,0 +1,70 @@
+"""Replay: the real daily prices of some shares from 2000 to 2013, all of them, once.
+
+The file is a CSV of Ticker, Date, Open, High, Low, Close, Volume, Adj Close. A row is observed at
+the close of its day, 16:00 in New York. Prices are as they were that day, not adjusted for splits.
+"""
+
+import csv
+import gzip
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.feeds.stocks import StockPrice
+from millrace.sources.base import Batch
+from millrace.sources.times import close_of
+
+
+class Replay:
+    """The source: its one unit is the whole file."""
+
+    feed = "stocks"
+    units = ("all",)
+    shortest_interval = 0.0
+    endless = False
+    simulated = False
+
+    def __init__(self, path: Path, symbols: frozenset[str]) -> None:
+        self._path = path
+        self._symbols = symbols
+
+    def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
+        """Every row of the chosen symbols, in the order of their time."""
+        events = [
+            event
+            for event in read(self._path, datetime.now(UTC))
+            if not self._symbols or event.symbol in self._symbols
+        ]
+        return Batch(sorted(events, key=lambda event: event.observed_at), simulated=False)
+
+
+def from_settings(settings: Settings) -> Replay:
+    """The source as configured."""
+    if not settings.replay_file.is_file():
+        raise ConfigurationError(f"there is no file {settings.replay_file} to replay")
+    return Replay(settings.replay_file, frozenset(settings.producer_symbols))
+
+
+def read(path: Path, now: datetime) -> Iterator[StockPrice]:
+    """The file's rows as events, in the file's order."""
+    with gzip.open(path, "rt", newline="") as file:
+        for row in csv.DictReader(file):
+            observed_at = close_of(date.fromisoformat(row["Date"]))
+            yield StockPrice(
+                event_id=f"stocks:replay:{row['Ticker']}:{observed_at:%Y-%m-%dT%H:%M:%SZ}",
+                schema_version=1,
+                feed="stocks",
+                source="replay",
+                simulated=False,
+                symbol=row["Ticker"],
+                observed_at=observed_at,
+                produced_at=now,
+                open=float(row["Open"]),
+                high=float(row["High"]),
+                low=float(row["Low"]),
+                price=float(row["Close"]),
+                volume=int(row["Volume"]),
+                currency="USD",
+            )
