@@ -14,14 +14,16 @@ from millrace.config import secrets_directory
 from millrace.kafka import CredentialsRefused, probe
 
 
-class LastWarning(logging.Handler):
-    """Keeps the last warning: the Kafka client says only there why it cannot connect."""
+class ConnectionFailures(logging.Handler):
+    """Keeps why the last attempt to connect failed: the Kafka client says so only in its log."""
 
-    text = "no answer"
+    reason = "no answer"
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the message."""
-        self.text = record.getMessage()
+        """Keep the part of the message that says why."""
+        _, found, reason = record.getMessage().partition(" failed: ")
+        if found and record.levelno == logging.WARNING:
+            self.reason = reason
 
 
 @contextmanager
@@ -29,9 +31,9 @@ def connected(desired: Desired) -> Iterator[KafkaCluster]:
     """Wait for the broker and connect with the administrator's certificate."""
     secrets = secrets_directory()
     ca_file = secrets / "ca.pem"
-    warnings = LastWarning(logging.WARNING)
+    failures = ConnectionFailures()
     logger = logging.getLogger("kafka")
-    logger.addHandler(warnings)
+    logger.addHandler(failures)
     try:
         client = KafkaAdminClient(
             bootstrap_servers=desired.bootstrap_servers,
@@ -45,12 +47,12 @@ def connected(desired: Desired) -> Iterator[KafkaCluster]:
     except kafka_errors.KafkaTimeoutError as error:
         raise AdminError(
             f"{desired.bootstrap_servers} cannot be reached within {desired.wait_seconds:g} s: "
-            f"{warnings.text}"
+            f"{failures.reason}"
         ) from error
     except OSError as error:
         raise AdminError(f"{desired.bootstrap_servers}: {error}") from error
     finally:
-        logger.removeHandler(warnings)
+        logger.removeHandler(failures)
 
     def accepts(user: str, password: str) -> bool:
         try:
@@ -60,6 +62,11 @@ def connected(desired: Desired) -> Iterator[KafkaCluster]:
         return True
 
     try:
+        if "ALTER" not in client.describe_cluster()["authorized_operations"]:
+            # Asked for users, the broker would not even answer.
+            raise AdminError(
+                f"{desired.bootstrap_servers}: the certificate is not an administrator's"
+            )
         passwords = {user.name: user.password for user in desired.users}
         yield KafkaCluster(client, passwords, accepts)
     except kafka_errors.KafkaError as error:

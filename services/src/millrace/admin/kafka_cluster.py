@@ -137,11 +137,14 @@ class KafkaCluster:
             }
             if operations:
                 resource = ConfigResource(TOPIC, change.name, operations)
-                result = self._client.alter_configs([resource])["topic"][change.name]
+                # The broker says better what is wrong with a setting than the client.
+                answer = self._client.alter_configs([resource], raise_on_unknown=False)
+                result = answer["topic"][change.name]
                 if result != "OK":
                     raise AdminError(f"{change}: {result}")
         if new:
-            self._client.create_topics(new)
+            for topic in self._client.create_topics(new, raise_errors=False)["topics"]:
+                _raise_for(topic["error_code"], f"topic {topic['name']}: {topic['error_message']}")
             self._client.wait_for_topics(list(new))
 
     def _change_users(self, found: list[Change]) -> None:

@@ -80,7 +80,8 @@ def simulate(actual: State, changes: Sequence[Change]) -> dict[Key, Fields]:
 
 def render(state: State) -> str:
     """Write a state for people: one line a thing, for a diff."""
-    return "".join(f"{' '.join(key)} {_text(state[key])}\n" for key in sorted(state))
+    lines = (f"{' '.join(key)} {_text(state[key]) if state[key] else ''}" for key in sorted(state))
+    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def _text(value: Any) -> str:
