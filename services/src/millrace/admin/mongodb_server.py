@@ -27,15 +27,42 @@ UNAUTHORIZED = 13
 ANSWER_MILLISECONDS = 5000
 
 Client = MongoClient[dict[str, Any]]
+Connect = Callable[[str, str, str], Client]
+"""A client for a user (database, name, password) of the server; without a name, anonymous."""
+
 T = TypeVar("T")
+
+
+def connector(hosts: str, ca_file: Path) -> Connect:
+    """Connect to this one server, whatever it says about other members."""
+
+    def connect(database: str, name: str, password: str) -> Client:
+        login: dict[str, Any] = {
+            "username": name,
+            "password": password,
+            "authSource": database,
+            "authMechanism": MECHANISM,
+        }
+        return MongoClient(
+            hosts,
+            appname="millrace-admin",
+            directConnection=True,
+            tls=True,
+            tlsCAFile=str(ca_file),
+            serverSelectionTimeoutMS=ANSWER_MILLISECONDS,
+            socketTimeoutMS=4 * ANSWER_MILLISECONDS,
+            **(login if name else {}),
+        )
+
+    return connect
 
 
 class MongoServer:
     """One server behind its localhost, with the credentials that are declared for it."""
 
-    def __init__(self, desired: Desired, ca_file: Path) -> None:
+    def __init__(self, desired: Desired, connect: Connect) -> None:
         self._desired = desired
-        self._ca_file = ca_file
+        self._connect = connect
         self._clients: dict[str, Client] = {}
         self._users = {user.name: user for user in desired.users}
         self._accepted = ""
@@ -200,24 +227,6 @@ class MongoServer:
             name = self._desired.admin.name if password else ""
             self._clients[password] = self._connect("admin", name, password)
         return self._clients[password]
-
-    def _connect(self, database: str, name: str, password: str) -> Client:
-        login: dict[str, Any] = {
-            "username": name,
-            "password": password,
-            "authSource": database,
-            "authMechanism": MECHANISM,
-        }
-        return MongoClient(
-            self._desired.hosts,
-            appname="millrace-admin",
-            directConnection=True,
-            tls=True,
-            tlsCAFile=str(self._ca_file),
-            serverSelectionTimeoutMS=ANSWER_MILLISECONDS,
-            socketTimeoutMS=4 * ANSWER_MILLISECONDS,
-            **(login if name else {}),
-        )
 
     def _wait_for_answer(self) -> Mapping[str, Any]:
         return self._wait("does not answer", self._anonymous_hello)
