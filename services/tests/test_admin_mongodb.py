@@ -51,9 +51,7 @@ class FakeMongo:
     def connect(self, database: str, name: str, password: str) -> Any:
         return FakeConnection(self, database, name, password)
 
-    def run(
-        self, login: tuple[str, str, str], database: str, command: str, *a: Any, **o: Any
-    ) -> Any:
+    def run(self, login: tuple[str, ...], database: str, command: str, *a: Any, **o: Any) -> Any:
         if self.unreachable:
             self.unreachable -= 1
             raise AutoReconnect("connection refused (configured timeouts: many)")
