@@ -52,6 +52,10 @@ options:
         description: Files of the host, whose contents are joined to make this one.
         type: list
         elements: path
+      mode:
+        description: Permissions in octal. A program may have to write to a copy that keeps them.
+        type: str
+        default: "0400"
       secret:
         description: Whether the content is left out of the diff.
         type: bool
@@ -95,7 +99,6 @@ changed_files:
   returned: always
 """
 
-FILE_MODE = 0o400
 DIRECTORY_MODE = 0o700
 HIDDEN = "<secret>\n"
 
@@ -129,24 +132,25 @@ def wanted(entries: list[dict[str, Any]], *, check_mode: bool) -> dict[str, byte
     return files
 
 
-def differs(path: Path, content: bytes, owner: int, group: int) -> bool:
+def differs(path: Path, content: bytes, attributes: tuple[int, int, int]) -> bool:
     """Tell whether the file is missing or is not exactly what is wanted."""
     if path.is_symlink() or not path.is_file():
         return True
     stat = path.stat()
-    if (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) != (owner, group, FILE_MODE):
+    if (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) != attributes:
         return True
     return path.read_bytes() != content
 
 
-def write(path: Path, content: bytes, owner: int, group: int) -> None:
+def write(path: Path, content: bytes, attributes: tuple[int, int, int]) -> None:
     """Replace the file in one step: a reader sees the old content or the new, never a part."""
+    owner, group, mode = attributes
     descriptor, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             os.fchown(descriptor, owner, group)
-            os.fchmod(descriptor, FILE_MODE)
+            os.fchmod(descriptor, mode)
             file.flush()
             os.fsync(descriptor)
         Path(temporary).replace(path)
@@ -203,6 +207,7 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "content": {"type": "str"},
                     "sources": {"type": "list", "elements": "path"},
+                    "mode": {"type": "str", "default": "0400"},
                     "secret": {"type": "bool", "default": True, "no_log": False},
                 },
             },
@@ -217,13 +222,14 @@ def main() -> None:
     )
     try:
         files = wanted(module.params["files"], check_mode=check_mode)
+        attributes = {name: (owner, group, int(entries[name]["mode"], 8)) for name in files}
         changed = make_directory(directory, owner, group, check_mode=check_mode)
         present = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
         stale = sorted(present - files.keys())
         outdated = sorted(
             name
             for name, content in files.items()
-            if differs(directory / name, content, owner, group)
+            if differs(directory / name, content, attributes[name])
         )
         diff = [
             diff_of(directory / name, entries.get(name), files.get(name))
@@ -231,7 +237,7 @@ def main() -> None:
         ]
         if not check_mode:
             for name in outdated:
-                write(directory / name, files[name], owner, group)
+                write(directory / name, files[name], attributes[name])
             for name in stale:
                 (directory / name).unlink()
     except (OSError, ValueError) as error:

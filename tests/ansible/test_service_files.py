@@ -123,6 +123,13 @@ def test_a_wrong_mode_is_repaired(write: Write, directory: Path, damage: int) ->
     assert mode(directory / "a") == 0o400
 
 
+def test_a_file_can_have_another_mode(write: Write, directory: Path) -> None:
+    write(text("a", "1"))
+    assert write(text("a", "1", mode="0600"))["changed_files"] == ["a"]
+    assert mode(directory / "a") == 0o600
+    assert not write(text("a", "1", mode="0600"))["changed"]
+
+
 def test_a_link_is_replaced_and_not_followed(write: Write, directory: Path, tmp_path: Path) -> None:
     write()
     target = tmp_path / "target"
