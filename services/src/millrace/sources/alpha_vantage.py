@@ -56,6 +56,11 @@ class AlphaVantage:
         self._client = client
         self._budget = budget
 
+    @property
+    def budget_left(self) -> int | None:
+        """Requests that the key's allowance has left."""
+        return self._budget.left
+
     def fetch(self, unit: str) -> Batch:
         """The latest quote of one symbol."""
         self._budget.take()

@@ -55,13 +55,18 @@ class Source(Protocol):
     feed: str
     """Name of the feed that the events belong to."""
     units: tuple[str, ...]
-    """What can be asked for, one request each."""
+    """What can be asked for, one request each. A finished unit is never asked for again."""
     shortest_interval: float
     """Seconds between polls of all units that the request budget can bear for ever."""
     endless: bool
     """False: one poll of each unit brings everything there will ever be."""
     simulated: bool
     """Whether prices are invented, as far as is known before the first answer."""
+
+    @property
+    def budget_left(self) -> int | None:
+        """Requests left in the current period; None: without a limit."""
+        ...
 
     def fetch(self, unit: str) -> Batch:
         """Ask for one unit, or raise a SourceError."""

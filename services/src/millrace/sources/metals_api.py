@@ -63,11 +63,16 @@ class MetalsApi:
         interval: float,
         simulated: bool,
     ) -> None:
-        self.units = (",".join(symbols),)
+        self.units: tuple[str, ...] = (",".join(symbols),)
         self.shortest_interval = interval
         self.simulated = simulated
         self._client = client
         self._budget = budget
+
+    @property
+    def budget_left(self) -> int | None:
+        """Requests that the key's allowance has left."""
+        return self._budget.left
 
     def fetch(self, unit: str) -> Batch:
         """Prices of all symbols, as of the upstream's last refresh."""

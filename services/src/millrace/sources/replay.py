@@ -6,7 +6,8 @@ the close of its day, 16:00 in New York. Prices are as they were that day, not a
 
 import csv
 import gzip
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -18,17 +19,19 @@ from millrace.sources.times import close_of
 
 
 class Replay:
-    """The source: its one unit is the whole file."""
+    """The source: its one unit is the whole file, named by its content, so a new file is new."""
 
     feed = "stocks"
-    units = ("all",)
     shortest_interval = 0.0
     endless = False
     simulated = False
+    budget_left = None
 
-    def __init__(self, path: Path, symbols: frozenset[str]) -> None:
+    def __init__(self, path: Path, symbols: Sequence[str]) -> None:
         self._path = path
-        self._symbols = symbols
+        self._symbols = frozenset(symbols)
+        content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        self.units: tuple[str, ...] = (f"{content} {','.join(sorted(symbols)) or 'all'}",)
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """Every row of the chosen symbols, in the order of their time."""
@@ -44,7 +47,7 @@ def from_settings(settings: Settings) -> Replay:
     """The source as configured."""
     if not settings.replay_file.is_file():
         raise ConfigurationError(f"there is no file {settings.replay_file} to replay")
-    return Replay(settings.replay_file, frozenset(settings.producer_symbols))
+    return Replay(settings.replay_file, settings.producer_symbols)
 
 
 def read(path: Path, now: datetime) -> Iterator[StockPrice]:

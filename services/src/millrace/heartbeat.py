@@ -1,0 +1,40 @@
+"""A loop's sign of life, and the end of a process whose loop hangs.
+
+The container engine restarts a process that ended, not one that hangs.
+"""
+
+import os
+import threading
+import time
+
+import structlog
+
+log = structlog.get_logger(__name__)
+HUNG = 70
+
+
+class Heartbeat:
+    """The loop calls `beat`; whoever asks `late` hears whether it did so in time."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._last = time.monotonic()
+
+    def beat(self) -> None:
+        """The loop is alive."""
+        self._last = time.monotonic()
+
+    def late(self) -> str | None:
+        """What is wrong, or None."""
+        silence = time.monotonic() - self._last
+        return f"the loop has been silent for {silence:.0f} s" if silence > self._limit else None
+
+    def watch(self) -> None:
+        """From now on, end the process when the loop has been silent for too long."""
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def _watch(self) -> None:
+        while not (wrong := self.late()):
+            time.sleep(self._limit / 10)
+        log.error("ending a hung process", reason=wrong)
+        os._exit(HUNG)

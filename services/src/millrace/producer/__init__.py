@@ -1,0 +1,97 @@
+"""The producer: polls a source and publishes what it brings."""
+
+import signal
+import threading
+
+import structlog
+
+from millrace import logging, sources
+from millrace.config import Settings
+from millrace.feeds import FEEDS
+from millrace.heartbeat import Heartbeat
+from millrace.probes import Probes
+from millrace.producer.connection import Connection
+from millrace.producer.poller import Poller
+from millrace.producer.publisher import Publisher
+from millrace.producer.status import Status, registry
+from millrace.sources.base import Source
+
+log = structlog.get_logger(__name__)
+
+HUNG_SECONDS = 180.0
+
+
+def run(settings: Settings) -> None:
+    """Poll and publish until SIGTERM."""
+    source = sources.make(settings)
+    logging.configure(settings.producer_name, settings.log_level, settings.secrets())
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    produce(settings, source, stop)
+
+
+def produce(settings: Settings, source: Source, stop: threading.Event) -> None:
+    """Poll this source until told to stop; its probes are served meanwhile."""
+    status = Status(
+        name=settings.producer_name,
+        source=settings.producer_source,
+        feed=source.feed,
+        simulated=source.simulated,
+        quota_left=source.budget_left,
+    )
+    heartbeat = Heartbeat(HUNG_SECONDS)
+    heartbeat.watch()
+    connection = Connection(settings, stop, heartbeat.beat)
+    probes = Probes(
+        settings.http_port,
+        live=heartbeat.late,
+        ready=connection.problem,
+        status=status.page,
+        registry=registry(status),
+    )
+    try:
+        _poll(settings, source, stop, status, heartbeat, connection)
+    finally:
+        probes.close()
+        log.info("stopped", published=status.published)
+
+
+def _poll(
+    settings: Settings,
+    source: Source,
+    stop: threading.Event,
+    status: Status,
+    heartbeat: Heartbeat,
+    connection: Connection,
+) -> None:
+    client = connection.open()
+    if client is None:
+        return
+
+    def on_failure(problem: str) -> None:
+        status.delivery_failures += 1
+        connection.failed(problem)
+
+    publisher = Publisher(
+        client,
+        connection.open,
+        FEEDS[source.feed].topic,
+        stop,
+        beat=heartbeat.beat,
+        on_failure=on_failure,
+        stop_seconds=settings.producer_stop_seconds,
+    )
+    poller = Poller(
+        source,
+        publisher.publish,
+        status,
+        stop,
+        interval=settings.producer_interval_seconds,
+        state_file=settings.producer_state_dir / "state.json",
+        beat=heartbeat.beat,
+    )
+    try:
+        poller.run()
+    finally:
+        publisher.close()

@@ -1,0 +1,150 @@
+"""Publishes events so that each is acknowledged by every in-sync replica, or known not to be."""
+
+import contextlib
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAuthorizationFailedError,
+)
+
+from millrace.errors import MillraceError
+from millrace.events import Event
+
+log = structlog.get_logger(__name__)
+
+MAX_IN_FLIGHT = 1000
+DELIVERY_SECONDS = 90
+"""Longer than the client's own delivery timeout, after which a future is done in any case."""
+RETRY_SECONDS = 5.0
+SLICE_SECONDS = 1.0
+REFUSALS = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
+
+
+class NotAllowed(MillraceError):
+    """The broker refuses writes to this topic by this user."""
+
+
+class Undelivered(MillraceError):
+    """The producer stopped with events that Kafka has not acknowledged."""
+
+
+class Publisher:
+    """Sends events and waits for their acknowledgement.
+
+    The client's own buffer has no bound; here at most MAX_IN_FLIGHT events are unacknowledged, and
+    whoever publishes more waits for the oldest. What fails is sent again, by a new client because
+    an idempotent one cannot go on behind a gap, until it is acknowledged or `stop` is set.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        reconnect: Callable[[], Any | None],
+        topic: str,
+        stop: threading.Event,
+        *,
+        beat: Callable[[], None],
+        on_failure: Callable[[str], None],
+        stop_seconds: float,
+    ) -> None:
+        """`reconnect` gives a new client, or None if told to stop before it could."""
+        self._client = client
+        self._reconnect = reconnect
+        self._topic = topic
+        self._stop = stop
+        self._beat = beat
+        self._on_failure = on_failure
+        self._stop_seconds = stop_seconds
+        self._stop_by: float | None = None
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Return when all are acknowledged; raise Undelivered if told to stop before that."""
+        while True:
+            events, error = self._attempt(events)
+            if isinstance(error, REFUSALS):
+                raise NotAllowed(f"Kafka does not let this user write to {self._topic}")
+            if not events:
+                return
+            if error:
+                self._on_failure(f"{len(events)} events not acknowledged: {error!r}")
+            if self._stop.wait(RETRY_SECONDS) or not self._replace_client():
+                raise Undelivered(
+                    f"stopped with {len(events)} events that Kafka did not acknowledge"
+                )
+
+    def close(self) -> None:
+        """Hang up. All that was published has been acknowledged by then, or given up."""
+        with contextlib.suppress(KafkaError):
+            self._client.close(timeout=self._stop_seconds)
+
+    def _replace_client(self) -> bool:
+        self.close()
+        client = self._reconnect()
+        if client is None:
+            return False
+        self._client = client
+        return True
+
+    def _attempt(self, events: Sequence[Event]) -> tuple[list[Event], KafkaError | None]:
+        """Send until an error or the stop, wait for all; give back what is not acknowledged."""
+        waiting: deque[tuple[int, Any]] = deque()
+        acknowledged: set[int] = set()
+        error: KafkaError | None = None
+
+        def settle_oldest() -> None:
+            nonlocal error
+            index, future = waiting.popleft()
+            try:
+                self._wait(future)
+            except KafkaError as failure:
+                error = error or failure
+            else:
+                acknowledged.add(index)
+
+        for index, event in enumerate(events):
+            while len(waiting) >= MAX_IN_FLIGHT:
+                settle_oldest()
+            if error or self._stop.is_set():
+                break
+            try:
+                waiting.append((index, self._send(event)))
+            except KafkaError as failure:
+                error = failure
+        while waiting:
+            settle_oldest()
+        left = [event for index, event in enumerate(events) if index not in acknowledged]
+        return left, error
+
+    def _send(self, event: Event) -> Any:
+        # No timestamp: a record's time is that of its production, which retention counts from.
+        return self._client.send(
+            self._topic, key=event.symbol.encode(), value=msgspec.json.encode(event)
+        )
+
+    def _wait(self, future: Any) -> None:
+        """Wait for one acknowledgement, less patiently once told to stop; KafkaError if none."""
+        give_up = time.monotonic() + DELIVERY_SECONDS
+        while True:
+            self._beat()
+            try:
+                future.get(timeout=SLICE_SECONDS)
+            except KafkaTimeoutError:
+                if future.is_done or time.monotonic() > min(give_up, self._patience()):
+                    raise
+            else:
+                return
+
+    def _patience(self) -> float:
+        if self._stop_by is None and self._stop.is_set():
+            self._stop_by = time.monotonic() + self._stop_seconds
+        return self._stop_by or math.inf

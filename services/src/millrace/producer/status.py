@@ -1,0 +1,77 @@
+"""What a producer tells about itself: /status for people, /metrics for Prometheus."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+PREFIX = "millrace_producer_"
+
+
+class Status(msgspec.Struct):
+    """The state of a producer. The polling thread writes it, others read it."""
+
+    name: str
+    source: str
+    feed: str
+    simulated: bool
+    state: str = "connecting to Kafka"
+    published: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    delivery_failures: int = 0
+    polls: dict[str, int] = {"success": 0, "transient": 0, "quota": 0, "permanent": 0}
+    last_poll: datetime | None = None
+    last_success: datetime | None = None
+    next_poll: datetime | None = None
+    quota_left: int | None = None
+    last_error: str | None = None
+
+    def page(self) -> Mapping[str, Any]:
+        """The content of /status."""
+        page: Mapping[str, Any] = msgspec.to_builtins(self)
+        return page
+
+
+class _Collector(Collector):
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._status
+        for name, help_text in (
+            ("published", "Events acknowledged by Kafka"),
+            ("unchanged", "Observations that were the same as at the poll before"),
+            ("rejected", "Observations that were not believed"),
+            ("delivery_failures", "Attempts to publish that Kafka did not acknowledge"),
+        ):
+            yield CounterMetricFamily(PREFIX + name, help_text, getattr(status, name))
+        polls = CounterMetricFamily(PREFIX + "polls", "Polls by outcome", labels=["outcome"])
+        for outcome, count in status.polls.items():
+            polls.add_metric([outcome], count)
+        yield polls
+        yield GaugeMetricFamily(
+            PREFIX + "simulated", "1 if prices are invented", float(status.simulated)
+        )
+        if status.quota_left is not None:
+            yield GaugeMetricFamily(
+                PREFIX + "quota_left", "Requests left in this period", status.quota_left
+            )
+        for name, when in (("poll", status.last_poll), ("success", status.last_success)):
+            if when:
+                yield GaugeMetricFamily(
+                    f"{PREFIX}last_{name}_timestamp_seconds",
+                    f"Time of the last {name}",
+                    when.timestamp(),
+                )
+
+
+def registry(status: Status) -> CollectorRegistry:
+    """The Prometheus metrics that mirror a status."""
+    metrics = CollectorRegistry()
+    metrics.register(_Collector(status))
+    return metrics
