@@ -1,4 +1,4 @@
-"""What a feed is: one kind of event, where it flows, how it is stored and what is derived from it."""
+"""What a feed is: one kind of event, where it flows, how it is stored, what is derived."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True)
 class Feed(Generic[E]):
-    """A feed names what flows. Everything that the pipeline does with it follows from these fields."""
+    """A feed names what flows. What the pipeline does with it follows from these fields."""
 
     name: str
     event_type: type[E]
@@ -31,13 +31,13 @@ class Feed(Generic[E]):
     collection: str
     indexes: tuple[Index, ...]
     window: timedelta
-    """How far back in event time `derive` looks: the history that is kept and rebuilt per symbol."""
+    """How far back in event time `derive` looks: the history kept and rebuilt per symbol."""
     value: Callable[[E], float]
     """The number that the history keeps of an event."""
     derive: Callable[[E, History], Meta]
     """Derived values, a pure function of the event and of the events before it in the log."""
     document: Callable[[E, Meta], dict[str, Any]]
-    """The stored document, without `_id` and without the `kafka` position, which the processor adds."""
+    """The stored document, without `_id` and `kafka` position: the processor adds these."""
     alert: Callable[[E, Meta, float], Alert | None] | None = None
     """An alert if the move passes the threshold (a fraction), else None."""
     alert_topic: str | None = None

@@ -1,0 +1,87 @@
+"""Feed `stocks`: prices of shares, the move since the one before, an alert if it is large."""
+
+from datetime import timedelta
+from typing import Any
+
+from millrace.events import Alert, Event
+from millrace.feeds.base import Feed, Index, Meta
+from millrace.feeds.history import History
+
+WINDOW = timedelta(days=14)
+"""Longer than any pause of the exchange: the price before a holiday is found."""
+
+
+class StockPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a share traded at: `price` is the last price, or the close of the day."""
+
+    open: float
+    high: float
+    low: float
+    price: float
+    volume: int
+    currency: str
+
+
+def change_pct(event: StockPrice, history: History) -> Meta:
+    """100 * (p / p0 - 1), p0 being the newest earlier price of the symbol; null without one."""
+    earlier = history.before(event.observed_at)
+    if earlier is None or earlier[1] == 0:
+        return {"change_pct": None}
+    return {"change_pct": 100 * (event.price / earlier[1] - 1)}
+
+
+def document(event: StockPrice, meta: Meta) -> dict[str, Any]:
+    """The document of a share's price."""
+    return {
+        "schema_version": event.schema_version,
+        "feed": event.feed,
+        "symbol": event.symbol,
+        "price": {"value": event.price, "currency": event.currency},
+        "open": event.open,
+        "high": event.high,
+        "low": event.low,
+        "volume": event.volume,
+        "source": event.source,
+        "simulated": event.simulated,
+        "timestamp_utc": event.observed_at,
+        "produced_at": event.produced_at,
+        "meta": meta,
+    }
+
+
+def alert(event: StockPrice, meta: Meta, threshold: float) -> Alert | None:
+    """An alert if the price moved by the threshold (a fraction of the earlier price) or more."""
+    change = meta["change_pct"]
+    if not isinstance(change, float) or abs(change) < 100 * threshold:
+        return None
+    return Alert(
+        event_id=f"{event.event_id}:move",
+        schema_version=1,
+        feed=event.feed,
+        symbol=event.symbol,
+        observed_at=event.observed_at,
+        kind="move",
+        value=change / 100,
+        threshold=threshold,
+        cause=event.event_id,
+    )
+
+
+STOCKS = Feed(
+    name="stocks",
+    event_type=StockPrice,
+    topic="stock-data",
+    partitions=3,
+    collection="stock_data",
+    indexes=(
+        Index((("symbol", 1), ("timestamp_utc", -1))),
+        Index((("timestamp_utc", -1), ("_id", -1))),
+        Index((("kafka.partition", 1), ("kafka.offset", 1))),
+    ),
+    window=WINDOW,
+    value=lambda event: event.price,
+    derive=change_pct,
+    document=document,
+    alert=alert,
+    alert_topic="stock-alerts",
+)
