@@ -1,0 +1,309 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: what there is of a Docker engine on a host, and what it lacks."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import platform
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+
+DOCUMENTATION = r"""
+module: docker_engine_info
+short_description: Look at the Docker engine of a host
+description:
+  - Tells whether an engine is installed, runs and answers, and what its daemon.json has to say for
+    the wanted settings to hold beside those that somebody else made.
+  - Waits for an engine that is starting. Fails where one runs and does not answer.
+  - Changes nothing.
+options:
+  settings:
+    description:
+      - Settings that the engine shall have, as daemon.json names them.
+      - Left out are V(log-driver) and V(log-opts) where daemon.json names another log driver,
+        V(live-restore) of a Swarm member, which would not start with it, and what the running
+        engine got as an argument, because an engine refuses to be told twice.
+    type: dict
+    default: {}
+  config:
+    description: The engine's configuration file. It need not exist yet.
+    type: path
+    default: /etc/docker/daemon.json
+  socket:
+    description: Socket of the engine. It need not exist yet.
+    type: path
+    default: /var/run/docker.sock
+  pid_file:
+    description: Where the engine writes its process id.
+    type: path
+    default: /var/run/docker.pid
+  log:
+    description: Log of an engine that systemd does not run; its end is part of a failure's message.
+    type: path
+    required: true
+  timeout:
+    description: Seconds to wait for an answer.
+    type: int
+    default: 60
+  running:
+    description: Whether an engine has to run. Otherwise, one that does not run is not waited for.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: Look at the engine
+  docker_engine_info:
+    settings: {live-restore: true}
+    log: /var/log/dockerd.log
+  register: engine
+"""
+
+RETURN = r"""
+answers:
+  description: Whether the engine runs and answers.
+  type: bool
+  returned: always
+installed:
+  description: Whether there is an engine.
+  type: bool
+  returned: always
+systemd:
+  description: Whether systemd runs here.
+  type: bool
+  returned: always
+pid:
+  description: Process id of the engine, 0 where there is none.
+  type: int
+  returned: always
+packages:
+  description: Debian packages that are missing.
+  type: list
+  elements: str
+  returned: always
+config:
+  description: What daemon.json has to say.
+  type: str
+  returned: always
+validates:
+  description: Whether the engine can check a daemon.json.
+  type: bool
+  returned: always
+reload:
+  description: Whether the running engine has not read its daemon.json.
+  type: bool
+  returned: always
+restart:
+  description: Settings that a running engine takes over only when it is started again.
+  type: list
+  elements: str
+  returned: always
+"""
+
+# What SIGHUP makes an engine read again; everything else waits for its next start.
+RELOADED = frozenset(
+    {
+        "authorization-plugins",
+        "debug",
+        "default-runtime",
+        "features",
+        "insecure-registries",
+        "labels",
+        "live-restore",
+        "max-concurrent-downloads",
+        "max-concurrent-uploads",
+        "max-download-attempts",
+        "registry-mirrors",
+        "runtimes",
+        "shutdown-timeout",
+    }
+)
+LOGGING = frozenset({"log-driver", "log-opts"})
+VALIDATES_SINCE = 23
+# Debian took the client out of docker.io.
+CLIENT_APART_SINCE = 13
+
+
+class EngineError(Exception):
+    """What is wrong, and what to do."""
+
+
+def process(pid_file: Path) -> int:
+    """Return the engine's process id; 0 where none runs."""
+    try:
+        pid = int(pid_file.read_text())
+        return pid if Path(f"/proc/{pid}/comm").read_text().strip() == "dockerd" else 0
+    except (OSError, ValueError):
+        return 0
+
+
+def ask(socket: str, timeout: float) -> dict[str, Any]:
+    """Return what the engine says about itself; nothing where it does not answer."""
+    try:
+        with open_url(
+            "http://localhost/info", unix_socket=socket, timeout=timeout, use_proxy=False
+        ) as answer:
+            return dict(json.loads(answer.read()))
+    except (OSError, ValueError):
+        return {}
+
+
+def last_words(module: AnsibleModule, *, systemd: bool) -> str:
+    """Say where the engine's log is, and its end."""
+    log = module.params["log"]
+    where = "journalctl -u docker" if systemd else log
+    command = ["journalctl", "-u", "docker", "-n", "3", "-o", "cat"]
+    _, end, _ = module.run_command(command if systemd else ["tail", "-n", "3", log])
+    return f"The end of its log ({where}): {end.strip() or 'nothing'}"
+
+
+def wait(module: AnsibleModule, *, systemd: bool) -> tuple[dict[str, Any], int]:
+    """Return what the engine says, and its process id, once it answers or clearly does not run."""
+    socket, timeout = module.params["socket"], module.params["timeout"]
+    deadline = time.monotonic() + timeout
+    while True:
+        info = ask(socket, max(1.0, deadline - time.monotonic()))
+        pid = process(Path(module.params["pid_file"]))
+        if info or not (pid or module.params["running"]):
+            return info, pid
+        if time.monotonic() >= deadline:
+            what = f"dockerd runs (process {pid}) but" if pid else "dockerd does not run: it"
+            raise EngineError(
+                f"{what} does not answer at {socket} within {timeout} s. Repair or restart it, "
+                f"then run this again. {last_words(module, systemd=systemd)}"
+            )
+        time.sleep(0.5)
+
+
+def read_config(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the engine's configuration file as text and parsed."""
+    text = path.read_text() if path.exists() else ""
+    try:
+        settings = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise EngineError(f"{path} is not JSON: {error}. Correct it, then run this again") from None
+    if not isinstance(settings, dict):
+        raise EngineError(f"{path} is not a JSON object. Correct it, then run this again")
+    return text, settings
+
+
+def arguments(pid: int) -> set[str]:
+    """Return what the running engine got as arguments, by the names of daemon.json."""
+    if not pid:
+        return set()
+    given = re.findall(r"(?:^|\0)--([a-z-]+)", Path(f"/proc/{pid}/cmdline").read_text())
+    # An argument that may be repeated is a list in daemon.json: --log-opt, --insecure-registry.
+    return {*given, *(f"{name}s" for name in given), *(f"{name[:-1]}ies" for name in given)}
+
+
+def applicable(
+    wanted: dict[str, Any], present: dict[str, Any], given: set[str], *, swarm: bool
+) -> dict[str, Any]:
+    """Return the wanted settings that contradict nothing that the engine is told elsewhere."""
+    left_out = set(given)
+    if (
+        present.get("log-driver", wanted.get("log-driver")) != wanted.get("log-driver")
+        or given & LOGGING
+    ):
+        left_out |= LOGGING
+    if swarm:
+        left_out.add("live-restore")
+    return {name: value for name, value in wanted.items() if name not in left_out}
+
+
+def merged(present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the present settings with the wanted ones over them, one level down too."""
+    result = copy.deepcopy(present)
+    for name, value in wanted.items():
+        if isinstance(value, dict) and isinstance(result.get(name), dict):
+            result[name] |= value
+        else:
+            result[name] = value
+    return result
+
+
+def missing_packages(release: dict[str, str], *, installed: bool, has_requests: bool) -> list[str]:
+    """Return the Debian packages to install."""
+    packages = []
+    if not installed:
+        packages += ["docker.io", "iptables"]
+        if release["ID"] == "debian" and int(release.get("VERSION_ID", "0")) >= CLIENT_APART_SINCE:
+            packages.append("docker-cli")
+    if not has_requests:  # The modules that talk to the engine need it.
+        packages.append("python3-requests")
+    return packages
+
+
+def validates(module: AnsibleModule, info: dict[str, Any]) -> bool:
+    """Whether this host's dockerd knows --validate."""
+    if not shutil.which("dockerd"):
+        return False
+    version = info.get("ServerVersion") or module.run_command(["dockerd", "--version"])[1]
+    major = re.search(r"(\d+)\.\d", version)
+    return major is not None and int(major[1]) >= VALIDATES_SINCE
+
+
+def look(module: AnsibleModule) -> dict[str, Any]:
+    """Return everything about this host's engine."""
+    systemd = Path("/run/systemd/system").is_dir()
+    info, pid = wait(module, systemd=systemd)
+    text, present = read_config(Path(module.params["config"]))
+    swarm = info.get("Swarm", {}).get("LocalNodeState", "inactive") != "inactive"
+    wanted = applicable(module.params["settings"], present, arguments(pid), swarm=swarm)
+    config = merged(present, wanted)
+    differing = {name for name, value in config.items() if present.get(name) != value}
+    is_live, shall_be_live = bool(info.get("LiveRestoreEnabled")), config.get("live-restore")
+    installed = bool(info or shutil.which("dockerd"))
+    return {
+        "answers": bool(info),
+        "installed": installed,
+        "systemd": systemd,
+        "pid": pid,
+        "packages": missing_packages(
+            platform.freedesktop_os_release(),
+            installed=installed,
+            has_requests=importlib.util.find_spec("requests") is not None,
+        ),
+        "config": json.dumps(config, indent=2) + "\n" if differing else text,
+        "validates": validates(module, info),
+        "reload": bool(info and pid) and shall_be_live in {True, False} - {is_live},
+        "restart": sorted(differing - (RELOADED if pid else frozenset())) if info else [],
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "settings": {"type": "dict", "default": {}},
+            "config": {"type": "path", "default": "/etc/docker/daemon.json"},
+            "socket": {"type": "path", "default": "/var/run/docker.sock"},
+            "pid_file": {"type": "path", "default": "/var/run/docker.pid"},
+            "log": {"type": "path", "required": True},
+            "timeout": {"type": "int", "default": 60},
+            "running": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(changed=False, **look(module))
+    except (EngineError, OSError) as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
