@@ -1,0 +1,131 @@
+"""Request budgets: never exceeded, also across restarts and with a clock that was set back."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millrace.sources.base import Quota
+from millrace.sources.budget import Budget
+from millrace.sources.times import next_day_in_new_york, next_month
+
+START = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
+
+
+class Clock:
+    """A clock that is set, or moved by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.slept = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept += seconds
+
+
+def budget(path: Path, clock: Clock, allowance: int | None = 3, spacing: float = 0.0) -> Budget:
+    return Budget(
+        path / "budget.json", allowance, next_day_in_new_york, spacing, clock, clock.sleep
+    )
+
+
+def test_an_allowance_ends_and_is_renewed_with_the_day(tmp_path: Path) -> None:
+    clock = Clock()
+    daily = budget(tmp_path, clock)
+    for left in (2, 1, 0):
+        daily.take()
+        assert daily.left == left
+    with pytest.raises(Quota) as caught:
+        daily.take()
+    assert caught.value.retry_at == datetime(2026, 1, 3, 5, tzinfo=UTC)
+    clock.now = caught.value.retry_at.timestamp()
+    assert daily.left == 3
+    daily.take()
+
+
+def test_a_restart_renews_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    for _ in range(3):
+        budget(tmp_path, clock).take()
+    with pytest.raises(Quota):
+        budget(tmp_path, clock).take()
+
+
+def test_a_request_counts_before_it_is_sent(tmp_path: Path) -> None:
+    clock = Clock()
+    budget(tmp_path, clock).take()
+    assert budget(tmp_path, clock).left == 2
+
+
+def test_requests_keep_their_distance_across_restarts(tmp_path: Path) -> None:
+    clock = Clock()
+    budget(tmp_path, clock, spacing=1.0).take()
+    clock.now += 0.25
+    budget(tmp_path, clock, spacing=1.0).take()
+    assert clock.slept == 0.75
+
+
+def test_a_clock_set_back_blocks_nothing_for_long(tmp_path: Path) -> None:
+    clock = Clock()
+    daily = budget(tmp_path, clock, spacing=1.0)
+    daily.take()
+    clock.now -= 10 * 86_400
+    daily.take()
+    assert clock.slept <= 1.0
+    daily.take()
+    with pytest.raises(Quota) as caught:
+        daily.take()
+    assert caught.value.retry_at.timestamp() - clock.now < 86_400
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"until": "x"}', "[1]", "\xff"])
+def test_an_unreadable_file_means_that_nothing_is_left(tmp_path: Path, content: str) -> None:
+    (tmp_path / "budget.json").write_text(content, encoding="latin-1")
+    with pytest.raises(Quota):
+        budget(tmp_path, Clock()).take()
+
+
+def test_without_an_allowance_nothing_ends(tmp_path: Path) -> None:
+    endless = budget(tmp_path, Clock(), allowance=None)
+    for _ in range(100):
+        endless.take()
+    assert endless.left is None
+
+
+def test_what_the_upstream_says_is_believed(tmp_path: Path) -> None:
+    clock = Clock()
+    budget(tmp_path, clock).take()
+    assert budget(tmp_path, clock).exhaust() == datetime(2026, 1, 3, 5, tzinfo=UTC)
+    assert budget(tmp_path, clock).left == 0
+
+
+@given(st.lists(st.tuples(st.floats(0, 90_000), st.booleans()), max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_no_day_ever_has_more_requests_than_allowed(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[float, bool]]
+) -> None:
+    path, clock = tmp_path_factory.mktemp("budget"), Clock()
+    daily = budget(path, clock)
+    sent: dict[datetime, int] = {}
+    for wait, restart in steps:
+        clock.now += wait
+        if restart:
+            daily = budget(path, clock)
+        try:
+            daily.take()
+        except Quota:
+            continue
+        day = next_day_in_new_york(datetime.fromtimestamp(clock.now, UTC))
+        sent[day] = sent.get(day, 0) + 1
+    assert all(count <= 3 for count in sent.values())
+
+
+def test_months_end_where_months_end() -> None:
+    assert next_month(datetime(2026, 12, 31, 23, tzinfo=UTC)) == datetime(2027, 1, 1, tzinfo=UTC)
+    assert next_month(datetime(2026, 2, 1, tzinfo=UTC)) == datetime(2026, 3, 1, tzinfo=UTC)

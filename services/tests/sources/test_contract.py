@@ -1,0 +1,272 @@
+"""The sources against the simulator, over HTTP: the contract of both upstream APIs."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from services.tests.sources.harness import NOON, Simulator
+
+from millrace import sources
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.feeds.metals import MetalPrice
+from millrace.feeds.stocks import StockPrice
+from millrace.sources.base import Auth, Permanent, Quota, Source, SourceError, Transient
+
+Make = Callable[..., Settings]
+KEY = "a/real+looking key"
+
+
+@pytest.fixture
+def metals(simulator: Simulator, settings: Make) -> Source:
+    return sources.make(
+        settings(producer_source="metals_api", producer_feed="metals", producer_url=simulator.url)
+    )
+
+
+@pytest.fixture
+def stocks(simulator: Simulator, settings: Make) -> Source:
+    return sources.make(
+        settings(
+            producer_source="alpha_vantage",
+            producer_feed="stocks",
+            producer_url=simulator.url,
+            alpha_vantage_requests_per_second=1000,
+        )
+    )
+
+
+def test_metals_have_the_prices_that_the_simulator_says(
+    metals: Source, simulator: Simulator
+) -> None:
+    batch = metals.fetch(metals.units[0])
+    told = simulator.get("/api/latest", access_key="simulator", symbols="XAU,XAG,XPT,XPD")
+    assert [event.symbol for event in batch.events] == ["XAU", "XAG", "XPT", "XPD"]
+    for event in batch.events:
+        assert isinstance(event, MetalPrice)
+        assert event.price == told["rates"]["USD" + event.symbol]
+        assert event.observed_at == datetime.fromtimestamp(NOON // 60 * 60, UTC)
+        assert (event.currency, event.unit, event.simulated) == ("USD", "troy_ounce", True)
+
+
+def test_metals_without_joined_keys_have_the_same_prices(
+    metals: Source, simulator: Simulator
+) -> None:
+    new = metals.fetch(metals.units[0]).events
+    simulator.fault("metals_api", "old_form")
+    old = metals.fetch(metals.units[0]).events
+    for one, other in zip(new, old, strict=True):
+        assert isinstance(one, MetalPrice)
+        assert isinstance(other, MetalPrice)
+        assert other.price == pytest.approx(one.price, rel=1e-9)
+        assert other.event_id == one.event_id
+
+
+def test_metals_are_new_after_a_refresh_only(metals: Source, simulator: Simulator) -> None:
+    first = metals.fetch(metals.units[0]).events[0].event_id
+    simulator.now += 20
+    assert metals.fetch(metals.units[0]).events[0].event_id == first
+    simulator.now += 60
+    assert metals.fetch(metals.units[0]).events[0].event_id != first
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("bad_key", Auth),
+        ("inactive", Auth),
+        ("quota", Quota),
+        ("too_many", Quota),
+        ("restricted", Permanent),
+        ("bad_base", Permanent),
+        ("bad_symbol", Permanent),
+        ("unheard_of", Permanent),
+        ("html_502", Transient),
+        ("html_200", Transient),
+        ("truncated", Transient),
+    ],
+)
+def test_metals_failures_have_their_kind(
+    metals: Source, simulator: Simulator, fault: str, kind: type[SourceError]
+) -> None:
+    simulator.fault("metals_api", fault)
+    with pytest.raises(SourceError) as caught:
+        metals.fetch(metals.units[0])
+    assert type(caught.value) is kind
+    assert metals.fetch(metals.units[0]).events
+
+
+@pytest.mark.parametrize("fault", ["zero_rate", "rate_is_price"])
+def test_metals_that_cannot_be_are_rejected(
+    metals: Source, simulator: Simulator, fault: str
+) -> None:
+    simulator.fault("metals_api", fault)
+    batch = metals.fetch(metals.units[0])
+    assert not batch.events
+    assert len(batch.rejected) == 4
+
+
+def test_a_metal_that_contradicts_itself_is_rejected_alone(
+    metals: Source, simulator: Simulator
+) -> None:
+    simulator.fault("metals_api", "disagreeing")
+    batch = metals.fetch(metals.units[0])
+    assert [rejected.symbol for rejected in batch.rejected] == ["XAU"]
+    assert len(batch.events) == 3
+
+
+def test_a_poll_without_rates_is_skipped(metals: Source, simulator: Simulator) -> None:
+    simulator.fault("metals_api", "no_rates")
+    assert not metals.fetch(metals.units[0]).events
+
+
+def test_the_simulator_gives_a_price_per_ounce_with_a_metal_as_base(simulator: Simulator) -> None:
+    dollars = simulator.get("/api/latest", access_key="simulator", symbols="XAU")["rates"]["USDXAU"]
+    told = simulator.get("/api/latest", access_key="simulator", symbols="USD", base="XAU")
+    assert told["rates"]["USD"] == dollars
+
+
+def test_a_quote_has_the_strings_that_the_simulator_says(
+    stocks: Source, simulator: Simulator
+) -> None:
+    (event,) = stocks.fetch("IBM").events
+    told = simulator.get("/query", function="GLOBAL_QUOTE", symbol="IBM", apikey="simulator")
+    quote = told["Global Quote"]
+    assert isinstance(event, StockPrice)
+    assert event.price == float(quote["05. price"])
+    assert event.volume == int(quote["06. volume"])
+    assert all(isinstance(value, str) for value in quote.values())
+    assert quote["10. change percent"].endswith("%")
+    assert event.simulated
+
+
+def test_quotes_change_while_shares_trade_and_rest_at_night(
+    stocks: Source, simulator: Simulator
+) -> None:
+    noon = stocks.fetch("IBM").events[0].event_id
+    simulator.now += 60
+    assert stocks.fetch("IBM").events[0].event_id != noon
+    simulator.now += timedelta(hours=8).total_seconds()
+    evening = stocks.fetch("IBM").events[0].event_id
+    simulator.now += timedelta(days=1).total_seconds()
+    assert stocks.fetch("IBM").events[0].event_id == evening
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("bad_key", Auth),
+        ("daily", Quota),
+        ("burst", Quota),
+        ("note", Quota),
+        ("too_many", Quota),
+        ("premium", Permanent),
+        ("invalid_call", Permanent),
+        ("unknown_symbol", Permanent),
+        ("empty", Transient),
+        ("html_502", Transient),
+        ("html_200", Transient),
+        ("truncated", Transient),
+    ],
+)
+def test_quote_failures_have_their_kind(
+    stocks: Source, simulator: Simulator, fault: str, kind: type[SourceError]
+) -> None:
+    simulator.fault("alpha_vantage", fault)
+    with pytest.raises(SourceError) as caught:
+        stocks.fetch("IBM")
+    assert type(caught.value) is kind
+    assert stocks.fetch("IBM").events
+
+
+def test_an_unknown_symbol_is_permanent(stocks: Source) -> None:
+    with pytest.raises(Permanent):
+        stocks.fetch("NOSUCH")
+
+
+def test_the_wrong_key_is_refused_by_both(simulator: Simulator) -> None:
+    metals = simulator.get("/api/latest", access_key="wrong", symbols="XAU")
+    assert metals["error"]["code"] == 101
+    assert (
+        "apikey" in simulator.get("/query", function="GLOBAL_QUOTE", symbol="IBM")["Error Message"]
+    )
+
+
+def test_prices_from_the_simulator_are_simulated_even_with_a_key(
+    simulator: Simulator, settings: Make
+) -> None:
+    source = sources.make(
+        settings(
+            producer_source="metals_api",
+            producer_feed="metals",
+            producer_url=simulator.url,
+            metals_api_key="simulator",
+        )
+    )
+    assert not source.simulated
+    assert source.fetch(source.units[0]).events[0].simulated
+
+
+def test_no_error_carries_the_key(settings: Make, simulator: Simulator) -> None:
+    gone = simulator.url
+    simulator.close()
+    source = sources.make(
+        settings(
+            producer_source="metals_api",
+            producer_feed="metals",
+            producer_url=gone,
+            metals_api_key=KEY,
+        )
+    )
+    with pytest.raises(Transient) as caught:
+        source.fetch(source.units[0])
+    error: BaseException | None = caught.value
+    assert error
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+    assert "real" not in str(error)
+
+
+def test_a_daily_limit_that_the_upstream_reports_survives_a_restart(
+    simulator: Simulator, settings: Make
+) -> None:
+    values = {
+        "producer_source": "alpha_vantage",
+        "producer_feed": "stocks",
+        "producer_url": simulator.url,
+        "alpha_vantage_api_key": "simulator",
+        "alpha_vantage_requests_per_second": 1000,
+    }
+    simulator.fault("alpha_vantage", "daily")
+    source = sources.make(settings(**values))
+    with pytest.raises(Quota):
+        source.fetch("IBM")
+    with pytest.raises(Quota, match="budget"):
+        sources.make(settings(**values)).fetch("IBM")
+
+
+def test_without_a_key_and_without_the_simulator_there_is_nothing_to_ask(settings: Make) -> None:
+    with pytest.raises(ConfigurationError, match="no API key"):
+        sources.make(settings(producer_source="metals_api", producer_feed="metals"))
+
+
+def test_a_metal_that_is_not_known_is_a_configuration_error(
+    settings: Make, simulator: Simulator
+) -> None:
+    with pytest.raises(ConfigurationError, match="LME-XCU"):
+        sources.make(
+            settings(
+                producer_source="metals_api",
+                producer_feed="metals",
+                producer_url=simulator.url,
+                producer_symbols=["LME-XCU"],
+            )
+        )
+
+
+def test_a_source_for_another_feed_is_a_configuration_error(settings: Make, tmp_path: Path) -> None:
+    file = tmp_path / "stocks.csv.gz"
+    file.touch()
+    with pytest.raises(ConfigurationError, match="gives the feed stocks"):
+        sources.make(settings(producer_source="replay", producer_feed="metals", replay_file=file))

@@ -1,0 +1,175 @@
+"""Metals-API: how answers are read, and what is not believed."""
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.feeds.metals import MetalPrice
+from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError
+from millrace.sources.http import decode
+from millrace.sources.metals_api import METALS, error_in, normalise
+
+NOW = datetime(2026, 1, 2, 15, 0, 20, tzinfo=UTC)
+OBSERVED = datetime(2026, 1, 2, 15, 0, tzinfo=UTC)
+TIMESTAMP = int(OBSERVED.timestamp())
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["XAU", "USD", "USDXAU", "code", "info", "type"]) | st.text(max_size=3),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+def body(rates: Any, base: str = "USD", timestamp: Any = TIMESTAMP) -> Any:
+    return {"success": True, "timestamp": timestamp, "base": base, "rates": rates}
+
+
+def read(answer: Any, *symbols: str) -> Batch:
+    return normalise(answer, symbols or ("XAU",), NOW, simulated=False)
+
+
+def price(batch: Batch) -> float:
+    (event,) = batch.events
+    assert isinstance(event, MetalPrice)
+    return event.price
+
+
+def test_a_rate_is_the_reciprocal_of_the_price() -> None:
+    assert price(read(body({"XAU": 0.000239220142}))) == pytest.approx(4180.25, rel=1e-8)
+
+
+def test_the_joined_key_is_preferred_to_the_reciprocal() -> None:
+    assert price(read(body({"XAU": 0.000239220142, "USDXAU": 4180.25}))) == 4180.25
+
+
+def test_a_joined_key_that_disagrees_is_not_believed() -> None:
+    batch = read(body({"XAU": 0.000239220142, "USDXAU": 4180.35}))
+    assert not batch.events
+    assert "USDXAU" in batch.rejected[0].reason
+
+
+def test_with_a_metal_as_base_the_number_is_the_price() -> None:
+    assert price(read(body({"USD": 4180.25, "XAU": 1}, base="XAU"))) == 4180.25
+
+
+@pytest.mark.parametrize("base", ["EUR", "XAG"])
+def test_rates_per_something_else_are_not_believed(base: str) -> None:
+    assert not read(body({"XAU": 0.000239, "USD": 4180}, base=base)).events
+
+
+def test_one_bad_symbol_does_not_spoil_the_others() -> None:
+    batch = read(body({"XAU": 0.000239, "XAG": 0}), "XAU", "XAG")
+    assert [event.symbol for event in batch.events] == ["XAU"]
+    assert [rejected.symbol for rejected in batch.rejected] == ["XAG"]
+
+
+@pytest.mark.parametrize("rate", [0, -1, True, "0.000239", None, 10**400, float("inf"), 5e-324])
+def test_what_is_no_rate_is_not_believed(rate: Any) -> None:
+    assert not read(body({"XAU": rate})).events
+
+
+@given(st.sampled_from(sorted(METALS)), st.floats(0, 1))
+def test_a_rate_mistaken_for_a_price_is_never_accepted(symbol: str, position: float) -> None:
+    metal = METALS[symbol]
+    dollars = metal.lowest + position * (metal.highest - metal.lowest)
+    assert not read(body({symbol: dollars}), symbol).events
+    assert not read(body({"USD": 1 / dollars}, base=symbol), symbol).events
+
+
+@given(st.sampled_from(sorted(METALS)), st.floats(0, 1))
+def test_every_plausible_price_survives_its_rate(symbol: str, position: float) -> None:
+    metal = METALS[symbol]
+    dollars = metal.lowest * 1.001 + position * (metal.highest - metal.lowest * 1.002)
+    assert price(read(body({symbol: 1 / dollars}), symbol)) == pytest.approx(dollars, rel=1e-12)
+
+
+def test_the_same_timestamp_is_the_same_event() -> None:
+    first = read(body({"XAU": 0.000239})).events[0]
+    later = normalise(
+        body({"XAU": 0.000239}), ("XAU",), NOW + timedelta(minutes=5), simulated=False
+    )
+    assert (
+        first.event_id == later.events[0].event_id == "metals:metals_api:XAU:2026-01-02T15:00:00Z"
+    )
+    assert first.observed_at == OBSERVED
+
+
+def test_a_simulated_observation_says_so_and_is_another_event() -> None:
+    real = read(body({"XAU": 0.000239})).events[0]
+    invented = normalise(body({"XAU": 0.000239}), ("XAU",), NOW, simulated=True).events[0]
+    assert invented.simulated
+    assert invented.source == "metals_api-simulator"
+    assert invented.event_id != real.event_id
+
+
+@pytest.mark.parametrize("timestamp", [None, "1767366000", 1.5, True, 0, 10**30, 1893456000])
+def test_an_answer_without_a_credible_time_is_refused(timestamp: Any) -> None:
+    with pytest.raises(Permanent):
+        read(body({"XAU": 0.000239}, timestamp=timestamp))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(101, Auth), (102, Auth), (104, Quota), (105, Permanent), (202, Permanent)]
+)
+def test_errors_have_their_kind(code: int, kind: type[SourceError]) -> None:
+    assert type(error_in({"success": False, "error": {"code": code, "info": "x"}}, NOW)) is kind
+
+
+def test_no_rates_available_is_no_error() -> None:
+    assert error_in({"success": False, "error": {"code": 106}}, NOW) is None
+
+
+def test_a_used_up_allowance_is_asked_about_once_a_day() -> None:
+    error = error_in({"error": {"code": 104}}, NOW)
+    assert isinstance(error, Quota)
+    assert error.retry_at == NOW + timedelta(days=1)
+    error = error_in({"error": {"code": 104}}, datetime(2026, 1, 31, 23, tzinfo=UTC))
+    assert isinstance(error, Quota)
+    assert error.retry_at == datetime(2026, 2, 1, tzinfo=UTC)
+
+
+@given(st.dictionaries(st.sampled_from(["success", "timestamp", "base", "rates", "error"]), JSON))
+def test_any_answer_gives_events_or_a_typed_error(answer: dict[str, Any]) -> None:
+    try:
+        batch = read(answer, "XAU", "XAG")
+    except SourceError:
+        return
+    assert all(METALS[e.symbol].lowest <= price(Batch((e,), False)) for e in batch.events)
+    assert len(batch.events) + len(batch.rejected) == 2
+
+
+@given(JSON)
+def test_any_rates_with_a_good_envelope_give_events_or_rejections(rates: Any) -> None:
+    answer = body(rates)
+    if isinstance(rates, dict):
+        assert len((batch := read(answer)).events) + len(batch.rejected) == 1
+    else:
+        with pytest.raises(Permanent):
+            read(answer)
+
+
+@given(JSON)
+def test_any_error_is_typed(error: Any) -> None:
+    assert isinstance(error_in({"success": False, "error": error}, NOW), SourceError | None)
+
+
+@given(st.binary(max_size=200) | JSON.map(lambda value: msgspec.json.encode(str(value))))
+def test_any_bytes_give_an_object_or_a_typed_error(content: bytes) -> None:
+    with contextlib.suppress(SourceError):
+        assert isinstance(decode(200, content), dict)
+
+
+def test_deeply_nested_json_is_a_typed_error() -> None:
+    with pytest.raises(SourceError):
+        decode(200, b"[" * 100_000)
