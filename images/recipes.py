@@ -1,0 +1,125 @@
+"""What each image is, what defines it, and what has to be done to have it. Touches no engine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+# What defines an image besides its own folder and its parent, relative to the repository's root.
+SOURCES = {"millrace": ("requirements/services.txt", "services/pyproject.toml", "services/src")}
+
+Source = Literal["registry", "packages"]
+
+
+class BuildError(Exception):
+    """What went wrong and what to do about it, in one line."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One entry of versions.yml."""
+
+    name: str
+    repository: str
+    tag: str
+    digest: str
+    official: bool
+    parent: str
+
+    @property
+    def reference(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True)
+class Present:
+    """What the engine has under an image's name."""
+
+    id: str
+    built: str  # hash of the definition that it was built from; empty if it was pulled
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do for one image."""
+
+    image: Image
+    action: Literal["keep", "pull", "build"]
+    definition: str
+
+
+def read_versions(path: Path) -> dict[str, Image]:
+    """The images by name, in the order in which they are built."""
+    entries = yaml.safe_load(path.read_text())["images"]
+    return {name: Image(name=name, **entry) for name, entry in entries.items()}
+
+
+def choose_source(wanted: Sequence[Image], present: Mapping[str, Present]) -> Source | None:
+    """Where official images come from; None if the registry has to be asked about it first."""
+    official = [image for image in wanted if image.official]
+    if any(image.name in present and present[image.name].built for image in official):
+        return "packages"
+    return "registry" if all(image.name in present for image in official) else None
+
+
+def needed(names: Sequence[str], images: Mapping[str, Image], source: Source) -> list[Image]:
+    """The named images, all if none is named, and what they are built from, parents first."""
+    wanted: set[str] = set()
+    for first in names or images:
+        name = first
+        if name not in images:
+            raise BuildError(f"unknown image '{name}'; known are: {', '.join(images)}")
+        while name and name not in wanted:
+            wanted.add(name)
+            pulled = images[name].official and source == "registry"
+            name = "" if pulled else images[name].parent
+    return [image for image in images.values() if image.name in wanted]
+
+
+def defining_files(image: Image) -> Iterator[Path]:
+    """Every file that the image is made from."""
+    for top in (HERE / image.name, *(ROOT / source for source in SOURCES.get(image.name, ()))):
+        for path in [top] if top.is_file() else sorted(top.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path):
+                yield path
+
+
+def definition_hash(image: Image, parent: str) -> str:
+    """SHA-256 of everything that the image is made from, shortened."""
+    digest = hashlib.sha256(f"{image.reference}\n{parent}\n".encode())
+    for path in defining_files(image):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        executable = bool(path.stat().st_mode & 0o100)
+        digest.update(f"{path.relative_to(ROOT)} {executable} {content}\n".encode())
+    return digest.hexdigest()[:20]
+
+
+def plan(wanted: Sequence[Image], source: Source, present: Mapping[str, Present]) -> list[Step]:
+    """What to do for each image. An image that somebody pulled is never replaced by one of ours."""
+    steps: list[Step] = []
+    identity = {"": ""}  # what a child's definition says about its parent
+    for image in wanted:
+        have = present.get(image.name)
+        pulled = have is not None and not have.built
+        if image.official and source == "registry":
+            current = (
+                have and pulled and any(d.endswith(image.digest) for d in have.digests or ("",))
+            )
+            steps.append(Step(image, "keep" if current else "pull", ""))
+        elif image.official and pulled:
+            steps.append(Step(image, "keep", ""))
+        else:
+            definition = definition_hash(image, identity[image.parent])
+            current = have is not None and have.built == definition
+            steps.append(Step(image, "keep" if current else "build", definition))
+        identity[image.name] = steps[-1].definition or (have.id if have else "pulled")
+    return steps
