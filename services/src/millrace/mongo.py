@@ -1,0 +1,76 @@
+"""MongoDB clients made from the settings, and a check that says why one cannot be used."""
+
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+from millrace.config import Settings
+from millrace.errors import MillraceError
+
+MECHANISM = "SCRAM-SHA-256"
+AUTHENTICATION_FAILED = 18
+UNAUTHORIZED = 13
+
+Client = MongoClient[dict[str, Any]]
+
+
+class CredentialsRefused(MillraceError):
+    """MongoDB answered, and does not accept this user with this password."""
+
+
+class NotAllowed(MillraceError):
+    """MongoDB does not let this user do this."""
+
+
+class DatabaseUnreachable(MillraceError):
+    """No usable member of the replica set answered in time."""
+
+
+def client(settings: Settings, **overrides: Any) -> Client:
+    """A client whose acknowledged writes survive a crash; it connects when it is first used."""
+    settings.require("mongodb_username", "mongodb_password")
+    options: dict[str, Any] = {
+        "appname": f"millrace-{settings.mongodb_username}",
+        "replicaSet": settings.mongodb_replica_set,
+        "username": settings.mongodb_username,
+        "password": settings.mongodb_password.get_secret_value(),
+        "authSource": settings.mongodb_database,
+        "authMechanism": MECHANISM,
+        "tls": True,
+        "tlsCAFile": str(settings.mongodb_ca_file),
+        "w": "majority",
+        "journal": True,
+        "tz_aware": True,
+        "connectTimeoutMS": 5_000,
+        "serverSelectionTimeoutMS": 5_000,
+        # Longer than a majority write takes on a busy disk; a dead connection is noticed by then.
+        "socketTimeoutMS": 30_000,
+    }
+    hosts = [host.strip() for host in settings.mongodb_hosts.split(",")]
+    return MongoClient(hosts, **(options | overrides))
+
+
+def check(connection: Client) -> None:
+    """Log in at the primary; raise one clear line if that is impossible."""
+    try:
+        connection.admin.command("ping")
+    except PyMongoError as error:
+        raise explain(error) or error from error
+
+
+def explain(error: PyMongoError) -> MillraceError | None:
+    """What a person has to put right, if this is what the error is about."""
+    if isinstance(error, OperationFailure):
+        if error.code == AUTHENTICATION_FAILED:
+            return CredentialsRefused("MongoDB refused the credentials")
+        if error.code == UNAUTHORIZED:
+            return NotAllowed(f"MongoDB does not allow it: {_reason(error)}")
+    if isinstance(error, ConnectionFailure):
+        return DatabaseUnreachable(f"MongoDB does not answer: {_reason(error)}")
+    return None
+
+
+def _reason(error: PyMongoError) -> str:
+    # What follows is the topology, which fills a screen.
+    return str(error).partition(", full error")[0].partition(", Topology Description")[0]
