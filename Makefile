@@ -29,7 +29,7 @@ lint: bootstrap-dev ## Linters, types, and what is generated is up to date
 	@scripts/lint
 
 test-unit: bootstrap-dev ## Unit, contract and property tests: no containers
-	pytest services/tests tests/ansible
+	pytest
 
 molecule: bootstrap-dev ## Every role in real containers, then the whole pipeline (SCENARIOS="kafka default" for some)
 	@scripts/molecule $(SCENARIOS)

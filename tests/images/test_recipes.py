@@ -1,0 +1,144 @@
+"""Images are pulled or built exactly when they have to be."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "images"))
+
+import recipes
+from recipes import BuildError, Image, Present, Step, choose_source, needed, plan, read_versions
+
+BASE = Image("base", "debian", "1", "", official=True, parent="")
+KAFKA = Image("kafka", "apache/kafka", "4", "", official=True, parent="base")
+OURS = Image("millrace", "millrace/millrace", "0.1", "", official=False, parent="base")
+IMAGES = {image.name: image for image in (BASE, KAFKA, OURS)}
+PULLED = Present("sha256:p", "", ("debian@sha256:aa",))
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for each image, and a source outside it."""
+    for image in IMAGES.values():
+        (tmp_path / "images" / image.name).mkdir(parents=True)
+        (tmp_path / "images" / image.name / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.py").write_text("main\n")
+    monkeypatch.setattr(recipes, "HERE", tmp_path / "images")
+    monkeypatch.setattr(recipes, "ROOT", tmp_path)
+    monkeypatch.setattr(recipes, "SOURCES", {"millrace": ("src",)})
+    return tmp_path
+
+
+def from_packages(present: dict[str, Present]) -> list[Step]:
+    return plan(list(IMAGES.values()), "packages", present)
+
+
+def built() -> dict[str, Present]:
+    """An engine that has everything as it is defined now."""
+    steps = from_packages({})
+    return {s.image.name: Present(f"sha256:{s.image.name}", s.definition, ()) for s in steps}
+
+
+def actions(steps: list[Step]) -> dict[str, str]:
+    return {step.image.name: step.action for step in steps}
+
+
+def test_what_is_missing_is_built_and_what_is_there_is_kept() -> None:
+    assert set(actions(from_packages({})).values()) == {"build"}
+    assert set(actions(from_packages(built())).values()) == {"keep"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "rebuilt"),
+    [
+        ("images/kafka/Dockerfile", {"kafka"}),
+        ("images/base/Dockerfile", {"base", "kafka", "millrace"}),
+        ("src/main.py", {"millrace"}),
+    ],
+)
+def test_a_change_rebuilds_what_it_defines_and_what_is_made_from_that(
+    folders: Path, changed: str, rebuilt: set[str]
+) -> None:
+    present = built()
+    (folders / changed).write_text("changed\n")
+    steps = from_packages(present)
+    assert {name for name, action in actions(steps).items() if action == "build"} == rebuilt
+
+
+def test_a_renamed_file_and_an_executable_bit_are_changes_too(folders: Path) -> None:
+    present = built()
+    script = folders / "images" / "kafka" / "Dockerfile"
+    script.chmod(0o755)
+    assert actions(from_packages(present))["kafka"] == "build"
+    script.chmod(0o644)
+    assert actions(from_packages(present))["kafka"] == "keep"
+    script.rename(script.with_name("Other"))
+    assert actions(from_packages(present))["kafka"] == "build"
+
+
+def test_what_python_leaves_beside_the_sources_is_no_change(folders: Path) -> None:
+    present = built()
+    (folders / "src" / "__pycache__").mkdir()
+    (folders / "src" / "__pycache__" / "main.pyc").write_text("")
+    (folders / "src" / "millrace.egg-info").mkdir()
+    (folders / "src" / "millrace.egg-info" / "PKG-INFO").write_text("")
+    assert set(actions(from_packages(present)).values()) == {"keep"}
+
+
+def test_an_image_that_somebody_pulled_is_never_built_over() -> None:
+    present = built() | {"base": PULLED}
+    assert actions(from_packages(present)) == {
+        "base": "keep",
+        "kafka": "build",  # on what was pulled
+        "millrace": "build",
+    }
+
+
+def test_another_pulled_base_rebuilds_our_image() -> None:
+    first = {step.image.name: step for step in from_packages({"base": PULLED})}
+    other = Present("sha256:q", "", ())
+    second = {step.image.name: step for step in from_packages({"base": other})}
+    assert first["millrace"].definition != second["millrace"].definition
+
+
+def test_a_registry_replaces_what_was_built_and_keeps_what_was_pulled() -> None:
+    steps = plan([BASE, KAFKA], "registry", {"base": PULLED, "kafka": built()["kafka"]})
+    assert actions(steps) == {"base": "keep", "kafka": "pull"}
+
+
+@pytest.mark.parametrize(("digest", "action"), [("sha256:aa", "keep"), ("sha256:bb", "pull")])
+def test_a_digest_is_pulled_unless_it_is_there(digest: str, action: str) -> None:
+    pinned = Image("base", "debian", "1", digest, official=True, parent="")
+    assert actions(plan([pinned], "registry", {"base": PULLED})) == {"base": action}
+
+
+def test_a_pulled_image_needs_no_base_and_ours_does() -> None:
+    assert needed(["kafka"], IMAGES, "registry") == [KAFKA]
+    assert needed(["kafka"], IMAGES, "packages") == [BASE, KAFKA]
+    assert needed(["millrace"], IMAGES, "registry") == [BASE, OURS]
+    assert needed([], IMAGES, "packages") == [BASE, KAFKA, OURS]
+
+
+def test_the_choice_is_made_once() -> None:
+    wanted = [BASE, OURS]
+    assert choose_source(wanted, {}) is None
+    assert choose_source(wanted, {"base": PULLED}) == "registry"
+    assert choose_source(wanted, built()) == "packages"
+    assert choose_source([BASE, KAFKA], {"base": PULLED}) is None
+
+
+def test_an_unknown_image_is_named_together_with_the_known_ones() -> None:
+    with pytest.raises(BuildError, match="unknown image 'mango'; known are: base, kafka, millrace"):
+        needed(["mango"], IMAGES, "packages")
+
+
+def test_the_committed_versions_can_be_read() -> None:
+    versions = read_versions(Path(__file__).parents[2] / "images" / "versions.yml")
+    for image in versions.values():
+        assert image.parent == "" or image.parent in versions
+        assert (Path(__file__).parents[2] / "images" / image.name / "Dockerfile").exists()
+    assert [image.name for image in versions.values() if not image.official] == ["millrace"]
