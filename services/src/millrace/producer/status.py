@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 PREFIX = "millrace_producer_"
+OUTCOMES = ("success", "transient", "quota", "permanent")
 
 
 class Status(msgspec.Struct):
@@ -24,7 +25,7 @@ class Status(msgspec.Struct):
     unchanged: int = 0
     rejected: int = 0
     delivery_failures: int = 0
-    polls: dict[str, int] = {"success": 0, "transient": 0, "quota": 0, "permanent": 0}
+    polls: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     last_poll: datetime | None = None
     last_success: datetime | None = None
     next_poll: datetime | None = None

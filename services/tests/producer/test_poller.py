@@ -1,0 +1,219 @@
+"""The poller: when it polls again after success, errors and restarts."""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from millrace.events import Event
+from millrace.producer.poller import PERMANENT_SECONDS, KeyRefused, Poller
+from millrace.producer.status import Status
+from millrace.sources.base import (
+    Auth,
+    Batch,
+    Permanent,
+    Quota,
+    Rejected,
+    SourceError,
+    Transient,
+)
+
+START = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
+Answer = Batch | SourceError
+
+
+def event(number: int, symbol: str = "XAU") -> Event:
+    now = datetime.fromtimestamp(START, UTC)
+    return Event(
+        event_id=f"{symbol}:{number}",
+        schema_version=1,
+        feed="metals",
+        source="fake",
+        simulated=True,
+        symbol=symbol,
+        observed_at=now,
+        produced_at=now,
+    )
+
+
+class World:
+    """A source with prepared answers, and a time that passes only by waiting for it."""
+
+    feed = "metals"
+    simulated = True
+    budget_left = 7
+
+    def __init__(self, state: Path, *, endless: bool = True, shortest: float = 0.0) -> None:
+        self.units: tuple[str, ...] = ("all",)
+        self.shortest_interval = shortest
+        self.endless = endless
+        self.now = START
+        self.answers: list[Answer] = []
+        self.polls: list[tuple[str, float]] = []
+        self.published: list[Event] = []
+        self.status = Status(name="test", source="fake", feed="metals", simulated=True)
+        self.state = state / "state.json"
+        self.interrupt: Callable[[], None] = lambda: None
+        self.stop = Stop(self)
+
+    def fetch(self, unit: str) -> Batch:
+        self.polls.append((unit, self.now - START))
+        answer = self.answers.pop(0)
+        if not self.answers:
+            self.stop.set()
+        if isinstance(answer, SourceError):
+            raise answer
+        return answer
+
+    def publish(self, events: Sequence[Event]) -> None:
+        self.interrupt()
+        self.published.extend(events)
+
+    def run(self, *answers: Answer, interval: float = 60.0) -> list[float]:
+        """Poll until the answers are used up; the seconds at which polls happened."""
+        self.answers = list(answers)
+        self.stop.clear()
+        self.polls = []
+        Poller(
+            self,
+            self.publish,
+            self.status,
+            self.stop,
+            interval=interval,
+            state_file=self.state,
+            beat=lambda: None,
+            clock=lambda: self.now,
+        ).run()
+        return [when for _, when in self.polls]
+
+
+class Stop(threading.Event):
+    """Waiting for the stop is what makes time pass."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._world.now += timeout or 0
+        if not self._world.answers:
+            self.set()
+        return self.is_set()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def batch(*numbers: int) -> Batch:
+    return Batch([event(number) for number in numbers], simulated=True)
+
+
+def test_polls_keep_the_interval(world: World) -> None:
+    assert world.run(batch(1), batch(2), batch(3)) == [0, 60, 120]
+    assert [e.event_id for e in world.published] == ["XAU:1", "XAU:2", "XAU:3"]
+
+
+def test_an_observation_that_is_polled_again_is_not_sent_again(world: World) -> None:
+    world.run(batch(1), batch(1), batch(2))
+    assert [e.event_id for e in world.published] == ["XAU:1", "XAU:2"]
+    assert world.status.unchanged == 1
+    assert world.status.published == 2
+
+
+def test_the_budget_makes_the_interval_longer(tmp_path: Path) -> None:
+    world = World(tmp_path, shortest=3600)
+    assert world.run(batch(1), batch(2)) == [0, 3600]
+
+
+def test_a_transient_error_is_tried_again_soon_and_ever_later(world: World) -> None:
+    error = Transient("unwell")
+    first, *later = world.run(*[error] * 12, batch(1))
+    gaps = [b - a for a, b in zip([first, *later], later, strict=False)]
+    assert 1 <= gaps[0] <= 2
+    assert all(gap <= 300 for gap in gaps)
+    assert gaps[-1] >= 150
+    assert world.status.polls["transient"] == 12
+    assert world.status.last_error is None
+
+
+def test_the_backoff_of_a_small_budget_is_long_from_the_start(tmp_path: Path) -> None:
+    world = World(tmp_path, shortest=86_400)
+    first, second = world.run(Transient("unwell"), batch(1))
+    assert second - first >= 86_400 / 60
+
+
+def test_a_quota_is_waited_for_by_all_units(world: World) -> None:
+    world.units = ("a", "b")
+    retry_at = datetime.fromtimestamp(START, UTC) + timedelta(hours=5)
+    world.run(Quota("used up", retry_at), batch(1), batch(2))
+    assert sorted(world.polls) == [("a", 0), ("a", 18_000), ("b", 18_000)]
+
+
+def test_a_permanent_error_is_tried_again_slowly_and_alone(world: World) -> None:
+    world.units = ("good", "bad")
+    world.run(batch(1), Permanent("no such symbol"), *[batch(n) for n in range(2, 20)])
+    bad = [when for unit, when in world.polls if unit == "bad"]
+    good = [when for unit, when in world.polls if unit == "good"]
+    assert bad[:2] == [0, PERMANENT_SECONDS]
+    assert good[:3] == [0, 60, 120]
+
+
+def test_a_refused_key_stops_with_one_line(world: World) -> None:
+    with pytest.raises(KeyRefused, match="not accepted"):
+        world.run(Auth("error 101"))
+
+
+def test_what_is_not_believed_is_counted(world: World) -> None:
+    world.run(Batch([event(1)], simulated=True, rejected=[Rejected("XAG", "zero")]))
+    assert world.status.rejected == 1
+    assert world.status.published == 1
+
+
+def test_the_status_says_what_happened(world: World) -> None:
+    world.run(batch(1), Quota("used up", datetime.fromtimestamp(START + 600, UTC)))
+    page = world.status.page()
+    assert page["simulated"] is True
+    assert page["quota_left"] == 7
+    assert page["last_error"] == "used up"
+    assert page["polls"]["quota"] == 1
+    assert page["last_success"] == "2026-01-02T12:00:00Z"
+
+
+def test_a_source_that_ends_is_published_once_and_then_at_rest(tmp_path: Path) -> None:
+    world = World(tmp_path, endless=False)
+    assert world.run(batch(1)) == [0]
+    assert world.status.state == "finished"
+    world.published.clear()
+    assert world.run() == []
+    assert not world.published
+
+
+def test_a_source_that_ends_is_not_finished_before_all_is_acknowledged(tmp_path: Path) -> None:
+    world = World(tmp_path, endless=False)
+    world.interrupt = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        world.run(batch(1))
+    world.interrupt = lambda: None
+    world.run(batch(1))
+    assert len(world.published) == 1
+
+
+def test_a_restart_does_not_poll_before_its_time(world: World) -> None:
+    world.run(batch(1))
+    world.now = START + 20
+    assert world.run(batch(2)) == [60]
+
+
+def test_a_restart_with_a_shorter_interval_does_not_wait_for_the_longer(world: World) -> None:
+    world.run(batch(1), interval=86_400)
+    world.now = START
+    assert world.run(batch(2), interval=60) == [60]
+
+
+def test_an_unreadable_state_is_no_state(world: World) -> None:
+    world.state.write_text("{")
+    assert world.run(batch(1)) == [0]
