@@ -129,6 +129,7 @@ def test_the_choice_is_made_once() -> None:
     assert choose_source(wanted, {"base": PULLED}) == "registry"
     assert choose_source(wanted, built()) == "packages"
     assert choose_source([BASE, KAFKA], {"base": PULLED}) is None
+    assert choose_source([BASE, KAFKA], {"base": built()["base"]}) == "packages"
 
 
 def test_an_unknown_image_is_named_together_with_the_known_ones() -> None:
