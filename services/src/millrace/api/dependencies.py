@@ -1,0 +1,72 @@
+"""What the API depends on: made when first needed, after gunicorn has forked its worker."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from kafka.errors import KafkaError
+from pymongo.errors import PyMongoError
+
+from millrace import kafka, lag, mongo
+from millrace.api.ports import DependencyError
+from millrace.api.store import MongoStore, Store
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.feeds import FEEDS
+from millrace.lag import PartitionLag
+
+LIMIT_MILLISECONDS = 3000
+
+
+class Dependencies:
+    """The real ones. Clients are kept; one that fails is made anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._mongo: Any = None
+        self._kafka: Any = None
+        self._mongo_lock = threading.Lock()
+        self._kafka_lock = threading.Lock()
+
+    def store(self) -> Store:
+        """The stored events."""
+        return MongoStore(self._database())
+
+    def ask_mongodb(self) -> None:
+        """Return if MongoDB answers this API's user; DependencyError otherwise."""
+        collection = FEEDS[self._settings.feeds[0]].collection
+        try:
+            # A ping would be answered without logging in.
+            self._database()[collection].find_one({}, {"_id": 1}, max_time_ms=LIMIT_MILLISECONDS)
+        except PyMongoError as error:
+            raise DependencyError(type(error).__name__) from error
+
+    def _database(self) -> Any:
+        with self._mongo_lock:
+            if self._mongo is None:
+                self._mongo = mongo.client(
+                    self._settings, serverSelectionTimeoutMS=LIMIT_MILLISECONDS
+                )
+            return self._mongo[self._settings.mongodb_database]
+
+    def ask_kafka(self) -> Sequence[PartitionLag]:
+        """How far the processor is behind; DependencyError if Kafka does not say."""
+        topics = [FEEDS[name].topic for name in self._settings.feeds]
+        with self._kafka_lock:
+            try:
+                if self._kafka is None:
+                    self._kafka = self._connect()
+                return lag.read(self._kafka, self._settings.processor_group_id, topics)
+            except (KafkaError, MillraceError) as error:
+                if self._kafka is not None:
+                    self._kafka.close()
+                    self._kafka = None
+                raise DependencyError(type(error).__name__) from error
+
+    def _connect(self) -> Any:
+        kafka.check_credentials(self._settings, timeout=LIMIT_MILLISECONDS / 1000)
+        return kafka.admin(
+            self._settings,
+            bootstrap_timeout_ms=LIMIT_MILLISECONDS,
+            request_timeout_ms=LIMIT_MILLISECONDS,
+        )

@@ -1,0 +1,140 @@
+"""The routes that serve events."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from flask import Blueprint, Response, request
+from pymongo.errors import PyMongoError
+
+from millrace.api.auth import READ, scope
+from millrace.api.pagination import Order, Position, Query, decode, encode
+from millrace.api.problems import Problem, bad_request
+from millrace.api.store import Store
+from millrace.feeds.base import Feed
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+
+
+class LatestParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query parameters of `latest`."""
+
+    symbol: Name | None = None
+
+
+class EventsParameters(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}
+):
+    """The query parameters of `events`."""
+
+    symbol: Name | None = None
+    source: Name | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    order: Order = "newest"
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    cursor: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
+
+
+def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Blueprint:
+    """The routes for these feeds; the store is asked for when the first request needs it."""
+    routes = Blueprint("feeds", __name__, url_prefix="/v1")
+    known = {feed.name: feed for feed in feeds}
+
+    def collection(name: str) -> str:
+        if name not in known:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such feed; /v1/feeds lists them.")
+        return known[name].collection
+
+    @routes.get("/feeds")
+    @scope(READ)
+    def list_feeds() -> Response:
+        _parameters(msgspec.defstruct("NoParameters", [], forbid_unknown_fields=True))
+        described = [
+            {
+                "name": feed.name,
+                "latest": f"/v1/{feed.name}/latest",
+                "events": f"/v1/{feed.name}/events",
+            }
+            for feed in known.values()
+        ]
+        return _json({"feeds": described})
+
+    @routes.get("/<feed>/latest")
+    @scope(READ)
+    def latest(feed: str) -> Response:
+        name = collection(feed)
+        wanted = _parameters(LatestParameters)
+        found = _ask(lambda: store().latest(name, wanted.symbol))
+        return _json({"events": [_event(document) for document in found]})
+
+    @routes.get("/<feed>/events")
+    @scope(READ)
+    def events(feed: str) -> Response:
+        name = collection(feed)
+        wanted = _parameters(EventsParameters)
+        query = Query(
+            feed=feed,
+            order=wanted.order,
+            symbol=wanted.symbol,
+            source=wanted.source,
+            since=_aware("from", wanted.since),
+            until=_aware("to", wanted.until),
+        )
+        after = decode(query, wanted.cursor) if wanted.cursor is not None else None
+        # One more than is shown tells whether there is a next page.
+        found = _ask(lambda: store().events(name, query, after, wanted.limit + 1))
+        shown = found[: wanted.limit]
+        following = None
+        if len(found) > len(shown):
+            last = shown[-1]
+            following = encode(query, Position(last["timestamp_utc"], last["_id"]))
+        return _json({"events": [_event(document) for document in shown], "next": following})
+
+    return routes
+
+
+def _parameters(kind: type[Any]) -> Any:
+    given = request.args.to_dict(flat=False)
+    for name, values in given.items():
+        if len(values) > 1:
+            raise bad_request(f"The parameter {name} is given more than once.")
+    try:
+        return msgspec.convert(
+            {name: values[0] for name, values in given.items()}, kind, strict=False
+        )
+    except msgspec.ValidationError as error:
+        raise bad_request(f"{error}.".replace("Object", "The query").replace("`$.", "`")) from None
+
+
+def _aware(name: str, time: datetime | None) -> datetime | None:
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise bad_request(f"The time in `{name}` lacks its offset from UTC, such as Z.")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise bad_request(f"The time in `{name}` is out of range.") from None
+
+
+def _ask(question: Callable[[], list[Any]]) -> list[Any]:
+    try:
+        return question()
+    except PyMongoError as error:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer.", {"Retry-After": "5"}
+        ) from error
+
+
+def _event(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored document as it is shown: its place in Kafka is not for outside."""
+    shown = {name: value for name, value in document.items() if name not in ("_id", "kafka")}
+    return {"event_id": document["_id"], **shown}
+
+
+def _json(body: Any) -> Response:
+    return Response(msgspec.json.encode(body), mimetype="application/json")

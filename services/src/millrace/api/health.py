@@ -1,0 +1,94 @@
+"""`/live` and `/health`: whether the API runs, and whether what it depends on answers."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from flask import Blueprint, Response
+
+from millrace.api.auth import is_authenticated, public
+from millrace.api.ports import Dependencies, DependencyError
+
+log = structlog.get_logger(__name__)
+
+FRESH_SECONDS = 1.0
+"""Answers are shared for so long: health checks must not become a load."""
+
+OK, UNAVAILABLE = "ok", "unavailable"
+
+
+class Health:
+    """Asks the dependencies, at most once in a while."""
+
+    def __init__(
+        self, dependencies: Dependencies, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._dependencies = dependencies
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked_at = float("-inf")
+        self._checks: Mapping[str, Mapping[str, Any]] = {}
+
+    def checks(self) -> Mapping[str, Mapping[str, Any]]:
+        """The state of each dependency, with details."""
+        with self._lock:
+            if self._clock() - self._asked_at > FRESH_SECONDS:
+                self._checks = {
+                    "mongodb": self._check("mongodb", self._mongodb),
+                    "kafka": self._check("kafka", self._kafka),
+                }
+                self._asked_at = self._clock()
+            return self._checks
+
+    def _mongodb(self) -> Mapping[str, Any]:
+        self._dependencies.ask_mongodb()
+        return {}
+
+    def _kafka(self) -> Mapping[str, Any]:
+        partitions = self._dependencies.ask_kafka()
+        return {"lag": sum(p.lag for p in partitions), "partitions": list(partitions)}
+
+    def _check(self, name: str, ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        start = self._clock()
+        try:
+            found = ask()
+        except DependencyError as error:
+            log.warning("dependency does not answer", dependency=name, reason=str(error))
+            return {"status": UNAVAILABLE}
+        return {
+            "status": OK,
+            "latency_ms": round(1000 * (self._clock() - start), 3),
+            **found,
+        }
+
+
+def blueprint(health: Health) -> Blueprint:
+    """The routes that tell how the API is. Without a token they say one word a dependency."""
+    routes = Blueprint("health", __name__)
+
+    @routes.get("/live")
+    @public
+    def live() -> Response:
+        return _json({"status": OK}, HTTPStatus.OK)
+
+    @routes.get("/health")
+    @public
+    def state() -> Response:
+        checks = health.checks()
+        well = all(check["status"] == OK for check in checks.values())
+        if not is_authenticated():
+            checks = {name: {"status": check["status"]} for name, check in checks.items()}
+        return _json(
+            {"status": OK if well else UNAVAILABLE, "checks": checks},
+            HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE,
+        )
+
+    return routes
+
+
+def _json(body: Any, status: HTTPStatus) -> Response:
+    return Response(msgspec.json.encode(body), status, mimetype="application/json")

@@ -1,0 +1,324 @@
+"""The API from outside: who may ask, what is answered, and how it fails."""
+
+import json
+import re
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from services.tests.api.world import AUTHORIZED, STRANGER, TOKENS, World, document
+from werkzeug.test import TestResponse
+
+from millrace.api import auth, openapi
+from millrace.api.auth import Token, load_tokens
+from millrace.api.events import EventsParameters, LatestParameters
+from millrace.api.health import Health
+from millrace.api.problems import MEDIA_TYPE
+from millrace.errors import ConfigurationError
+from millrace.feeds import FEEDS
+
+DOCUMENT = openapi.document(list(FEEDS))
+
+
+@pytest.fixture
+def world() -> World:
+    return World(*(document(n, symbol) for n in range(6) for symbol in "AB"))
+
+
+@pytest.fixture
+def client(world: World) -> FlaskClient:
+    return world.app().test_client()
+
+
+def check(answer: TestResponse, path: str) -> Any:
+    """Compare an answer with what the OpenAPI document says of its route."""
+    described = DOCUMENT["paths"][path]["get"]["responses"][str(answer.status_code)]
+    (media_type,) = described["content"]
+    assert answer.mimetype == media_type
+    schema = {**described["content"][media_type]["schema"], "components": DOCUMENT["components"]}
+    body = json.loads(answer.data)
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(body)
+    return body
+
+
+def problem(answer: TestResponse, status: int) -> str:
+    """Check that an answer is a problem document; return its detail."""
+    assert answer.status_code == status
+    assert answer.mimetype == MEDIA_TYPE
+    body = json.loads(answer.data)
+    Draft202012Validator(DOCUMENT["components"]["schemas"]["Problem"]).validate(body)
+    assert body["status"] == status
+    assert body["title"] == HTTPStatus(status).phrase
+    return str(body["detail"])
+
+
+def routes(app: Flask) -> list[tuple[str, str]]:
+    """Every path of the application with a feed filled in, and the scope that it needs."""
+    return [
+        (re.sub(r"<feed>", "stocks", rule.rule), auth.required_scope(app, rule.endpoint))
+        for rule in app.url_map.iter_rules()
+    ]
+
+
+def test_every_route_that_is_not_known_to_be_public_needs_a_token(client: FlaskClient) -> None:
+    public = {path for path, scope in routes(client.application) if scope == auth.PUBLIC}
+    assert public == {"/live", "/health", "/openapi.json"}
+    for path, scope in routes(client.application):
+        if scope == auth.PUBLIC:
+            assert client.get(path).status_code == HTTPStatus.OK
+            continue
+        answer = client.get(path)
+        problem(answer, 401)
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="millrace"'
+        answer = client.get(path, headers={"Authorization": f"Bearer {STRANGER}"})
+        assert scope in problem(answer, 403)
+        assert "insufficient_scope" in answer.headers["WWW-Authenticate"]
+        assert client.get(path, headers=AUTHORIZED).status_code == HTTPStatus.OK
+
+
+def test_a_route_without_a_rule_does_not_start() -> None:
+    app = Flask(__name__, static_folder=None)
+    app.add_url_rule("/open", "open", lambda: "")
+    with pytest.raises(KeyError, match="open"):
+        auth.protect(app, [])
+
+
+@pytest.mark.parametrize("path", ["/live", "/health", "/openapi.json", "/v1/feeds"])
+@pytest.mark.parametrize(
+    "header", ["Bearer wrong", "Bearer", "Bearer ", "Basic cmVhZGVyOng=", "reader-token", ""]
+)
+def test_a_token_that_is_not_valid_is_refused_everywhere(
+    client: FlaskClient, path: str, header: str
+) -> None:
+    answer = client.get(path, headers={"Authorization": header})
+    problem(answer, 401)
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_hash_is_not_a_token(client: FlaskClient) -> None:
+    stolen = {"Authorization": f"Bearer {TOKENS[0].sha256}"}
+    problem(client.get("/v1/feeds", headers=stolen), 401)
+
+
+def test_tokens_are_read_from_their_file(tmp_path: Any) -> None:
+    file = tmp_path / "tokens.json"
+    file.write_text('[{"id": "a", "sha256": "00", "scopes": ["read"]}]')
+    assert load_tokens(file) == [Token("a", "00", ["read"])]
+    file.write_text('[{"id": "a", "token": "clear"}]')
+    with pytest.raises(ConfigurationError, match="API tokens in"):
+        load_tokens(file)
+
+
+def test_the_feeds_lead_to_their_events(client: FlaskClient) -> None:
+    body = check(client.get("/v1/feeds", headers=AUTHORIZED), "/v1/feeds")
+    assert [feed["name"] for feed in body["feeds"]] == ["metals", "stocks"]
+    for feed in body["feeds"]:
+        for path in (feed["latest"], feed["events"]):
+            assert client.get(path, headers=AUTHORIZED).status_code == HTTPStatus.OK
+
+
+def test_latest_is_the_newest_event_of_each_symbol(client: FlaskClient) -> None:
+    answer = client.get("/v1/stocks/latest", headers=AUTHORIZED)
+    body = check(answer, "/v1/{feed}/latest")
+    assert [e["event_id"] for e in body["events"]] == ["stocks:test:A:5", "stocks:test:B:5"]
+    one = client.get("/v1/stocks/latest?symbol=B", headers=AUTHORIZED)
+    assert [e["symbol"] for e in check(one, "/v1/{feed}/latest")["events"]] == ["B"]
+
+
+def test_an_event_is_shown_without_its_place_in_kafka(client: FlaskClient) -> None:
+    body = check(client.get("/v1/stocks/events?limit=1", headers=AUTHORIZED), "/v1/{feed}/events")
+    (event,) = body["events"]
+    assert event == {
+        "event_id": "stocks:test:B:5",
+        "schema_version": 1,
+        "feed": "stocks",
+        "symbol": "B",
+        "price": {"value": 1.5, "currency": "USD"},
+        "source": "test",
+        "simulated": True,
+        "timestamp_utc": "2024-01-01T00:05:00Z",
+        "produced_at": "2024-01-01T00:05:00Z",
+        "meta": {"change_pct": None},
+    }
+
+
+def events(client: FlaskClient, query: str) -> list[str]:
+    body = check(client.get(f"/v1/stocks/events?{query}", headers=AUTHORIZED), "/v1/{feed}/events")
+    return [event["event_id"].removeprefix("stocks:test:") for event in body["events"]]
+
+
+def test_events_are_filtered(client: FlaskClient, world: World) -> None:
+    world.memory.documents.append(document(9, "C", source="other"))
+    assert events(client, "symbol=A&limit=2") == ["A:5", "A:4"]
+    assert events(client, "source=other") == ["C:9"]
+    assert events(client, "order=oldest&limit=3") == ["A:0", "B:0", "A:1"]
+    # `from` is part of the range, `to` is not; times are compared, not texts.
+    between = "symbol=A&from=2024-01-01T00:02:00Z&to=2024-01-01T01:04:00%2B01:00"
+    assert events(client, between) == ["A:3", "A:2"]
+    assert events(client, "symbol=nobody") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=ten", "limit"),
+        ("order=up", "order"),
+        ("symbol=", "symbol"),
+        ("symbol=" + "x" * 65, "symbol"),
+        ("symbol=A&symbol=B", "symbol is given more than once"),
+        ("symbol[$ne]=A", "unknown field `symbol[$ne]`"),
+        ("from=yesterday", "from"),
+        ("from=2024-01-01T00:00:00", "offset from UTC"),
+        ("to=0001-01-01T00:00:00%2B10:00", "to"),
+        ("cursor=bogus", "cursor"),
+        ("cursor=bm90anNvbg", "cursor"),
+        ("cursor=%C3%A9", "cursor"),
+        ("offset=5", "unknown field `offset`"),
+    ],
+)
+def test_a_parameter_that_is_not_understood_is_a_problem_that_names_it(
+    client: FlaskClient, query: str, detail: str
+) -> None:
+    answer = client.get(f"/v1/stocks/events?{query}", headers=AUTHORIZED)
+    assert detail in problem(answer, 400)
+
+
+def test_a_cursor_is_good_for_its_own_query_only(client: FlaskClient) -> None:
+    first = client.get("/v1/stocks/events?limit=2&symbol=A", headers=AUTHORIZED).get_json()
+    for other in ("symbol=B", "symbol=A&order=oldest", "symbol=A&from=2020-01-01T00:00:00Z", ""):
+        path = f"/v1/stocks/events?{other}&cursor={first['next']}"
+        assert "other parameters" in problem(client.get(path, headers=AUTHORIZED), 400)
+    path = f"/v1/metals/events?symbol=A&cursor={first['next']}"
+    problem(client.get(path, headers=AUTHORIZED), 400)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/v1/nothing/events", 404),
+        ("GET", "/v1/stocks/events/", 404),
+        ("POST", "/v1/feeds", 405),
+        ("DELETE", "/v1/stocks/events", 405),
+        ("OPTIONS", "/v1/feeds", 405),
+    ],
+)
+def test_what_is_not_there_is_a_problem_too(
+    client: FlaskClient, method: str, path: str, status: int
+) -> None:
+    answer = client.open(path, method=method, headers=AUTHORIZED)
+    problem(answer, status)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        assert answer.headers["Allow"] == "GET, HEAD"
+
+
+def test_a_request_with_a_body_is_refused(client: FlaskClient) -> None:
+    problem(client.get("/v1/feeds", headers=AUTHORIZED, data=b"x"), 413)
+    chunked = {**AUTHORIZED, "Transfer-Encoding": "chunked"}
+    problem(client.get("/v1/feeds", headers=chunked), 413)
+
+
+@pytest.mark.parametrize("path", ["/v1/stocks/latest", "/v1/stocks/events"])
+def test_without_its_database_the_api_says_so_and_no_more(
+    client: FlaskClient, world: World, path: str
+) -> None:
+    world.memory.broken = True
+    answer = client.get(path, headers=AUTHORIZED)
+    assert problem(answer, 503) == "The database does not answer."
+    assert answer.headers["Retry-After"]
+    check(answer, path.replace("stocks", "{feed}"))
+
+
+def test_a_fault_of_ours_reveals_nothing(
+    client: FlaskClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(world.memory, "latest", fail)
+    answer = client.get("/v1/stocks/latest", headers=AUTHORIZED)
+    assert "secret" not in problem(answer, 500)
+
+
+@pytest.mark.parametrize("path", ["/live", "/health", "/v1/feeds", "/nothing"])
+def test_every_answer_has_the_security_headers(client: FlaskClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert headers["Strict-Transport-Security"]
+    assert headers.get_all("X-Frame-Options") == ["DENY"]
+
+
+def test_health_says_one_word_a_dependency(client: FlaskClient) -> None:
+    body = check(client.get("/health"), "/health")
+    assert body == {
+        "status": "ok",
+        "checks": {"mongodb": {"status": "ok"}, "kafka": {"status": "ok"}},
+    }
+
+
+def test_health_says_more_to_those_with_a_token(client: FlaskClient) -> None:
+    body = check(client.get("/health", headers=AUTHORIZED), "/health")
+    assert body["checks"]["kafka"]["lag"] == 4
+    assert body["checks"]["kafka"]["partitions"][0] == {
+        "topic": "stock-data",
+        "partition": 0,
+        "end": 12,
+        "lag": 3,
+    }
+    assert body["checks"]["mongodb"]["latency_ms"] >= 0
+    stranger = {"Authorization": f"Bearer {STRANGER}"}
+    assert "lag" not in client.get("/health", headers=stranger).get_json()["checks"]["kafka"]
+
+
+@pytest.mark.parametrize("down", ["mongodb", "kafka"])
+def test_health_is_503_without_a_dependency(client: FlaskClient, world: World, down: str) -> None:
+    world.down.add(down)
+    for headers in ({}, AUTHORIZED):
+        answer = client.get("/health", headers=headers)
+        assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        body = check(answer, "/health")
+        assert body["status"] == "unavailable"
+        assert body["checks"][down] == {"status": "unavailable"}
+        assert "secret" not in answer.text
+    assert client.get("/live").status_code == HTTPStatus.OK
+
+
+def test_health_checks_are_no_load(world: World) -> None:
+    now = 0.0
+    health = Health(world, clock=lambda: now)
+    for _ in range(5):
+        health.checks()
+    assert world.asked == 1
+    now = 1.5
+    health.checks()
+    assert world.asked == 2
+
+
+def test_the_openapi_document_describes_every_route(client: FlaskClient) -> None:
+    body = check(client.get("/openapi.json"), "/openapi.json")
+    described = set(body["paths"])
+    served = {re.sub("<(.*?)>", r"{\1}", r.rule) for r in client.application.url_map.iter_rules()}
+    assert described == served
+    for path, methods in body["paths"].items():
+        names = set(re.findall("{(.*?)}", path))
+        given = {p["name"] for p in methods["get"]["parameters"] if p["in"] == "path"}
+        assert given == names
+
+
+def test_the_openapi_document_describes_every_parameter() -> None:
+    for path, kind in (("events", EventsParameters), ("latest", LatestParameters)):
+        described = DOCUMENT["paths"][f"/v1/{{feed}}/{path}"]["get"]["parameters"]
+        names = {p["name"] for p in described if p["in"] == "query"}
+        assert names == set(kind.__struct_encode_fields__)
+
+
+def test_the_openapi_document_refers_to_schemas_that_exist() -> None:
+    for reference in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(DOCUMENT)):
+        Draft202012Validator.check_schema(DOCUMENT["components"]["schemas"][reference])
