@@ -1,4 +1,4 @@
-# The commands of Millrace. `make help` lists them.
+# The commands of Millrace. `make help` lists them; ARGS="..." adds arguments to the command behind one.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -8,13 +8,14 @@ export PATH
 # Molecule scenarios: one a role, then the whole pipeline.
 SCENARIOS := docker_engine certificates kafka mongodb simulator producer processor api default
 
-.PHONY: help up down verify status lint test-unit molecule test bench bootstrap bootstrap-dev
+.NOTPARALLEL:
+.PHONY: help up down verify status images lint test-unit molecule test bench bootstrap bootstrap-dev
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 up: ## Deploy on this machine and prove it: from bare to verified
-	@scripts/up
+	@scripts/up $(ARGS)
 
 down: bootstrap ## Remove everything that Millrace made (asks for a typed word)
 	@ansible-playbook teardown.yml $(ARGS)
@@ -31,7 +32,10 @@ lint: bootstrap-dev ## Linters, types, and what is generated is up to date
 test-unit: bootstrap-dev ## Unit, contract and property tests: no containers
 	pytest
 
-molecule: bootstrap-dev ## Every role in real containers, then the whole pipeline (SCENARIOS="kafka default" for some)
+images: bootstrap ## Pull or build the images
+	@ansible-playbook playbooks/engine.yml playbooks/images.yml -e '{"docker_engine_networks": []}' $(ARGS)
+
+molecule: bootstrap-dev images ## Every role in real containers, then the whole pipeline (SCENARIOS="kafka default" for some)
 	@scripts/molecule $(SCENARIOS)
 
 test: lint test-unit molecule ## Everything that CI runs
