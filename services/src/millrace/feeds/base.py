@@ -11,6 +11,9 @@ from millrace.feeds.history import History
 E = TypeVar("E", bound=Event)
 Meta = Mapping[str, float | str | None]
 
+TIME_FIELD = "timestamp_utc"
+"""The field of every feed's documents that holds event time."""
+
 
 @dataclass(frozen=True)
 class Index:
@@ -34,6 +37,8 @@ class Feed(Generic[E]):
     """How far back in event time `derive` looks: the history kept and rebuilt per symbol."""
     value: Callable[[E], float]
     """The number that the history keeps of an event."""
+    stored_value: str
+    """Where that number is in the document, with a dot before a part of a field."""
     derive: Callable[[E, History], Meta]
     """Derived values, a pure function of the event and of the events before it in the log."""
     document: Callable[[E, Meta], dict[str, Any]]

@@ -1,9 +1,9 @@
 """Feed `metals`: spot prices of precious metals, with the 24 hour change from our history."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
-from millrace.events import Event
+from millrace.events import Event, Name, Price
 from millrace.feeds.base import Feed, Index, Meta
 from millrace.feeds.history import History
 
@@ -15,10 +15,11 @@ OLDEST = timedelta(hours=48)
 class MetalPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The price of one unit of a metal."""
 
-    price: float
-    currency: str
-    unit: str
-    metal_name: str
+    feed: Literal["metals"]
+    price: Price
+    currency: Name
+    unit: Name
+    metal_name: Name
 
 
 def change_pct_24h(event: MetalPrice, history: History) -> Meta:
@@ -60,6 +61,7 @@ METALS = Feed(
     ),
     window=timedelta(hours=49),
     value=lambda event: event.price,
+    stored_value="price.value",
     derive=change_pct_24h,
     document=document,
 )

@@ -1,9 +1,11 @@
 """Feed `stocks`: prices of shares, the move since the one before, an alert if it is large."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from millrace.events import Alert, Event
+import msgspec
+
+from millrace.events import Alert, Event, Name, Price
 from millrace.feeds.base import Feed, Index, Meta
 from millrace.feeds.history import History
 
@@ -14,12 +16,13 @@ WINDOW = timedelta(days=14)
 class StockPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a share traded at: `price` is the last price, or the close of the day."""
 
-    open: float
-    high: float
-    low: float
-    price: float
-    volume: int
-    currency: str
+    feed: Literal["stocks"]
+    open: Price
+    high: Price
+    low: Price
+    price: Price
+    volume: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    currency: Name
 
 
 def change_pct(event: StockPrice, history: History) -> Meta:
@@ -80,6 +83,7 @@ STOCKS = Feed(
     ),
     window=WINDOW,
     value=lambda event: event.price,
+    stored_value="price.value",
     derive=change_pct,
     document=document,
     alert=alert,

@@ -1,0 +1,63 @@
+"""What one poll became: the unit that is written, acknowledged and committed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from millrace.processor.errors import BadRecord
+
+Partition = tuple[str, int]
+"""Topic and partition number."""
+
+
+class Record(Protocol):
+    """What is needed of a consumed Kafka record."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class Message(NamedTuple):
+    """Something to publish: a dead letter or an alert."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+@dataclass
+class Documents:
+    """Documents for one collection; the i-th comes from the i-th record."""
+
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+
+
+@dataclass
+class Batch:
+    """Everything that has to be acknowledged before `positions` may be committed."""
+
+    epoch: int
+    positions: dict[Partition, int] = field(default_factory=dict)
+    """The next offset to read, by partition."""
+    first: dict[Partition, int] = field(default_factory=dict)
+    collections: dict[str, Documents] = field(default_factory=dict)
+    dead: list[tuple[Record, BadRecord]] = field(default_factory=list)
+    alerts: list[Message] = field(default_factory=list)
+    event_ids: set[str] = field(default_factory=set)
+    consumed: int = 0
+    duplicates: int = 0
+
+
+@dataclass(frozen=True)
+class Inserted:
+    """What became of an insert: counts, and the documents that can never be stored by index."""
+
+    stored: int
+    duplicates: int
+    rejected: Mapping[int, str] = field(default_factory=dict)

@@ -1,0 +1,37 @@
+"""From a record's bytes to an event, or to the reason why it is none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from millrace.events import Event
+from millrace.feeds.base import Feed
+from millrace.processor.errors import BadRecord
+
+MILLISECOND = 1000
+"""Microseconds: MongoDB keeps times in milliseconds, so event time has no finer resolution."""
+
+
+def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
+    """A function that decodes values of this feed; it raises BadRecord and nothing else."""
+    decode_json = msgspec.json.Decoder(feed.event_type).decode
+
+    def decode(value: bytes | None) -> Event:
+        if value is None:
+            raise BadRecord("VALUE_CONVERTER", "the record has no value")
+        try:
+            event: Event = decode_json(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRecord("VALUE_CONVERTER", str(error)) from None
+        observed_at = event.observed_at
+        if observed_at.tzinfo is None or event.produced_at.tzinfo is None:
+            raise BadRecord("VALUE_CONVERTER", "a time has no time zone")
+        if observed_at.microsecond % MILLISECOND:
+            floor = observed_at.microsecond // MILLISECOND * MILLISECOND
+            event = msgspec.structs.replace(
+                event, observed_at=observed_at.replace(microsecond=floor)
+            )
+        return event
+
+    return decode

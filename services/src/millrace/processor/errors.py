@@ -1,0 +1,19 @@
+"""The kinds of failure, which are all that decides what happens next."""
+
+from millrace.errors import MillraceError
+
+
+class Transient(Exception):
+    """The network, an election, a full disk: the same may succeed later. No dead letter."""
+
+
+class Permanent(MillraceError):
+    """Configuration or authorisation: trying again cannot help. The processor stops and says so."""
+
+
+class BadRecord(Exception):
+    """A record that cannot become a document, whatever is tried: a dead letter."""
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(reason)
+        self.stage = stage

@@ -1,0 +1,217 @@
+"""The consumer thread: polls, builds batches, and commits in order what has been acknowledged."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, wait
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from millrace.config import Settings
+from millrace.feeds.base import Feed
+from millrace.feeds.history import History
+from millrace.processor import backoff
+from millrace.processor.batch import Batch, Partition, Record
+from millrace.processor.breaker import Breaker
+from millrace.processor.derivation import Lane
+from millrace.processor.errors import Transient
+from millrace.processor.metrics import Metrics
+from millrace.processor.ports import Consumer, Store
+from millrace.processor.progress import Progress
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.2
+COMMIT_SECONDS = 0.1
+LOOK_SECONDS = 5.0
+Polled = Mapping[Partition, Sequence[Record]]
+
+
+class Loop:
+    """Everything but writing. Nothing is committed that is not acknowledged, and nothing behind it.
+
+    At most `processor_max_in_flight` batches are being written while the next one is built. When
+    they do not get done, the partitions are paused and polling goes on, so that the group does not
+    take the process for dead. When the assignment changes, or the history of a symbol cannot be
+    read, everything not committed is read again.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        feeds: Mapping[str, Feed[Any]],
+        consumer: Consumer,
+        store: Store,
+        complete: Callable[[Batch], None],
+        executor: Executor,
+        *,
+        metrics: Metrics,
+        progress: Progress,
+        beat: Callable[[], None],
+        stop: threading.Event,
+    ) -> None:
+        """`feeds` by topic; `complete` writes a batch and returns when it is acknowledged."""
+        self._settings = settings
+        self._feeds = feeds
+        self._consumer = consumer
+        self._store = store
+        self._complete = complete
+        self._executor = executor
+        self._metrics = metrics
+        self._progress = progress
+        self._beat = beat
+        self._stop = stop
+        self._breaker = Breaker(
+            settings.processor_breaker_records, settings.processor_breaker_share
+        )
+        self._lanes: dict[Partition, Lane] = {}
+        self._in_flight: deque[tuple[Batch, Future[None]]] = deque()
+        self._event_ids: set[str] = set()
+        self._ready: dict[Partition, int] = {}
+        self._epoch = consumer.epoch
+        self._committed_at = 0.0
+        self._looked_at = 0.0
+        self._failures = 0
+
+    def run(self) -> None:
+        """Work until told to stop; raise what only a person can put right."""
+        while not self._stop.is_set():
+            try:
+                self.step()
+                self._failures = 0
+            except Transient as error:
+                pause = backoff.seconds(self._failures, self._settings.processor_retry_seconds)
+                log.warning("trying again", reason=str(error), seconds=pause)
+                self._failures += 1
+                self._stop.wait(pause)
+        self._finish()
+
+    def step(self) -> None:
+        """Poll once and follow up. Transient, Permanent."""
+        self._beat()
+        self._settle()
+        if len(self._in_flight) >= self._settings.processor_max_in_flight:
+            self._wait_for_room()
+        else:
+            polled = self._consumer.poll(POLL_SECONDS)
+            if self._epoch != self._consumer.epoch:
+                self._follow(polled)
+            elif polled:
+                self._take(polled)
+        self._settle()
+        self._commit_if_due()
+        self._look_if_due()
+
+    def _take(self, polled: Polled) -> None:
+        batch = Batch(self._epoch)
+        try:
+            for partition, records in polled.items():
+                lane = self._lane(partition, records[0].offset)
+                lane.take(records, batch, self._event_ids)
+                batch.positions[partition] = records[-1].offset + 1
+        except Transient:
+            self._read_again(polled)
+            raise
+        self._breaker.count(batch.consumed, len(batch.dead))
+        self._event_ids |= batch.event_ids
+        self._in_flight.append((batch, self._executor.submit(self._complete, batch)))
+
+    def _lane(self, partition: Partition, first: int) -> Lane:
+        lane = self._lanes.get(partition)
+        if lane is None:
+            topic, number = partition
+            feed = self._feeds[topic]
+
+            def past(symbol: str) -> History:
+                history = History(feed.window)
+                for observed_at, value in self._store.history(feed, symbol, number, first):
+                    history.add(observed_at, value)
+                return history
+
+            lane = Lane(feed, self._settings.stock_alert_threshold, past)
+            self._lanes[partition] = lane
+        return lane
+
+    def _follow(self, polled: Polled) -> None:
+        """The assignment changed: what was in flight is read again by whoever has it now."""
+        self._metrics.rebalances.inc()
+        log.info("the assigned partitions changed")
+        self._epoch = self._consumer.epoch
+        self._ready.clear()
+        self._read_again(polled)
+
+    def _read_again(self, polled: Polled) -> None:
+        """Forget what was derived and read these records again, once nothing is in flight.
+
+        A new lane takes its past from the database, which must hold everything before it by then.
+        """
+        self._lanes.clear()
+        self._consumer.seek({p: records[0].offset for p, records in polled.items()})
+        self._hold(lambda: bool(self._in_flight))
+
+    def _wait_for_room(self) -> None:
+        wait([self._in_flight[0][1]], timeout=1.0)
+        self._settle()
+        limit = self._settings.processor_max_in_flight
+        if len(self._in_flight) >= limit:
+            self._hold(lambda: len(self._in_flight) >= limit)
+
+    def _hold(self, needed: Callable[[], bool]) -> None:
+        """Keep the partitions and take nothing while it is needed."""
+        while needed() and not self._stop.is_set():
+            self._beat()
+            self._consumer.pause()
+            polled = self._consumer.poll(POLL_SECONDS)
+            if polled:  # partitions that came after the pause
+                self._consumer.seek({p: records[0].offset for p, records in polled.items()})
+            if self._epoch != self._consumer.epoch:
+                self._epoch = self._consumer.epoch
+                self._ready.clear()
+                self._lanes.clear()
+            self._settle()
+            self._commit_if_due()
+            self._look_if_due()
+        self._consumer.resume()
+
+    def _settle(self) -> None:
+        """Take note of complete batches, oldest first; raise what stopped one."""
+        while self._in_flight and self._in_flight[0][1].done():
+            batch, future = self._in_flight.popleft()
+            future.result()
+            self._event_ids -= batch.event_ids
+            if batch.epoch == self._epoch:
+                self._ready.update(batch.positions)
+        self._metrics.in_flight.set(len(self._in_flight))
+
+    def _commit_if_due(self) -> None:
+        if self._ready and time.monotonic() - self._committed_at >= COMMIT_SECONDS:
+            self._commit()
+
+    def _commit(self) -> None:
+        self._consumer.commit(self._ready)
+        self._metrics.commits.inc()
+        self._ready.clear()
+        self._committed_at = time.monotonic()
+
+    def _look_if_due(self) -> None:
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            lag = self._consumer.lag()
+            self._progress.look(lag)
+            self._metrics.show_lag(lag)
+
+    def _finish(self) -> None:
+        """Complete and commit what is in flight, within the budget for stopping."""
+        deadline = time.monotonic() + self._settings.processor_stop_seconds
+        while self._in_flight and (left := deadline - time.monotonic()) > 0:
+            wait([self._in_flight[0][1]], timeout=left)
+            self._settle()
+        if self._ready:
+            with suppress(Transient):
+                self._commit()
+        if self._in_flight:
+            unfinished = sum(batch.consumed for batch, _ in self._in_flight)
+            log.warning("stopped before all was written", records_read_again=unfinished)

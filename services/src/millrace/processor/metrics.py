@@ -1,0 +1,58 @@
+"""Every metric of the processor, by name. consumed = stored + duplicates + dead letters, always."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from millrace.processor.batch import Partition
+
+
+class Metrics:
+    """Counters move when a batch is complete; gauges when the loop looks."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        prefix = "millrace_processor_"
+
+        def counter(name: str, text: str) -> Counter:
+            return Counter(prefix + name, text, registry=self.registry)
+
+        self.consumed = counter("records_consumed", "Records that were processed.")
+        self.stored = counter("documents_stored", "Documents that were new.")
+        self.duplicates = counter("duplicates", "Events that were stored before.")
+        self.dead = counter("dead_letters", "Records that became dead letters.")
+        self.alerts = counter("alerts", "Alerts that were published.")
+        self.retries = counter("retries", "Attempts that failed and were made again.")
+        self.rebalances = counter("rebalances", "Changes of the assigned partitions.")
+        self.commits = counter("commits", "Commits of offsets.")
+        self.in_flight = Gauge(
+            prefix + "batches_in_flight", "Batches not yet complete.", registry=self.registry
+        )
+        self.lag = Gauge(
+            prefix + "lag_records",
+            "Records between the position and the end of a partition.",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
+        self.write_seconds = Histogram(
+            prefix + "write_seconds",
+            "Time until MongoDB acknowledged a batch.",
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30),
+            registry=self.registry,
+        )
+
+    def account(
+        self, *, consumed: int, stored: int, duplicates: int, dead: int, alerts: int
+    ) -> None:
+        """Count a complete batch."""
+        self.consumed.inc(consumed)
+        self.stored.inc(stored)
+        self.duplicates.inc(duplicates)
+        self.dead.inc(dead)
+        self.alerts.inc(alerts)
+
+    def show_lag(self, lag: Mapping[Partition, tuple[int, int]]) -> None:
+        """Set the lag of the partitions that are assigned now."""
+        self.lag.clear()
+        for (topic, partition), (position, end) in lag.items():
+            self.lag.labels(topic, str(partition)).set(max(0, end - position))

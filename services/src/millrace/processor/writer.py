@@ -1,0 +1,93 @@
+"""Completes batches on writer threads: documents stored, dead letters and alerts acknowledged."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from millrace.processor import backoff
+from millrace.processor.batch import Batch
+from millrace.processor.errors import BadRecord, Transient
+from millrace.processor.metrics import Metrics
+from millrace.processor.ports import Publisher, Store
+from millrace.sinks.dead_letters import letter
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+class Abandoned(Exception):
+    """Told to stop before the batch was complete: it will be read again."""
+
+
+class Writer:
+    """Tries each step of a batch again and again until it succeeds, fails for good or must stop."""
+
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        metrics: Metrics,
+        *,
+        dead_letters_topic: str,
+        give_up: threading.Event,
+        longest_wait: float,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._metrics = metrics
+        self._dead_letters_topic = dead_letters_topic
+        self._give_up = give_up
+        self._longest_wait = longest_wait
+        self._last_answer = time.monotonic()
+
+    def silent(self) -> float:
+        """Seconds since a server answered, be it with an error; waiting out an outage is life."""
+        return time.monotonic() - self._last_answer
+
+    def complete(self, batch: Batch) -> None:
+        """Return when everything in the batch is acknowledged. Permanent, Abandoned."""
+        stored = duplicates = 0
+        with self._metrics.write_seconds.time():
+            for collection, part in batch.collections.items():
+                if not part.documents:
+                    continue
+                documents = part.documents
+                result = self._until_done(
+                    lambda c=collection, d=documents: self._store.insert(c, d)
+                )  # type: ignore[misc]
+                stored += result.stored
+                duplicates += result.duplicates
+                for index, reason in result.rejected.items():
+                    batch.dead.append((part.records[index], BadRecord("TASK_PUT", reason)))
+        if batch.dead:
+            letters = [letter(self._dead_letters_topic, *dead) for dead in batch.dead]
+            self._until_done(lambda: self._publisher.publish(letters))
+        if batch.alerts:
+            self._until_done(lambda: self._publisher.publish(batch.alerts))
+        self._metrics.account(
+            consumed=batch.consumed,
+            stored=stored,
+            duplicates=batch.duplicates + duplicates,
+            dead=len(batch.dead),
+            alerts=len(batch.alerts),
+        )
+
+    def _until_done(self, step: Callable[[], T]) -> T:
+        attempt = 0
+        while True:
+            try:
+                result = step()
+            except Transient as error:
+                self._metrics.retries.inc()
+                wait = backoff.seconds(attempt, self._longest_wait)
+                log.warning("trying again", reason=str(error), attempt=attempt, seconds=wait)
+                attempt += 1
+            else:
+                self._last_answer = time.monotonic()
+                return result
+            self._last_answer = time.monotonic()
+            if self._give_up.wait(wait):
+                raise Abandoned

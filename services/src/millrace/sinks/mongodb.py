@@ -1,0 +1,141 @@
+"""The store port on MongoDB: plain inserts whose `_id` is the event id."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import bson
+from bson.errors import BSONError
+from pymongo import IndexModel
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    OperationFailure,
+    PyMongoError,
+)
+
+from millrace.feeds.base import TIME_FIELD, Feed
+from millrace.mongo import Client, explain
+from millrace.processor.batch import Inserted
+from millrace.processor.errors import Permanent, Transient
+
+DUPLICATE_KEY = 11000
+# The document itself is at fault: BadValue, TypeMismatch, DottedFieldName, DollarPrefixedFieldName,
+# DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong. Any other code may pass: a full disk does.
+UNSTORABLE = frozenset({2, 14, 52, 57, 121, 10334, 17280})
+ENCODING_ERRORS = (BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError)
+
+
+class MongoStore:
+    """See processor.ports.Store."""
+
+    def __init__(self, client: Client, database: str) -> None:
+        self._client = client
+        self._database = client[database]
+
+    def prepare(self, feeds: Iterable[Feed[Any]]) -> None:
+        """Create the indexes of the feeds' collections that are missing. Transient, Permanent."""
+        with _Kinds():
+            for feed in feeds:
+                self._database[feed.collection].create_indexes(
+                    [IndexModel(list(index.keys), unique=index.unique) for index in feed.indexes]
+                )
+
+    def ping(self) -> None:
+        """Ask the primary whether it is there. Transient, Permanent."""
+        with _Kinds():
+            self._client.admin.command("ping")
+
+    def insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> Inserted:
+        """See processor.ports.Store."""
+        try:
+            return self._insert(collection, documents)
+        except ENCODING_ERRORS:
+            return self._insert_encodable(collection, documents)
+
+    def history(
+        self, feed: Feed[Any], symbol: str, partition: int, before: int
+    ) -> Iterable[tuple[datetime, float]]:
+        """See processor.ports.Store."""
+        value, _, part = feed.stored_value.partition(".")
+        past = {
+            "symbol": symbol,
+            "kafka.partition": partition,
+            "kafka.offset": {"$lt": before},
+        }
+        shown = {TIME_FIELD: 1, feed.stored_value: 1}
+        with _Kinds():
+            found = self._database[feed.collection]
+            newest = found.find_one(past, {TIME_FIELD: 1}, sort=[(TIME_FIELD, -1)])
+            if newest is None:
+                return []
+            past[TIME_FIELD] = {"$gte": newest[TIME_FIELD] - feed.window}
+            documents = found.find(past, shown, sort=[("kafka.offset", 1)])
+            return [
+                (item[TIME_FIELD], item[value][part] if part else item[value]) for item in documents
+            ]
+
+    def _insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> Inserted:
+        try:
+            with _Kinds():
+                self._database[collection].insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            return _outcome(error, len(documents))
+        return Inserted(len(documents), 0)
+
+    def _insert_encodable(
+        self, collection: str, documents: Sequence[Mapping[str, Any]]
+    ) -> Inserted:
+        """One document that has no BSON form must not hold up the others."""
+        rejected: dict[int, str] = {}
+        good = []
+        for index, document in enumerate(documents):
+            try:
+                if len(bson.encode(document)) > self._client.max_bson_size:
+                    raise DocumentTooLarge("the document is larger than MongoDB allows")
+            except ENCODING_ERRORS as error:
+                rejected[index] = str(error)
+            else:
+                good.append((index, document))
+        if not good:
+            return Inserted(0, 0, rejected)
+        result = self._insert(collection, [document for _, document in good])
+        for position, reason in result.rejected.items():
+            rejected[good[position][0]] = reason
+        return Inserted(result.stored, result.duplicates, rejected)
+
+
+def _outcome(error: BulkWriteError, count: int) -> Inserted:
+    """What a partly failed insert means: duplicates are success, anything unknown may pass."""
+    duplicates = 0
+    rejected: dict[int, str] = {}
+    for failure in error.details["writeErrors"]:
+        code = failure["code"]
+        if code == DUPLICATE_KEY and failure.get("keyPattern") == {"_id": 1}:
+            duplicates += 1
+        elif code in UNSTORABLE or code == DUPLICATE_KEY:
+            rejected[failure["index"]] = str(failure["errmsg"])
+        else:
+            raise Transient(f"MongoDB: {failure['errmsg']}") from None
+    if error.details["writeConcernErrors"]:
+        raise Transient(f"MongoDB: {error.details['writeConcernErrors'][0]['errmsg']}") from None
+    return Inserted(count - duplicates - len(rejected), duplicates, rejected)
+
+
+class _Kinds:
+    """Turns the library's errors into the kinds that decide what happens next."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
+        if isinstance(error, BulkWriteError) or not isinstance(error, PyMongoError):
+            return
+        if isinstance(error, DocumentTooLarge):
+            return
+        if isinstance(error, OperationFailure) and not isinstance(error, ConnectionFailure):
+            refusal = explain(error)
+            if refusal:
+                raise Permanent(str(refusal)) from error
+        raise Transient(f"MongoDB: {error}"[:500]) from error
