@@ -7,4 +7,5 @@ FIRST_SECONDS = 0.1
 
 def seconds(attempt: int, longest: float) -> float:
     """Exponential from the attempt's number (0, 1, ...), at most `longest`, with full jitter."""
-    return random.uniform(0.5, 1.0) * min(longest, FIRST_SECONDS * 2 ** min(attempt, 20))  # noqa: S311
+    exponential = FIRST_SECONDS * float(1 << min(attempt, 20))
+    return random.uniform(0.5, 1.0) * min(longest, exponential)  # noqa: S311

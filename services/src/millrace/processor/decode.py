@@ -1,6 +1,7 @@
 """From a record's bytes to an event, or to the reason why it is none."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,6 +12,9 @@ from millrace.processor.errors import BadRecord
 
 MILLISECOND = 1000
 """Microseconds: MongoDB keeps times in milliseconds, so event time has no finer resolution."""
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""Between these, no window and no time zone leaves what a datetime can hold."""
 
 
 def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
@@ -25,8 +29,8 @@ def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRecord("VALUE_CONVERTER", str(error)) from None
         observed_at = event.observed_at
-        if observed_at.tzinfo is None or event.produced_at.tzinfo is None:
-            raise BadRecord("VALUE_CONVERTER", "a time has no time zone")
+        if not (EARLIEST <= observed_at <= LATEST and EARLIEST <= event.produced_at <= LATEST):
+            raise BadRecord("VALUE_CONVERTER", "a time is out of range")
         if observed_at.microsecond % MILLISECOND:
             floor = observed_at.microsecond // MILLISECOND * MILLISECOND
             event = msgspec.structs.replace(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import (
     AuthorizationError,
     FencedInstanceIdError,
@@ -11,9 +12,8 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
 )
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from kafka import ConsumerRebalanceListener, TopicPartition
 from millrace import kafka
 from millrace.config import Settings
 from millrace.processor.batch import Partition, Record

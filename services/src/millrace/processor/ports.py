@@ -40,7 +40,7 @@ class Consumer(Protocol):
 class Store(Protocol):
     """The database. Writer threads insert; the consumer thread reads history."""
 
-    def insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> Inserted:
+    def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """Insert what is not there, acknowledged by a majority's journal. Transient, Permanent."""
 
     def history(

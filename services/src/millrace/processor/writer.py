@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -54,19 +55,17 @@ class Writer:
             for collection, part in batch.collections.items():
                 if not part.documents:
                     continue
-                documents = part.documents
-                result = self._until_done(
-                    lambda c=collection, d=documents: self._store.insert(c, d)
-                )  # type: ignore[misc]
+                insert = partial(self._store.insert, collection, part.documents)
+                result = self._until_done(insert)
                 stored += result.stored
                 duplicates += result.duplicates
                 for index, reason in result.rejected.items():
                     batch.dead.append((part.records[index], BadRecord("TASK_PUT", reason)))
         if batch.dead:
             letters = [letter(self._dead_letters_topic, *dead) for dead in batch.dead]
-            self._until_done(lambda: self._publisher.publish(letters))
+            self._until_done(partial(self._publisher.publish, letters))
         if batch.alerts:
-            self._until_done(lambda: self._publisher.publish(batch.alerts))
+            self._until_done(partial(self._publisher.publish, batch.alerts))
         self._metrics.account(
             consumed=batch.consumed,
             stored=stored,

@@ -1,6 +1,6 @@
 """The store port on MongoDB: plain inserts whose `_id` is the event id."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +21,10 @@ from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient
 
 DUPLICATE_KEY = 11000
-# The document itself is at fault: BadValue, TypeMismatch, DottedFieldName, DollarPrefixedFieldName,
-# DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong. Any other code may pass: a full disk does.
+# The document is at fault: BadValue, TypeMismatch, DottedFieldName, DollarPrefixedFieldName,
+# DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong. Any other may pass: a full disk does.
 UNSTORABLE = frozenset({2, 14, 52, 57, 121, 10334, 17280})
+LARGEST_DOCUMENT = 16 * 1024 * 1024
 ENCODING_ERRORS = (BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError)
 
 
@@ -47,7 +48,7 @@ class MongoStore:
         with _Kinds():
             self._client.admin.command("ping")
 
-    def insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> Inserted:
+    def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """See processor.ports.Store."""
         try:
             return self._insert(collection, documents)
@@ -76,7 +77,7 @@ class MongoStore:
                 (item[TIME_FIELD], item[value][part] if part else item[value]) for item in documents
             ]
 
-    def _insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> Inserted:
+    def _insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         try:
             with _Kinds():
                 self._database[collection].insert_many(documents, ordered=False)
@@ -84,15 +85,13 @@ class MongoStore:
             return _outcome(error, len(documents))
         return Inserted(len(documents), 0)
 
-    def _insert_encodable(
-        self, collection: str, documents: Sequence[Mapping[str, Any]]
-    ) -> Inserted:
+    def _insert_encodable(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """One document that has no BSON form must not hold up the others."""
         rejected: dict[int, str] = {}
         good = []
         for index, document in enumerate(documents):
             try:
-                if len(bson.encode(document)) > self._client.max_bson_size:
+                if len(bson.encode(document)) > LARGEST_DOCUMENT:
                     raise DocumentTooLarge("the document is larger than MongoDB allows")
             except ENCODING_ERRORS as error:
                 rejected[index] = str(error)

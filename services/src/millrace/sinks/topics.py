@@ -47,7 +47,7 @@ class TopicPublisher:
                     f"Kafka does not take a message for {messages[0].topic}: {error!r}"
                 ) from error
             except KafkaError as error:
-                # An idempotent producer cannot go on behind a gap: the next attempt makes a new one.
+                # An idempotent producer cannot go on behind a gap: the next attempt makes one.
                 self._drop()
                 raise Transient(f"Kafka, publish to {messages[0].topic}: {error!r}") from error
 
