@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,53 +53,25 @@ class Pipeline:
         names = sorted(str(c.name).removeprefix(f"{self.instance}-") for c in self.containers())
         return next(name for name in names if name.startswith(prefix))
 
-    @contextmanager
-    def inside(
-        self, like: str, command: list[str], *, environment: dict[str, str] | None = None
-    ) -> Iterator[Container]:
-        """Run a program with the image, credentials, settings and network of a running service.
-
-        The scripts of `tests/pipeline/inside` are mounted at /tests.
-        """
-        model = self.container(like).attrs
-        config, host = model["Config"], model["HostConfig"]
-        networks = [n for n in model["NetworkSettings"]["Networks"] if n.endswith("-data")]
-        container = self.docker.containers.run(
-            config["Image"],
-            entrypoint=command,
-            environment=[
-                *config["Env"],
-                *(f"{key}={value}" for key, value in (environment or {}).items()),
-            ],
-            user=config["User"],
-            volumes=[*(host["Binds"] or []), f"{INSIDE}:/tests:ro"],
-            mounts=[],
-            network=networks[0],
-            read_only=True,
-            tmpfs={"/tmp": "size=64m"},  # noqa: S108 - inside the container
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            labels={"io.millrace.test": self.instance},
-            detach=True,
+    def run(self, service: str, *command: str, stdin: bytes = b"", timeout: float = 300) -> Result:
+        """Run a program in a service's container: with its credentials, settings and network."""
+        done = subprocess.run(
+            ["docker", "exec", "--interactive", f"{self.instance}-{service}", *command],
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
         )
-        try:
-            yield container
-        finally:
-            container.remove(force=True)
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def run(self, like: str, command: list[str], *, timeout: float = 300) -> Result:
-        """Run a program to its end; see `inside`."""
-        with self.inside(like, command) as container:
-            status = container.wait(timeout=timeout)["StatusCode"]
-            return Result(
-                status=status,
-                stdout=container.logs(stdout=True, stderr=False).decode(),
-                stderr=container.logs(stdout=False, stderr=True).decode(),
-            )
+    def script(self, service: str, name: str, *arguments: str, timeout: float = 300) -> Result:
+        """Run a script of `tests/pipeline/inside` in a service's container."""
+        program = (INSIDE / name).read_bytes()
+        return self.run(service, "python3", "-", *arguments, stdin=program, timeout=timeout)
 
     def operator(self, *arguments: str, timeout: float = 300) -> Result:
         """Run a `millrace` command with the operator's credentials."""
-        return self.run(self.service("operator"), ["millrace", *arguments], timeout=timeout)
+        return self.run("operator", "millrace", *arguments, timeout=timeout)
 
     def verify(self) -> dict[str, Any]:
         """Compare every stored document with the log and with its source."""

@@ -4,19 +4,18 @@ from .pipeline import Pipeline, wait_until
 
 
 def test_malformed_records_become_dead_letters_byte_for_byte(pipeline: Pipeline, run: str) -> None:
-    sent = pipeline.run(pipeline.service("producer"), ["python3", "/tests/malformed.py", run]).json
+    sent = pipeline.script(pipeline.service("producer"), "malformed.py", run).json
     good = set(sent["good"])
 
     def stored() -> dict[str, int]:
-        script = ["python3", "/tests/stored.py", "malformed-test"]
-        return dict(pipeline.run("processor", script).json)
+        return dict(pipeline.script("operator", "stored.py", "malformed-test").json)
 
     wait_until("the good records are stored", lambda: good <= stored().keys(), timeout=120)
     counts = stored()
     assert all(counts[event_id] == 1 for event_id in good)
 
     def dead() -> list[tuple[str | None, str | None, dict[str, str]]]:
-        letters = pipeline.operator_script("dead_letters.py").json
+        letters = pipeline.script("operator", "dead_letters.py").json
         wanted = {key for key, _, _ in sent["bad"]}
         return [(key, value, headers) for key, value, headers in letters if key in wanted]
 

@@ -6,7 +6,7 @@ Usage: dead_letters.py. Prints [[key, value, {header: value}]].
 import base64
 import json
 
-from kafka import TopicPartition
+from kafka.structs import TopicPartition
 
 from millrace.config import Settings
 from millrace.kafka import consumer

@@ -52,9 +52,7 @@ def main() -> None:
         if delay > 0:
             time.sleep(delay)
         item = event(run, number)
-        future = client.send(
-            "stock-data", key=item.symbol.encode(), value=encoder.encode(item)
-        )
+        future = client.send("stock-data", key=item.symbol.encode(), value=encoder.encode(item))
         ledger.append((item.event_id, future))
     client.flush(timeout=120)
     for event_id, future in ledger:

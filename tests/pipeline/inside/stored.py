@@ -1,4 +1,4 @@
-"""Which of the event ids on standard input's file are stored, and how often.
+"""How often each event of a source is stored.
 
 Usage: stored.py SOURCE. Prints {event_id: count} for the documents of that source.
 """

@@ -1,0 +1,185 @@
+"""Replace every secret under watch: the pipeline goes on with the new ones, and none shows anywhere.
+
+Every secret of the vault gets a new value. While `site.yml -vvvv --diff` applies them, every
+process's arguments and environment are sampled; then a service is crashed, and everything that
+anybody could read is searched for the old and the new values.
+"""
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.constants import DEFAULT_VAULT_ID_MATCH
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+from .pipeline import Pipeline, wait_until
+
+ROOT = Path(__file__).parents[2]
+SAMPLE_SECONDS = 0.02
+KEPT = {"vault_ca_passphrase"}
+"""It encrypts a key that exists: replacing it is not a matter of the next deployment."""
+
+
+class Vault:
+    """The vault file of the instance under test."""
+
+    def __init__(self) -> None:
+        self.file = Path(os.environ["MILLRACE_VAULT_FILE"])
+        password = subprocess.run(
+            [ROOT / "scripts/vault-password"], capture_output=True, check=True
+        ).stdout.strip()
+        self._lib = VaultLib([(DEFAULT_VAULT_ID_MATCH, VaultSecret(password))])
+
+    def read(self) -> dict[str, str]:
+        return dict(yaml.safe_load(self._lib.decrypt(self.file.read_bytes())))
+
+    def write(self, values: dict[str, str]) -> None:
+        self.file.write_bytes(self._lib.encrypt(yaml.safe_dump(values)))
+
+
+def replaced(name: str, value: str) -> str:
+    if name in KEPT or not value:
+        return value
+    if name == "vault_mongodb_keyfile":
+        return base64.b64encode(secrets.token_bytes(567)).decode()
+    return f"canary-{secrets.token_urlsafe(32)}"
+
+
+@contextmanager
+def watched_processes(needles: set[str]) -> Iterator[set[str]]:
+    """Sample /proc while the block runs; yields where a needle was seen."""
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def sample() -> None:
+        own = str(os.getpid())
+        while not stop.wait(SAMPLE_SECONDS):
+            for process in Path("/proc").iterdir():
+                if not process.name.isdigit() or process.name == own:
+                    continue
+                for part in ("cmdline", "environ"):
+                    try:
+                        content = (process / part).read_bytes().decode(errors="replace")
+                    except OSError:
+                        continue
+                    for needle in needles:
+                        if needle in content:
+                            command = (content if part == "cmdline" else process.name)[:60]
+                            seen.add(f"/proc/*/{part} of {command!r}")
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+
+
+def places(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    """Everything that somebody without root's rights, or a collector of logs, could read."""
+    client = pipeline.docker
+    for container in pipeline.containers():
+        yield f"docker inspect {container.name}", json.dumps(container.attrs)
+        yield f"docker logs {container.name}", container.logs().decode(errors="replace")
+    for network in client.networks.list():
+        yield f"docker network inspect {network.name}", json.dumps(network.attrs)
+    for image in client.images.list():
+        yield f"docker history {image.id}", json.dumps(image.history())
+    for folder in ("/etc/systemd/system", "/run/systemd/system", "/tmp", "/root/.ansible"):
+        for path in Path(folder).rglob("*"):
+            in_test = "molecule" in path.parts or "pytest" in str(path)
+            if path.is_file() and not in_test and path.stat().st_size < 10_000_000:
+                yield str(path), path.read_text(errors="replace")
+    for path in Path(f"/etc/{pipeline.instance}").rglob("*"):
+        if path.is_file() and path.stat().st_mode & 0o077:
+            yield str(path), path.read_text(errors="replace")
+
+
+def test_every_secret_is_replaced_and_none_shows(
+    pipeline: Pipeline, inventory: str, tmp_path: Path
+) -> None:
+    vault = Vault()
+    old = vault.read()
+    new = {name: replaced(name, value) for name, value in old.items()}
+    changed = {name for name in old if old[name] != new[name]}
+    assert len(changed) >= 9, "the vault holds fewer secrets than the pipeline has"
+    vault.write(new)
+    needles = {value for values in (old, new) for value in values.values() if len(value) >= 8}
+
+    facts = tmp_path / "facts"
+    environment = {
+        **os.environ,
+        "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+        "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(facts),
+        "ANSIBLE_LOG_PATH": str(tmp_path / "ansible.log"),
+    }
+    with watched_processes(needles) as seen:
+        done = subprocess.run(
+            [
+                *("ansible-playbook", "--inventory", inventory),
+                *("-vvvv", "--diff", "site.yml"),
+            ],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-6000:]
+
+    before = pipeline.container("processor").attrs["State"]["StartedAt"]
+    pipeline.crash("processor")
+
+    def back() -> bool:
+        state = pipeline.container("processor").attrs["State"]
+        return bool(state["StartedAt"] != before and state["Health"]["Status"] == "healthy")
+
+    wait_until("the crashed processor is back", back, timeout=90)
+    time.sleep(1)
+
+    texts = [
+        ("ansible-playbook -vvvv --diff", done.stdout + done.stderr),
+        ("the log of Ansible", (tmp_path / "ansible.log").read_text()),
+        *((str(path), path.read_text()) for path in facts.rglob("*") if path.is_file()),
+        *places(pipeline),
+    ]
+    assert sum(len(text) for _, text in texts) > 1_000_000, "too little was searched"
+    hits = {place for place, text in texts for needle in needles if needle in text} | seen
+    assert not hits, f"a secret shows in: {sorted(hits)}"
+    pipeline.verify()
+
+
+def test_the_search_finds_what_is_planted(pipeline: Pipeline) -> None:
+    """The search above is worth something: a secret in an argument and in an inspect is found."""
+    needle = f"canary-{secrets.token_urlsafe(32)}"
+    with watched_processes({needle}) as seen:
+        process = subprocess.Popen(["sleep", "5", "--", needle], stderr=subprocess.DEVNULL)
+        subprocess.run(["sh", "-c", f": {needle}; sleep 0.5"], check=True)
+        process.wait()
+    assert seen
+    name = f"{pipeline.instance}-planted"
+    image = pipeline.container("processor").image
+    planted = pipeline.docker.containers.create(
+        image, name=name, labels={"io.millrace.instance": pipeline.instance, "planted": needle}
+    )
+    try:
+        assert any(needle in text for place, text in places(pipeline) if "planted" in place)
+    finally:
+        planted.remove(force=True)
+
+
+@pytest.fixture
+def inventory() -> str:
+    """The inventory of the instance under test, as `molecule test` passes it."""
+    return os.environ["MILLRACE_TEST_INVENTORY"]
