@@ -23,3 +23,9 @@ def pipeline() -> Pipeline:
 def run() -> str:
     """A name for this test run, so that its events are told from those of others."""
     return secrets.token_hex(4)
+
+
+@pytest.fixture
+def inventory() -> str:
+    """The inventory of the instance under test, as `molecule test` passes it."""
+    return os.environ["MILLRACE_TEST_INVENTORY"]

@@ -35,7 +35,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One instance, found by its name. Nothing here starts or stops anything of another instance."""
+    """One instance, found by its name. Nothing here touches another instance."""
 
     instance: str
     docker: docker.DockerClient
@@ -69,6 +69,31 @@ class Pipeline:
         program = (INSIDE / name).read_bytes()
         return self.run(service, "python3", "-", *arguments, stdin=program, timeout=timeout)
 
+    def run_instead(self, service: str, name: str, *arguments: str) -> tuple[int, str]:
+        """Run a script to its end as the stopped service would run; its exit status and logs."""
+        model = self.container(service).attrs
+        config, host = model["Config"], model["HostConfig"]
+        container = self.docker.containers.run(
+            config["Image"],
+            entrypoint=["python3", "-c", (INSIDE / name).read_text()],
+            command=list(arguments),
+            environment=config["Env"],
+            user=config["User"],
+            volumes=host["Binds"],
+            mounts=[docker.types.Mount(**mount) for mount in mounts(host)],
+            network=f"{self.instance}-data",
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            labels={"io.millrace.instance": self.instance},
+            detach=True,
+        )
+        try:
+            status = container.wait(timeout=120)["StatusCode"]
+            return int(status), container.logs().decode(errors="replace")
+        finally:
+            container.remove(force=True)
+
     def operator(self, *arguments: str, timeout: float = 300) -> Result:
         """Run a `millrace` command with the operator's credentials."""
         return self.run("operator", "millrace", *arguments, timeout=timeout)
@@ -92,6 +117,19 @@ class Pipeline:
     def started(self) -> dict[str, str]:
         """When each container was started: equal before and after means that nothing restarted."""
         return {str(c.name): c.attrs["State"]["StartedAt"] for c in self.containers()}
+
+
+def mounts(host: dict[str, Any]) -> list[dict[str, Any]]:
+    """The mounts of a container's host configuration as arguments for others like them."""
+    return [
+        {
+            "target": mount["Target"],
+            "source": mount.get("Source"),
+            "type": mount["Type"],
+            "read_only": mount.get("ReadOnly", False),
+        }
+        for mount in host.get("Mounts") or []
+    ]
 
 
 def wait_until(what: str, condition: Callable[[], bool], timeout: float) -> float:

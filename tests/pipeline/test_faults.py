@@ -4,6 +4,7 @@ Each test prints how long the pipeline took to come back by itself.
 """
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -92,6 +93,18 @@ def test_processor_is_killed_twenty_times(pipeline: Pipeline, run: str) -> None:
                 timeout=70,
             )
             time.sleep(1.5)
+    assert_nothing_lost(pipeline, load)
+
+
+def test_processor_is_killed_between_write_and_commit(pipeline: Pipeline, run: str) -> None:
+    with steady_load(pipeline, run, seconds=30) as load:
+        pipeline.container("processor").stop()
+        try:
+            for writes in range(1, 6):
+                status, logs = pipeline.run_instead("processor", "killed_processor.py", str(writes))
+                assert status == 128 + signal.SIGKILL, logs[-2000:]
+        finally:
+            pipeline.container("processor").start()
     assert_nothing_lost(pipeline, load)
 
 

@@ -1,4 +1,4 @@
-"""Replace every secret under watch: the pipeline goes on with the new ones, and none shows anywhere.
+"""Replace every secret under watch: the pipeline goes on with the new ones, and none shows.
 
 Every secret of the vault gets a new value. While `site.yml -vvvv --diff` applies them, every
 process's arguments and environment are sampled; then a service is crashed, and everything that
@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import yaml
 from ansible.constants import DEFAULT_VAULT_ID_MATCH
 from ansible.parsing.vault import VaultLib, VaultSecret
@@ -177,9 +176,3 @@ def test_the_search_finds_what_is_planted(pipeline: Pipeline) -> None:
         assert any(needle in text for place, text in places(pipeline) if "planted" in place)
     finally:
         planted.remove(force=True)
-
-
-@pytest.fixture
-def inventory() -> str:
-    """The inventory of the instance under test, as `molecule test` passes it."""
-    return os.environ["MILLRACE_TEST_INVENTORY"]

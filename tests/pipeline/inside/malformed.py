@@ -1,6 +1,7 @@
 """10,000 good stock events with 100 malformed records among them, spread evenly.
 
-Usage: malformed.py RUN. Prints {"good": [event ids], "bad": [[key, value, headers]]}, bytes in base64.
+Usage: malformed.py RUN. Prints {"good": [event ids], "bad": [[key, value, headers]]}; bytes are
+in base64.
 """
 
 import base64
