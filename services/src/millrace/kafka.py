@@ -13,7 +13,7 @@ from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
 from millrace.config import Settings
-from millrace.errors import MillraceError
+from millrace.errors import ConfigurationError, MillraceError
 
 MECHANISM = "SCRAM-SHA-512"
 MEBIBYTE = 1024 * 1024
@@ -93,8 +93,8 @@ def probe(address: str, username: str, password: str, ca_file: Path, timeout: fl
     """Log in at one broker (host:port) over TLS by SCRAM, and hang up."""
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + timeout
+    context = _trusting(ca_file)
     try:
-        context = ssl.create_default_context(cafile=str(ca_file))
         with (
             socket.create_connection((host, int(port)), timeout=timeout) as plain,
             context.wrap_socket(plain, server_hostname=host) as connection,
@@ -105,6 +105,13 @@ def probe(address: str, username: str, password: str, ca_file: Path, timeout: fl
     except (OSError, ValueError, KafkaError) as error:
         reason = str(error) or type(error).__name__
         raise BrokerUnreachable(f"Kafka at {address} does not answer: {reason}") from None
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the authority in {ca_file}: {error}") from None
 
 
 class _Login:
