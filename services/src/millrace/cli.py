@@ -92,19 +92,19 @@ def dead_letters_list(limit: int = 20, as_json: Json = False) -> None:
 
 
 @dead_letters.command(name="show")
-def dead_letters_show(partition: int, offset: int) -> None:
-    """Show one dead letter with its reason, its origin and its bytes."""
+def dead_letters_show(position: str) -> None:
+    """Show the dead letter at a position of the list: its reason, its origin and its bytes."""
     from millrace import config, dead_letters
 
-    dead_letters.show(config.load(), partition=partition, offset=offset)
+    dead_letters.show(config.load(), position=position)
 
 
 @dead_letters.command(name="replay")
-def dead_letters_replay(partition: int, offset: int) -> None:
-    """Send one dead letter to its original topic again."""
+def dead_letters_replay(position: Annotated[str | None, typer.Argument()] = None) -> None:
+    """Send one dead letter to its topic again, or all that have not been sent yet."""
     from millrace import config, dead_letters
 
-    dead_letters.replay(config.load(), partition=partition, offset=offset)
+    dead_letters.replay(config.load(), position=position)
 
 
 @admin.command(name="kafka")

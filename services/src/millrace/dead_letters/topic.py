@@ -1,0 +1,161 @@
+"""The dead letter topic: reading it, and sending what is in it to where it came from."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from kafka.errors import KafkaError, TopicAuthorizationFailedError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from millrace import kafka
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.feeds import FEEDS
+from millrace.sinks.dead_letters import PREFIX
+
+GROUP = "operator-dead-letters"
+REPLAY_OF = "millrace.replay-of"
+"""Header of a replayed record: where its dead letter is."""
+ANSWER_SECONDS = 15
+PORTION = 500
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class DeadLetterError(MillraceError):
+    """A dead letter is not there, or cannot be replayed."""
+
+
+class Origin(NamedTuple):
+    """Where a dead letter comes from and why it is one."""
+
+    topic: str
+    partition: int
+    offset: int
+    stage: str
+    reason: str
+
+
+class Letters:
+    """The dead letter topic, read with the operator's rights."""
+
+    def __init__(self, settings: Settings) -> None:
+        kafka.check_credentials(settings)
+        self._topic = settings.dead_letters_topic
+        self._client = kafka.consumer(settings, group_id=GROUP)
+        numbers = self._client.partitions_for_topic(self._topic)
+        if not numbers:
+            self.close()
+            raise DeadLetterError(f"there is no topic {self._topic}, or no right to read it")
+        self._partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
+        self._starts = self._client.beginning_offsets(self._partitions)
+        self._ends = self._client.end_offsets(self._partitions)
+
+    def close(self) -> None:
+        """Hang up, and commit nothing."""
+        self._client.close(autocommit=False)
+
+    def replayed(self) -> dict[int, int]:
+        """Of each partition, the offset before which all letters have been replayed."""
+        found = {p: self._client.committed(p) for p in self._partitions}
+        return {p.partition: max(found[p] or 0, self._starts[p]) for p in self._partitions}
+
+    def newest(self, limit: int) -> list[Any]:
+        """The newest records by time, oldest first."""
+        starts = {p: max(self._starts[p], self._ends[p] - limit) for p in self._partitions}
+        records = [r for p in self._partitions for r in self._read(p, starts[p], self._ends[p])]
+        return sorted(records, key=lambda record: record.timestamp)[-limit:] if limit > 0 else []
+
+    def at(self, position: str) -> Any:
+        """The record at a position, which is written as partition/offset."""
+        number, _, text = position.partition("/")
+        if number.isdecimal() and text.isdecimal():
+            place, offset = TopicPartition(self._topic, int(number)), int(text)
+            if place in self._ends and self._starts[place] <= offset < self._ends[place]:
+                for record in self._read(place, offset, offset + 1):
+                    return record
+        raise DeadLetterError(f"there is no dead letter {position} (positions look like 0/17)")
+
+    def not_replayed(self) -> Iterator[list[Any]]:
+        """Those that are there now, in portions of one partition."""
+        done = self.replayed()
+        for place in self._partitions:
+            portion: list[Any] = []
+            for record in self._read(place, done[place.partition], self._ends[place]):
+                portion.append(record)
+                if len(portion) == PORTION:
+                    yield portion
+                    portion = []
+            if portion:
+                yield portion
+
+    def mark_replayed(self, record: Any) -> None:
+        """Move the group's position behind this record."""
+        place = TopicPartition(self._topic, record.partition)
+        self._client.commit({place: OffsetAndMetadata(record.offset + 1, "", -1)})
+
+    def _read(self, place: TopicPartition, start: int, end: int) -> Iterator[Any]:
+        """Records of a partition from `start` to before `end`."""
+        self._client.assign([place])
+        self._client.seek(place, start)
+        heard = time.monotonic()
+        # The position also passes offsets that hold no record.
+        while start < end:
+            records = self._client.poll(timeout_ms=500, max_records=PORTION).get(place, [])
+            for record in records:
+                if record.offset < end:
+                    yield record
+            position = self._client.position(place)
+            if position > start:
+                start, heard = position, time.monotonic()
+            elif time.monotonic() - heard > ANSWER_SECONDS:
+                raise kafka.BrokerUnreachable(f"Kafka gives no records of {self._topic}")
+
+
+def origin(headers: Headers) -> Origin | None:
+    """What the headers say; None if the record was not written by a processor."""
+    said = {key: (value or b"").decode(errors="replace") for key, value in headers}
+    try:
+        return Origin(
+            said[f"{PREFIX}topic"],
+            int(said[f"{PREFIX}partition"]),
+            int(said[f"{PREFIX}offset"]),
+            said.get(f"{PREFIX}stage", ""),
+            said.get(f"{PREFIX}exception.message", ""),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def replayed_headers(headers: Headers, position: str) -> list[tuple[str, bytes | None]]:
+    """The original headers, and where the dead letter is that this is a replay of."""
+    kept = [(k, v) for k, v in headers if not k.startswith(PREFIX) and k != REPLAY_OF]
+    return [*kept, (REPLAY_OF, position.encode())]
+
+
+def send(producer: Any, records: Sequence[Any]) -> list[str]:
+    """Send records to where they came from until all are acknowledged; say which cannot be."""
+    topics = {feed.topic for feed in FEEDS.values()}
+    refused, waiting = [], []
+    try:
+        for record in records:
+            position = f"{record.topic}/{record.partition}/{record.offset}"
+            source = origin(record.headers)
+            if source is None or source.topic not in topics:
+                refused.append(f"{position} does not come from a feed's topic: not replayed")
+                continue
+            future = producer.send(
+                source.topic,
+                key=record.key,
+                value=record.value,
+                headers=replayed_headers(record.headers, position),
+                partition=source.partition,
+            )
+            waiting.append(future)
+        for future in waiting:
+            future.get(timeout=ANSWER_SECONDS)
+    except TopicAuthorizationFailedError as error:
+        raise DeadLetterError(f"Kafka does not let this user write to {error}") from error
+    except (KafkaError, AssertionError) as error:
+        raise DeadLetterError(f"not acknowledged, so not marked as replayed: {error!r}") from error
+    return refused
