@@ -60,8 +60,16 @@ def test_in_summer_the_close_is_an_hour_earlier_in_utc() -> None:
     assert event.observed_at == datetime(2026, 7, 2, 20, tzinfo=UTC)
 
 
-def test_an_unchanged_quote_is_the_same_event_whenever_it_is_polled() -> None:
-    assert read(QUOTE).event_id == read(dict(QUOTE), AFTER_CLOSE).event_id
+def test_after_the_close_an_unchanged_quote_is_the_same_event() -> None:
+    later = AFTER_CLOSE + timedelta(hours=5)
+    assert read(QUOTE, AFTER_CLOSE).event_id == read(dict(QUOTE), later).event_id
+
+
+def test_an_id_stands_for_one_time_of_observation() -> None:
+    # What is derived from history relies on it: see millrace.events.
+    later = TRADING + timedelta(minutes=1)
+    assert read(QUOTE).observed_at != read(QUOTE, later).observed_at
+    assert read(QUOTE).event_id != read(QUOTE, later).event_id
 
 
 @pytest.mark.parametrize(

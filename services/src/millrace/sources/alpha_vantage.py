@@ -120,14 +120,15 @@ def normalise(quote: Mapping[str, Any], symbol: str, now: datetime, *, simulated
         return Batch((), simulated, (Rejected(symbol, str(error)),))
     values = ",".join(map(repr, (*prices.values(), volume)))
     digest = hashlib.sha256(values.encode()).hexdigest()[:16]
+    observed_at = min(now.replace(microsecond=0), close_of(day))
     event = StockPrice(
-        event_id=f"stocks:{source}:{symbol}:{day}:{digest}",
+        event_id=f"stocks:{source}:{symbol}:{observed_at:%Y-%m-%dT%H:%M:%SZ}:{digest}",
         schema_version=1,
         feed="stocks",
         source=source,
         simulated=simulated,
         symbol=symbol,
-        observed_at=min(now.replace(microsecond=0), close_of(day)),
+        observed_at=observed_at,
         produced_at=now,
         volume=volume,
         currency="USD",
