@@ -40,7 +40,7 @@ def consumer(settings: Settings, **overrides: Any) -> Any:
         "max_partition_fetch_bytes": 8 * MEBIBYTE,
         "fetch_max_wait_ms": 50,
     }
-    return KafkaConsumer(**_connection(settings), **(options | overrides))
+    return KafkaConsumer(**(_connection(settings) | options | overrides))
 
 
 def producer(settings: Settings, **overrides: Any) -> Any:
@@ -58,12 +58,12 @@ def producer(settings: Settings, **overrides: Any) -> Any:
         "linger_ms": 5,
         "compression_type": "lz4",
     }
-    return KafkaProducer(**_connection(settings), **(options | overrides))
+    return KafkaProducer(**(_connection(settings) | options | overrides))
 
 
 def admin(settings: Settings, **overrides: Any) -> Any:
     """An administration client with the rights of this service's user."""
-    return KafkaAdminClient(**_connection(settings), **overrides)
+    return KafkaAdminClient(**(_connection(settings) | overrides))
 
 
 def check_credentials(settings: Settings, timeout: float = 5.0) -> None:
