@@ -9,4 +9,15 @@ fi
 if [ "${1:0:1}" = "-" ]; then
   set -- mongod "$@"
 fi
+if [ "$1" = mongod ]; then
+  if [ "$(id -u)" = 0 ]; then
+    find /data/db /data/configdb ! -user mongodb -exec chown mongodb: {} +
+    exec setpriv --reuid=mongodb --regid=mongodb --init-groups "$0" "$@"
+  fi
+  # Reachable from other containers unless the arguments say where to listen; a configuration file says so by itself.
+  case " $* " in
+    *" --bind_ip"* | *" --config"* | *" -f"* | *" --help "* | *" --version "*) ;;
+    *) set -- "$@" --bind_ip_all ;;
+  esac
+fi
 exec "$@"
