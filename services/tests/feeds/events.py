@@ -1,0 +1,51 @@
+"""Events of the feeds, from what matters to a test."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from millrace.feeds.metals import MetalPrice
+from millrace.feeds.stocks import StockPrice
+
+START = datetime(2026, 1, 2, 15, tzinfo=UTC)
+
+
+def metal(price: float, *, hours: float = 0, symbol: str = "XAU", **fields: Any) -> MetalPrice:
+    """A metal's price so many hours after the start."""
+    observed_at = START + timedelta(hours=hours)
+    plain: dict[str, Any] = {
+        "event_id": f"metals:test:{symbol}:{observed_at.isoformat()}",
+        "schema_version": 1,
+        "feed": "metals",
+        "source": "test",
+        "simulated": True,
+        "symbol": symbol,
+        "observed_at": observed_at,
+        "produced_at": observed_at + timedelta(seconds=1),
+        "price": price,
+        "currency": "USD",
+        "unit": "troy_ounce",
+        "metal_name": "Gold",
+    }
+    return MetalPrice(**(plain | fields))
+
+
+def stock(price: float, *, minutes: float = 0, symbol: str = "IBM", **fields: Any) -> StockPrice:
+    """A share's price so many minutes after the start."""
+    observed_at = START + timedelta(minutes=minutes)
+    plain: dict[str, Any] = {
+        "event_id": f"stocks:test:{symbol}:{observed_at.isoformat()}",
+        "schema_version": 1,
+        "feed": "stocks",
+        "source": "test",
+        "simulated": False,
+        "symbol": symbol,
+        "observed_at": observed_at,
+        "produced_at": observed_at + timedelta(seconds=1),
+        "open": price,
+        "high": price,
+        "low": price,
+        "price": price,
+        "volume": 100,
+        "currency": "USD",
+    }
+    return StockPrice(**(plain | fields))

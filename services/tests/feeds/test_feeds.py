@@ -1,0 +1,46 @@
+"""What holds for every feed, because the processor relies on it."""
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+import pytest
+from services.tests.feeds.events import metal, stock
+
+from millrace.events import Event
+from millrace.feeds import FEEDS, Feed
+from millrace.feeds.base import TIME_FIELD
+from millrace.feeds.history import History
+
+EVENTS: Mapping[str, Event] = {"metals": metal(2000.0), "stocks": stock(200.0)}
+
+
+@pytest.fixture(params=sorted(FEEDS))
+def feed(request: pytest.FixtureRequest) -> Feed[Any]:
+    return FEEDS[request.param]
+
+
+def test_a_document_holds_what_the_history_is_rebuilt_from(feed: Feed[Any]) -> None:
+    event = EVENTS[feed.name]
+    document: Any = feed.document(event, feed.derive(event, History(feed.window)))
+    assert document[TIME_FIELD] == event.observed_at
+    value = reduce(lambda part, name: part[name], feed.stored_value.split("."), document)
+    assert value == feed.value(event)
+
+
+def test_the_queries_of_rebuilding_and_of_the_api_have_an_index(feed: Feed[Any]) -> None:
+    keys = {index.keys for index in feed.indexes}
+    assert (("symbol", 1), (TIME_FIELD, -1)) in keys
+    assert ((TIME_FIELD, -1), ("_id", -1)) in keys
+    assert (("kafka.partition", 1), ("kafka.offset", 1)) in keys
+
+
+def test_a_document_leaves_room_for_id_and_position(feed: Feed[Any]) -> None:
+    event = EVENTS[feed.name]
+    document = feed.document(event, feed.derive(event, History(feed.window)))
+    assert not {"_id", "kafka"} & document.keys()
+
+
+def test_feeds_share_no_topic_and_no_collection() -> None:
+    assert len({feed.topic for feed in FEEDS.values()}) == len(FEEDS)
+    assert len({feed.collection for feed in FEEDS.values()}) == len(FEEDS)

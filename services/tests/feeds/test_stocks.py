@@ -1,0 +1,77 @@
+"""Feed stocks: the move since the price before, and the alert about a large one."""
+
+from datetime import timedelta
+
+import pytest
+from services.tests.feeds.events import START, stock
+
+from millrace.events import Alert
+from millrace.feeds.history import History
+from millrace.feeds.stocks import STOCKS, WINDOW
+
+
+def change(price: float, *past: tuple[float, float]) -> object:
+    """The change at minute 100, after prices at given minutes."""
+    history = History(STOCKS.window)
+    for minute, earlier in past:
+        history.add(START + timedelta(minutes=minute), earlier)
+    return STOCKS.derive(stock(price, minutes=100), history)["change_pct"]
+
+
+def alert(percent: float | None, threshold: float = 0.05) -> Alert | None:
+    assert STOCKS.alert
+    return STOCKS.alert(stock(1.0), {"change_pct": percent}, threshold)
+
+
+def test_it_compares_with_the_price_observed_last_before() -> None:
+    assert change(110.0, (99, 100.0), (98, 50.0)) == pytest.approx(10.0)
+
+
+def test_later_prices_and_those_of_the_same_time_do_not_count() -> None:
+    assert change(110.0, (99, 100.0), (100, 60.0), (101, 70.0)) == pytest.approx(10.0)
+
+
+def test_the_first_price_has_no_change() -> None:
+    assert change(110.0) is None
+
+
+def test_a_price_older_than_the_window_does_not_count() -> None:
+    past = 100 - WINDOW / timedelta(minutes=1)
+    newer = (100.5, 1.0)
+    assert change(110.0, (past + 0.5, 100.0), newer) == pytest.approx(10.0)
+    assert change(110.0, (past - 0.5, 100.0), newer) is None
+
+
+@pytest.mark.parametrize("percent", [5.0, -5.0, 80.0])
+def test_a_move_of_the_threshold_or_more_raises_an_alert(percent: float) -> None:
+    event = stock(1.0)
+    found = alert(percent)
+    assert found is not None
+    assert found.event_id == f"{event.event_id}:move"
+    assert (found.cause, found.symbol) == (event.event_id, "IBM")
+    assert found.value == pytest.approx(percent / 100)
+    assert found.threshold == 0.05
+
+
+@pytest.mark.parametrize("percent", [4.999, -4.999, 0.0, None])
+def test_a_smaller_move_or_none_raises_no_alert(percent: float | None) -> None:
+    assert alert(percent) is None
+
+
+def test_the_document_of_a_price() -> None:
+    event = stock(10.5, high=11.0, low=9.5, open=10.0)
+    assert STOCKS.document(event, {"change_pct": 1.5}) == {
+        "schema_version": 1,
+        "feed": "stocks",
+        "symbol": "IBM",
+        "price": {"value": 10.5, "currency": "USD"},
+        "open": 10.0,
+        "high": 11.0,
+        "low": 9.5,
+        "volume": 100,
+        "source": "test",
+        "simulated": False,
+        "timestamp_utc": START,
+        "produced_at": START + timedelta(seconds=1),
+        "meta": {"change_pct": 1.5},
+    }
