@@ -189,6 +189,18 @@ class Settings(BaseSettings):
         description="Accepted bearer tokens: a JSON list of {id, sha256, scopes}.",
     )
 
+    # Operator
+    status_hosts: list[str] = Field(
+        default=["processor"],
+        description="Hosts that `status` and `verify` ask for their /status: processor, producers.",
+    )
+    api_url: str = Field(
+        default="https://api:8443", description="Where `status` asks the API for its health."
+    )
+    api_token: SecretStr = Field(
+        default=SecretStr(""), description="Bearer token for that; empty: one word a dependency."
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -13,7 +13,7 @@ from millrace.api.auth import READ, scope
 from millrace.api.pagination import Order, Position, Query, decode, encode
 from millrace.api.problems import Problem, bad_request
 from millrace.api.store import Store
-from millrace.feeds.base import Feed
+from millrace.feeds.base import TIME_FIELD, Feed
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
@@ -91,7 +91,7 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
         following = None
         if len(found) > len(shown):
             last = shown[-1]
-            following = encode(query, Position(last["timestamp_utc"], last["_id"]))
+            following = encode(query, Position(last[TIME_FIELD], last["_id"]))
         return _json({"events": [_event(document) for document in shown], "next": following})
 
     return routes

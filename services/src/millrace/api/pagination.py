@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from millrace.api.problems import bad_request
+from millrace.feeds.base import TIME_FIELD
 
 Order = Literal["newest", "oldest"]
 
@@ -77,16 +78,16 @@ def mongo_filter(query: Query, after: Position | None) -> dict[str, Any]:
         if value is not None
     ]
     if times:
-        parts.append({"timestamp_utc": times})
+        parts.append({TIME_FIELD: times})
     if after is not None:
         beyond = "$lt" if query.order == "newest" else "$gt"
         # The first condition is implied by the second; it bounds the scan of the index.
-        parts.append({"timestamp_utc": {f"{beyond}e": after.time}})
+        parts.append({TIME_FIELD: {f"{beyond}e": after.time}})
         parts.append(
             {
                 "$or": [
-                    {"timestamp_utc": {beyond: after.time}},
-                    {"timestamp_utc": after.time, "_id": {beyond: after.event_id}},
+                    {TIME_FIELD: {beyond: after.time}},
+                    {TIME_FIELD: after.time, "_id": {beyond: after.event_id}},
                 ]
             }
         )
@@ -96,4 +97,4 @@ def mongo_filter(query: Query, after: Position | None) -> dict[str, Any]:
 def mongo_sort(query: Query) -> list[tuple[str, int]]:
     """The sort order of a query: by event time, and by identity where the time is the same."""
     direction = -1 if query.order == "newest" else 1
-    return [("timestamp_utc", direction), ("_id", direction)]
+    return [(TIME_FIELD, direction), ("_id", direction)]

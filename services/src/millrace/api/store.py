@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from pymongo.database import Database
 
 from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
+from millrace.feeds.base import TIME_FIELD
 
 Document = Mapping[str, Any]
 LIMIT_MILLISECONDS = 5000
@@ -36,7 +37,7 @@ class MongoStore:
         # In this form MongoDB jumps from symbol to symbol in the index and reads nothing between.
         pipeline: list[dict[str, Any]] = [
             *([{"$match": {"symbol": symbol}}] if symbol is not None else []),
-            {"$sort": {"symbol": 1, "timestamp_utc": -1}},
+            {"$sort": {"symbol": 1, TIME_FIELD: -1}},
             {"$group": {"_id": "$symbol", "newest": {"$first": "$$ROOT"}}},
             {"$replaceRoot": {"newRoot": "$newest"}},
             {"$sort": {"symbol": 1}},

@@ -5,15 +5,17 @@ nothing of it: it reads a feed's log once, from its first record on, and says wh
 have led to.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import bson
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 
 from millrace.events import Alert
 from millrace.feeds import Feed
+from millrace.feeds.base import TIME_FIELD
 from millrace.feeds.history import History
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
@@ -61,14 +63,24 @@ Outcome = Stored | Repeated | DeadLetter
 
 
 def outcomes(
-    feed: Feed[Any], records: Iterable[Record], alert_threshold: float
+    feed: Feed[Any],
+    records: Iterable[Record],
+    alert_threshold: float,
+    past: Iterable[Mapping[str, Any]] = (),
 ) -> Iterator[Outcome]:
     """What each record leads to. Records of one partition come in the order of their offsets.
 
-    Memory grows with the number of events by their ids only.
+    `past` are the documents, in that order too, whose records retention has removed: they cannot be
+    checked, and what comes after them depends on them. Memory grows with the number of events by
+    their ids only.
     """
     histories: dict[tuple[int, str], History] = {}
     seen: set[str] = set()
+    for document in past:
+        seen.add(document["_id"])
+        place = (document["kafka"]["partition"], document["symbol"])
+        history = histories.setdefault(place, History(feed.window))
+        history.add(document[TIME_FIELD], _stored_value(feed, document))
     decode = decoder(feed)
     for record in records:
         try:
@@ -86,5 +98,17 @@ def outcomes(
         history.add(event.observed_at, feed.value(event))
         position = {"topic": feed.topic, "partition": record.partition, "offset": record.offset}
         document = {"_id": event.event_id, **feed.document(event, meta), "kafka": position}
+        try:
+            stored = bson.decode(bson.encode(document), AS_STORED)
+        except (BSONError, OverflowError, UnicodeEncodeError) as error:
+            yield DeadLetter(record, str(error))
+            continue
         alert = feed.alert(event, meta, alert_threshold) if feed.alert else None
-        yield Stored(bson.decode(bson.encode(document), AS_STORED), alert)
+        yield Stored(stored, alert)
+
+
+def _stored_value(feed: Feed[Any], document: Mapping[str, Any]) -> float:
+    value: Any = document
+    for part in feed.stored_value.split("."):
+        value = value[part]
+    return float(value)

@@ -1,0 +1,56 @@
+"""What the other services of the pipeline say about themselves, over HTTP."""
+
+from typing import Any
+
+import msgspec
+import requests
+
+from millrace.config import Settings
+
+LIMIT_SECONDS = 5.0
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """A service: whether it is ready, and its own words."""
+
+    host: str
+    ready: bool
+    says: dict[str, Any]
+
+
+def ask(settings: Settings, host: str) -> Peer:
+    """Ask a processor or a producer."""
+    base = f"http://{host}:{settings.http_port}"
+    try:
+        with requests.Session() as session:
+            # What the environment says about proxies is not meant for the network inside.
+            session.trust_env = False
+            ready = session.get(f"{base}/ready", timeout=LIMIT_SECONDS)
+            status = session.get(f"{base}/status", timeout=LIMIT_SECONDS)
+            says = dict(status.json())
+    except (requests.RequestException, ValueError) as error:
+        return Peer(host, ready=False, says=_silent(error))
+    if not ready.ok:
+        says["problem"] = ready.text.strip()
+    return Peer(host, ready.ok, says)
+
+
+def ask_api(settings: Settings) -> Peer:
+    """Ask the API for its health."""
+    token = settings.api_token.get_secret_value()
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(
+                f"{settings.api_url}/health",
+                headers={"Authorization": f"Bearer {token}"} if token else {},
+                timeout=2 * LIMIT_SECONDS,
+                verify=str(settings.mongodb_ca_file),
+            )
+            return Peer("api", answer.ok, dict(answer.json()))
+    except (requests.RequestException, OSError, ValueError) as error:
+        return Peer("api", ready=False, says=_silent(error))
+
+
+def _silent(error: Exception) -> dict[str, Any]:
+    return {"problem": f"does not answer ({type(error).__name__})"}

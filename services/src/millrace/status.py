@@ -1,0 +1,154 @@
+"""`millrace status`: the pipeline as it looks from inside."""
+
+import sys
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from kafka.errors import KafkaError
+from pymongo.errors import PyMongoError
+from rich.table import Table
+
+from millrace import kafka, lag, mongo
+from millrace.config import Settings
+from millrace.console import console
+from millrace.errors import MillraceError
+from millrace.feeds import FEEDS
+from millrace.feeds.base import TIME_FIELD
+from millrace.lag import PartitionLag
+from millrace.peers import Peer, ask, ask_api
+
+LIMIT_MILLISECONDS = 5000
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What a source has brought into a collection."""
+
+    collection: str
+    source: str
+    simulated: bool
+    count: int
+    newest: datetime
+
+
+class StatusReport(msgspec.Struct, frozen=True):
+    """All of it; what could not be asked is among the problems."""
+
+    services: list[Peer]
+    lag: list[PartitionLag]
+    dead_letters: int | None
+    stored: list[Stored]
+    problems: list[str]
+
+
+def run(settings: Settings, *, as_json: bool) -> None:
+    """Print the status."""
+    report = look(settings)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    else:
+        show(report)
+
+
+def look(settings: Settings) -> StatusReport:
+    """Ask everyone; somebody who does not answer is part of the status."""
+    problems: list[str] = []
+    behind: list[PartitionLag] = []
+    dead_letters: int | None = None
+    stored: list[Stored] = []
+    try:
+        behind, dead_letters = _ask_kafka(settings)
+    except (KafkaError, MillraceError) as error:
+        problems.append(str(error))
+    try:
+        stored = _ask_mongodb(settings)
+    except (PyMongoError, MillraceError) as error:
+        problems.append(
+            str(mongo.explain(error) or error) if isinstance(error, PyMongoError) else str(error)
+        )
+    services = [ask(settings, host) for host in settings.status_hosts]
+    return StatusReport([*services, ask_api(settings)], behind, dead_letters, stored, problems)
+
+
+def _ask_kafka(settings: Settings) -> tuple[list[PartitionLag], int]:
+    kafka.check_credentials(settings)
+    client = kafka.admin(
+        settings,
+        bootstrap_timeout_ms=LIMIT_MILLISECONDS,
+        request_timeout_ms=LIMIT_MILLISECONDS,
+    )
+    try:
+        topics = [FEEDS[name].topic for name in settings.feeds]
+        behind = lag.read(client, settings.processor_group_id, topics)
+        # Nobody commits offsets of the dead letters: all that are kept are behind.
+        letters = lag.read(client, settings.processor_group_id, [settings.dead_letters_topic])
+    finally:
+        client.close()
+    return behind, sum(partition.lag for partition in letters)
+
+
+def _ask_mongodb(settings: Settings) -> list[Stored]:
+    by_source: list[dict[str, Any]] = [
+        {
+            "$group": {
+                "_id": {"source": "$source", "simulated": "$simulated"},
+                "count": {"$sum": 1},
+                "newest": {"$max": f"${TIME_FIELD}"},
+            }
+        },
+        {"$sort": {"_id": 1}},
+    ]
+    with mongo.client(settings, serverSelectionTimeoutMS=LIMIT_MILLISECONDS) as client:
+        database = client[settings.mongodb_database]
+        return [
+            Stored(
+                FEEDS[name].collection,
+                group["_id"]["source"],
+                group["_id"]["simulated"],
+                group["count"],
+                group["newest"],
+            )
+            for name in settings.feeds
+            for group in database[FEEDS[name].collection].aggregate(by_source)
+        ]
+
+
+def show(report: StatusReport) -> None:
+    """Print tables for people."""
+    out = console()
+    services = Table("service", "ready", "says", title="Services")
+    for peer in report.services:
+        ready = "[green]yes[/green]" if peer.ready else "[red]no[/red]"
+        services.add_row(peer.host, ready, summary(peer))
+    out.print(services)
+    if report.lag:
+        lags = Table("topic", "partition", "records", "lag", title="Consumer lag")
+        for one in report.lag:
+            lags.add_row(one.topic, str(one.partition), f"{one.end:,}", f"{one.lag:,}")
+        out.print(lags)
+    if report.stored:
+        stored = Table("collection", "source", "simulated", "documents", "newest", title="Stored")
+        for row in report.stored:
+            simulated = "[yellow]simulated[/yellow]" if row.simulated else "real"
+            stored.add_row(
+                row.collection, row.source, simulated, f"{row.count:,}", f"{row.newest:%F %T} UTC"
+            )
+        out.print(stored)
+    if report.dead_letters is not None:
+        out.print(f"Dead letters: {report.dead_letters:,}")
+    for problem in report.problems:
+        out.print(f"[red]{problem}[/red]")
+
+
+def summary(peer: Peer) -> str:
+    """The words of a service that fit in a line."""
+    shown = {
+        name: "simulated" if name == "simulated" else str(value)
+        for name, value in peer.says.items()
+        if name in ("problem", "state", "source", "published", "simulated", "last_error", "status")
+        and value not in (None, False)
+    }
+    return ", ".join(
+        text if name in ("problem", "simulated", "state", "status") else f"{name} {text}"
+        for name, text in shown.items()
+    )

@@ -1,0 +1,52 @@
+"""Compares the alerts that were raised with those that had to be. No I/O."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from millrace.events import Alert
+from millrace.verify.compare import Tally
+
+
+def compare(
+    expected: Mapping[str, Alert],
+    raised: Iterable[bytes | None],
+    is_outside: Callable[[str], bool],
+    *,
+    complete: bool,
+    tally: Tally,
+) -> None:
+    """Compare alerts by their id.
+
+    `is_outside` tells whether an event is not among those that were compared. Unless the topic is
+    `complete`, retention may have removed what is missing from it.
+    """
+    found: dict[str, Alert] = {}
+    for value in raised:
+        try:
+            alert = msgspec.json.decode(value or b"", type=Alert)
+        except msgspec.DecodeError as error:
+            tally.differs(f"an alert cannot be read: {error}")
+            continue
+        if alert.event_id in found:
+            tally.repeated_alerts += 1
+            if found[alert.event_id] != alert:
+                tally.differs(f"alert {alert.event_id} was raised with other values before")
+            continue
+        found[alert.event_id] = alert
+        wanted = expected.get(alert.event_id)
+        if wanted is None:
+            if not is_outside(alert.cause):
+                tally.differs(f"alert {alert.event_id} had no reason")
+        elif wanted != alert:
+            tally.differs(f"alert {alert.event_id} is {_text(alert)}, not {_text(wanted)}")
+        else:
+            tally.alerts += 1
+    if complete:
+        for event_id in sorted(expected.keys() - found.keys()):
+            tally.differs(f"alert {event_id} was not raised")
+
+
+def _text(alert: Any) -> str:
+    return msgspec.json.encode(alert).decode()

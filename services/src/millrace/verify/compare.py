@@ -1,0 +1,186 @@
+"""Compares a partition of a feed's log with what was stored of it. No I/O.
+
+Both sides come in the order of their offsets and are read side by side, so memory does not grow
+with the log.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from millrace.verify.oracle import DeadLetter, Outcome, Record, Repeated, Stored
+
+Document = Mapping[str, Any]
+SHOWN = 20
+"""How many differences are told one by one."""
+
+
+class Place(NamedTuple):
+    """Where a record is, or was."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+class Letter(NamedTuple):
+    """A dead letter: the record's bytes."""
+
+    key: bytes | None
+    value: bytes | None
+
+
+Letters = dict[Place, list[Letter]]
+
+
+@dataclass
+class Tally:
+    """What was compared, and what differs."""
+
+    records: int = 0
+    stored: int = 0
+    repeated: int = 0
+    dead_letters: int = 0
+    repeated_letters: int = 0
+    trimmed: int = 0
+    """Documents and dead letters whose records retention has removed from the log."""
+    alerts: int = 0
+    repeated_alerts: int = 0
+    differences: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def differs(self, text: str) -> None:
+        """Count a difference; tell it if there are not too many."""
+        self.differences += 1
+        if len(self.examples) < SHOWN:
+            self.examples.append(text)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The part of a partition that is compared: from its first record to a fixed end."""
+
+    topic: str
+    number: int
+    start: int
+    end: int
+
+    def place(self, offset: int) -> Place:
+        """A place in this partition."""
+        return Place(self.topic, self.number, offset)
+
+
+def compare(
+    partition: Partition,
+    outcomes: Iterable[tuple[Record, Outcome]],
+    documents: Iterable[Document],
+    letters: Letters,
+    elsewhere: Callable[[str], bool],
+    tally: Tally,
+) -> None:
+    """Compare each record's outcome with the documents of the partition and with the dead letters.
+
+    `elsewhere` tells whether an event is stored under another place. Letters that belong to this
+    partition are taken out of `letters`.
+    """
+    waiting = _Documents(partition, documents, tally)
+    for record, outcome in outcomes:
+        tally.records += 1
+        place = partition.place(record.offset)
+        found = waiting.take(record.offset)
+        _compare_record(place, record, outcome, found, letters, elsewhere, tally)
+    waiting.finish()
+    for place in sorted(letters):
+        if (place.topic, place.partition) == (partition.topic, partition.number):
+            if place.offset < partition.start:
+                tally.trimmed += 1
+            elif place.offset < partition.end:
+                tally.differs(f"{place}: a dead letter of a record that was not one")
+            else:
+                continue
+            del letters[place]
+
+
+class _Documents:
+    """The stored documents of a partition, taken by offset."""
+
+    def __init__(self, partition: Partition, documents: Iterable[Document], tally: Tally) -> None:
+        self._partition = partition
+        self._documents: Iterator[Document] = iter(documents)
+        self._next = next(self._documents, None)
+        self._tally = tally
+
+    def take(self, offset: int) -> Document | None:
+        """The document of this offset. Those before it come from no record."""
+        self._drop_before(offset)
+        if self._next is None or self._next["kafka"]["offset"] != offset:
+            return None
+        found, self._next = self._next, next(self._documents, None)
+        return found
+
+    def finish(self) -> None:
+        """What is left before the end comes from no record; what is behind it is newer."""
+        self._drop_before(self._partition.end)
+
+    def _drop_before(self, offset: int) -> None:
+        while self._next is not None and self._next["kafka"]["offset"] < offset:
+            found = self._next["kafka"]["offset"]
+            if found < self._partition.start:
+                self._tally.trimmed += 1
+            else:
+                place = self._partition.place(found)
+                self._tally.differs(f"{place}: {self._next['_id']} is stored, but comes from none")
+            self._next = next(self._documents, None)
+
+
+def _compare_record(
+    place: Place,
+    record: Record,
+    outcome: Outcome,
+    found: Document | None,
+    letters: Letters,
+    elsewhere: Callable[[str], bool],
+    tally: Tally,
+) -> None:
+    copies = letters.pop(place, [])
+    if found is not None and copies:
+        tally.differs(f"{place}: {found['_id']} is stored, and is a dead letter too")
+    elif copies:
+        if isinstance(outcome, Repeated):
+            tally.differs(f"{place}: {outcome.event_id} was stored before, and is a dead letter")
+            return
+        tally.dead_letters += 1
+        tally.repeated_letters += len(copies) - 1
+        if any(copy != (record.key, record.value) for copy in copies):
+            tally.differs(f"{place}: the dead letter's bytes are not those of the record")
+    elif isinstance(outcome, DeadLetter):
+        what = "is stored" if found is not None else "is lost"
+        tally.differs(f"{place}: a bad record ({outcome.reason}) {what}, not a dead letter")
+    elif isinstance(outcome, Repeated):
+        tally.repeated += 1
+        if found is not None:
+            tally.differs(f"{place}: {outcome.event_id} is stored although it came before")
+    elif found is None:
+        if elsewhere(outcome.document["_id"]):
+            tally.repeated += 1
+        else:
+            tally.differs(f"{place}: {outcome.document['_id']} is lost")
+    else:
+        tally.stored += 1
+        _compare_document(place, outcome, found, tally)
+
+
+def _compare_document(place: Place, outcome: Stored, found: Document, tally: Tally) -> None:
+    expected = outcome.document
+    if expected == found:
+        return
+    names = sorted(
+        name
+        for name in expected.keys() | found.keys()
+        if (name in expected, expected.get(name)) != (name in found, found.get(name))
+    )
+    details = ", ".join(f"{n} is {found.get(n)!r}, not {expected.get(n)!r}" for n in names)
+    tally.differs(f"{place}: {expected['_id']}: {details}")

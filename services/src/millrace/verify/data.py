@@ -1,0 +1,159 @@
+"""`millrace verify data`: everything stored equals what the log says, and the log's source."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import tee
+from typing import Any
+
+import msgspec
+from pymongo.collection import Collection
+
+from millrace import kafka, lag, mongo
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.events import Alert
+from millrace.feeds import FEEDS, Feed
+from millrace.verify import alerts, compare, history
+from millrace.verify.compare import Document, Letters, Partition, Tally
+from millrace.verify.log import Log
+from millrace.verify.oracle import Outcome, Record, Stored, outcomes
+
+WAIT_SECONDS = 180.0
+POLL_SECONDS = 0.5
+LETTERS = "dead letters"
+
+
+class DataReport(msgspec.Struct, frozen=True):
+    """What was compared, by feed and source."""
+
+    ok: bool
+    waited_seconds: float
+    seconds: float
+    parts: dict[str, dict[str, Any]]
+
+
+def verify(settings: Settings) -> DataReport:
+    """Wait until what is in the log now is processed, then compare."""
+    start = time.monotonic()
+    feeds = [FEEDS[name] for name in settings.feeds]
+    with mongo.client(settings) as client, Log(settings) as log:
+        mongo.check(client)
+        database = client[settings.mongodb_database]
+        replayed = history.wait(settings, WAIT_SECONDS)
+        partitions = log.partitions([feed.topic for feed in feeds])
+        _wait_for_group(settings, partitions)
+        waited = time.monotonic() - start
+        letters = log.letters(settings.dead_letters_topic)
+        parts = {}
+        for feed in feeds:
+            own = [p for p in partitions if p.topic == feed.topic]
+            collection = database[feed.collection]
+            parts[feed.name] = _feed(feed, own, log, collection, letters, settings)
+        parts[LETTERS] = _strangers(letters, [feed.topic for feed in feeds])
+        if replayed:
+            parts[history.NAME] = history.compare(database, settings)
+    return DataReport(
+        ok=all(part.differences == 0 for part in parts.values()),
+        waited_seconds=round(waited, 1),
+        seconds=round(time.monotonic() - start, 1),
+        parts={name: asdict(part) for name, part in parts.items()},
+    )
+
+
+def _wait_for_group(settings: Settings, partitions: Sequence[Partition]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    ends = {(p.topic, p.number): p.end for p in partitions}
+    client = kafka.admin(settings)
+    try:
+        while True:
+            found = lag.read(client, settings.processor_group_id, {p.topic for p in partitions})
+            behind = sum(max(0, ends[p.topic, p.partition] - (p.end - p.lag)) for p in found)
+            if not behind:
+                return
+            if time.monotonic() > deadline:
+                raise MillraceError(
+                    f"the processor is {behind} records behind after {WAIT_SECONDS:.0f} s"
+                )
+            time.sleep(POLL_SECONDS)
+    finally:
+        client.close()
+
+
+def _feed(
+    feed: Feed[Any],
+    partitions: Sequence[Partition],
+    log: Log,
+    collection: Collection[dict[str, Any]],
+    letters: Letters,
+    settings: Settings,
+) -> Tally:
+    tally = Tally()
+    expected: dict[str, Alert] = {}
+
+    def stored(event_id: str) -> dict[str, Any] | None:
+        return collection.find_one({"_id": event_id}, {"kafka": 1})
+
+    for partition in partitions:
+        past = _documents(collection, partition, {"$lt": partition.start})
+        records, again = tee(_records(log, partition))
+        found = outcomes(feed, again, settings.stock_alert_threshold, past)
+        compare.compare(
+            partition,
+            zip(records, _noting_alerts(found, expected), strict=True),
+            _documents(collection, partition, {}),
+            letters,
+            lambda event_id: stored(event_id) is not None,
+            tally,
+        )
+    if feed.alert_topic:
+        bounds = {p.number: p for p in partitions}
+
+        def is_outside(cause: str) -> bool:
+            document = stored(cause)
+            if document is None:
+                return False
+            place = document["kafka"]
+            partition = bounds[place["partition"]]
+            return not partition.start <= place["offset"] < partition.end
+
+        raised = log.partitions([feed.alert_topic])
+        alerts.compare(
+            expected,
+            (record.value for p in raised for record in log.read(p)),
+            is_outside,
+            complete=all(p.start == 0 for p in raised),
+            tally=tally,
+        )
+    return tally
+
+
+def _records(log: Log, partition: Partition) -> Iterator[Record]:
+    for record in log.read(partition):
+        yield Record(partition.number, record.offset, record.key, record.value)
+
+
+def _documents(
+    collection: Collection[dict[str, Any]], partition: Partition, offsets: dict[str, int]
+) -> Iterator[Document]:
+    condition: dict[str, Any] = {"kafka.partition": partition.number}
+    if offsets:
+        condition["kafka.offset"] = offsets
+    order = [("kafka.partition", 1), ("kafka.offset", 1)]
+    return iter(collection.find(condition).sort(order))
+
+
+def _noting_alerts(found: Iterator[Outcome], expected: dict[str, Alert]) -> Iterator[Outcome]:
+    for outcome in found:
+        if isinstance(outcome, Stored) and outcome.alert is not None:
+            expected[outcome.alert.event_id] = outcome.alert
+        yield outcome
+
+
+def _strangers(letters: Letters, topics: Sequence[str]) -> Tally:
+    """What is left among the dead letters belongs to records that are newer, or to none."""
+    tally = Tally()
+    for place in sorted(letters):
+        if place.topic not in topics:
+            tally.differs(f"{place}: a dead letter from a topic that is no feed's")
+    return tally

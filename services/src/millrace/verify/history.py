@@ -1,0 +1,83 @@
+"""The replayed history: every row of its file equals its stored document."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import bson
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.feeds.stocks import STOCKS, StockPrice
+from millrace.peers import ask
+from millrace.sources import replay
+from millrace.verify.compare import Tally
+from millrace.verify.oracle import AS_STORED
+
+NAME = "history file"
+SOURCE = "replay"
+BATCH = 1000
+POLL_SECONDS = 0.5
+
+# What the file cannot know: when it was replayed, and what came before in the log.
+_NOT_IN_THE_FILE = ("produced_at", "meta", "kafka")
+
+
+def wait(settings: Settings, seconds: float) -> bool:
+    """Wait until the producers that replay have published everything; False if none replays."""
+    deadline = time.monotonic() + seconds
+    peers = [ask(settings, host) for host in settings.status_hosts]
+    replaying = {peer.host for peer in peers if peer.says.get("source") == SOURCE}
+    for host in sorted(replaying):
+        while (state := ask(settings, host).says.get("state")) != "finished":
+            if time.monotonic() > deadline:
+                raise MillraceError(
+                    f"{host} has not replayed its file within {seconds:.0f} s: {state}"
+                )
+            time.sleep(POLL_SECONDS)
+    return bool(replaying)
+
+
+def compare(database: Database[dict[str, Any]], settings: Settings) -> Tally:
+    """Compare each row with its document."""
+    tally = Tally()
+    rows = _rows(settings, database[STOCKS.collection])
+    while batch := list(islice(rows, BATCH)):
+        ids = [event.event_id for event in batch]
+        found = database[STOCKS.collection].find({"_id": {"$in": ids}})
+        compare_rows(batch, {document["_id"]: document for document in found}, tally)
+    return tally
+
+
+def compare_rows(
+    rows: Sequence[StockPrice], documents: Mapping[str, Mapping[str, Any]], tally: Tally
+) -> None:
+    """Compare some rows with the documents that were found for them."""
+    for event in rows:
+        tally.records += 1
+        found = documents.get(event.event_id)
+        if found is None:
+            tally.differs(f"{event.event_id} is in the file and is not stored")
+            continue
+        made = {"_id": event.event_id, **STOCKS.document(event, {})}
+        expected = bson.decode(bson.encode(made), codec_options=AS_STORED)
+        if _comparable(expected) != _comparable(found):
+            tally.differs(f"{event.event_id} is not stored as it is in the file")
+        else:
+            tally.stored += 1
+
+
+def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in _NOT_IN_THE_FILE}
+
+
+def _rows(settings: Settings, collection: Collection[dict[str, Any]]) -> Iterator[StockPrice]:
+    """The rows of the symbols that are replayed: a producer may be told to replay some only."""
+    symbols = set(collection.distinct("symbol", {"source": SOURCE}))
+    for event in replay.read(settings.replay_file, datetime.now(UTC)):
+        if event.symbol in symbols:
+            yield event
