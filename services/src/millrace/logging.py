@@ -9,8 +9,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from millrace.redaction import Redactor
 
-# These say a whole URL, or every request, at the level named first; nobody needs that of them.
-_QUIET = {"urllib3": logging.INFO, "kafka": logging.WARNING, "pymongo": logging.WARNING}
+# Below these levels, libraries tell whole URLs, or every request and every retry.
+_QUIET = {
+    "urllib3": logging.INFO,
+    "kafka": logging.WARNING,
+    "kafka.cluster": logging.ERROR,
+    "kafka.net.selector": logging.ERROR,
+    "pymongo": logging.WARNING,
+}
 
 
 class _Renderer:

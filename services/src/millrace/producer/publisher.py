@@ -27,6 +27,7 @@ DELIVERY_SECONDS = 90
 """Longer than the client's own delivery timeout, after which a future is done in any case."""
 RETRY_SECONDS = 5.0
 SLICE_SECONDS = 1.0
+CLOSE_SECONDS = 2.0
 REFUSALS = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 
@@ -85,7 +86,7 @@ class Publisher:
     def close(self) -> None:
         """Hang up. All that was published has been acknowledged by then, or given up."""
         with contextlib.suppress(KafkaError):
-            self._client.close(timeout=self._stop_seconds)
+            self._client.close(timeout=CLOSE_SECONDS)
 
     def _replace_client(self) -> bool:
         self.close()

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import requests
+import urllib3
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
@@ -63,8 +64,8 @@ class Client:
         self.redact = Redactor([upstream.key])
         self._session = requests.Session()
         self._session.headers["Accept"] = "application/json"
-        if upstream.ca_file:
-            self._session.verify = str(upstream.ca_file)
+        # Given with each request: REQUESTS_CA_BUNDLE in the environment overrides the session's.
+        self._verify = str(upstream.ca_file) if upstream.ca_file else True
 
     def get(self, path: str, params: dict[str, str], key_parameter: str) -> Reply:
         """One GET; whatever is not a JSON object is a typed error."""
@@ -73,13 +74,14 @@ class Client:
                 self._upstream.base_url.rstrip("/") + path,
                 params=params | {key_parameter: self._upstream.key},
                 timeout=TIMEOUTS,
+                verify=self._verify,
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 body = response.raw.read(MAX_BODY + 1, decode_content=True)
         except (requests.RequestException, OSError, ValueError) as error:
-            raise Transient(f"no answer: {type(error).__name__}") from None
-        except Exception as error:  # urllib3 raises its own kinds while a body is read
+            raise Transient(f"no answer: {self._reason(error)}") from None
+        except urllib3.exceptions.HTTPError as error:
             raise Transient(f"broken answer: {type(error).__name__}") from None
         simulator = SIMULATOR_HEADER in response.headers
         return Reply(
@@ -87,6 +89,11 @@ class Client:
             body=decode(response.status_code, body, response.headers.get("Retry-After")),
             simulated=simulator or self._upstream.simulated,
         )
+
+    def _reason(self, error: Exception) -> str:
+        """Why there was no answer: the innermost reason does not know the URL."""
+        cause = getattr(error.args[0] if error.args else None, "reason", None)
+        return text(self.redact(str(cause))) if cause else type(error).__name__
 
 
 def decode(status: int, body: bytes, retry_after: str | None = None) -> dict[str, Any]:
