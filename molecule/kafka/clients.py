@@ -95,4 +95,4 @@ attempts: dict[str, Callable[[], str]] = {
     "controller without TLS": lambda: ask(CONTROLLER, REQUEST, tls=False),
     "nodes without TLS": lambda: ask(NODES, REQUEST, tls=False),
 }
-print(json.dumps({name: outcome(attempt) for name, attempt in attempts.items()}))
+sys.stdout.write(json.dumps({name: outcome(attempt) for name, attempt in attempts.items()}))
