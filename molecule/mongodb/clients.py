@@ -18,7 +18,7 @@ def connect(*, tls: bool = True, **login: Any) -> MongoClient[dict[str, Any]]:
     )
 
 
-def as_user(name: str, password: str = "", mechanism: str = "SCRAM-SHA-256") -> Any:  # noqa: S107 - none given
+def as_user(name: str, password: str = "", mechanism: str = "SCRAM-SHA-256") -> Any:
     """The database of the services, as this user."""
     source = "admin" if name == "admin" else "millrace"
     login = {"username": name, "password": password or passwords[name], "authSource": source}
@@ -48,10 +48,12 @@ attempts: dict[str, Callable[[], Any]] = {
     "administrator lists users": lambda: as_user("admin").client.admin.command("usersInfo", 1),
     "administrator runs JavaScript": lambda: as_user("admin").written.find_one({"$where": "true"}),
     "wrong password": lambda: as_user("writer", passwords["wrong"]).written.find_one(),
-    "wrong password of the administrator": lambda: as_user("admin", passwords["wrong admin"]).command("dbStats"),
+    "wrong password of the administrator": lambda: (
+        as_user("admin", passwords["wrong admin"]).command("dbStats")
+    ),
     "older mechanism": lambda: as_user("writer", mechanism="SCRAM-SHA-1").written.find_one(),
     "anonymous lists databases": lambda: connect().list_database_names(),
-    "anonymous makes a user": lambda: connect().admin.command("createUser", "x", pwd="x", roles=["root"]),
+    "anonymous makes a user": lambda: connect().admin.command("createUser", "x", roles=["root"]),
     "without TLS": lambda: connect(tls=False).admin.command("ping"),
 }  # fmt: skip
 sys.stdout.write(json.dumps({name: outcome(attempt) for name, attempt in attempts.items()}))
