@@ -10,17 +10,17 @@ from millrace.config import Settings
 
 def data(settings: Settings, *, as_json: bool) -> None:
     """Compare everything that is stored with the log and its source; exit with 1 if it differs."""
-    from millrace.verify import data, tables
+    from millrace.verify import stored, tables
 
-    report = data.verify(settings)
+    report = stored.verify(settings)
     _show(report, tables.data, as_json=as_json)
 
 
 def access(settings: Settings, *, as_json: bool) -> None:
     """Try to come in without the right to; exit with 1 if anything but a refusal happens."""
-    from millrace.verify import access, tables
+    from millrace.verify import attempts, tables
 
-    report = access.verify(settings)
+    report = attempts.verify(settings)
     _show(report, tables.access, as_json=as_json)
 
 

@@ -35,9 +35,7 @@ def wait(settings: Settings, seconds: float) -> bool:
     for host in sorted(replaying):
         while (state := ask(settings, host).says.get("state")) != "finished":
             if time.monotonic() > deadline:
-                raise MillraceError(
-                    f"{host} has not replayed its file within {seconds:.0f} s: {state}"
-                )
+                raise MillraceError(f"{host} has not finished within {seconds:.0f} s: {state}")
             time.sleep(POLL_SECONDS)
     return bool(replaying)
 

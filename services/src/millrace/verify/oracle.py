@@ -15,7 +15,7 @@ from bson.errors import BSONError
 
 from millrace.events import Alert
 from millrace.feeds import Feed
-from millrace.feeds.base import TIME_FIELD
+from millrace.feeds.base import TIME_FIELD, Series
 from millrace.feeds.history import History
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
@@ -74,11 +74,12 @@ def outcomes(
     checked, and what comes after them depends on them. Memory grows with the number of events by
     their ids only.
     """
-    histories: dict[tuple[int, str], History] = {}
+    histories: dict[tuple[int, Series], History] = {}
     seen: set[str] = set()
     for document in past:
         seen.add(document["_id"])
-        place = (document["kafka"]["partition"], document["symbol"])
+        series = Series(document["source"], document["symbol"])
+        place = (document["kafka"]["partition"], series)
         history = histories.setdefault(place, History(feed.window))
         history.add(document[TIME_FIELD], _stored_value(feed, document))
     decode = decoder(feed)
@@ -92,7 +93,7 @@ def outcomes(
             yield Repeated(record, event.event_id)
             continue
         seen.add(event.event_id)
-        place = (record.partition, event.symbol)
+        place = (record.partition, Series(event.source, event.symbol))
         history = histories.setdefault(place, History(feed.window))
         meta = feed.derive(event, history)
         history.add(event.observed_at, feed.value(event))

@@ -3,8 +3,8 @@
 from rich.table import Table
 
 from millrace.console import console
-from millrace.verify.access import AccessReport
-from millrace.verify.data import DataReport
+from millrace.verify.attempts import AccessReport
+from millrace.verify.stored import DataReport
 
 COLUMNS = {
     "records": "records",

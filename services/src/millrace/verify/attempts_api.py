@@ -9,7 +9,7 @@ import requests
 
 from millrace.config import Settings
 from millrace.verify import wire
-from millrace.verify.access import Attempt
+from millrace.verify.attempts import Attempt
 from millrace.verify.wire import ACCEPTED, AUTHENTICATION, TLS, TRUSTED, Answer
 
 GET = b"GET /v1/feeds HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n"

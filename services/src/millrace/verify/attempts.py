@@ -43,10 +43,10 @@ class AccessReport(msgspec.Struct, frozen=True):
 
 def verify(settings: Settings) -> AccessReport:
     """Try everything, on each port of each server."""
-    from millrace.verify import access_api, access_kafka, access_mongodb
+    from millrace.verify import attempts_api, attempts_kafka, attempts_mongodb
 
     outcomes: list[Outcome] = []
-    for part in (access_kafka, access_mongodb, access_api):
+    for part in (attempts_kafka, attempts_mongodb, attempts_api):
         with part.attempts(settings) as attempts:
             outcomes += [judge(attempt) for attempt in attempts]
     return AccessReport(ok=all(outcome.ok for outcome in outcomes), attempts=outcomes)

@@ -12,7 +12,7 @@ from millrace import mongo
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.verify import wire
-from millrace.verify.access import Attempt, expect
+from millrace.verify.attempts import Attempt, expect
 from millrace.verify.wire import (
     ACCEPTED,
     AUTHENTICATION,

@@ -1,0 +1,94 @@
+"""The status: everyone is asked, and who does not answer is part of it."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from kafka.errors import KafkaTimeoutError
+from pymongo.errors import ServerSelectionTimeoutError
+
+from millrace import status
+from millrace.config import Settings
+from millrace.lag import PartitionLag
+from millrace.peers import Peer
+from millrace.status import StatusReport, Stored, look, run, show, summary
+
+PRODUCER = Peer(
+    "producer-metals",
+    ready=True,
+    says={
+        "name": "metals",
+        "source": "metals_api",
+        "state": "polling",
+        "simulated": True,
+        "published": 12,
+        "last_error": None,
+    },
+)
+STORED = Stored("metal_prices", "metals_api", True, 12, datetime(2024, 1, 1, tzinfo=UTC))
+LAG = PartitionLag("metal-prices", 0, 1200, 5)
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(status, "ask", lambda _, host: PRODUCER)
+    monkeypatch.setattr(status, "ask_api", lambda _: Peer("api", ready=False, says={}))
+    monkeypatch.setattr(status, "_ask_kafka", lambda _: ([LAG], 3))
+    monkeypatch.setattr(status, "_ask_mongodb", lambda _: [STORED])
+    return Settings(status_hosts=["producer-metals"])
+
+
+def test_everyone_is_asked(settings: Settings) -> None:
+    assert look(settings) == StatusReport(
+        services=[PRODUCER, Peer("api", ready=False, says={})],
+        lag=[LAG],
+        dead_letters=3,
+        stored=[STORED],
+        problems=[],
+    )
+
+
+def test_what_cannot_be_asked_is_a_problem_of_one_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_kafka(_: Settings) -> Any:
+        raise KafkaTimeoutError("no broker")
+
+    def no_mongodb(_: Settings) -> Any:
+        raise ServerSelectionTimeoutError("refused, Topology Description: long")
+
+    monkeypatch.setattr(status, "_ask_kafka", no_kafka)
+    monkeypatch.setattr(status, "_ask_mongodb", no_mongodb)
+    report = look(settings)
+    assert report.dead_letters is None
+    assert report.lag == []
+    assert report.stored == []
+    assert len(report.problems) == 2
+    assert "no broker" in report.problems[0]
+    assert report.problems[1] == "MongoDB does not answer: refused"
+
+
+def test_the_status_is_json_for_programs(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(settings, as_json=True)
+    report = json.loads(capsys.readouterr().out)
+    assert report["dead_letters"] == 3
+    assert report["stored"][0]["simulated"] is True
+    assert report["services"][0]["says"]["published"] == 12
+
+
+def test_the_status_is_tables_for_people(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(look(settings))
+    shown = capsys.readouterr().out
+    for text in ("producer-metals", "simulated", "metal_prices", "1,200", "Dead letters: 3"):
+        assert text in shown
+
+
+def test_a_service_is_summed_up_in_a_line() -> None:
+    assert summary(PRODUCER) == "source metals_api, polling, simulated, published 12"
+    silent = Peer("x", ready=False, says={"problem": "does not answer (ConnectionError)"})
+    assert summary(silent) == "does not answer (ConnectionError)"

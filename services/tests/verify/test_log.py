@@ -1,0 +1,121 @@
+"""Reading topics to a fixed end."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka.structs import TopicPartition
+
+from millrace import kafka
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.sinks.dead_letters import PREFIX
+from millrace.verify import log
+from millrace.verify.compare import Letter, Partition, Place
+from millrace.verify.log import Log, origin
+
+PLACE = TopicPartition("t", 0)
+
+
+class FakeConsumer:
+    """One partition that is read in polls of two; `silent` polls bring nothing."""
+
+    def __init__(self, first: int, records: int) -> None:
+        self.first = first
+        self.records = [
+            SimpleNamespace(
+                offset=first + n,
+                key=b"k",
+                value=b"%d" % n,
+                headers=[
+                    (PREFIX + "topic", b"stock-data"),
+                    (PREFIX + "partition", b"2"),
+                    (PREFIX + "offset", b"7"),
+                ],
+            )
+            for n in range(records)
+        ]
+        self.at = 0
+        self.silent = False
+        self.closed = False
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return {0} if topic == "t" else None
+
+    def beginning_offsets(self, places: list[TopicPartition]) -> dict[Any, int]:
+        return dict.fromkeys(places, self.first)
+
+    def end_offsets(self, places: list[TopicPartition]) -> dict[Any, int]:
+        return dict.fromkeys(places, self.first + len(self.records))
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        assert places == [PLACE]
+
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        self.at = offset
+
+    def position(self, _: TopicPartition) -> int:
+        return self.at
+
+    def poll(self, timeout_ms: int) -> dict[Any, list[Any]]:
+        if self.silent:
+            return {}
+        found = [r for r in self.records if self.at <= r.offset < self.at + 2]
+        self.at += len(found)
+        return {PLACE: found} if found else {}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> FakeConsumer:
+    fake = FakeConsumer(10, 5)
+    monkeypatch.setattr(kafka, "check_credentials", lambda _: None)
+    monkeypatch.setattr(kafka, "consumer", lambda _settings, **_options: fake)
+    return fake
+
+
+def test_a_topic_is_read_from_its_first_record_to_its_end(consumer: FakeConsumer) -> None:
+    with Log(Settings()) as opened:
+        (partition,) = opened.partitions(["t"])
+        assert partition == Partition("t", 0, 10, 15)
+        assert [r.offset for r in opened.read(partition)] == [10, 11, 12, 13, 14]
+    assert consumer.closed
+
+
+def test_what_comes_after_the_end_is_not_read(consumer: FakeConsumer) -> None:
+    with Log(Settings()) as opened:
+        assert [r.offset for r in opened.read(Partition("t", 0, 10, 13))] == [10, 11, 12]
+
+
+def test_a_silent_log_is_an_error(consumer: FakeConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer.silent = True
+    monkeypatch.setattr(log, "SILENCE_SECONDS", 0.0)
+    with Log(Settings()) as opened, pytest.raises(MillraceError, match="t cannot be read"):
+        list(opened.read(Partition("t", 0, 10, 15)))
+
+
+def test_a_topic_that_is_not_there_is_an_error(consumer: FakeConsumer) -> None:
+    with Log(Settings()) as opened, pytest.raises(MillraceError, match="no topic other"):
+        opened.partitions(["other"])
+
+
+def test_dead_letters_are_known_by_where_they_come_from(consumer: FakeConsumer) -> None:
+    with Log(Settings()) as opened:
+        letters = opened.letters("t")
+    assert letters == {Place("stock-data", 2, 7): [Letter(b"k", b"%d" % n) for n in range(5)]}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[], [(PREFIX + "topic", None)], [(PREFIX + "topic", b"t"), (PREFIX + "offset", b"x")]],
+)
+def test_a_letter_without_origin_is_from_nowhere(headers: list[Any]) -> None:
+    assert origin(headers) == Place("unknown", 0, 0)
+
+
+def test_a_letter_that_came_twice_has_its_last_place() -> None:
+    first = [(PREFIX + "topic", b"a"), (PREFIX + "partition", b"0"), (PREFIX + "offset", b"1")]
+    again = [(PREFIX + "topic", b"a"), (PREFIX + "partition", b"0"), (PREFIX + "offset", b"9")]
+    assert origin([*first, *again]) == Place("a", 0, 9)

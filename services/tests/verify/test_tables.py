@@ -1,0 +1,73 @@
+"""What people see of a verification, and what the shell does."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from millrace import verify
+from millrace.config import Settings
+from millrace.verify import attempts, stored
+from millrace.verify.attempts import AccessReport, Outcome
+from millrace.verify.compare import Tally
+from millrace.verify.stored import DataReport
+
+
+def data_report(*, ok: bool) -> DataReport:
+    tally = Tally(records=12154, stored=12154)
+    if not ok:
+        tally.differs("stock-data[0]@1: it is [lost]")
+    return DataReport(ok=ok, waited_seconds=0.5, seconds=2.0, parts={"stocks": asdict(tally)})
+
+
+def access_report(*, ok: bool) -> AccessReport:
+    outcome = Outcome("kafka 9092", "plaintext", "TLS", "accepted", ok)
+    return AccessReport(ok=ok, attempts=[outcome])
+
+
+def test_equal_data_is_said_in_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stored, "verify", lambda _: data_report(ok=True))
+    verify.data(Settings(), as_json=False)
+    shown = capsys.readouterr().out
+    assert "12,154" in shown
+    assert "\nequal" in shown
+
+
+def test_a_difference_is_told_and_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stored, "verify", lambda _: data_report(ok=False))
+    with pytest.raises(SystemExit) as caught:
+        verify.data(Settings(), as_json=False)
+    assert caught.value.code == 1
+    shown = capsys.readouterr().out
+    assert "stock-data[0]@1: it is [lost]" in shown
+    assert "not equal" in shown
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_programs_get_json_and_the_same_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ok: bool
+) -> None:
+    monkeypatch.setattr(attempts, "verify", lambda _: access_report(ok=ok))
+    try:
+        verify.access(Settings(), as_json=True)
+        code = 0
+    except SystemExit as error:
+        code = int(str(error.code))
+    assert code == (0 if ok else 1)
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is ok
+    assert report["attempts"][0]["server"] == "kafka 9092"
+
+
+def test_attempts_are_shown_with_their_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(attempts, "verify", lambda _: access_report(ok=True))
+    verify.access(Settings(), as_json=False)
+    shown = capsys.readouterr().out
+    assert "plaintext" in shown
+    assert "1 of 1 attempts were refused" in shown
