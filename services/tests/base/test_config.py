@@ -1,0 +1,66 @@
+"""Settings: where they are read from, and that their secrets stay secret."""
+
+from pathlib import Path
+
+import pytest
+
+from millrace import config
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_a_secret_is_read_from_the_file_with_its_name(secrets: Path) -> None:
+    (secrets / "kafka_password").write_text("s3cret\n")
+    assert config.load().kafka_password.get_secret_value() == "s3cret"
+
+
+def test_the_environment_sets_what_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_FEEDS", '["metals"]')
+    monkeypatch.setenv("MILLRACE_HTTP_PORT", "9000")
+    settings = config.load()
+    assert settings.feeds == ["metals"]
+    assert settings.http_port == 9000
+
+
+def test_without_secrets_directory_there_are_no_secrets(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(secrets / "none"))
+    assert config.load().secrets() == frozenset()
+
+
+def test_printing_masks_secrets(secrets: Path) -> None:
+    (secrets / "kafka_password").write_text("s3cret")
+    (secrets / "mongodb_password").write_text("m0ngo")
+    settings = config.load()
+    for text in (str(settings), repr(settings), settings.model_dump_json()):
+        assert "s3cret" not in text
+        assert "m0ngo" not in text
+    assert settings.secrets() == {"s3cret", "m0ngo"}
+
+
+def test_what_is_wrong_is_one_line_without_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_HTTP_PORT", "not-a-port")
+    with pytest.raises(ConfigurationError, match="MILLRACE_HTTP_PORT") as caught:
+        config.load()
+    assert "not-a-port" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        config.load().require("kafka_username", "kafka_password", "kafka_bootstrap_servers")
+    assert "MILLRACE_KAFKA_USERNAME, MILLRACE_KAFKA_PASSWORD," in str(caught.value)
+    assert "BOOTSTRAP" not in str(caught.value)
+
+
+def test_every_setting_is_described() -> None:
+    undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
+    assert not undescribed

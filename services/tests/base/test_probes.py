@@ -1,0 +1,97 @@
+"""Probes, the health check that asks them, and the heartbeat that they tell of."""
+
+import json
+import os
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+
+from millrace.health import Unhealthy, check
+from millrace.heartbeat import HUNG, Heartbeat
+from millrace.probes import Probes
+
+CA = Path("/nonexistent")
+
+
+class Service:
+    """A service whose health the test decides."""
+
+    def __init__(self) -> None:
+        self.wrong: str | None = None
+        registry = CollectorRegistry()
+        Gauge("answer", "The answer", registry=registry).set(42)
+        self.probes = Probes(
+            0,
+            live=lambda: None,
+            ready=lambda: self.wrong,
+            status=lambda: {"state": "fine"},
+            registry=registry,
+        )
+        self.url = f"http://localhost:{self.probes.port}"
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path) as response:
+            return str(response.read().decode())
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    running = Service()
+    yield running
+    running.probes.close()
+
+
+def test_a_ready_service_is_healthy(service: Service) -> None:
+    check(f"{service.url}/ready", CA)
+
+
+def test_a_service_that_is_not_ready_is_unhealthy(service: Service) -> None:
+    service.wrong = "Kafka is away"
+    with pytest.raises(Unhealthy, match="503"):
+        check(f"{service.url}/ready", CA)
+    check(f"{service.url}/live", CA)
+
+
+def test_a_service_that_is_away_is_unhealthy(service: Service) -> None:
+    service.probes.close()
+    with pytest.raises(Unhealthy):
+        check(f"{service.url}/live", CA)
+
+
+def test_status_and_metrics_are_served(service: Service) -> None:
+    assert json.loads(service.get("/status")) == {"state": "fine"}
+    assert "answer 42.0" in service.get("/metrics")
+
+
+def test_another_page_is_not_there(service: Service) -> None:
+    with pytest.raises(Unhealthy, match="404"):
+        check(f"{service.url}/else", CA)
+
+
+def test_a_loop_that_beats_is_not_late() -> None:
+    heart = Heartbeat(10)
+    assert heart.late() is None
+
+
+def test_a_hung_process_ends_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    codes: list[int] = []
+
+    def end(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    monkeypatch.setattr(os, "_exit", end)
+    heart = Heartbeat(0.5)
+    heart.watch()
+    for _ in range(6):
+        time.sleep(0.1)
+        heart.beat()
+    assert not ended.is_set()
+    assert ended.wait(5)
+    assert codes == [HUNG]
