@@ -3,12 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from millrace.events import Alert, Event
 from millrace.feeds.history import History
 
 E = TypeVar("E", bound=Event)
+
+
+class Series(NamedTuple):
+    """What is compared with what came before: a price of one source never with one of another."""
+
+    source: str
+    symbol: str
+
+
 Meta = Mapping[str, float | str | None]
 
 TIME_FIELD = "timestamp_utc"
@@ -34,7 +43,7 @@ class Feed(Generic[E]):
     collection: str
     indexes: tuple[Index, ...]
     window: timedelta
-    """How far back in event time `derive` looks: the history kept and rebuilt per symbol."""
+    """How far back in event time `derive` looks: the history kept and rebuilt per series."""
     value: Callable[[E], float]
     """The number that the history keeps of an event."""
     stored_value: str

@@ -1,4 +1,4 @@
-"""What a derivation may know of the past: values of one symbol by event time, in a window."""
+"""What a derivation may know of the past: values of one series by event time, in a window."""
 
 from bisect import bisect_left, bisect_right, insort
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ Point = tuple[datetime, float]
 
 
 class History:
-    """The values of one symbol, ordered by event time and trimmed to a window before the newest.
+    """The values of one series, ordered by event time and trimmed to a window before the newest.
 
     Of two values with the same time the one that came first counts. What is older than the window
     is forgotten: the result depends on the values added and on nothing else, in particular not on

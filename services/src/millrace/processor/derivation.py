@@ -5,21 +5,21 @@ from typing import Any
 
 import msgspec
 
-from millrace.feeds.base import Feed
+from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import History
 from millrace.processor.batch import Batch, Documents, Message, Record
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
 
-Past = Callable[[str], History]
-"""The history of a symbol as of where the partition is read from."""
+Past = Callable[[Series], History]
+"""The history of a series as of where the partition is read from."""
 
 
 class Lane:
     """One partition of a feed: its records become parts of a batch, in order.
 
-    Derived values depend on the records before in this partition alone. A symbol's past comes from
-    the database when the symbol is first seen, and is kept from then on.
+    Derived values depend on the records before in this partition alone. The past of a series comes
+    from the database when the series is first seen, and is kept from then on.
     """
 
     def __init__(self, feed: Feed[Any], threshold: float, past: Past) -> None:
@@ -27,7 +27,7 @@ class Lane:
         self._threshold = threshold
         self._past = past
         self._decode = decoder(feed)
-        self._histories: dict[str, History] = {}
+        self._histories: dict[tuple[str, str], History] = {}
 
     def take(self, records: Sequence[Record], batch: Batch, in_flight: set[str]) -> None:
         """Add what the records become to the batch; event ids in flight are duplicates."""
@@ -47,10 +47,10 @@ class Lane:
             if event_id in in_flight or event_id in seen:
                 batch.duplicates += 1
                 continue
-            symbol = event.symbol
-            history = histories.get(symbol)
+            series = (event.source, event.symbol)
+            history = histories.get(series)
             if history is None:
-                history = histories[symbol] = self._past(symbol)
+                history = histories[series] = self._past(Series(*series))
             meta = derive(event, history)
             history.add(event.observed_at, value(event))
             seen.add(event_id)

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from millrace.config import Settings
-from millrace.feeds.base import Feed
+from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import History
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Partition, Record
@@ -35,7 +35,7 @@ class Loop:
 
     At most `processor_max_in_flight` batches are being written while the next one is built. When
     they do not get done, the partitions are paused and polling goes on, so that the group does not
-    take the process for dead. When the assignment changes, or the history of a symbol cannot be
+    take the process for dead. When the assignment changes, or the history of a series cannot be
     read, everything not committed is read again.
     """
 
@@ -125,9 +125,9 @@ class Loop:
             topic, number = partition
             feed = self._feeds[topic]
 
-            def past(symbol: str) -> History:
+            def past(series: Series) -> History:
                 history = History(feed.window)
-                for observed_at, value in self._store.history(feed, symbol, number, first):
+                for observed_at, value in self._store.history(feed, series, number, first):
                     history.add(observed_at, value)
                 return history
 

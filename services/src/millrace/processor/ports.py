@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from millrace.feeds.base import Feed
+from millrace.feeds.base import Feed, Series
 from millrace.processor.batch import Inserted, Message, Partition, Record
 
 
@@ -44,9 +44,9 @@ class Store(Protocol):
         """Insert what is not there, acknowledged by a majority's journal. Transient, Permanent."""
 
     def history(
-        self, feed: Feed[Any], symbol: str, partition: int, before: int
+        self, feed: Feed[Any], series: Series, partition: int, before: int
     ) -> Iterable[tuple[datetime, float]]:
-        """Stored times and values of a symbol with Kafka offsets below `before`, in log order.
+        """Stored times and values of a series with Kafka offsets below `before`, in log order.
 
         At least those within the feed's window before the newest. Transient, Permanent.
         """

@@ -15,7 +15,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from millrace.feeds.base import TIME_FIELD, Feed
+from millrace.feeds.base import TIME_FIELD, Feed, Series
 from millrace.mongo import Client, explain
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient
@@ -56,12 +56,13 @@ class MongoStore:
             return self._insert_encodable(collection, documents)
 
     def history(
-        self, feed: Feed[Any], symbol: str, partition: int, before: int
+        self, feed: Feed[Any], series: Series, partition: int, before: int
     ) -> Iterable[tuple[datetime, float]]:
         """See processor.ports.Store."""
         value, _, part = feed.stored_value.partition(".")
         past = {
-            "symbol": symbol,
+            "symbol": series.symbol,
+            "source": series.source,
             "kafka.partition": partition,
             "kafka.offset": {"$lt": before},
         }
