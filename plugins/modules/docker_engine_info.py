@@ -146,9 +146,11 @@ def process(pid_file: Path) -> int:
     """Return the engine's process id; 0 where none runs."""
     try:
         pid = int(pid_file.read_text())
-        return pid if Path(f"/proc/{pid}/comm").read_text().strip() == "dockerd" else 0
+        status = Path(f"/proc/{pid}/status").read_text()
     except (OSError, ValueError):
         return 0
+    # Where process 1 does not care for orphans, a dead engine stays as a zombie.
+    return pid if re.match(r"Name:\tdockerd\n(.*\n)*State:\t[^ZX]", status) else 0
 
 
 def ask(socket: str, timeout: float) -> dict[str, Any]:
@@ -215,10 +217,8 @@ def applicable(
 ) -> dict[str, Any]:
     """Return the wanted settings that contradict nothing that the engine is told elsewhere."""
     left_out = set(given)
-    if (
-        present.get("log-driver", wanted.get("log-driver")) != wanted.get("log-driver")
-        or given & LOGGING
-    ):
+    drivers = {settings["log-driver"] for settings in (present, wanted) if "log-driver" in settings}
+    if len(drivers) > 1 or given & LOGGING:
         left_out |= LOGGING
     if swarm:
         left_out.add("live-restore")
