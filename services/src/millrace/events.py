@@ -11,7 +11,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Price = Annotated[float, msgspec.Meta(ge=1e-9, le=1e12)]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One observation of one symbol. A feed adds its own fields in a subclass.
 
     An id stands for one symbol at one time of observation: events with the same id agree in both.

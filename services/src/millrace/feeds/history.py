@@ -1,9 +1,12 @@
 """What a derivation may know of the past: values of one series by event time, in a window."""
 
-from bisect import bisect_left, bisect_right, insort
-from datetime import datetime, timedelta
+from array import array
+from bisect import bisect_left, bisect_right
+from datetime import UTC, datetime, timedelta
 
 Point = tuple[datetime, float]
+
+TRIM_EVERY = 64
 
 
 class History:
@@ -11,49 +14,58 @@ class History:
 
     Of two values with the same time the one that came first counts. What is older than the window
     is forgotten: the result depends on the values added and on nothing else, in particular not on
-    when trimming happens.
+    when trimming happens. A value takes 16 bytes: a window may hold very many.
     """
 
-    __slots__ = ("_points", "_times", "_window")
+    __slots__ = ("_newest", "_times", "_values", "_window")
 
     def __init__(self, window: timedelta) -> None:
-        self._window = window
-        self._times: list[datetime] = []
-        self._points: list[Point] = []
+        self._window = window.total_seconds()
+        self._times = array("d")
+        self._values = array("d")
+        self._newest: Point | None = None
 
     def add(self, time: datetime, value: float) -> None:
         """Remember a value; constant time for values that come in order."""
-        if not self._times or time > self._times[-1]:
-            self._times.append(time)
-            self._points.append((time, value))
-            self._trim(time - self._window)
-            return
-        if time < self._times[-1] - self._window:
-            return
-        position = bisect_left(self._times, time)
-        if self._times[position] != time:
-            insort(self._times, time)
-            self._points.insert(position, (time, value))
+        newest = self._newest
+        seconds = time.timestamp()
+        times = self._times
+        if newest is None or time > newest[0]:
+            self._newest = (time, value)
+            times.append(seconds)
+            self._values.append(value)
+            # Removing from the front costs the length, so it is done for many at once.
+            if not len(times) % TRIM_EVERY and times[len(times) // 2] < self._oldest():
+                keep = bisect_left(times, self._oldest())
+                del times[:keep]
+                del self._values[:keep]
+        elif seconds >= self._oldest():
+            position = bisect_left(times, seconds)
+            if times[position] != seconds:
+                times.insert(position, seconds)
+                self._values.insert(position, value)
 
     def before(self, time: datetime) -> Point | None:
         """The newest value strictly before a time that is still in the window."""
-        return self._at(bisect_left(self._times, time) - 1)
+        newest = self._newest
+        if newest is None or time > newest[0]:
+            return newest
+        return self._at(bisect_left(self._times, time.timestamp()) - 1)
 
     def at_or_before(self, time: datetime) -> Point | None:
         """The newest value at or before a time that is still in the window."""
-        return self._at(bisect_right(self._times, time) - 1)
+        newest = self._newest
+        if newest is None or time >= newest[0]:
+            return newest
+        return self._at(bisect_right(self._times, time.timestamp()) - 1)
 
     def __len__(self) -> int:
         return len(self._times)
 
-    def _at(self, position: int) -> Point | None:
-        if position < 0 or self._times[position] < self._times[-1] - self._window:
-            return None
-        return self._points[position]
+    def _oldest(self) -> float:
+        return self._times[-1] - self._window
 
-    def _trim(self, oldest: datetime) -> None:
-        # Removing from the front costs the length of the list, so it is done for many at once.
-        if len(self._times) > 64 and self._times[len(self._times) // 2] < oldest:
-            keep = bisect_left(self._times, oldest)
-            del self._times[:keep]
-            del self._points[:keep]
+    def _at(self, position: int) -> Point | None:
+        if position < 0 or self._times[position] < self._oldest():
+            return None
+        return datetime.fromtimestamp(self._times[position], UTC), self._values[position]
