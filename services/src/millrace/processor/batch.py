@@ -36,6 +36,8 @@ class Documents:
 
     documents: list[dict[str, Any]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    alerts: dict[int, Message] = field(default_factory=dict)
+    """What a document raised, by its index."""
 
 
 @dataclass
@@ -45,10 +47,8 @@ class Batch:
     epoch: int
     positions: dict[Partition, int] = field(default_factory=dict)
     """The next offset to read, by partition."""
-    first: dict[Partition, int] = field(default_factory=dict)
     collections: dict[str, Documents] = field(default_factory=dict)
     dead: list[tuple[Record, BadRecord]] = field(default_factory=list)
-    alerts: list[Message] = field(default_factory=list)
     event_ids: set[str] = field(default_factory=set)
     consumed: int = 0
     duplicates: int = 0
@@ -56,8 +56,8 @@ class Batch:
 
 @dataclass(frozen=True)
 class Inserted:
-    """What became of an insert: counts, and the documents that can never be stored by index."""
+    """What became of an insert: which documents, by index, were there or can never be stored."""
 
     stored: int
-    duplicates: int
+    duplicates: frozenset[int] = frozenset()
     rejected: Mapping[int, str] = field(default_factory=dict)

@@ -66,12 +66,10 @@ class Lane:
             if alert is not None:
                 found = alert(event, meta, self._threshold)
                 if found is not None:
-                    batch.alerts.append(
-                        Message(
-                            feed.alert_topic or "",
-                            found.symbol.encode(),
-                            msgspec.json.encode(found),
-                            (),
-                        )
+                    target.alerts[len(target.documents) - 1] = Message(
+                        feed.alert_topic or "",
+                        found.symbol.encode(),
+                        msgspec.json.encode(found),
+                        (),
                     )
         batch.consumed += len(records)

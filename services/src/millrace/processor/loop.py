@@ -72,6 +72,8 @@ class Loop:
         self._event_ids: set[str] = set()
         self._ready: dict[Partition, int] = {}
         self._epoch = consumer.epoch
+        self._held = False
+        self._starting_over = False
         self._committed_at = 0.0
         self._looked_at = 0.0
         self._failures = 0
@@ -90,22 +92,41 @@ class Loop:
         self._finish()
 
     def step(self) -> None:
-        """Poll once and follow up. Transient, Permanent."""
+        """One turn: poll and follow up. It may end anywhere and go on with the next turn."""
         self._beat()
         self._settle()
-        if len(self._in_flight) >= self._settings.processor_max_in_flight:
-            self._wait_for_room()
-        else:
-            polled = self._consumer.poll(POLL_SECONDS)
-            if self._epoch != self._consumer.epoch:
-                self._follow(polled)
-            elif polled:
-                self._take(polled)
+        if self._must_wait():
+            wait([self._in_flight[0][1]], timeout=POLL_SECONDS)
+            self._settle()
+        held = self._must_wait()
+        self._hold(held)
+        polled = self._consumer.poll(POLL_SECONDS)
+        if self._epoch != self._consumer.epoch:
+            self._follow()
+            self._read_again(polled)
+        elif held:
+            self._put_back(polled)  # partitions that came after the pause
+        elif polled:
+            self._take(polled)
         self._settle()
         self._commit_if_due()
         self._look_if_due()
 
+    def _must_wait(self) -> bool:
+        """Nothing may be taken now: enough is in flight, or all of it has to be stored first."""
+        limit = 1 if self._starting_over else self._settings.processor_max_in_flight
+        return len(self._in_flight) >= limit
+
+    def _hold(self, needed: bool) -> None:
+        """Keep the partitions, and take nothing while it is needed."""
+        if needed:
+            self._consumer.pause()
+        elif self._held:
+            self._consumer.resume()
+        self._held = needed
+
     def _take(self, polled: Polled) -> None:
+        self._starting_over = False
         batch = Batch(self._epoch)
         try:
             for partition, records in polled.items():
@@ -135,13 +156,12 @@ class Loop:
             self._lanes[partition] = lane
         return lane
 
-    def _follow(self, polled: Polled) -> None:
-        """The assignment changed: what was in flight is read again by whoever has it now."""
+    def _follow(self) -> None:
+        """The assignment changed: what is in flight is read again by whoever has it now."""
         self._metrics.rebalances.inc()
         log.info("the assigned partitions changed")
         self._epoch = self._consumer.epoch
         self._ready.clear()
-        self._read_again(polled)
 
     def _read_again(self, polled: Polled) -> None:
         """Forget what was derived and read these records again, once nothing is in flight.
@@ -149,32 +169,11 @@ class Loop:
         A new lane takes its past from the database, which must hold everything before it by then.
         """
         self._lanes.clear()
+        self._starting_over = True
+        self._put_back(polled)
+
+    def _put_back(self, polled: Polled) -> None:
         self._consumer.seek({p: records[0].offset for p, records in polled.items()})
-        self._hold(lambda: bool(self._in_flight))
-
-    def _wait_for_room(self) -> None:
-        wait([self._in_flight[0][1]], timeout=1.0)
-        self._settle()
-        limit = self._settings.processor_max_in_flight
-        if len(self._in_flight) >= limit:
-            self._hold(lambda: len(self._in_flight) >= limit)
-
-    def _hold(self, needed: Callable[[], bool]) -> None:
-        """Keep the partitions and take nothing while it is needed."""
-        while needed() and not self._stop.is_set():
-            self._beat()
-            self._consumer.pause()
-            polled = self._consumer.poll(POLL_SECONDS)
-            if polled:  # partitions that came after the pause
-                self._consumer.seek({p: records[0].offset for p, records in polled.items()})
-            if self._epoch != self._consumer.epoch:
-                self._epoch = self._consumer.epoch
-                self._ready.clear()
-                self._lanes.clear()
-            self._settle()
-            self._commit_if_due()
-            self._look_if_due()
-        self._consumer.resume()
 
     def _settle(self) -> None:
         """Take note of complete batches, oldest first; raise what stopped one."""

@@ -43,6 +43,9 @@ class Store(Protocol):
     def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """Insert what is not there, acknowledged by a majority's journal. Transient, Permanent."""
 
+    def own(self, collection: str, documents: Sequence[dict[str, Any]]) -> set[str]:
+        """Ids of those documents that are stored from the same Kafka position. As `insert`."""
+
     def history(
         self, feed: Feed[Any], series: Series, partition: int, before: int
     ) -> Iterable[tuple[datetime, float]]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 
 from millrace.processor import backoff
-from millrace.processor.batch import Batch
+from millrace.processor.batch import Batch, Documents, Inserted, Message
 from millrace.processor.errors import BadRecord, Transient
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Publisher, Store
@@ -51,6 +51,7 @@ class Writer:
     def complete(self, batch: Batch) -> None:
         """Return when everything in the batch is acknowledged. Permanent, Abandoned."""
         stored = duplicates = 0
+        alerts: list[Message] = []
         with self._metrics.write_seconds.time():
             for collection, part in batch.collections.items():
                 if not part.documents:
@@ -58,21 +59,31 @@ class Writer:
                 insert = partial(self._store.insert, collection, part.documents)
                 result = self._until_done(insert)
                 stored += result.stored
-                duplicates += result.duplicates
+                duplicates += len(result.duplicates)
                 for index, reason in result.rejected.items():
                     batch.dead.append((part.records[index], BadRecord("TASK_PUT", reason)))
+                alerts += self._raised(collection, part, result)
         if batch.dead:
             letters = [letter(self._dead_letters_topic, *dead) for dead in batch.dead]
             self._until_done(partial(self._publisher.publish, letters))
-        if batch.alerts:
-            self._until_done(partial(self._publisher.publish, batch.alerts))
+        if alerts:
+            self._until_done(partial(self._publisher.publish, alerts))
         self._metrics.account(
             consumed=batch.consumed,
             stored=stored,
             duplicates=batch.duplicates + duplicates,
             dead=len(batch.dead),
-            alerts=len(batch.alerts),
+            alerts=len(alerts),
         )
+
+    def _raised(self, collection: str, part: Documents, result: Inserted) -> list[Message]:
+        """The alerts to publish: an event that is stored from another position raised its own."""
+        wanted = part.alerts.keys() - result.rejected.keys()
+        if repeated := wanted & result.duplicates:
+            documents = [part.documents[index] for index in repeated]
+            own = self._until_done(partial(self._store.own, collection, documents))
+            wanted -= {index for index in repeated if part.documents[index]["_id"] not in own}
+        return [part.alerts[index] for index in sorted(wanted)]
 
     def _until_done(self, step: Callable[[], T]) -> T:
         attempt = 0

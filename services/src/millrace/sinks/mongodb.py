@@ -55,6 +55,13 @@ class MongoStore:
         except ENCODING_ERRORS:
             return self._insert_encodable(collection, documents)
 
+    def own(self, collection: str, documents: Sequence[dict[str, Any]]) -> set[str]:
+        """See processor.ports.Store."""
+        positions = {document["_id"]: document["kafka"] for document in documents}
+        with _Kinds():
+            stored = self._database[collection].find({"_id": {"$in": [*positions]}}, {"kafka": 1})
+            return {item["_id"] for item in stored if item["kafka"] == positions[item["_id"]]}
+
     def history(
         self, feed: Feed[Any], series: Series, partition: int, before: int
     ) -> Iterable[tuple[datetime, float]]:
@@ -84,7 +91,7 @@ class MongoStore:
                 self._database[collection].insert_many(documents, ordered=False)
         except BulkWriteError as error:
             return _outcome(error, len(documents))
-        return Inserted(len(documents), 0)
+        return Inserted(len(documents))
 
     def _insert_encodable(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """One document that has no BSON form must not hold up the others."""
@@ -97,30 +104,30 @@ class MongoStore:
             except ENCODING_ERRORS as error:
                 rejected[index] = str(error)
             else:
-                good.append((index, document))
+                good.append(index)
         if not good:
-            return Inserted(0, 0, rejected)
-        result = self._insert(collection, [document for _, document in good])
-        for position, reason in result.rejected.items():
-            rejected[good[position][0]] = reason
-        return Inserted(result.stored, result.duplicates, rejected)
+            return Inserted(0, rejected=rejected)
+        result = self._insert(collection, [documents[index] for index in good])
+        rejected |= {good[position]: reason for position, reason in result.rejected.items()}
+        duplicates = frozenset(good[position] for position in result.duplicates)
+        return Inserted(result.stored, duplicates, rejected)
 
 
 def _outcome(error: BulkWriteError, count: int) -> Inserted:
     """What a partly failed insert means: duplicates are success, anything unknown may pass."""
-    duplicates = 0
+    duplicates = set()
     rejected: dict[int, str] = {}
     for failure in error.details["writeErrors"]:
         code = failure["code"]
         if code == DUPLICATE_KEY and failure.get("keyPattern") == {"_id": 1}:
-            duplicates += 1
+            duplicates.add(failure["index"])
         elif code in UNSTORABLE or code == DUPLICATE_KEY:
             rejected[failure["index"]] = str(failure["errmsg"])
         else:
             raise Transient(f"MongoDB: {failure['errmsg']}") from None
     if error.details["writeConcernErrors"]:
         raise Transient(f"MongoDB: {error.details['writeConcernErrors'][0]['errmsg']}") from None
-    return Inserted(count - duplicates - len(rejected), duplicates, rejected)
+    return Inserted(count - len(duplicates) - len(rejected), frozenset(duplicates), rejected)
 
 
 class _Kinds:

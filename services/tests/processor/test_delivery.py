@@ -1,0 +1,172 @@
+"""Nothing lost, nothing twice, derived values right: whatever happens in whatever order."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from hypothesis import settings as configure
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from services.tests.feeds.events import stock
+from services.tests.processor.world import Crash, Processor, World, in_one_thread
+
+from millrace.config import Settings
+from millrace.processor.errors import Permanent
+from millrace.sinks.dead_letters import PREFIX
+from millrace.verify.oracle import DeadLetter, Stored
+
+PARTITIONS = 2
+SYMBOLS = {0: ("AAPL", "IBM"), 1: ("GOOG",)}
+MOST_PROCESSORS = 2
+SETTINGS = Settings(
+    processor_max_in_flight=2,
+    processor_writers=2,
+    processor_breaker_records=1_000_000,
+    stock_alert_threshold=0.2,
+)
+BAD = (None, b"", b"{}", b"\xff", b'{"event_id": 1}')
+
+
+class Delivery(RuleBasedStateMachine):
+    """Processors come, go, crash and share partitions while events are produced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(PARTITIONS)
+        self.stack = ExitStack()
+        self.stack.enter_context(in_one_thread(self.world))
+        self.start()
+
+    def start(self) -> None:
+        self.world.processors.append(Processor(self.world, SETTINGS, self.rebalance))
+        self.rebalance()
+
+    def rebalance(self) -> None:
+        processors = self.world.processors
+        if processors:
+            owners = {p: self.world.chance.one_of(*processors) for p in self.world.log}
+            self.world.rebalance(owners)
+
+    @rule(
+        partition=st.integers(0, PARTITIONS - 1),
+        symbol=st.integers(0, 1),
+        days=st.lists(st.integers(0, 15), min_size=1, max_size=6),
+        price=st.sampled_from([80.0, 100.0, 110.0, 130.0]),
+    )
+    def produce(self, partition: int, symbol: int, days: list[int], price: float) -> None:
+        """Prices in any order; the window is 14 days, so some come too late, and some again."""
+        names = SYMBOLS[partition]
+        for number, day in enumerate(days):
+            event = stock(price + number, minutes=day * 24 * 60, symbol=names[symbol % len(names)])
+            # A finer time than MongoDB keeps, which must not make a difference.
+            finer = event.observed_at + timedelta(microseconds=number)
+            event = msgspec.structs.replace(event, observed_at=finer)
+            self.world.produce(partition, msgspec.json.encode(event))
+
+    @rule(partition=st.integers(0, PARTITIONS - 1), value=st.sampled_from(BAD))
+    def produce_bad(self, partition: int, value: bytes | None) -> None:
+        self.world.produce(partition, value)
+
+    @precondition(lambda self: len(self.world.processors) < MOST_PROCESSORS)
+    @rule(data=st.data())
+    def start_another(self, data: st.DataObject) -> None:
+        with self.drawing(data):
+            self.start()
+
+    @precondition(lambda self: self.world.processors)
+    @rule(data=st.data(), which=st.integers(0, 1), turns=st.integers(1, 6))
+    def work(self, data: st.DataObject, which: int, turns: int) -> None:
+        processor = self.world.processors[which % len(self.world.processors)]
+        with self.drawing(data), self.mortal(processor):
+            for _ in range(turns):
+                processor.step()
+
+    @precondition(lambda self: self.world.processors)
+    @rule(which=st.integers(0, 1))
+    def kill(self, which: int) -> None:
+        self.remove(self.world.processors[which % len(self.world.processors)])
+
+    @precondition(lambda self: self.world.processors)
+    @rule(data=st.data(), which=st.integers(0, 1))
+    def terminate(self, data: st.DataObject, which: int) -> None:
+        processor = self.world.processors[which % len(self.world.processors)]
+        with self.drawing(data), self.mortal(processor):
+            processor.finish()
+        if processor in self.world.processors:
+            self.remove(processor)
+
+    @invariant()
+    def nothing_is_committed_that_is_not_safe(self) -> None:
+        letters = self.letters()
+        raised = self.world.raised()
+        for outcome in self.world.expected(SETTINGS.stock_alert_threshold):
+            match outcome:
+                case DeadLetter(record):
+                    place = (record.partition, record.offset)
+                    assert place in letters or not self.is_committed(*place)
+                case Stored(document, alert):
+                    place = (document["kafka"]["partition"], document["kafka"]["offset"])
+                    if self.is_committed(*place):
+                        assert self.world.documents[document["_id"]] == document
+                        assert alert is None or alert.event_id in raised
+
+    def teardown(self) -> None:
+        with self.stack:
+            self.drain()
+            expected = self.world.expected(SETTINGS.stock_alert_threshold)
+            stored = [outcome for outcome in expected if isinstance(outcome, Stored)]
+            bad = {
+                (o.record.partition, o.record.offset) for o in expected if isinstance(o, DeadLetter)
+            }
+            assert self.world.documents == {o.document["_id"]: o.document for o in stored}
+            assert set(self.letters()) == bad
+            assert self.world.raised() == {o.alert.event_id: {o.alert} for o in stored if o.alert}
+
+    def drain(self) -> None:
+        """Without faults everything gets done in a bounded number of turns."""
+        if not self.world.processors:
+            self.start()
+        ends = {partition: len(records) for partition, records in self.world.log.items()}
+        for _ in range(sum(ends.values()) + 30):
+            for processor in self.world.processors:
+                processor.step()
+        assert self.world.committed == ends
+
+    def letters(self) -> dict[tuple[int, int], Any]:
+        found = {}
+        for letter in self.world.letters:
+            said = dict(letter.headers)
+            partition = int(said[f"{PREFIX}partition"] or b"")
+            offset = int(said[f"{PREFIX}offset"] or b"")
+            origin = self.world.log[(said[f"{PREFIX}topic"] or b"").decode(), partition][offset]
+            assert (letter.key, letter.value) == (origin.key, origin.value)
+            found[partition, offset] = letter
+        return found
+
+    def is_committed(self, partition: int, offset: int) -> bool:
+        return offset < self.world.committed["stock-data", partition]
+
+    def remove(self, processor: Processor) -> None:
+        self.world.processors.remove(processor)
+        self.rebalance()
+
+    @contextmanager
+    def drawing(self, data: st.DataObject) -> Iterator[None]:
+        self.world.chance.data = data
+        try:
+            yield
+        finally:
+            self.world.chance.data = None
+
+    @contextmanager
+    def mortal(self, processor: Processor) -> Iterator[None]:
+        try:
+            yield
+        except (Crash, Permanent):
+            self.remove(processor)
+
+
+Delivery.TestCase.settings = configure(max_examples=100, stateful_step_count=25, deadline=None)
+TestDelivery = Delivery.TestCase
