@@ -47,6 +47,7 @@ class FakeMongo:
         self.users: dict[tuple[str, str], dict[str, Any]] = {}
         self.roles: dict[tuple[str, str], dict[str, Any]] = {}
         self.commands: list[str] = []
+        self.updated: dict[str, Any] = {}
 
     def connect(self, database: str, name: str, password: str) -> Any:
         return FakeConnection(self, database, name, password)
@@ -90,6 +91,7 @@ class FakeMongo:
 
     def updateUser(self, database: str, name: str, **options: Any) -> None:  # noqa: N802
         self.users[database, name] |= options
+        self.updated = options
 
     def dropUser(self, database: str, name: str) -> None:  # noqa: N802
         del self.users[database, name]
@@ -243,6 +245,7 @@ def test_changed_roles_leave_the_password_alone() -> None:
     apply(mongo, desired(users=[user("api", "p", "read")]))
     report = apply(mongo, desired(users=[user("api", "p", "readWrite")]))
     assert report.changes == ['update user api: roles ["read"] -> ["readWrite"]']
+    assert mongo.updated == {"roles": ["readWrite"]}
     assert mongo.users["millrace", "api"]["roles"] == ["readWrite"]
 
 
