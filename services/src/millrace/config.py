@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         " must be the simulator's.",
     )
     producer_stop_seconds: float = Field(
-        default=15.0, gt=0, description="Time that a stopping producer gives unacknowledged events."
+        default=6.0, gt=0, description="Time that a stopping producer gives unacknowledged events."
     )
     metals_api_key: SecretStr = Field(
         default=SecretStr(""), description="Metals-API access key; empty: prices are simulated."
@@ -139,7 +139,7 @@ class Settings(BaseSettings):
         " membership, in its logs.",
     )
     processor_batch_records: int = Field(
-        default=4000, ge=1, description="Records that are written together at most."
+        default=2000, ge=1, description="Records that are written together at most."
     )
     processor_linger_ms: int = Field(
         default=15,

@@ -13,6 +13,8 @@ from millrace.config import Settings
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 3.0
+PATIENCE_MS = 5000
+"""A stop waits at most this long for a client that has no answer."""
 
 
 class Connection:
@@ -39,7 +41,9 @@ class Connection:
             self._beat()
             try:
                 kafka.check_credentials(self._settings)
-                client = kafka.producer(self._settings)
+                client = kafka.producer(
+                    self._settings, bootstrap_timeout_ms=PATIENCE_MS, max_block_ms=PATIENCE_MS
+                )
             except (kafka.BrokerUnreachable, KafkaError) as error:
                 self._problem = str(error)
                 log.warning("waiting for Kafka", problem=self._problem)

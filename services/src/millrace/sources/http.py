@@ -21,7 +21,7 @@ from millrace.sources.base import Auth, Permanent, Quota, Transient
 SIMULATOR_HEADER = "X-Millrace-Simulator"
 SIMULATOR_KEY = "simulator"
 MAX_BODY = 1024 * 1024
-TIMEOUTS = (5.0, 15.0)
+TIMEOUTS = (3.0, 7.0)
 
 
 @dataclass(frozen=True)
