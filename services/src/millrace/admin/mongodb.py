@@ -4,7 +4,8 @@ Runs where the server's localhost is its own: the first user of a server is made
 localhost exception. Every step can be interrupted and is finished by running the command again.
 """
 
-from millrace.admin.mongodb_server import MongoServer, connector
+from millrace.admin.mongodb_connection import connector
+from millrace.admin.mongodb_server import MongoServer
 from millrace.admin.mongodb_state import Desired, changes
 from millrace.admin.program import read, reconcile, write
 from millrace.config import secrets_directory

@@ -1,15 +1,12 @@
 """A MongoDB server as the administration command sees it: read its state, make changes."""
 
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from pymongo import MongoClient
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, OperationFailure
 
+from millrace.admin.mongodb_connection import Client, Connect, clear_errors, first_line
 from millrace.admin.mongodb_state import (
     MECHANISM,
     Desired,
@@ -24,37 +21,8 @@ from millrace.admin.program import DECLARED, OTHER, AdminError
 
 AUTHENTICATION_FAILED = 18
 UNAUTHORIZED = 13
-ANSWER_MILLISECONDS = 5000
-
-Client = MongoClient[dict[str, Any]]
-Connect = Callable[[str, str, str], Client]
-"""A client for a user (database, name, password) of the server; without a name, anonymous."""
 
 T = TypeVar("T")
-
-
-def connector(hosts: str, ca_file: Path) -> Connect:
-    """Connect to this one server, whatever it says about other members."""
-
-    def connect(database: str, name: str, password: str) -> Client:
-        login: dict[str, Any] = {
-            "username": name,
-            "password": password,
-            "authSource": database,
-            "authMechanism": MECHANISM,
-        }
-        return MongoClient(
-            hosts,
-            appname="millrace-admin",
-            directConnection=True,
-            tls=True,
-            tlsCAFile=str(ca_file),
-            serverSelectionTimeoutMS=ANSWER_MILLISECONDS,
-            socketTimeoutMS=4 * ANSWER_MILLISECONDS,
-            **(login if name else {}),
-        )
-
-    return connect
 
 
 class MongoServer:
@@ -76,7 +44,7 @@ class MongoServer:
 
     def read(self) -> dict[Key, Fields]:
         """Read the actual state; what a server that was never set up lacks is not in it."""
-        with _clear_errors(self._desired.hosts):
+        with clear_errors(self._desired.hosts):
             members = self._members()
             if members is None:
                 return {}
@@ -158,7 +126,7 @@ class MongoServer:
             "user": self._change_user,
         }
         for change in found:
-            with _clear_errors(str(change)):
+            with clear_errors(str(change)):
                 steps[change.kind](change)
 
     def _initiate(self, change: Change) -> None:
@@ -248,24 +216,10 @@ class MongoServer:
                 if answer := ask():
                     return answer
             except ConnectionFailure as error:
-                reason = f": {_first_line(error)}"
+                reason = f": {first_line(error)}"
             time.sleep(0.2)
         seconds = f"{self._desired.wait_seconds:g}"
         raise AdminError(f"{self._desired.hosts} {what} within {seconds} s{reason}")
-
-
-@contextmanager
-def _clear_errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (PyMongoError, OSError) as error:
-        raise AdminError(f"{what}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    # The driver appends its timeouts and its whole view of the topology to some messages.
-    details = getattr(error, "details", None) or {}
-    return re.split(r" \(configured timeouts|, Timeout:|\n", details.get("errmsg") or str(error))[0]
 
 
 def _resource_name(database: str, resource: Mapping[str, Any]) -> str:
