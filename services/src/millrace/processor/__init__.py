@@ -1,5 +1,7 @@
 """The processor: consumes events, derives values, stores documents; nothing lost, nothing twice."""
 
+import gc
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from millrace.probes import Probes
 from millrace.processor import backoff
 from millrace.processor.errors import Transient
 from millrace.processor.group import Group
-from millrace.processor.loop import Loop
+from millrace.processor.loop import LOOK_SECONDS, Loop
 from millrace.processor.metrics import Metrics
 from millrace.processor.progress import Progress
 from millrace.processor.writer import Writer
@@ -27,6 +29,11 @@ from millrace.sinks.topics import TopicPublisher
 
 log = structlog.get_logger(__name__)
 
+WRITER = "writer"
+GARBAGE_THRESHOLDS = (50_000, 20, 50)
+"""Batches are large, short-lived and without cycles: looking for some all the time is waste."""
+SILENCE_SECONDS = 3 * LOOK_SECONDS
+
 
 def run(settings: Settings) -> None:
     """Process until SIGTERM."""
@@ -34,11 +41,16 @@ def run(settings: Settings) -> None:
     unknown = sorted(set(settings.feeds) - FEEDS.keys())
     if unknown:
         raise ConfigurationError(f"no such feed: {', '.join(unknown)} (known: {', '.join(FEEDS)})")
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with mongo.client(settings) as client:
         process(settings, MongoStore(client, settings.mongodb_database), stop)
+    if any(thread.name.startswith(WRITER) for thread in threading.enumerate()):
+        # The interpreter would wait for an answer that the stop's budget has no time for.
+        os._exit(0)
 
 
 def process(settings: Settings, store: MongoStore, stop: threading.Event) -> None:
@@ -72,7 +84,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
         )
         heartbeat.watch()
         group = Group(settings, sorted(feeds))
-        executor = ThreadPoolExecutor(settings.processor_writers, thread_name_prefix="writer")
+        executor = ThreadPoolExecutor(settings.processor_writers, thread_name_prefix=WRITER)
         loop = Loop(
             settings,
             feeds,
@@ -89,7 +101,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             loop.run()
         finally:
             give_up.set()
-            executor.shutdown(cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
             group.close()
     finally:
         publisher.close()
@@ -98,13 +110,19 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
 
 
 def _beat(heartbeat: Heartbeat, progress: Progress, writer: Writer, limit: float) -> None:
-    """The loop turns; that counts as life only if the work moves too."""
-    if progress.stuck() < limit or writer.silent() < limit:
+    """The loop turns; that counts as life only if Kafka answers and the work moves too.
+
+    A writer that gets errors is alive: it waits for MongoDB to come back.
+    """
+    moves = progress.stuck() < limit or writer.silent() < limit
+    if moves and progress.silent() < limit:
         heartbeat.beat()
 
 
 def _problem(store: MongoStore, progress: Progress, limit: float) -> str | None:
     """Why the processor is not ready, or None."""
+    if progress.silent() > SILENCE_SECONDS:
+        return f"Kafka has not answered for {progress.silent():.0f} s"
     if not progress.assigned:
         return "no partition is assigned"
     try:

@@ -45,6 +45,8 @@ class Batch:
     """Everything that has to be acknowledged before `positions` may be committed."""
 
     epoch: int
+    first: dict[Partition, int] = field(default_factory=dict)
+    """The offset of the first record, by partition."""
     positions: dict[Partition, int] = field(default_factory=dict)
     """The next offset to read, by partition."""
     collections: dict[str, Documents] = field(default_factory=dict)

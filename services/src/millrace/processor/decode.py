@@ -1,7 +1,7 @@
 """From a record's bytes to an event, or to the reason why it is none."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -15,6 +15,9 @@ MILLISECOND = 1000
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 """Between these, no window and no time zone leaves what a datetime can hold."""
+AHEAD = timedelta(days=1)
+"""An exchange's day may end after the event was made. More would move the window of its series
+for good, past everything that is to come."""
 
 
 def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
@@ -31,6 +34,8 @@ def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
         observed_at = event.observed_at
         if not (EARLIEST <= observed_at <= LATEST and EARLIEST <= event.produced_at <= LATEST):
             raise BadRecord("VALUE_CONVERTER", "a time is out of range")
+        if observed_at > event.produced_at and observed_at - event.produced_at > AHEAD:
+            raise BadRecord("VALUE_CONVERTER", "it was observed after it was produced")
         if observed_at.microsecond % MILLISECOND:
             floor = observed_at.microsecond // MILLISECOND * MILLISECOND
             event = msgspec.structs.replace(

@@ -28,6 +28,8 @@ REFUSALS = (
 )
 SECOND = 1000
 ANSWER_SECONDS = 10
+PARTITION_BYTES = 2 * kafka.MEBIBYTE
+"""A third of a second's work when compressed, so that no partition runs dry, and little memory."""
 
 
 class _Epoch(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -48,7 +50,6 @@ class Group:
 
     def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
         self._epoch = _Epoch()
-        self._batch_records = settings.processor_batch_records
         # A broker that has little to send waits for more, at most the linger: small batches are
         # what costs most at a low rate. Static membership lets a restarted process go on at once.
         self._client = kafka.consumer(
@@ -60,6 +61,7 @@ class Group:
             fetch_min_bytes=64 * 1024,
             fetch_max_wait_ms=settings.processor_linger_ms,
             max_poll_records=settings.processor_batch_records,
+            max_partition_fetch_bytes=PARTITION_BYTES,
         )
         self._client.subscribe(list(topics), listener=self._epoch)
 

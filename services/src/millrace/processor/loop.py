@@ -17,7 +17,7 @@ from millrace.processor import backoff
 from millrace.processor.batch import Batch, Partition, Record
 from millrace.processor.breaker import Breaker
 from millrace.processor.derivation import Lane
-from millrace.processor.errors import Transient
+from millrace.processor.errors import Permanent, Transient
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Consumer, Store
 from millrace.processor.progress import Progress
@@ -79,17 +79,26 @@ class Loop:
         self._failures = 0
 
     def run(self) -> None:
-        """Work until told to stop; raise what only a person can put right."""
-        while not self._stop.is_set():
-            try:
-                self.step()
-                self._failures = 0
-            except Transient as error:
-                pause = backoff.seconds(self._failures, self._settings.processor_retry_seconds)
-                log.warning("trying again", reason=str(error), seconds=pause)
-                self._failures += 1
-                self._stop.wait(pause)
-        self._finish()
+        """Work until told to stop; raise what only a person can put right.
+
+        What is acknowledged is committed in either case.
+        """
+        self._progress.look({})
+        try:
+            while not self._stop.is_set():
+                self._try_step()
+        finally:
+            self._finish()
+
+    def _try_step(self) -> None:
+        try:
+            self.step()
+            self._failures = 0
+        except Transient as error:
+            pause = backoff.seconds(self._failures, self._settings.processor_retry_seconds)
+            log.warning("trying again", reason=str(error), seconds=pause)
+            self._failures += 1
+            self._stop.wait(pause)
 
     def step(self) -> None:
         """One turn: poll and follow up. It may end anywhere and go on with the next turn."""
@@ -100,7 +109,7 @@ class Loop:
             self._settle()
         held = self._must_wait()
         self._hold(held)
-        polled = self._consumer.poll(POLL_SECONDS)
+        polled = self._consumer.poll(0.0 if held else POLL_SECONDS)
         if self._epoch != self._consumer.epoch:
             self._follow()
             self._read_again(polled)
@@ -132,6 +141,7 @@ class Loop:
             for partition, records in polled.items():
                 lane = self._lane(partition, records[0].offset)
                 lane.take(records, batch, self._event_ids)
+                batch.first[partition] = records[0].offset
                 batch.positions[partition] = records[-1].offset + 1
         except Transient:
             self._read_again(polled)
@@ -178,8 +188,9 @@ class Loop:
     def _settle(self) -> None:
         """Take note of complete batches, oldest first; raise what stopped one."""
         while self._in_flight and self._in_flight[0][1].done():
-            batch, future = self._in_flight.popleft()
-            future.result()
+            batch, future = self._in_flight[0]
+            future.result()  # a batch that failed for good stays, and nothing passes it
+            self._in_flight.popleft()
             self._event_ids -= batch.event_ids
             if batch.epoch == self._epoch:
                 self._ready.update(batch.positions)
@@ -198,18 +209,30 @@ class Loop:
     def _look_if_due(self) -> None:
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._looked_at = time.monotonic()
-            lag = self._consumer.lag()
+            lag = self._unstored(self._consumer.lag())
             self._progress.look(lag)
             self._metrics.show_lag(lag)
+
+    def _unstored(
+        self, lag: Mapping[Partition, tuple[int, int]]
+    ) -> Mapping[Partition, tuple[int, int]]:
+        """The same, with the position of what is stored instead of what is read."""
+        stored: dict[Partition, int] = {}
+        for batch, _ in reversed(self._in_flight):
+            stored |= batch.first
+        return {
+            p: (min(position, stored.get(p, position)), end) for p, (position, end) in lag.items()
+        }
 
     def _finish(self) -> None:
         """Complete and commit what is in flight, within the budget for stopping."""
         deadline = time.monotonic() + self._settings.processor_stop_seconds
-        while self._in_flight and (left := deadline - time.monotonic()) > 0:
-            wait([self._in_flight[0][1]], timeout=left)
-            self._settle()
+        with suppress(Permanent):
+            while self._in_flight and (left := deadline - time.monotonic()) > 0:
+                wait([self._in_flight[0][1]], timeout=left)
+                self._settle()
         if self._ready:
-            with suppress(Transient):
+            with suppress(Transient, Permanent):
                 self._commit()
         if self._in_flight:
             unfinished = sum(batch.consumed for batch, _ in self._in_flight)

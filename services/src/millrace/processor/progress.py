@@ -12,11 +12,12 @@ class Progress:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._since: dict[Partition, tuple[int, float]] = {}
+        self._looked_at = clock()
         self.assigned = False
 
     def look(self, lag: Mapping[Partition, tuple[int, int]]) -> None:
-        """Take note of (position, end) of the assigned partitions."""
-        now = self._clock()
+        """Take note of (position, end) of the assigned partitions, as Kafka gave them."""
+        self._looked_at = now = self._clock()
         self.assigned = bool(lag)
         since = {}
         for partition, (position, end) in lag.items():
@@ -29,3 +30,7 @@ class Progress:
         """Seconds for which the partition that waits longest has stood still; 0 if all move."""
         now = self._clock()
         return max((now - since for _, since in self._since.values()), default=0.0)
+
+    def silent(self) -> float:
+        """Seconds since Kafka last said how far its topics go."""
+        return self._clock() - self._looked_at
