@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from millrace.events import Alert
-from millrace.verify.alerts import compare
+from millrace.verify.alerts import compare, decode
 from millrace.verify.compare import Tally
 
 
@@ -26,17 +26,18 @@ def alert(name: str, **changes: Any) -> Alert:
 
 
 def run(
-    expected: list[Alert], raised: list[Alert | bytes], *, complete: bool = True, outside: str = ""
+    expected: list[Alert],
+    raised: list[Alert],
+    *,
+    complete: bool = True,
+    outside: str = "",
+    higher: list[Alert] | None = None,
 ) -> Tally:
     tally = Tally()
-    values = [a if isinstance(a, bytes) else msgspec.json.encode(a) for a in raised]
-    compare(
-        {a.event_id: a for a in expected},
-        values,
-        lambda cause: cause == outside,
-        complete=complete,
-        tally=tally,
-    )
+    by_threshold = {0.05: {a.event_id: a for a in expected}}
+    if higher is not None:
+        by_threshold[0.2] = {a.event_id: a for a in higher}
+    compare(by_threshold, raised, lambda cause: cause == outside, complete=complete, tally=tally)
     return tally
 
 
@@ -67,5 +68,20 @@ def test_an_alert_that_was_raised_again_after_a_crash_is_counted() -> None:
     assert run([alert("a")], [alert("a"), alert("a", value=0.2)]).differences == 1
 
 
+def test_after_a_change_of_the_threshold_each_alert_is_right_by_its_own() -> None:
+    small, large = alert("small"), alert("large", value=0.3)
+    large_now = alert("large", value=0.3, threshold=0.2)
+    # Raised while the threshold was 0.05, and after it had become 0.2.
+    assert run([small, large], [small, large_now], higher=[large_now]).differences == 0
+    # What passed both was raised by neither.
+    lost = run([small, large], [small], higher=[large_now])
+    assert lost.examples == ["alert large:move was not raised"]
+    # What did not pass the threshold that it names.
+    wrong = run([small], [alert("small", threshold=0.2)], higher=[])
+    assert wrong.examples == ["alert small:move had no reason"]
+
+
 def test_an_alert_that_cannot_be_read_is_a_difference() -> None:
-    assert run([], [b"{"]).differences == 1
+    tally = Tally()
+    assert decode([b"{", None, msgspec.json.encode(alert("a"))], tally) == [alert("a")]
+    assert tally.differences == 2

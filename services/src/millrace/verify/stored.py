@@ -1,6 +1,7 @@
 """`millrace verify data`: everything stored equals what the log says, and the log's source."""
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import tee
@@ -89,42 +90,45 @@ def _feed(
     settings: Settings,
 ) -> Tally:
     tally = Tally()
-    expected: dict[str, Alert] = {}
+    topic = log.partitions([feed.alert_topic]) if feed.alert_topic else []
+    raised = alerts.decode((record.value for p in topic for record in log.read(p)), tally)
+    thresholds = {settings.stock_alert_threshold, *(alert.threshold for alert in raised)}
+    expected: dict[float, dict[str, Alert]] = {threshold: {} for threshold in thresholds}
 
-    def stored(event_id: str) -> dict[str, Any] | None:
-        return collection.find_one({"_id": event_id}, {"kafka": 1})
-
-    for partition in partitions:
+    def outcomes_of(partition: Partition, threshold: float) -> Iterator[tuple[Record, Outcome]]:
         past = _documents(collection, partition, {"$lt": partition.start})
         records, again = tee(_records(log, partition))
-        found = outcomes(feed, again, settings.stock_alert_threshold, past)
+        found = outcomes(feed, again, threshold, past)
+        return zip(records, _noting_alerts(found, expected[threshold]), strict=True)
+
+    def place_of(event_id: str) -> dict[str, Any] | None:
+        document = collection.find_one({"_id": event_id}, {"kafka": 1})
+        return document["kafka"] if document else None
+
+    highest = max(thresholds)
+    for partition in partitions:
         compare.compare(
             partition,
-            zip(records, _noting_alerts(found, expected), strict=True),
+            outcomes_of(partition, highest),
             _documents(collection, partition, {}),
             letters,
-            lambda event_id: stored(event_id) is not None,
+            lambda event_id: place_of(event_id) is not None,
             tally,
         )
-    if feed.alert_topic:
-        bounds = {p.number: p for p in partitions}
+        for threshold in thresholds - {highest}:
+            deque(outcomes_of(partition, threshold), maxlen=0)
 
-        def is_outside(cause: str) -> bool:
-            document = stored(cause)
-            if document is None:
-                return False
-            place = document["kafka"]
-            partition = bounds[place["partition"]]
-            return not partition.start <= place["offset"] < partition.end
+    bounds = {p.number: p for p in partitions}
 
-        raised = log.partitions([feed.alert_topic])
-        alerts.compare(
-            expected,
-            (record.value for p in raised for record in log.read(p)),
-            is_outside,
-            complete=all(p.start == 0 for p in raised),
-            tally=tally,
-        )
+    def is_outside(cause: str) -> bool:
+        place = place_of(cause)
+        if place is None:
+            return False
+        partition = bounds[place["partition"]]
+        return not partition.start <= place["offset"] < partition.end
+
+    complete = all(p.start == 0 for p in topic)
+    alerts.compare(expected, raised, is_outside, complete=complete, tally=tally)
     return tally
 
 
