@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from millrace.errors import MillraceError
 from millrace.kafka import probe
 

@@ -16,7 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.ansible.conftest import ROOT, load
 
-LEAF = {"name": "broker", "common_name": "kafka-1", "dns": ["kafka-1"], "ip": ["127.0.0.1"]}
+LEAF: dict[str, Any] = {
+    "name": "broker",
+    "common_name": "kafka-1",
+    "dns": ["kafka-1"],
+    "ip": ["127.0.0.1"],
+}
 
 
 @pytest.fixture(scope="session")
