@@ -134,8 +134,8 @@ RELOADED = frozenset(
 )
 LOGGING = frozenset({"log-driver", "log-opts"})
 VALIDATES_SINCE = 23
-# Debian took the client out of docker.io.
-CLIENT_APART_SINCE = 13
+# The last Debian releases whose docker.io holds the client; testing and unstable name no number.
+CLIENT_WITHIN = {"11", "12"}
 
 
 class EngineError(Exception):
@@ -241,7 +241,7 @@ def missing_packages(release: dict[str, str], *, installed: bool, has_requests: 
     packages = []
     if not installed:
         packages += ["docker.io", "iptables"]
-        if release["ID"] == "debian" and int(release.get("VERSION_ID", "0")) >= CLIENT_APART_SINCE:
+        if release["ID"] == "debian" and release.get("VERSION_ID") not in CLIENT_WITHIN:
             packages.append("docker-cli")
     if not has_requests:  # The modules that talk to the engine need it.
         packages.append("python3-requests")
