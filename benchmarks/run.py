@@ -1,0 +1,138 @@
+"""`make bench`: the processor next to its peers, on the same topic, into the same database.
+
+Deploys servers and processor as an instance of its own, fills the topic, lets each contender drain
+it in turn, then measures how long single events take at a steady rate. Writes docs/benchmarks.md
+and removes everything again.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lab import INSTANCE, Lab, Usage, peers_site, run, servers, usage
+from results import CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Results
+
+SETTLE_SECONDS = 8
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something that reads the topic and fills the collection."""
+
+    name: str
+    start: Callable[[], str]
+    """Starts it, and gives the name of its container."""
+    stop: Callable[[], object]
+
+
+def contenders(lab: Lab) -> list[Contender]:
+    """Those that are compared."""
+
+    def loop(name: str, container: str, program: str) -> Contender:
+        return Contender(
+            name,
+            lambda: lab.start(container, program),
+            lambda: run("docker", "rm", "--force", f"{INSTANCE}-{container}"),
+        )
+
+    def start_processor() -> str:
+        run("docker", "start", f"{INSTANCE}-processor")
+        return f"{INSTANCE}-processor"
+
+    def stop_processor() -> None:
+        run("docker", "stop", f"{INSTANCE}-processor")
+
+    return [
+        loop(PLAIN, "plain", "plain_loop.py"),
+        Contender(PROCESSOR, start_processor, stop_processor),
+        loop(CONFLUENT, "confluent", "confluent_loop.py"),
+    ]
+
+
+@contextmanager
+def running(contender: Contender) -> Iterator[str]:
+    """The contender's container while it runs."""
+    try:
+        yield contender.start()
+    finally:
+        contender.stop()
+
+
+def drain(lab: Lab, contender: Contender, expected: int) -> Drain:
+    """Let it store the whole topic, and check the count."""
+    lab.helper("reset.py", "beginning")
+    looks: list[tuple[float, int, Usage]] = []
+    with running(contender) as container, lab.lines("watch.py", expected) as lines:
+        for line in lines:
+            moment, stored = line.split()
+            if int(stored):
+                looks.append((float(moment), int(stored), usage(container)))
+    (begin, count_before, used_before), (end, count, used) = looks[0], looks[-2]
+    if looks[-1][1] != expected:
+        raise RuntimeError(f"{contender.name}: {looks[-1][1]} of {expected} events are stored")
+    return Drain(
+        contender=contender.name,
+        events_per_second=(count - count_before) / (end - begin),
+        cpu_per_million=1e6 * (used.cpu_seconds - used_before.cpu_seconds) / (count - count_before),
+        peak_megabytes=used.peak_megabytes,
+    )
+
+
+def latency(lab: Lab, contender: Contender, rate: int, seconds: int) -> Latency:
+    """Measure single events at a steady rate, with nothing to catch up with."""
+    lab.helper("reset.py", "end")
+    with running(contender) as container:
+        time.sleep(SETTLE_SECONDS)
+        before, began = usage(container), time.monotonic()
+        answer = json.loads(lab.helper("latency.py", rate, seconds))
+        cpu = (usage(container).cpu_seconds - before.cpu_seconds) / (time.monotonic() - began)
+    return Latency(contender.name, answer["p50"], answer["p99"], 100 * cpu)
+
+
+def measure(lab: Lab, options: argparse.Namespace) -> Results:
+    """All rounds, in alternating order."""
+    results = Results(options.events, options.rate, options.rounds)
+    run("docker", "stop", f"{INSTANCE}-processor")
+    print(f"filling the topic with {options.events} events", flush=True)
+    lab.helper("load.py", options.events, timeout=600)
+    expected = int(lab.helper("reset.py", "beginning"))
+    if expected != options.events:
+        raise RuntimeError(f"the topic has {expected} events instead of {options.events}")
+    order = contenders(lab)
+    for number in range(options.rounds):
+        for contender in order:
+            drained = drain(lab, contender, expected)
+            results.drains.append(drained)
+            print(f"round {number + 1}: {drained}", flush=True)
+        order.reverse()
+    for number in range(options.rounds):
+        for contender in order:
+            measured = latency(lab, contender, options.rate, options.seconds)
+            results.latencies.append(measured)
+            print(f"round {number + 1}: {measured}", flush=True)
+        order.reverse()
+    return results
+
+
+def main() -> None:
+    """Parse, deploy, measure, write down, remove."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=600_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rate", type=int, default=500, help="events a second for the latency")
+    parser.add_argument("--seconds", type=int, default=20, help="how long at that rate")
+    parser.add_argument("--keep", action="store_true", help="leave the instance for a closer look")
+    options = parser.parse_args()
+    print(f"deploying {INSTANCE}", flush=True)
+    with servers(options.keep) as (image, directory):
+        lab = Lab(image, peers_site(directory / "site"))
+        results = measure(lab, options)
+    print(results.table())
+    results.write()
+
+
+if __name__ == "__main__":
+    main()
