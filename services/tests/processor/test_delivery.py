@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import msgspec
@@ -10,7 +12,7 @@ from hypothesis import settings as configure
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from services.tests.feeds.events import stock
-from services.tests.processor.world import Crash, Processor, World, in_one_thread
+from services.tests.processor.world import Crash, Processor, Weather, World, in_one_thread
 
 from millrace.config import Settings
 from millrace.processor.errors import Permanent
@@ -25,6 +27,9 @@ SETTINGS = Settings(
     processor_writers=2,
     processor_breaker_records=1_000_000,
     stock_alert_threshold=0.2,
+)
+weathers = st.lists(st.sampled_from(list(Weather)), max_size=3, unique=True).map(
+    lambda kinds: reduce(or_, kinds, Weather.CALM)
 )
 BAD = (None, b"", b"{}", b"\xff", b'{"event_id": 1}')
 
@@ -76,12 +81,19 @@ class Delivery(RuleBasedStateMachine):
             self.start()
 
     @precondition(lambda self: self.world.processors)
-    @rule(data=st.data(), which=st.integers(0, 1), turns=st.integers(1, 6))
-    def work(self, data: st.DataObject, which: int, turns: int) -> None:
+    @rule(data=st.data(), which=st.integers(0, 1), turns=st.integers(1, 8), weather=weathers)
+    def work(self, data: st.DataObject, which: int, turns: int, weather: Weather) -> None:
+        self.world.chance.weather = weather
         processor = self.world.processors[which % len(self.world.processors)]
         with self.drawing(data), self.mortal(processor):
             for _ in range(turns):
                 processor.step()
+
+    @precondition(lambda self: len(self.world.processors) == MOST_PROCESSORS)
+    @rule(data=st.data())
+    def move_partitions(self, data: st.DataObject) -> None:
+        with self.drawing(data):
+            self.rebalance()
 
     @precondition(lambda self: self.world.processors)
     @rule(which=st.integers(0, 1))
@@ -89,8 +101,9 @@ class Delivery(RuleBasedStateMachine):
         self.remove(self.world.processors[which % len(self.world.processors)])
 
     @precondition(lambda self: self.world.processors)
-    @rule(data=st.data(), which=st.integers(0, 1))
-    def terminate(self, data: st.DataObject, which: int) -> None:
+    @rule(data=st.data(), which=st.integers(0, 1), weather=weathers)
+    def terminate(self, data: st.DataObject, which: int, weather: Weather) -> None:
+        self.world.chance.weather = weather
         processor = self.world.processors[which % len(self.world.processors)]
         with self.drawing(data), self.mortal(processor):
             processor.finish()
@@ -159,6 +172,7 @@ class Delivery(RuleBasedStateMachine):
             yield
         finally:
             self.world.chance.data = None
+            self.world.chance.weather = Weather.CALM
 
     @contextmanager
     def mortal(self, processor: Processor) -> Iterator[None]:

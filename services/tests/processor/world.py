@@ -9,7 +9,8 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Event as Flag
+from enum import Flag, auto
+from threading import Event
 from typing import Any
 from unittest.mock import patch
 
@@ -54,25 +55,45 @@ class Record:
     headers: Sequence[tuple[str, bytes | None]] = ()
 
 
+class Weather(Flag):
+    """What may happen for a while. All at once would hide what takes many turns to build up."""
+
+    CALM = 0
+    FAILURES = auto()
+    CRASHES = auto()
+    REBALANCES = auto()
+    SLOW_WRITES = auto()
+
+
 class Chance:
     """Draws what goes wrong, and nothing while there is nobody to draw from."""
 
     def __init__(self) -> None:
         self.data: st.DataObject | None = None
+        self.weather = Weather.CALM
 
     def one_of(self, *choices: Any) -> Any:
         """One of these; the first when all is well."""
         return self.data.draw(st.sampled_from(choices)) if self.data else choices[0]
 
-    def fault(self, *kinds: Callable[[], BaseException]) -> None:
-        """Raise one of these sometimes."""
-        kind = self.one_of(None, None, None, None, None, *kinds)
-        if kind:
-            raise kind()
+    def often(self) -> bool:
+        """Whether something happens that always does when all is well."""
+        return bool(self.one_of(True, False))
+
+    def seldom(self, kind: Weather) -> bool:
+        """Whether something happens that may in this weather."""
+        return bool(kind & self.weather) and bool(self.one_of(False, False, False, True))
+
+    def fault(self, *, permanent: bool = False) -> None:
+        """Raise something sometimes."""
+        if self.seldom(Weather.FAILURES):
+            raise self.one_of(away, away, refused if permanent else away)()
+        if self.seldom(Weather.CRASHES):
+            raise Crash
 
     def part(self, items: Sequence[Any]) -> Sequence[Any]:
         """Some of these."""
-        return [item for item in items if self.one_of(True, False)]
+        return [item for item in items if self.often()]
 
 
 def away() -> Transient:
@@ -130,11 +151,11 @@ class World:
     def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """See ports.Store. A failed insert may have stored any part of its documents."""
         assert collection == STOCKS.collection
-        if self.chance.one_of(False, False, False, True):
+        if self.chance.seldom(Weather.FAILURES | Weather.CRASHES):
             self._store(self.chance.part(documents))
-            self.chance.fault(away, away, away, refused, Crash)
+            self.chance.fault(permanent=True)
         duplicates = self._store(documents)
-        self.chance.fault(away, Crash)
+        self.chance.fault()
         return Inserted(len(documents) - len(duplicates), duplicates)
 
     def _store(self, documents: Sequence[dict[str, Any]]) -> frozenset[int]:
@@ -149,7 +170,7 @@ class World:
     def own(self, collection: str, documents: Sequence[dict[str, Any]]) -> set[str]:
         """See ports.Store."""
         assert collection == STOCKS.collection
-        self.chance.fault(away, Crash)
+        self.chance.fault()
         stored = (self.documents.get(document["_id"]) for document in documents)
         return {
             one["_id"]
@@ -161,7 +182,7 @@ class World:
         self, feed: Feed[Any], series: Series, partition: int, before: int
     ) -> Iterable[tuple[datetime, float]]:
         """See ports.Store."""
-        self.chance.fault(away, Crash)
+        self.chance.fault()
         past = sorted(
             (d["kafka"]["offset"], d[TIME_FIELD], d["price"]["value"])
             for d in self.documents.values()
@@ -174,11 +195,11 @@ class World:
 
     def publish(self, messages: Sequence[Message]) -> None:
         """See ports.Publisher."""
-        if self.chance.one_of(False, False, False, True):
+        if self.chance.seldom(Weather.FAILURES | Weather.CRASHES):
             self._publish(self.chance.part(messages))
-            self.chance.fault(away, away, refused, Crash)
+            self.chance.fault(permanent=True)
         self._publish(messages)
-        self.chance.fault(away, Crash)
+        self.chance.fault()
 
     def _publish(self, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -206,12 +227,12 @@ class Consumer:
         world, chance = self._world, self._world.chance
         world.now += seconds * chance.one_of(1, 0.01)
         self._idle += 1
-        if chance.one_of(True, False) or self._idle > 5:
+        busy = chance.weather & Weather.SLOW_WRITES
+        if self._idle > 10 or (not busy and chance.often()):
             self._idle = 0
             self._processor.jobs.run_one()
-        chance.fault(away)
-        disturbed = chance.one_of(None, None, None, None, None, None, "before", "after")
-        if disturbed == "before":
+        chance.fault()
+        if chance.seldom(Weather.REBALANCES):
             self._processor.disturb()
         polled = {}
         for partition, position in self._positions.items():
@@ -219,16 +240,16 @@ class Consumer:
             if records and partition not in self._paused:
                 polled[partition] = records
                 self._positions[partition] += len(records)
-        if disturbed == "after":
+        if chance.seldom(Weather.REBALANCES):
             self._processor.disturb()
         return polled
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        self._world.chance.fault(away, Crash)
+        self._world.chance.fault()
         for partition, position in positions.items():
             if partition in self._positions:
                 self._world.committed[partition] = position
-        self._world.chance.fault(away, Crash)
+        self._world.chance.fault()
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         for partition, position in positions.items():
@@ -242,7 +263,7 @@ class Consumer:
         self._paused.clear()
 
     def lag(self) -> Mapping[Partition, tuple[int, int]]:
-        self._world.chance.fault(away)
+        self._world.chance.fault()
         return {p: (at, len(self._world.log[p])) for p, at in self._positions.items()}
 
     def close(self) -> None:
@@ -279,7 +300,7 @@ class Processor:
     def __init__(self, world: World, settings: Settings, disturb: Callable[[], None]) -> None:
         self._world = world
         self.disturb = disturb
-        self.stop, self.give_up = Flag(), Flag()
+        self.stop, self.give_up = Event(), Event()
         self.jobs = Jobs(world.chance)
         self.consumer = Consumer(world, self)
         self.metrics, self.progress = Metrics(), Progress()
@@ -332,7 +353,7 @@ def in_one_thread(world: World) -> Iterator[None]:
     def wait(_futures: Any, timeout: float) -> None:
         world.now += timeout * world.chance.one_of(0.01, 1)
         for processor in world.processors:
-            if world.chance.one_of(True, False):
+            if world.chance.often():
                 processor.jobs.run_one()
 
     with (
