@@ -1,0 +1,128 @@
+"""`millrace verify data` between its parts: what is read, and what is waited for."""
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from services.tests.verify.test_compare import bad, event, record
+
+from millrace import kafka, lag
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.feeds.stocks import STOCKS
+from millrace.lag import PartitionLag
+from millrace.verify import stored
+from millrace.verify.compare import Letter, Partition, Place, Tally
+from millrace.verify.oracle import Record, Stored, outcomes
+
+OLD, NEW = 0.05, 0.5
+PRICES = (100.0, 110.0, 200.0, 201.0)
+"""A move of 10 %, one of 82 %, and one that is none."""
+
+
+def log_of_prices() -> list[Record]:
+    events = (msgspec.structs.replace(event(n), price=p) for n, p in enumerate(PRICES))
+    return [*(record(offset, one) for offset, one in enumerate(events)), bad(len(PRICES))]
+
+
+class FakeLog:
+    """Topics in memory."""
+
+    def __init__(self, alerts: Sequence[bytes], start: int = 0) -> None:
+        self.records = log_of_prices()
+        self.alerts = [SimpleNamespace(value=value) for value in alerts]
+        self.start = start
+
+    def partitions(self, topics: Sequence[str]) -> list[Partition]:
+        assert topics == ["stock-alerts"]
+        return [Partition("stock-alerts", 0, 0, len(self.alerts))]
+
+    def read(self, partition: Partition) -> Iterator[Any]:
+        records: Sequence[Any] = self.records if partition.topic == "stock-data" else self.alerts
+        yield from records[partition.start if partition.topic == "stock-data" else 0 :]
+
+
+class FakeCollection:
+    """Documents in memory, found by partition, offset and identity."""
+
+    def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
+        self.documents = documents
+
+    def find(self, condition: dict[str, Any]) -> Any:
+        assert condition["kafka.partition"] == 0
+        before = condition.get("kafka.offset", {}).get("$lt", 1_000)
+        found = [d for d in self.documents if d["kafka"]["offset"] < before]
+        return SimpleNamespace(sort=lambda _: iter(found))
+
+    def find_one(self, condition: dict[str, Any], _: Any) -> dict[str, Any] | None:
+        return next((d for d in self.documents if d["_id"] == condition["_id"]), None)
+
+
+def faultless(threshold: float) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """What a processor with this threshold stores and raises."""
+    made = [o for o in outcomes(STOCKS, log_of_prices(), threshold) if isinstance(o, Stored)]
+    return [o.document for o in made], [msgspec.json.encode(o.alert) for o in made if o.alert]
+
+
+def compare(alerts: Sequence[bytes], *, now: float = OLD, start: int = 0) -> Tally:
+    documents, _ = faultless(OLD)
+    records = log_of_prices()
+    letters = {Place("stock-data", 0, 4): [Letter(records[4].key, records[4].value)]}
+    log: Any = FakeLog(alerts)
+    collection: Any = FakeCollection(documents)
+    partition = Partition("stock-data", 0, start, len(records))
+    settings = Settings(stock_alert_threshold=now)
+    return stored._feed(STOCKS, [partition], log, collection, letters, settings)
+
+
+def test_what_a_faultless_processor_leaves_is_equal() -> None:
+    tally = compare(faultless(OLD)[1])
+    assert tally.examples == []
+    assert (tally.records, tally.stored, tally.dead_letters, tally.alerts) == (5, 4, 1, 2)
+
+
+def test_a_missing_alert_is_found() -> None:
+    assert compare(faultless(OLD)[1][:1]).examples == ["alert stocks:test:A:2:move was not raised"]
+
+
+def test_the_threshold_may_have_changed_since() -> None:
+    assert compare(faultless(OLD)[1], now=NEW).examples == []
+    assert compare([*faultless(OLD)[1][:1], *faultless(NEW)[1]], now=NEW).examples == []
+    assert compare(faultless(OLD)[1][:1], now=NEW).differences == 1
+
+
+def test_alerts_of_events_that_the_log_has_forgotten_are_left_alone() -> None:
+    tally = compare(faultless(OLD)[1], start=2)
+    assert tally.examples == []
+    assert (tally.trimmed, tally.stored, tally.alerts) == (2, 2, 1)
+
+
+def lags(monkeypatch: pytest.MonkeyPatch, *positions: int) -> list[int]:
+    """Let the group be at these positions, one after the other, of a log that grows meanwhile."""
+    left = list(positions)
+
+    def read(*_: Any) -> list[PartitionLag]:
+        position = left.pop(0) if len(left) > 1 else left[0]
+        return [PartitionLag("t", 0, 100, 100 - position)]
+
+    monkeypatch.setattr(lag, "read", read)
+    monkeypatch.setattr(kafka, "admin", lambda _: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(stored, "POLL_SECONDS", 0.0)
+    return left
+
+
+def test_the_group_is_waited_for_up_to_the_end_that_was_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = lags(monkeypatch, 5, 8, 10, 99)
+    stored._wait_for_group(Settings(), [Partition("t", 0, 0, 10)])
+    assert left == [99]
+
+
+def test_a_group_that_does_not_get_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    lags(monkeypatch, 7)
+    monkeypatch.setattr(stored, "WAIT_SECONDS", 0.0)
+    with pytest.raises(MillraceError, match="3 records behind"):
+        stored._wait_for_group(Settings(), [Partition("t", 0, 0, 10)])
