@@ -27,17 +27,20 @@ POLL_SECONDS = 0.5
 _NOT_IN_THE_FILE = ("produced_at", "meta", "kafka")
 
 
-def wait(settings: Settings, seconds: float) -> bool:
-    """Wait until the producers that replay have published everything; False if none replays."""
+def wait(settings: Settings, seconds: float) -> None:
+    """Wait until the producers that replay have published everything."""
     deadline = time.monotonic() + seconds
     peers = [ask(settings, host) for host in settings.status_hosts]
-    replaying = {peer.host for peer in peers if peer.says.get("source") == SOURCE}
-    for host in sorted(replaying):
+    for host in [peer.host for peer in peers if peer.says.get("source") == SOURCE]:
         while (state := ask(settings, host).says.get("state")) != "finished":
             if time.monotonic() > deadline:
                 raise MillraceError(f"{host} has not finished within {seconds:.0f} s: {state}")
             time.sleep(POLL_SECONDS)
-    return bool(replaying)
+
+
+def is_replayed(database: Database[dict[str, Any]]) -> bool:
+    """Tell whether history is stored at all; its producer may be gone since."""
+    return database[STOCKS.collection].find_one({"source": SOURCE}, {"_id": 1}) is not None
 
 
 def compare(database: Database[dict[str, Any]], settings: Settings) -> Tally:
