@@ -12,7 +12,9 @@ from hypothesis import settings as configure
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from services.tests.feeds.events import stock
-from services.tests.processor.world import Crash, Processor, Weather, World, in_one_thread
+from services.tests.processor.chance import Crash, Weather
+from services.tests.processor.process import Processor, in_one_thread
+from services.tests.processor.world import World
 
 from millrace.config import Settings
 from millrace.processor.errors import Permanent

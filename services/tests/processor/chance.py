@@ -1,0 +1,62 @@
+"""What goes wrong in a test, and when: drawn by Hypothesis."""
+
+from collections.abc import Sequence
+from enum import Flag, auto
+from typing import Any
+
+from hypothesis import strategies as st
+
+from millrace.processor.errors import Permanent, Transient
+
+
+class Crash(BaseException):
+    """The process is killed here."""
+
+
+class Weather(Flag):
+    """What may happen for a while. All at once would hide what takes many turns to build up."""
+
+    CALM = 0
+    FAILURES = auto()
+    CRASHES = auto()
+    REBALANCES = auto()
+    SLOW_WRITES = auto()
+
+
+class Chance:
+    """Draws what goes wrong, and nothing while there is nobody to draw from."""
+
+    def __init__(self) -> None:
+        self.data: st.DataObject | None = None
+        self.weather = Weather.CALM
+
+    def one_of(self, *choices: Any) -> Any:
+        """One of these; the first when all is well."""
+        return self.data.draw(st.sampled_from(choices)) if self.data else choices[0]
+
+    def often(self) -> bool:
+        """Whether something happens that always does when all is well."""
+        return bool(self.one_of(True, False))
+
+    def seldom(self, kind: Weather) -> bool:
+        """Whether something happens that may in this weather."""
+        return bool(kind & self.weather) and bool(self.one_of(False, False, False, True))
+
+    def fault(self, *, permanent: bool = False) -> None:
+        """Raise something sometimes."""
+        if self.seldom(Weather.FAILURES):
+            raise self.one_of(away, away, refused if permanent else away)()
+        if self.seldom(Weather.CRASHES):
+            raise Crash
+
+    def part(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Some of these."""
+        return [item for item in items if self.often()]
+
+
+def away() -> Transient:
+    return Transient("away")
+
+
+def refused() -> Permanent:
+    return Permanent("refused")

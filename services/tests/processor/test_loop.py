@@ -1,0 +1,159 @@
+"""The loop in single situations; test_delivery.py draws all others."""
+
+import pytest
+from services.tests.processor.chance import away, refused
+from services.tests.processor.scenario import FIRST, change, fail_with, produce, start
+from services.tests.processor.world import World
+
+from millrace.processor.errors import Permanent
+
+
+def test_a_batch_is_committed_when_it_is_written_and_not_before(world: World) -> None:
+    processor = start(world)
+    processor.jobs.threads = 0
+    event_id = produce(world, 0, 100.0)
+    for _ in range(3):
+        processor.step()
+    assert event_id not in world.documents
+    assert world.committed[FIRST] == 0
+    processor.jobs.threads = 2
+    for _ in range(3):
+        processor.step()
+    assert event_id in world.documents
+    assert world.committed[FIRST] == 1
+
+
+def test_a_batch_that_is_written_early_is_not_committed_before_the_one_it_follows(
+    world: World,
+) -> None:
+    processor = start(world, processor_max_in_flight=3)
+    processor.jobs.threads = 0
+    for day in range(2):
+        produce(world, day, 100.0)
+        processor.step()
+    processor.jobs.run(1)
+    processor.step()
+    assert len(world.documents) == 1
+    assert world.committed[FIRST] == 0
+    processor.jobs.run(0)
+    processor.step()
+    assert world.committed[FIRST] == 2
+
+
+def test_no_more_batches_than_allowed_are_in_flight_and_the_group_hears_of_us(
+    world: World,
+) -> None:
+    processor = start(world, processor_max_in_flight=2)
+    processor.jobs.threads = 0
+    for day in range(40):
+        produce(world, day, 100.0)
+        polls = processor.consumer.polls
+        processor.step()
+        assert processor.consumer.polls > polls
+    assert len(processor.jobs) == 2
+    assert processor.consumer.paused
+    processor.jobs.threads = 2
+    for _ in range(40):
+        processor.step()
+    assert len(world.documents) == 40
+    assert world.committed[FIRST] == 40
+
+
+def test_a_partition_that_comes_back_is_derived_from_what_others_stored_meanwhile(
+    world: World,
+) -> None:
+    one = start(world)
+    produce(world, 0, 100.0)
+    two = start(world)
+    for processor, price in ((one, 110.0), (two, 121.0), (one, 133.1), (two, 146.41)):
+        world.rebalance(dict.fromkeys(world.log, processor))
+        produce(world, len(world.log[FIRST]), price)
+        for _ in range(5):
+            processor.step()
+        event_id = list(world.documents)[-1]
+        assert change(world, event_id) == pytest.approx(10.0)
+
+
+def test_what_is_read_again_after_a_rebalance_is_derived_when_all_before_it_is_stored(
+    world: World,
+) -> None:
+    processor = start(world)
+    processor.jobs.threads = 0
+    produce(world, 0, 100.0)
+    processor.step()
+    world.rebalance(dict.fromkeys(world.log, processor))  # before the batch is written
+    later = produce(world, 1, 110.0)
+    for _ in range(3):
+        processor.step()
+    processor.jobs.threads = 2
+    for _ in range(5):
+        processor.step()
+    assert change(world, later) == pytest.approx(10.0)
+
+
+def test_a_failure_while_waiting_stalls_nothing(world: World) -> None:
+    processor = start(world, processor_max_in_flight=1)
+    processor.jobs.threads = 0
+    produce(world, 0, 100.0)
+    processor.step()
+    processor.consumer.failures = [away(), away()]
+    processor.step()
+    processor.step()
+    processor.jobs.threads = 2
+    produce(world, 1, 110.0)
+    for _ in range(5):
+        processor.step()
+    assert world.committed[FIRST] == 2
+
+
+def test_after_a_permanent_error_nothing_behind_it_is_committed(world: World) -> None:
+    processor = start(world, processor_max_in_flight=3)
+    processor.jobs.threads = 0
+    for day in range(3):
+        produce(world, day, 100.0)
+        processor.step()
+    processor.jobs.run(0)
+    world.insert = fail_with(refused())  # type: ignore[method-assign]
+    processor.jobs.run(0)
+    del world.insert
+    processor.jobs.run(0)
+    with pytest.raises(Permanent, match="refused"):
+        processor.loop.run()
+    assert world.committed[FIRST] == 1
+
+
+def test_stopping_completes_and_commits_what_is_in_flight(world: World) -> None:
+    processor = start(world, processor_max_in_flight=3)
+    processor.jobs.threads = 0
+    for day in range(3):
+        produce(world, day, 100.0)
+        processor.step()
+    processor.jobs.threads = 2
+    processor.finish()
+    assert len(world.documents) == 3
+    assert world.committed[FIRST] == 3
+
+
+def test_stopping_takes_no_longer_than_its_budget(world: World) -> None:
+    processor = start(world, processor_stop_seconds=7)
+    processor.jobs.threads = 0
+    produce(world, 0, 100.0)
+    processor.step()
+    began = world.now
+    processor.finish()
+    assert world.now - began == pytest.approx(7, abs=0.5)
+    assert world.committed[FIRST] == 0
+
+
+def test_most_records_being_bad_stops_the_processor(world: World) -> None:
+    processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+    for day in range(12):
+        produce(world, day, 100.0)
+    for _ in range(12):
+        processor.step()
+    for _ in range(20):
+        world.produce(0, b"no event")
+    with pytest.raises(Permanent, match="could not be processed"):
+        for _ in range(20):
+            processor.step()
+    assert 0 < len(world.letters) < 10

@@ -1,0 +1,122 @@
+"""What becomes of records: documents, duplicates, dead letters, alerts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from services.tests.processor.chance import away, refused
+from services.tests.processor.scenario import FIRST, change, fail_with, metric, produce, start
+from services.tests.processor.world import DEAD, World
+
+from millrace.processor.batch import Inserted, Message
+from millrace.processor.errors import Permanent
+
+
+def test_a_transient_error_is_no_dead_letter_however_often_it_comes(world: World) -> None:
+    processor = start(world)
+    insert, failures = world.insert, [away() for _ in range(50)]
+
+    def sometimes(collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
+        if failures:
+            raise failures.pop()
+        return insert(collection, documents)
+
+    world.insert = sometimes  # type: ignore[method-assign]
+    event_id = produce(world, 0, 100.0)
+    for _ in range(3):
+        processor.step()
+    assert event_id in world.documents
+    assert not world.letters
+    assert metric(processor, "retries_total") == 50
+
+
+def test_while_a_dead_letter_is_not_acknowledged_its_record_is_not_committed(world: World) -> None:
+    processor = start(world)
+    world.publish = fail_with(refused())  # type: ignore[method-assign]
+    world.produce(0, b"no event")
+    with pytest.raises(Permanent, match="refused"):
+        for _ in range(5):
+            processor.step()
+    assert world.committed[FIRST] == 0
+
+
+def test_a_document_that_mongodb_never_takes_is_a_dead_letter_and_raises_no_alert(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world, stock_alert_threshold=0.05)
+
+    def reject_the_last(_collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
+        return Inserted(len(documents) - 1, rejected={len(documents) - 1: "too strange"})
+
+    monkeypatch.setattr(world, "insert", reject_the_last)
+    produce(world, 0, 100.0)
+    produce(world, 1, 200.0)
+    for _ in range(3):
+        processor.step()
+    (letter,) = world.letters
+    headers = dict(letter.headers)
+    assert letter.value == world.log[FIRST][1].value
+    assert headers["__connect.errors.stage"] == b"TASK_PUT"
+    assert headers["__connect.errors.exception.message"] == b"too strange"
+    assert not world.alerts
+
+
+def test_a_repeated_event_is_stored_once_and_raises_its_alert_once(world: World) -> None:
+    processor = start(world, stock_alert_threshold=0.05)
+    produce(world, 0, 100.0)
+    event_id = produce(world, 2, 110.0)
+    for _ in range(4):
+        processor.step()
+    produce(world, 1, 90.0)
+    produce(world, 2, 110.0)  # its move would be larger now
+    for _ in range(4):
+        processor.step()
+    assert change(world, event_id) == pytest.approx(10.0)
+    moves = [msgspec.json.decode(message.value or b"")["cause"] for message in world.alerts]
+    assert moves.count(event_id) == 1
+
+
+def test_a_record_that_is_read_again_raises_its_alert_again(world: World) -> None:
+    """The process may have died between the write and the alert."""
+    produce(world, 0, 100.0)
+    event_id = produce(world, 1, 110.0)
+    for _ in range(2):
+        processor = start(world, stock_alert_threshold=0.05)
+        for _ in range(3):
+            processor.step()
+        assert event_id in world.documents
+        world.committed[FIRST] = 0
+    assert len(world.alerts) == 2
+    assert len({message.value for message in world.alerts}) == 1
+
+
+def test_every_record_is_accounted_for(world: World) -> None:
+    processor = start(world)
+    for day in (0, 1, 2, 1, 0):
+        produce(world, day, 100.0)
+        processor.step()
+    for value in (b"no event", None):
+        world.produce(1, value)
+    for _ in range(5):
+        processor.step()
+    counts = ("documents_stored_total", "duplicates_total", "dead_letters_total")
+    assert [metric(processor, name) for name in counts] == [3, 2, 2]
+    assert metric(processor, "records_consumed_total") == 7
+
+
+def test_a_dead_letter_keeps_key_value_and_headers(world: World) -> None:
+    processor = start(world)
+    headers = [("trace", b"\x00\xff"), ("trace", None)]
+    world.produce(1, b"\xffno event", key=b"\xfe", headers=headers)
+    for _ in range(3):
+        processor.step()
+    (letter,) = world.letters
+    assert isinstance(letter, Message)
+    assert (letter.topic, letter.key, letter.value) == (DEAD, b"\xfe", b"\xffno event")
+    assert list(letter.headers[:2]) == headers
+    said = dict(letter.headers[2:])
+    assert said["__connect.errors.topic"] == b"stock-data"
+    assert said["__connect.errors.partition"] == b"1"
+    assert said["__connect.errors.offset"] == b"0"
+    assert said["__connect.errors.exception.message"]
