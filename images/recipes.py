@@ -33,10 +33,16 @@ class Image:
     digest: str
     official: bool
     parent: str
+    versions: dict[str, str]  # of what goes into it, by upper-case name in environment and build
 
     @property
     def reference(self) -> str:
         return f"{self.repository}:{self.tag}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What `fetch` finds in its environment and the Dockerfile may take as arguments."""
+        return {"TAG": self.tag} | {name.upper(): value for name, value in self.versions.items()}
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def defining_files(image: Image) -> Iterator[Path]:
 
 def definition_hash(image: Image, parent: str) -> str:
     """SHA-256 of everything that the image is made from, shortened."""
-    digest = hashlib.sha256(f"{image.reference}\n{parent}\n".encode())
+    digest = hashlib.sha256(f"{image.reference}\n{image.versions}\n{parent}\n".encode())
     for path in defining_files(image):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         executable = bool(path.stat().st_mode & 0o100)

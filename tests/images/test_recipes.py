@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "images"))
 import recipes
 from recipes import BuildError, Image, Present, Step, choose_source, needed, plan, read_versions
 
-BASE = Image("base", "debian", "1", "", official=True, parent="")
-KAFKA = Image("kafka", "apache/kafka", "4", "", official=True, parent="base")
-OURS = Image("millrace", "millrace/millrace", "0.1", "", official=False, parent="base")
+BASE = Image("base", "debian", "1", "", official=True, parent="", versions={})
+KAFKA = Image("kafka", "apache/kafka", "4", "", official=True, parent="base", versions={})
+OURS = Image("millrace", "millrace/millrace", "0.1", "", official=False, parent="base", versions={})
 IMAGES = {image.name: image for image in (BASE, KAFKA, OURS)}
 PULLED = Present("sha256:p", "", ("debian@sha256:aa",))
 
@@ -69,6 +70,13 @@ def test_a_change_rebuilds_what_it_defines_and_what_is_made_from_that(
     assert {name for name, action in actions(steps).items() if action == "build"} == rebuilt
 
 
+def test_another_version_of_what_goes_in_is_a_change() -> None:
+    present = built()
+    updated = replace(KAFKA, versions={"java": "25"})
+    assert updated.variables == {"TAG": "4", "JAVA": "25"}
+    assert actions(plan([BASE, updated], "packages", present)) == {"base": "keep", "kafka": "build"}
+
+
 def test_a_renamed_file_and_an_executable_bit_are_changes_too(folders: Path) -> None:
     present = built()
     script = folders / "images" / "kafka" / "Dockerfile"
@@ -112,7 +120,7 @@ def test_a_registry_replaces_what_was_built_and_keeps_what_was_pulled() -> None:
 
 @pytest.mark.parametrize(("digest", "action"), [("sha256:aa", "keep"), ("sha256:bb", "pull")])
 def test_a_digest_is_pulled_unless_it_is_there(digest: str, action: str) -> None:
-    pinned = Image("base", "debian", "1", digest, official=True, parent="")
+    pinned = Image("base", "debian", "1", digest, official=True, parent="", versions={})
     assert actions(plan([pinned], "registry", {"base": PULLED})) == {"base": action}
 
 
