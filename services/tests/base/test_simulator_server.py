@@ -31,6 +31,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path, subprocess.Popen[str]]]:
             "MILLRACE_SECRETS_DIR": str(tmp_path / "none"),
         },
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     yield f"https://localhost:{port}", pem, process
