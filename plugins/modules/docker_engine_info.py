@@ -96,7 +96,7 @@ packages:
   elements: str
   returned: always
 config:
-  description: What daemon.json has to say.
+  description: What daemon.json has to say instead; empty where it says what it should.
   type: str
   returned: always
 validates:
@@ -191,8 +191,8 @@ def wait(module: AnsibleModule, *, systemd: bool) -> tuple[dict[str, Any], int]:
         time.sleep(0.5)
 
 
-def read_config(path: Path) -> tuple[str, dict[str, Any]]:
-    """Return the engine's configuration file as text and parsed."""
+def read_config(path: Path) -> dict[str, Any]:
+    """Return what the engine's configuration file says."""
     text = path.read_text() if path.exists() else ""
     try:
         settings = json.loads(text) if text.strip() else {}
@@ -200,7 +200,7 @@ def read_config(path: Path) -> tuple[str, dict[str, Any]]:
         raise EngineError(f"{path} is not JSON: {error}. Correct it, then run this again") from None
     if not isinstance(settings, dict):
         raise EngineError(f"{path} is not a JSON object. Correct it, then run this again")
-    return text, settings
+    return settings
 
 
 def arguments(pid: int) -> set[str]:
@@ -261,7 +261,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     """Return everything about this host's engine."""
     systemd = Path("/run/systemd/system").is_dir()
     info, pid = wait(module, systemd=systemd)
-    text, present = read_config(Path(module.params["config"]))
+    present = read_config(Path(module.params["config"]))
     swarm = info.get("Swarm", {}).get("LocalNodeState", "inactive") != "inactive"
     wanted = applicable(module.params["settings"], present, arguments(pid), swarm=swarm)
     config = merged(present, wanted)
@@ -278,7 +278,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
             installed=installed,
             has_requests=importlib.util.find_spec("requests") is not None,
         ),
-        "config": json.dumps(config, indent=2) + "\n" if differing else text,
+        "config": json.dumps(config, indent=2) + "\n" if differing else "",
         "validates": validates(module, info),
         "reload": bool(info and pid) and shall_be_live in {True, False} - {is_live},
         "restart": sorted(differing - (RELOADED if pid else frozenset())) if info else [],

@@ -128,14 +128,13 @@ def test_a_dead_engine_that_nobody_has_buried_does_not_run(look: Run, tmp_path: 
 
 
 def test_an_engine_that_has_read_its_settings_lacks_nothing(look: Run, tmp_path: Path) -> None:
-    written = json.dumps(WANTED)  # not as this module would write it
-    (tmp_path / "daemon.json").write_text(written)
+    (tmp_path / "daemon.json").write_text(json.dumps(WANTED))  # not as this module would write it
     with engine(tmp_path / "sock", INFO), dockerd(tmp_path) as pid:
         found = look()
     assert found["answers"]
     assert found["installed"]
     assert found["pid"] == pid
-    assert found["config"] == written
+    assert found["config"] == ""
     assert not found["reload"]
     assert found["restart"] == []
 
