@@ -1,0 +1,128 @@
+"""Whether work moves, and what follows for watchdog and readiness."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from millrace import processor
+from millrace.processor.errors import Transient
+from millrace.processor.progress import Progress
+
+PARTITION = ("stock-data", 0)
+LIMIT = 90.0
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Answering:
+    """Stands for the writer and for the store."""
+
+    def __init__(self, silent: float = 0.0, problem: str | None = None) -> None:
+        self._silent = silent
+        self._problem = problem
+
+    def silent(self) -> float:
+        return self._silent
+
+    def ping(self) -> None:
+        if self._problem:
+            raise Transient(self._problem)
+
+
+class Beats:
+    count = 0
+
+    def beat(self) -> None:
+        self.count += 1
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def looked(clock: Clock) -> Callable[..., Progress]:
+    """Progress after looks at (position, end), each at its time."""
+
+    def after(*looks: tuple[float, int, int]) -> Progress:
+        progress = Progress(clock)
+        for clock.now, position, end in looks:
+            progress.look({PARTITION: (position, end)})
+        return progress
+
+    return after
+
+
+def beats(progress: Progress, *, writer_silent: float = 0.0) -> bool:
+    heart: Any = Beats()
+    writer: Any = Answering(writer_silent)
+    processor._beat(heart, progress, writer, LIMIT)
+    return bool(heart.count)
+
+
+def problem(progress: Progress, store: str | None = None) -> str | None:
+    answering: Any = Answering(problem=store)
+    return processor._problem(answering, progress, LIMIT)
+
+
+def test_a_partition_that_moves_is_not_stuck(looked: Callable[..., Progress]) -> None:
+    assert looked((0, 0, 9), (50, 3, 9), (100, 6, 9)).stuck() == 0
+
+
+def test_a_partition_without_lag_is_not_stuck(looked: Callable[..., Progress]) -> None:
+    assert looked((0, 9, 9), (1000, 9, 9)).stuck() == 0
+
+
+def test_a_partition_with_lag_that_stands_still_is(looked: Callable[..., Progress]) -> None:
+    assert looked((0, 9, 9), (10, 9, 12), (50, 9, 20), (100, 9, 30)).stuck() == 90
+
+
+def test_moving_again_ends_it(looked: Callable[..., Progress]) -> None:
+    assert looked((0, 0, 9), (100, 0, 9), (101, 1, 9)).stuck() == 0
+
+
+def test_a_partition_that_went_elsewhere_is_nobody_s_concern(
+    looked: Callable[..., Progress],
+) -> None:
+    progress = looked((0, 0, 9), (100, 0, 9))
+    progress.look({})
+    assert progress.stuck() == 0
+    assert not progress.assigned
+
+
+def test_while_work_moves_the_heart_beats(looked: Callable[..., Progress]) -> None:
+    assert beats(looked((0, 0, 9), (100, 5, 9)), writer_silent=1000)
+
+
+def test_a_hang_stops_the_heart(looked: Callable[..., Progress]) -> None:
+    assert not beats(looked((0, 0, 9), (LIMIT, 0, 9)), writer_silent=LIMIT)
+
+
+def test_an_outage_of_mongodb_does_not(looked: Callable[..., Progress]) -> None:
+    assert beats(looked((0, 0, 9), (1000, 0, 9)), writer_silent=10)
+
+
+def test_kafka_s_silence_does(looked: Callable[..., Progress], clock: Clock) -> None:
+    progress = looked((0, 9, 9))
+    clock.now = LIMIT
+    assert not beats(progress)
+
+
+def test_ready_means_assigned_and_moving_and_both_servers_answer(
+    looked: Callable[..., Progress], clock: Clock
+) -> None:
+    assert problem(looked((0, 0, 9), (10, 5, 9))) is None
+    assert problem(looked((0, 0, 9)), store="MongoDB is away") == "MongoDB is away"
+    assert "stood still" in str(problem(looked((0, 0, 9), (60, 0, 9))))
+    unassigned = looked()
+    unassigned.look({})
+    assert "assigned" in str(problem(unassigned))
+    clock.now += 60
+    assert "Kafka" in str(problem(unassigned))
