@@ -4,6 +4,18 @@
 
 from __future__ import annotations
 
+import errno
+import http.client
+import json
+import os
+import shutil
+import socket
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: preflight
 short_description: A host can take the deployment
@@ -72,18 +84,6 @@ EXAMPLES = r"""
 """
 
 RETURN = r""" # """
-
-import errno
-import http.client
-import json
-import os
-import shutil
-import socket
-from contextlib import closing
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
 
 LABEL = "io.millrace.instance"
 
