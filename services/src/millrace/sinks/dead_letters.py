@@ -11,7 +11,11 @@ LONGEST_REASON = 1000
 
 
 def letter(topic: str, record: Record, error: BadRecord) -> Message:
-    """The message for the dead letter topic: key, value and headers byte for byte."""
+    """The message for the dead letter topic: key, value and headers byte for byte.
+
+    The client cannot send a header without a value, nor neither key nor value: there the letter
+    has an empty one, and a `__connect.errors.null` header says so.
+    """
     reasons = {
         "topic": record.topic,
         "partition": str(record.partition),
@@ -23,5 +27,14 @@ def letter(topic: str, record: Record, error: BadRecord) -> Message:
         "exception.class.name": type(error).__name__,
         "exception.message": str(error)[:LONGEST_REASON],
     }
-    added = [(PREFIX + name, text.encode()) for name, text in reasons.items()]
-    return Message(topic, record.key, record.value, [*record.headers, *added])
+    nulls = [f"header {name}" for name, value in record.headers if value is None]
+    key = record.key
+    if key is None and record.value is None:
+        key = b""
+        nulls.append("key")
+    added = [
+        *((PREFIX + name, text.encode()) for name, text in reasons.items()),
+        *((PREFIX + "null", name.encode()) for name in nulls),
+    ]
+    kept = [(name, b"" if value is None else value) for name, value in record.headers]
+    return Message(topic, key, record.value, [*kept, *added])
