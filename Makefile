@@ -6,7 +6,7 @@ PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PATH
 
 # Molecule scenarios: one a role, then the whole pipeline.
-SCENARIOS := docker_engine certificates kafka mongodb simulator producer processor api default
+SCENARIOS := $(filter-out default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))) default
 
 .NOTPARALLEL:
 .PHONY: help up down verify status images lint test-unit molecule test bench bootstrap bootstrap-dev
