@@ -35,9 +35,10 @@ def produce() -> None:
 @app.command()
 def process() -> None:
     """Consume events, derive values and store documents."""
-    from millrace import config, processor
+    from millrace import config
+    from millrace.processor import service
 
-    processor.run(config.load())
+    service.run(config.load())
 
 
 @app.command()

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 MILLRACE = [sys.executable, "-c", "from millrace.cli import main; main()"]
 
 
@@ -48,3 +50,13 @@ def test_a_health_check_imports_nothing_heavy() -> None:
     )
     heavy = {"kafka", "pymongo", "flask", "pydantic", "typer", "requests", "structlog"}
     assert not heavy & set(result.stdout.split())
+
+
+@pytest.mark.parametrize("command", [("process",), ("dead-letters", "list")])
+def test_a_command_without_credentials_says_what_it_needs(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    result = run(*command, MILLRACE_SECRETS_DIR=str(tmp_path), MILLRACE_HTTP_PORT="18199")
+    assert result.returncode == 1
+    assert "MILLRACE_" in result.stderr
+    assert result.stderr.count("\n") == 1

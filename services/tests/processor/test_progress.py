@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from millrace import processor
+from millrace.processor import service
 from millrace.processor.errors import Transient
 from millrace.processor.progress import Progress
 
@@ -63,13 +63,13 @@ def looked(clock: Clock) -> Callable[..., Progress]:
 def beats(progress: Progress, *, writer_silent: float = 0.0) -> bool:
     heart: Any = Beats()
     writer: Any = Answering(writer_silent)
-    processor._beat(heart, progress, writer, LIMIT)
+    service._beat(heart, progress, writer, LIMIT)
     return bool(heart.count)
 
 
 def problem(progress: Progress, store: str | None = None) -> str | None:
     answering: Any = Answering(problem=store)
-    return processor._problem(answering, progress, LIMIT)
+    return service._problem(answering, progress, LIMIT)
 
 
 def test_a_partition_that_moves_is_not_stuck(looked: Callable[..., Progress]) -> None:

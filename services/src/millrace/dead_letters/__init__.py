@@ -40,7 +40,7 @@ def list_letters(settings: Settings, *, limit: int, as_json: bool) -> None:
     if as_json:
         _say(msgspec.json.encode(rows).decode())
         return
-    _say(f"{len(rows)} dead letters shown" if rows else "no dead letters")
+    _say(f"{_count(len(rows))} shown" if rows else "no dead letters")
     _table(rows)
 
 
@@ -86,7 +86,7 @@ def replay(settings: Settings, *, position: str | None = None) -> None:
             sent += len(records) - len(refused)
     for line in skipped:
         _say(line)
-    _say(f"{sent} dead letters replayed, {len(skipped)} skipped")
+    _say(f"{_count(sent)} replayed, {len(skipped)} skipped")
 
 
 def _row(record: Any, *, replayed: bool) -> Row:
@@ -121,6 +121,10 @@ def _age(now: datetime, since: datetime) -> str:
         if seconds >= length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
+
+
+def _count(number: int) -> str:
+    return f"{number} dead letter{'' if number == 1 else 's'}"
 
 
 def _cell(text: str) -> str:

@@ -1,0 +1,151 @@
+"""The process around the loop: settings, threads, probes, signals."""
+
+import gc
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+
+from millrace import kafka, logging, mongo
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.feeds import FEEDS
+from millrace.feeds.base import Feed
+from millrace.heartbeat import Heartbeat
+from millrace.probes import Probes
+from millrace.processor import backoff
+from millrace.processor.errors import Transient
+from millrace.processor.group import Group
+from millrace.processor.loop import LOOK_SECONDS, Loop
+from millrace.processor.metrics import Metrics
+from millrace.processor.progress import Progress
+from millrace.processor.writer import Writer
+from millrace.sinks.mongodb import MongoStore
+from millrace.sinks.topics import TopicPublisher
+
+log = structlog.get_logger(__name__)
+
+WRITER = "writer"
+GARBAGE_THRESHOLDS = (50_000, 20, 50)
+"""Batches are large, short-lived and without cycles: looking for some all the time is waste."""
+SILENCE_SECONDS = 3 * LOOK_SECONDS
+
+
+def run(settings: Settings) -> None:
+    """Process until SIGTERM."""
+    logging.configure(settings.processor_name, settings.log_level, settings.secrets())
+    unknown = sorted(set(settings.feeds) - FEEDS.keys())
+    if unknown:
+        raise ConfigurationError(f"no such feed: {', '.join(unknown)} (known: {', '.join(FEEDS)})")
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with mongo.client(settings) as client:
+        process(settings, MongoStore(client, settings.mongodb_database), stop)
+    if any(thread.name.startswith(WRITER) for thread in threading.enumerate()):
+        # The interpreter would wait for an answer that the stop's budget has no time for.
+        os._exit(0)
+
+
+def process(settings: Settings, store: MongoStore, stop: threading.Event) -> None:
+    """Process with this store until told to stop; the probes are served meanwhile."""
+    feeds: dict[str, Feed[Any]] = {
+        feed.topic: feed for name, feed in FEEDS.items() if name in settings.feeds
+    }
+    metrics, progress = Metrics(), Progress()
+    heartbeat = Heartbeat(settings.processor_watchdog_seconds)
+    probes = Probes(
+        settings.http_port,
+        live=heartbeat.late,
+        ready=lambda: _problem(store, progress, settings.processor_watchdog_seconds),
+        status=lambda: {"name": settings.processor_name, "feeds": settings.feeds},
+        registry=metrics.registry,
+    )
+    publisher = TopicPublisher(settings)
+    give_up = threading.Event()
+    try:
+        _until_there(lambda: kafka.check_credentials(settings), settings, stop, heartbeat.beat)
+        _until_there(lambda: store.prepare(feeds.values()), settings, stop, heartbeat.beat)
+        if stop.is_set():
+            return
+        writer = Writer(
+            store,
+            publisher,
+            metrics,
+            dead_letters_topic=settings.dead_letters_topic,
+            give_up=give_up,
+            longest_wait=settings.processor_retry_seconds,
+        )
+        heartbeat.watch()
+        group = Group(settings, sorted(feeds))
+        executor = ThreadPoolExecutor(settings.processor_writers, thread_name_prefix=WRITER)
+        loop = Loop(
+            settings,
+            feeds,
+            group,
+            store,
+            writer.complete,
+            executor,
+            metrics=metrics,
+            progress=progress,
+            beat=lambda: _beat(heartbeat, progress, writer, settings.processor_watchdog_seconds),
+            stop=stop,
+        )
+        try:
+            loop.run()
+        finally:
+            give_up.set()
+            executor.shutdown(wait=False, cancel_futures=True)
+            group.close()
+    finally:
+        publisher.close()
+        probes.close()
+        log.info("stopped")
+
+
+def _beat(heartbeat: Heartbeat, progress: Progress, writer: Writer, limit: float) -> None:
+    """The loop turns; that counts as life only if Kafka answers and the work moves too.
+
+    A writer that gets errors is alive: it waits for MongoDB to come back.
+    """
+    moves = progress.stuck() < limit or writer.silent() < limit
+    if moves and progress.silent() < limit:
+        heartbeat.beat()
+
+
+def _problem(store: MongoStore, progress: Progress, limit: float) -> str | None:
+    """Why the processor is not ready, or None."""
+    if progress.silent() > SILENCE_SECONDS:
+        return f"Kafka has not answered for {progress.silent():.0f} s"
+    if not progress.assigned:
+        return "no partition is assigned"
+    try:
+        store.ping()
+    except Transient as error:
+        return str(error)
+    stuck = progress.stuck()
+    return f"a partition with lag has stood still for {stuck:.0f} s" if stuck > limit / 2 else None
+
+
+def _until_there(
+    step: Callable[[], None], settings: Settings, stop: threading.Event, beat: Callable[[], None]
+) -> None:
+    """Wait for a server that is not up yet; what it refuses is for a person to put right."""
+    attempt = 0
+    while not stop.is_set():
+        beat()
+        try:
+            step()
+        except (Transient, kafka.BrokerUnreachable) as error:
+            pause = backoff.seconds(attempt, settings.processor_retry_seconds)
+            log.warning("waiting", reason=str(error), seconds=round(pause, 1))
+            attempt += 1
+            stop.wait(pause)
+        else:
+            return

@@ -1,0 +1,127 @@
+"""Kafka as the commands for dead letters see it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+TOPIC = "dead-letters"
+Headers = list[tuple[str, bytes | None]]
+
+
+class Record:
+    """A record of the dead letter topic."""
+
+    def __init__(
+        self, place: tuple[int, int], value: bytes | None, headers: Headers, timestamp: int
+    ) -> None:
+        self.topic = TOPIC
+        self.partition, self.offset = place
+        self.key: bytes | None = b"key \xff"
+        self.value = value
+        self.headers = headers
+        self.timestamp = timestamp
+
+
+class Future:
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    def get(self, timeout: float) -> None:
+        if self._error:
+            raise self._error
+
+
+class Kafka:
+    """A dead letter topic, the group's position in it, and what was sent to other topics."""
+
+    def __init__(self) -> None:
+        self.letters: dict[int, list[Record]] = {0: []}
+        self.removed = 0
+        """How many of partition 0 retention has taken."""
+        self.committed: dict[int, int] = {}
+        self.sent: list[dict[str, Any]] = []
+        self.refuse_after: int | None = None
+        self.error: Exception = KafkaError("gone")
+        self.open = 0
+
+    def add(
+        self, value: bytes | None, headers: Headers, partition: int = 0, timestamp: int = 0
+    ) -> None:
+        """A new dead letter."""
+        letters = self.letters.setdefault(partition, [])
+        letters.append(Record((partition, len(letters)), value, headers, timestamp))
+
+    def consumer(self, settings: Any, *, group_id: str) -> "Consumer":
+        assert group_id.startswith("operator")
+        self.open += 1
+        return Consumer(self)
+
+    def producer(self, settings: Any) -> "Producer":
+        self.open += 1
+        return Producer(self)
+
+
+class Consumer:
+    """A few records a poll, and now and then none."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self._assigned: list[TopicPartition] = []
+        self._positions: dict[TopicPartition, int] = {}
+        self._polls = 0
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return set(self._kafka.letters) if topic == TOPIC else None
+
+    def beginning_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {p: self._kafka.removed if p.partition == 0 else 0 for p in places}
+
+    def end_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {p: len(self._kafka.letters[p.partition]) for p in places}
+
+    def assign(self, places: Sequence[TopicPartition]) -> None:
+        self._assigned = list(places)
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        assert place in self._assigned
+        self._positions[place] = offset
+
+    def position(self, place: TopicPartition) -> int:
+        return self._positions[place]
+
+    def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Record]]:
+        self._polls += 1
+        (place,) = self._assigned
+        start = self._positions[place]
+        records = self._kafka.letters[place.partition][start : start + min(3, max_records)]
+        if self._polls % 2 or not records:
+            return {}
+        self._positions[place] += len(records)
+        return {place: records}
+
+    def committed(self, place: TopicPartition) -> int | None:
+        return self._kafka.committed.get(place.partition)
+
+    def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        for place, position in offsets.items():
+            self._kafka.committed[place.partition] = position.offset
+
+    def close(self, *, autocommit: bool) -> None:
+        assert not autocommit
+        self._kafka.open -= 1
+
+
+class Producer:
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+
+    def send(self, topic: str, **record: Any) -> Future:
+        if len(self._kafka.sent) == self._kafka.refuse_after:
+            return Future(self._kafka.error)
+        self._kafka.sent.append({"topic": topic, **record})
+        return Future(None)
+
+    def close(self) -> None:
+        self._kafka.open -= 1
