@@ -82,6 +82,8 @@ class Pipeline:
             volumes=host["Binds"],
             mounts=[docker.types.Mount(**mount) for mount in mounts(host)],
             network=f"{self.instance}-data",
+            # The first process of a container cannot be killed from inside it.
+            init=True,
             read_only=True,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],

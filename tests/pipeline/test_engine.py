@@ -52,7 +52,7 @@ def test_the_engine_is_restarted(pipeline: Pipeline, run: str, inventory: str) -
 
     # The load's own connection to the engine would break, so it has ended before the restart;
     # the producers of the pipeline go on.
-    with steady_load(pipeline, run, seconds=5) as load:
+    with steady_load(pipeline, run) as load:
         pass
     started = restart_engine(pipeline, inventory)
     seconds = wait_until("every container is healthy", all_healthy, timeout=180)
@@ -60,6 +60,6 @@ def test_the_engine_is_restarted(pipeline: Pipeline, run: str, inventory: str) -
         f"\n  the engine answered after {started:.1f} s, everything healthy {seconds:.1f} s later"
     )
     assert_nothing_lost(pipeline, load)
-    with steady_load(pipeline, run + "b", seconds=5) as again:
+    with steady_load(pipeline, run + "b") as again:
         pass
     assert_nothing_lost(pipeline, again)

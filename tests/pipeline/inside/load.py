@@ -1,13 +1,14 @@
 """A steady load of stock events with a ledger: what was attempted and what Kafka acknowledged.
 
-Usage: load.py RUN EVENTS_PER_SECOND SECONDS. Prints one JSON line per event at the end:
-{"event_id": ..., "acked": true|false}.
+Usage: load.py RUN EVENTS_PER_SECOND LONGEST. It ends after LONGEST seconds, or when the file
+/tmp/stop-RUN is there. Prints one JSON line per event: {"event_id": ..., "acked": true|false}.
 """
 
 import json
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -42,12 +43,15 @@ def event(run: str, number: int) -> StockPrice:
 
 
 def main() -> None:
-    run, rate, seconds = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+    run, rate, longest = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+    stop = Path(f"/tmp/stop-{run}")
     encoder = msgspec.json.Encoder()
     client = producer(Settings(), max_block_ms=120_000)
     ledger = []
     start = time.monotonic()
-    for number in range(int(rate * seconds)):
+    for number in range(int(rate * longest)):
+        if number % rate == 0 and stop.exists():
+            break
         delay = start + number / rate - time.monotonic()
         if delay > 0:
             time.sleep(delay)
