@@ -1,6 +1,6 @@
 """Kafka as the commands for dead letters see it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kafka.errors import KafkaError
@@ -43,6 +43,7 @@ class Kafka:
         self.committed: dict[int, int] = {}
         self.sent: list[dict[str, Any]] = []
         self.refuse_after: int | None = None
+        self.on_send: Callable[[], None] = lambda: None
         self.error: Exception = KafkaError("gone")
         self.open = 0
 
@@ -121,6 +122,7 @@ class Producer:
         if len(self._kafka.sent) == self._kafka.refuse_after:
             return Future(self._kafka.error)
         self._kafka.sent.append({"topic": topic, **record})
+        self._kafka.on_send()
         return Future(None)
 
     def close(self) -> None:

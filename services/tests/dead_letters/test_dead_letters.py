@@ -179,6 +179,18 @@ def test_what_is_not_acknowledged_is_replayed_the_next_time(
     assert set(replayed(kafka)) == {b"%d" % number for number in range(10)}
 
 
+def test_letters_that_come_while_replaying_wait_for_the_next_time(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that is still bad comes back at once: replaying would never end."""
+    monkeypatch.setattr(topic, "PORTION", 1)
+    fill(kafka, 4)
+    kafka.on_send = lambda: fill(kafka, 1)
+    dead_letters.replay(SETTINGS)
+    assert len(kafka.sent) == 4
+    assert kafka.committed == {0: 4}
+
+
 def test_without_the_right_to_write_replay_says_so(kafka: Kafka) -> None:
     fill(kafka, 1)
     kafka.refuse_after, kafka.error = 0, TopicAuthorizationFailedError("stock-data")

@@ -137,7 +137,7 @@ class Processor:
         self.stop, self.give_up = Event(), Event()
         self.jobs = Jobs(world.chance)
         self.consumer = Consumer(world, self)
-        self.metrics, self.progress = Metrics(), Progress()
+        self.metrics, self.progress = Metrics(), Progress(lambda: world.now)
         self.writer = Writer(
             world,
             world,

@@ -122,6 +122,19 @@ def test_after_a_permanent_error_nothing_behind_it_is_committed(world: World) ->
     assert world.committed[FIRST] == 1
 
 
+def test_what_is_read_and_not_stored_counts_as_lag(world: World) -> None:
+    processor = start(world)
+    processor.jobs.threads = 0
+    produce(world, 0, 100.0)
+    for _ in range(100):
+        processor.step()
+    assert processor.progress.stuck() > 10
+    processor.jobs.threads = 2
+    for _ in range(100):
+        processor.step()
+    assert processor.progress.stuck() == 0
+
+
 def test_stopping_completes_and_commits_what_is_in_flight(world: World) -> None:
     processor = start(world, processor_max_in_flight=3)
     processor.jobs.threads = 0

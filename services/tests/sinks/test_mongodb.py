@@ -1,0 +1,154 @@
+"""The MongoDB store: what each answer of the server means."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+)
+
+from millrace.feeds import FEEDS
+from millrace.processor.batch import Inserted
+from millrace.processor.errors import Permanent, Transient
+from millrace.sinks.mongodb import MongoStore
+
+DUPLICATE = {"code": 11000, "keyPattern": {"_id": 1}, "errmsg": "dup"}
+NOT_PRIMARY, DISK_FULL = 10107, 14031
+
+
+class Collection:
+    """Fails as told; else takes everything."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self.answers = list(answers)
+        self.inserted: list[Any] = []
+        self.indexes: list[Any] = []
+        self.stored: list[dict[str, Any]] = []
+
+    def insert_many(self, documents: Sequence[dict[str, Any]], *, ordered: bool) -> None:
+        assert not ordered, "one duplicate would hold up all behind it"
+        error = self.answers.pop(0) if self.answers else None
+        if error:
+            raise error
+        self.inserted += [document["_id"] for document in documents]
+
+    def create_indexes(self, models: list[Any]) -> None:
+        self.indexes += [model.document for model in models]
+
+    def find(self, condition: Any, shown: Any) -> list[dict[str, Any]]:
+        assert shown == {"kafka": 1}
+        return [d for d in self.stored if d["_id"] in condition["_id"]["$in"]]
+
+
+def store(collection: Any) -> MongoStore:
+    client: Any = {"millrace": {feed.collection: collection for feed in FEEDS.values()}}
+    return MongoStore(client, "millrace")
+
+
+def insert(*answers: Exception | None, documents: int = 4) -> Inserted:
+    ids = [{"_id": str(number)} for number in range(documents)]
+    return store(Collection(*answers)).insert("stock_data", ids)
+
+
+def bulk(*failures: dict[str, Any], concern: dict[str, Any] | None = None) -> BulkWriteError:
+    errors = [concern] if concern else []
+    return BulkWriteError({"writeErrors": list(failures), "writeConcernErrors": errors})
+
+
+def test_what_is_new_is_stored() -> None:
+    assert insert() == Inserted(4)
+
+
+def test_a_duplicate_id_is_success() -> None:
+    answer = bulk({"index": 0, **DUPLICATE}, {"index": 3, **DUPLICATE})
+    assert insert(answer) == Inserted(2, frozenset({0, 3}))
+
+
+def test_a_duplicate_of_another_key_is_not() -> None:
+    other = {"index": 1, "code": 11000, "keyPattern": {"symbol": 1}, "errmsg": "dup symbol"}
+    assert insert(bulk(other)) == Inserted(3, rejected={1: "dup symbol"})
+
+
+@pytest.mark.parametrize("code", [2, 52, 121, 10334])
+def test_a_document_that_the_server_never_takes_is_rejected_alone(code: int) -> None:
+    answer = bulk({"index": 2, "code": code, "errmsg": "no"}, {"index": 0, **DUPLICATE})
+    assert insert(answer) == Inserted(2, frozenset({0}), {2: "no"})
+
+
+@pytest.mark.parametrize("code", [NOT_PRIMARY, DISK_FULL, 11600, 91, 112, 1, 8])
+def test_any_other_failure_may_pass(code: int) -> None:
+    answer = bulk({"index": 0, **DUPLICATE}, {"index": 1, "code": code, "errmsg": "trouble"})
+    with pytest.raises(Transient, match="trouble"):
+        insert(answer)
+
+
+def test_what_a_majority_has_not_acknowledged_is_not_stored() -> None:
+    with pytest.raises(Transient, match="timed out"):
+        insert(bulk(concern={"code": 64, "errmsg": "waiting for replication timed out"}))
+    with pytest.raises(Transient):
+        insert(bulk({"index": 0, **DUPLICATE}, concern={"code": 64, "errmsg": "timed out"}))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AutoReconnect("reset"),
+        NetworkTimeout("slow"),
+        NotPrimaryError("election"),
+        ServerSelectionTimeoutError("nobody"),
+        WriteConcernError("timed out", 64),
+        OperationFailure("stepping down", 189),
+        PyMongoError("anything"),
+    ],
+)
+def test_an_absent_server_is_a_transient_error(error: Exception) -> None:
+    with pytest.raises(Transient):
+        insert(error)
+
+
+@pytest.mark.parametrize(("code", "text"), [(18, "credentials"), (13, "not allow")])
+def test_a_refusal_is_a_permanent_error(code: int, text: str) -> None:
+    with pytest.raises(Permanent, match=text):
+        insert(OperationFailure("refused", code))
+
+
+def test_a_document_without_a_bson_form_does_not_hold_up_the_others() -> None:
+    collection = Collection(OverflowError("8-byte ints"), bulk({"index": 1, **DUPLICATE}))
+    documents: list[dict[str, Any]] = [{"_id": str(number)} for number in range(4)]
+    documents[1]["volume"] = 2**63
+    result = store(collection).insert("stock_data", documents)
+    assert (result.stored, result.duplicates) == (2, frozenset({2}))
+    assert list(result.rejected) == [1]
+
+
+def test_all_being_without_a_bson_form_asks_nothing_of_the_server() -> None:
+    collection = Collection(OverflowError("8-byte ints"))
+    result = store(collection).insert("stock_data", [{"_id": "a", "volume": 2**63}])
+    assert result.stored == 0
+    assert list(result.rejected) == [0]
+
+
+def test_an_event_is_own_if_it_is_stored_from_the_same_position() -> None:
+    def document(name: str, offset: int) -> dict[str, Any]:
+        return {"_id": name, "kafka": {"topic": "t", "partition": 0, "offset": offset}}
+
+    collection = Collection()
+    collection.stored = [document("a", 1), document("b", 2)]
+    wanted = [document("a", 1), document("b", 3), document("c", 4)]
+    assert store(collection).own("stock_data", wanted) == {"a"}
+
+
+def test_the_indexes_of_a_feed_are_created() -> None:
+    collection = Collection()
+    feed = FEEDS["stocks"]
+    store(collection).prepare([feed])
+    keys = [tuple(index["key"].items()) for index in collection.indexes]
+    assert keys == [index.keys for index in feed.indexes]

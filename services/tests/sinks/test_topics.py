@@ -1,0 +1,109 @@
+"""The publisher of dead letters and alerts: acknowledged, or an error of the right kind."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    NotLeaderForPartitionError,
+    TopicAuthorizationFailedError,
+)
+
+from millrace import kafka
+from millrace.config import Settings
+from millrace.processor.batch import Message
+from millrace.processor.errors import Permanent, Transient
+from millrace.sinks.topics import TopicPublisher
+
+MESSAGES = [Message("dead-letters", b"k", b"%d" % n, [("h", None)]) for n in range(3)]
+Publish = Callable[[], None]
+
+
+class Future:
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+        self.asked = False
+
+    def get(self, timeout: float) -> None:
+        self.asked = True
+        if self._error:
+            raise self._error
+
+
+class Clients:
+    """Kafka clients of which each fails as told."""
+
+    def __init__(self) -> None:
+        self.made: list[Client] = []
+        self.outcomes: list[Exception | None] = []
+
+    def __call__(self, settings: Settings, **options: Any) -> "Client":
+        self.made.append(Client(self.outcomes))
+        return self.made[-1]
+
+
+class Client:
+    def __init__(self, outcomes: list[Exception | None]) -> None:
+        self._outcomes = outcomes
+        self.sent: list[dict[str, Any]] = []
+        self.futures: list[Future] = []
+        self.closed = False
+
+    def send(self, topic: str, **record: Any) -> Future:
+        self.sent.append({"topic": topic, **record})
+        self.futures.append(Future(self._outcomes.pop(0) if self._outcomes else None))
+        return self.futures[-1]
+
+    def close(self, timeout: float) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> Clients:
+    fake = Clients()
+    monkeypatch.setattr(kafka, "producer", fake)
+    return fake
+
+
+def test_every_message_is_acknowledged_before_it_counts(clients: Clients) -> None:
+    publisher = TopicPublisher(Settings())
+    publisher.publish(MESSAGES)
+    publisher.publish(MESSAGES[:1])
+    (client,) = clients.made
+    assert [record["value"] for record in client.sent] == [b"0", b"1", b"2", b"0"]
+    assert client.sent[0] == {
+        "topic": "dead-letters",
+        "key": b"k",
+        "value": b"0",
+        "headers": [("h", None)],
+    }
+    assert all(future.asked for future in client.futures)
+    publisher.close()
+    assert client.closed
+
+
+@pytest.mark.parametrize(
+    "error", [KafkaTimeoutError("slow"), NotLeaderForPartitionError(), KafkaError("other")]
+)
+def test_one_that_is_not_is_a_transient_error_and_the_end_of_its_client(
+    clients: Clients, error: Exception
+) -> None:
+    clients.outcomes = [None, error]
+    publisher = TopicPublisher(Settings())
+    with pytest.raises(Transient):
+        publisher.publish(MESSAGES)
+    assert clients.made[0].closed
+    publisher.publish(MESSAGES)
+    assert len(clients.made) == 2
+
+
+@pytest.mark.parametrize("kind", [TopicAuthorizationFailedError, MessageSizeTooLargeError])
+def test_what_the_broker_refuses_is_a_permanent_error(
+    clients: Clients, kind: type[KafkaError]
+) -> None:
+    clients.outcomes = [kind()]
+    with pytest.raises(Permanent, match="dead-letters"):
+        TopicPublisher(Settings()).publish(MESSAGES)
