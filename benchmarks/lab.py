@@ -159,6 +159,8 @@ def servers(keep: bool) -> Iterator[tuple[str, Path]]:
         "millrace_state_dir": str(directory / "state"),
         "millrace_vault_file": str(directory / "vault.yml"),
         "millrace_feeds": ["stocks"],
+        # Nothing is published there: there is no API in this instance.
+        "millrace_api_port": 18490,
     }
     environment = {
         "MILLRACE_VAULT_FILE": str(directory / "vault.yml"),

@@ -44,6 +44,8 @@ def main(rate: int, seconds: int) -> None:
         sender.start()
         for change in changes:
             produced_at = change["fullDocument"]["produced_at"]
+            if isinstance(produced_at, str):  # a peer stores what it was sent
+                produced_at = datetime.fromisoformat(produced_at)
             delays.append((datetime.now(UTC) - produced_at).total_seconds())
             if len(delays) == count:
                 break
