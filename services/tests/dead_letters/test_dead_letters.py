@@ -128,8 +128,19 @@ def test_replay_sends_the_record_as_it_was(kafka: Kafka) -> None:
         "partition": 2,
         "key": b"key \xff",
         "value": b"\xffvalue",
-        "headers": [*headers, ("millrace.replay-of", b"dead-letters/0/0")],
+        "headers": [
+            ("trace", b"\xff"),
+            ("trace", b""),
+            ("millrace.replay-of", b"dead-letters/0/0"),
+        ],
     }
+
+
+def test_replay_of_a_record_with_neither_key_nor_value_has_an_empty_key(kafka: Kafka) -> None:
+    kafka.add(None, why())
+    kafka.letters[0][0].key = None
+    dead_letters.replay(SETTINGS)
+    assert (kafka.sent[0]["key"], kafka.sent[0]["value"]) == (b"", None)
 
 
 def test_a_letter_of_a_replayed_record_names_itself_when_it_is_replayed(kafka: Kafka) -> None:

@@ -113,6 +113,10 @@ class Jobs(Executor):
         self._waiting.append((future, lambda: work(*args, **kwargs)))
         return future
 
+    def hold(self, futures: Iterable[Future[Any]]) -> bool:
+        """Whether one of these waits here: a process waits for its own threads only."""
+        return any(future is waiting for future in futures for waiting, _ in self._waiting)
+
     def run_one(self) -> None:
         """Finish one of the jobs that have a thread."""
         busy = min(self.threads, len(self._waiting))
@@ -183,7 +187,7 @@ def in_one_thread(world: World) -> Iterator[None]:
 
     def wait(futures: Any, timeout: float) -> None:
         for processor in world.processors:
-            if world.chance.often():
+            if processor.jobs.hold(futures) and world.chance.often():
                 processor.jobs.run_one()
         done = any(future.done() for future in futures)
         world.now += 0.001 if done else timeout * world.chance.one_of(1, 0.01)

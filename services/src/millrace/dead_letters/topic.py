@@ -127,9 +127,10 @@ def origin(headers: Headers) -> Origin | None:
         return None
 
 
-def replayed_headers(headers: Headers, position: str) -> list[tuple[str, bytes | None]]:
+def replayed_headers(headers: Headers, position: str) -> list[tuple[str, bytes]]:
     """The original headers, and where the dead letter is that this is a replay of."""
-    kept = [(k, v) for k, v in headers if not k.startswith(PREFIX) and k != REPLAY_OF]
+    # The client cannot send a header without a value.
+    kept = [(k, v or b"") for k, v in headers if not k.startswith(PREFIX) and k != REPLAY_OF]
     return [*kept, (REPLAY_OF, position.encode())]
 
 
@@ -146,7 +147,8 @@ def send(producer: Any, records: Sequence[Any]) -> list[str]:
                 continue
             future = producer.send(
                 source.topic,
-                key=record.key,
+                # The client cannot send neither key nor value.
+                key=b"" if record.key is None and record.value is None else record.key,
                 value=record.value,
                 headers=replayed_headers(record.headers, position),
                 partition=source.partition,
