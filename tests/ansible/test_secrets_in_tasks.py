@@ -35,7 +35,9 @@ def names(value: Any) -> set[str]:
     if isinstance(value, list):
         return set().union(*(names(below) for below in value))
     if isinstance(value, str) and "{" in value:
-        return {node.name for node in JINJA.parse(value).find_all(nodes.Name)}
+        # Ansible takes a backslash in an expression for what it is.
+        template = JINJA.parse(value.replace("\\", "\\\\"))
+        return {node.name for node in template.find_all(nodes.Name)}
     return set()
 
 
