@@ -6,6 +6,7 @@ anybody could read is searched for the old and the new values.
 """
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -24,6 +25,7 @@ from .pipeline import Pipeline, wait_until
 
 ROOT = Path(__file__).parents[2]
 SAMPLE_SECONDS = 0.02
+LARGEST_FILE = 10_000_000
 KEPT = {"vault_ca_passphrase"}
 """It encrypts a key that exists: replacing it is not a matter of the next deployment."""
 
@@ -95,12 +97,23 @@ def places(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     for image in client.images.list():
         yield f"docker history {image.id}", json.dumps(image.history())
     for folder in ("/etc/systemd/system", "/run/systemd/system", "/tmp", "/root/.ansible"):
-        for path in Path(folder).rglob("*"):
-            in_test = "molecule" in path.parts or "pytest" in str(path)
-            if path.is_file() and not in_test and path.stat().st_size < 10_000_000:
-                yield str(path), path.read_text(errors="replace")
-    for path in Path(f"/etc/{pipeline.instance}").rglob("*"):
-        if path.is_file() and path.stat().st_mode & 0o077:
+        for path in files(folder):
+            if "molecule" not in path.parts and "pytest" not in str(path):
+                yield from content(path)
+    for path in files(f"/etc/{pipeline.instance}"):
+        if path.stat().st_mode & 0o077:
+            yield from content(path)
+
+
+def files(folder: str) -> Iterator[Path]:
+    """The files below a folder; what disappears meanwhile is left out."""
+    for directory, _, names in os.walk(folder):
+        yield from (Path(directory, name) for name in names)
+
+
+def content(path: Path) -> Iterator[tuple[str, str]]:
+    with contextlib.suppress(OSError):
+        if path.is_file() and path.stat().st_size < LARGEST_FILE:
             yield str(path), path.read_text(errors="replace")
 
 
