@@ -1,10 +1,9 @@
-"""What goes wrong in a test, and when: drawn by Hypothesis."""
+"""What goes wrong in a test, and when."""
 
 from collections.abc import Sequence
 from enum import Flag, auto
+from random import Random
 from typing import Any
-
-from hypothesis import strategies as st
 
 from millrace.processor.errors import Permanent, Transient
 
@@ -24,15 +23,18 @@ class Weather(Flag):
 
 
 class Chance:
-    """Draws what goes wrong, and nothing while there is nobody to draw from."""
+    """Decides what goes wrong; nothing does while it has nothing to decide by.
+
+    It is a generator with a drawn seed: to draw every decision would be a hundred times slower.
+    """
 
     def __init__(self) -> None:
-        self.data: st.DataObject | None = None
+        self.random: Random | None = None
         self.weather = Weather.CALM
 
     def one_of(self, *choices: Any) -> Any:
         """One of these; the first when all is well."""
-        return self.data.draw(st.sampled_from(choices)) if self.data else choices[0]
+        return self.random.choice(choices) if self.random else choices[0]
 
     def often(self) -> bool:
         """Whether something happens that always does when all is well."""

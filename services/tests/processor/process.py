@@ -26,6 +26,8 @@ from millrace.processor.progress import Progress
 from millrace.processor.writer import Writer
 
 WRITERS = 2
+LONGEST_WRITE = 12
+"""In polls and waits of the loop."""
 
 
 class Consumer:
@@ -38,7 +40,6 @@ class Consumer:
         self.paused: set[Partition] = set()
         self.failures: list[BaseException] = []
         self.polls = 0
-        self._idle = 0
         self.epoch = 0
 
     def assign(self, partitions: Iterable[Partition]) -> None:
@@ -53,11 +54,7 @@ class Consumer:
         self.polls += 1
         if self.failures:
             raise self.failures.pop(0)
-        self._idle += 1
-        busy = chance.weather & Weather.SLOW_WRITES
-        if self._idle > 10 or (not busy and chance.often()):
-            self._idle = 0
-            self._processor.jobs.run_one()
+        self._processor.jobs.go_on()
         chance.fault()
         if chance.seldom(Weather.REBALANCES):
             self._processor.disturb()
@@ -103,6 +100,7 @@ class Jobs(Executor):
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
         self._waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+        self._idle = 0
         self.threads = WRITERS
 
     def __len__(self) -> int:
@@ -117,10 +115,13 @@ class Jobs(Executor):
         """Whether one of these waits here: a process waits for its own threads only."""
         return any(future is waiting for future in futures for waiting, _ in self._waiting)
 
-    def run_one(self) -> None:
-        """Finish one of the jobs that have a thread."""
+    def go_on(self) -> None:
+        """Time passes: one of the jobs that have a thread may end."""
         busy = min(self.threads, len(self._waiting))
-        if busy:
+        self._idle += 1
+        slow = self._chance.weather & Weather.SLOW_WRITES
+        if busy and (self._idle > LONGEST_WRITE or (not slow and self._chance.often())):
+            self._idle = 0
             self.run(self._chance.one_of(*range(busy)))
 
     def run(self, index: int) -> None:
@@ -187,8 +188,8 @@ def in_one_thread(world: World) -> Iterator[None]:
 
     def wait(futures: Any, timeout: float) -> None:
         for processor in world.processors:
-            if processor.jobs.hold(futures) and world.chance.often():
-                processor.jobs.run_one()
+            if processor.jobs.hold(futures):
+                processor.jobs.go_on()
         done = any(future.done() for future in futures)
         world.now += 0.001 if done else timeout * world.chance.one_of(1, 0.01)
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import reduce
 from operator import or_
+from random import Random
 from typing import Any
 
 import msgspec
@@ -33,6 +34,8 @@ SETTINGS = Settings(
 weathers = st.lists(st.sampled_from(list(Weather)), max_size=3, unique=True).map(
     lambda kinds: reduce(or_, kinds, Weather.CALM)
 )
+quarters_of_days = st.integers(0, 80)
+seeds = st.integers(0, 2**32 - 1)
 BAD = (None, b"", b"{}", b"\xff", b'{"event_id": 1}')
 
 
@@ -59,58 +62,52 @@ class Delivery(RuleBasedStateMachine):
     @rule(
         partition=st.integers(0, PARTITIONS - 1),
         symbol=st.integers(0, 1),
-        days=st.lists(st.integers(0, 15), min_size=1, max_size=6),
+        what=st.lists(quarters_of_days | st.sampled_from(BAD), min_size=1, max_size=12),
         price=st.sampled_from([80.0, 100.0, 110.0, 130.0]),
     )
-    def produce(self, partition: int, symbol: int, days: list[int], price: float) -> None:
-        """Prices in any order; the window is 14 days, so some come too late, and some again."""
+    def produce(
+        self, partition: int, symbol: int, what: list[int | bytes | None], price: float
+    ) -> None:
+        """Prices and bad records. The window is 14 days: some come too late, and some again."""
         names = SYMBOLS[partition]
-        for number, day in enumerate(days):
-            event = stock(price + number, minutes=day * 24 * 60, symbol=names[symbol % len(names)])
+        for number, time in enumerate(what):
+            if not isinstance(time, int):
+                self.world.produce(partition, time)
+                continue
+            event = stock(price + number, minutes=time * 6 * 60, symbol=names[symbol % len(names)])
             # A finer time than MongoDB keeps, which must not make a difference.
             finer = event.observed_at + timedelta(microseconds=number)
             event = msgspec.structs.replace(event, observed_at=finer)
             self.world.produce(partition, msgspec.json.encode(event))
 
-    @rule(partition=st.integers(0, PARTITIONS - 1), value=st.sampled_from(BAD))
-    def produce_bad(self, partition: int, value: bytes | None) -> None:
-        self.world.produce(partition, value)
-
-    @precondition(lambda self: len(self.world.processors) < MOST_PROCESSORS)
-    @rule(data=st.data())
-    def start_another(self, data: st.DataObject) -> None:
-        with self.drawing(data):
+    @rule(seed=seeds, which=st.integers(0, 1), turns=st.integers(1, 20), weather=weathers)
+    def work(self, seed: int, which: int, turns: int, weather: Weather) -> None:
+        if not self.world.processors:
             self.start()
-
-    @precondition(lambda self: self.world.processors)
-    @rule(data=st.data(), which=st.integers(0, 1), turns=st.integers(1, 8), weather=weathers)
-    def work(self, data: st.DataObject, which: int, turns: int, weather: Weather) -> None:
-        self.world.chance.weather = weather
         processor = self.world.processors[which % len(self.world.processors)]
-        with self.drawing(data), self.mortal(processor):
+        with self.weather(seed, weather), self.mortal(processor):
             for _ in range(turns):
                 processor.step()
 
-    @precondition(lambda self: len(self.world.processors) == MOST_PROCESSORS)
-    @rule(data=st.data())
-    def move_partitions(self, data: st.DataObject) -> None:
-        with self.drawing(data):
-            self.rebalance()
-
     @precondition(lambda self: self.world.processors)
-    @rule(which=st.integers(0, 1))
-    def kill(self, which: int) -> None:
-        self.remove(self.world.processors[which % len(self.world.processors)])
-
-    @precondition(lambda self: self.world.processors)
-    @rule(data=st.data(), which=st.integers(0, 1), weather=weathers)
-    def terminate(self, data: st.DataObject, which: int, weather: Weather) -> None:
-        self.world.chance.weather = weather
+    @rule(
+        seed=seeds,
+        which=st.integers(0, 1),
+        what=st.sampled_from(["move", "start", "kill", "terminate"]),
+        weather=weathers,
+    )
+    def operate(self, seed: int, which: int, what: str, weather: Weather) -> None:
         processor = self.world.processors[which % len(self.world.processors)]
-        with self.drawing(data), self.mortal(processor):
-            processor.finish()
-        if processor in self.world.processors:
-            self.remove(processor)
+        with self.weather(seed, weather), self.mortal(processor):
+            if what == "move":
+                self.rebalance()
+            elif what == "start":
+                if len(self.world.processors) < MOST_PROCESSORS:
+                    self.start()
+            else:
+                if what == "terminate":
+                    processor.finish()
+                self.remove(processor)
 
     @invariant()
     def nothing_is_committed_that_is_not_safe(self) -> None:
@@ -169,13 +166,12 @@ class Delivery(RuleBasedStateMachine):
         self.rebalance()
 
     @contextmanager
-    def drawing(self, data: st.DataObject) -> Iterator[None]:
-        self.world.chance.data = data
+    def weather(self, seed: int, weather: Weather) -> Iterator[None]:
+        self.world.chance.random, self.world.chance.weather = Random(seed), weather
         try:
             yield
         finally:
-            self.world.chance.data = None
-            self.world.chance.weather = Weather.CALM
+            self.world.chance.random, self.world.chance.weather = None, Weather.CALM
 
     @contextmanager
     def mortal(self, processor: Processor) -> Iterator[None]:
@@ -185,5 +181,5 @@ class Delivery(RuleBasedStateMachine):
             self.remove(processor)
 
 
-Delivery.TestCase.settings = configure(max_examples=100, stateful_step_count=25, deadline=None)
+Delivery.TestCase.settings = configure(max_examples=300, stateful_step_count=30, deadline=None)
 TestDelivery = Delivery.TestCase
