@@ -55,4 +55,3 @@ class Feed(Generic[E]):
     alert: Callable[[E, Meta, float], Alert | None] | None = None
     """An alert if the move passes the threshold (a fraction), else None."""
     alert_topic: str | None = None
-    alert_threshold: float = 0.0

@@ -56,9 +56,7 @@ METALS = Feed(
     collection="metal_prices",
     indexes=(
         Index((("symbol", 1), ("timestamp_utc", -1))),
-        Index((("symbol", 1), ("source", 1), ("timestamp_utc", -1))),
         Index((("timestamp_utc", -1), ("_id", -1))),
-        Index((("kafka.partition", 1), ("kafka.offset", 1))),
     ),
     window=timedelta(hours=49),
     value=lambda event: event.price,

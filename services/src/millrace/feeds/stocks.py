@@ -78,9 +78,7 @@ STOCKS = Feed(
     collection="stock_data",
     indexes=(
         Index((("symbol", 1), ("timestamp_utc", -1))),
-        Index((("symbol", 1), ("source", 1), ("timestamp_utc", -1))),
         Index((("timestamp_utc", -1), ("_id", -1))),
-        Index((("kafka.partition", 1), ("kafka.offset", 1))),
     ),
     window=WINDOW,
     value=lambda event: event.price,
