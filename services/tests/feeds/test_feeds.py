@@ -29,7 +29,7 @@ def test_a_document_holds_what_the_history_is_rebuilt_from(feed: Feed[Any]) -> N
 
 
 def test_the_queries_of_rebuilding_and_of_the_api_have_an_index(feed: Feed[Any]) -> None:
-    # And nothing else has: each index costs the database a quarter of an insert.
+    # And nothing else has: every index is written with every insert.
     assert {index.keys for index in feed.indexes} == {
         (("symbol", 1), (TIME_FIELD, -1)),
         ((TIME_FIELD, -1), ("_id", -1)),
