@@ -139,7 +139,7 @@ class Settings(BaseSettings):
         " membership, in its logs.",
     )
     processor_batch_records: int = Field(
-        default=2000, ge=1, description="Records that are written together at most."
+        default=4000, ge=1, description="Records that are written together at most."
     )
     processor_linger_ms: int = Field(
         default=15,

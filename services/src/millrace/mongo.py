@@ -65,12 +65,15 @@ def explain(error: PyMongoError) -> MillraceError | None:
         if error.code == AUTHENTICATION_FAILED:
             return CredentialsRefused("MongoDB refused the credentials")
         if error.code == UNAUTHORIZED:
-            return NotAllowed(f"MongoDB does not allow it: {_reason(error)}")
+            return NotAllowed(f"MongoDB does not allow it: {reason(error)}")
     if isinstance(error, ConnectionFailure):
-        return DatabaseUnreachable(f"MongoDB does not answer: {_reason(error)}")
+        return DatabaseUnreachable(f"MongoDB does not answer: {reason(error)}")
     return None
 
 
-def _reason(error: PyMongoError) -> str:
-    # What follows is the topology, which fills a screen.
-    return str(error).partition(", full error")[0].partition(", Topology Description")[0]
+def reason(error: PyMongoError) -> str:
+    """The error in one line: what follows is time-outs and the topology, which fill a screen."""
+    text = str(error)
+    for rest in (" (configured timeouts", ", full error", ", Topology Description"):
+        text = text.partition(rest)[0]
+    return text

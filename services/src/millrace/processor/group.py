@@ -28,8 +28,9 @@ REFUSALS = (
 )
 SECOND = 1000
 ANSWER_SECONDS = 10
-PARTITION_BYTES = 2 * kafka.MEBIBYTE
-"""A third of a second's work when compressed, so that no partition runs dry, and little memory."""
+PARTITION_BYTES = kafka.MEBIBYTE
+"""A quarter of a second's work when compressed. A partition that runs dry while others have nothing
+waits for them no longer than the linger, so that more would only cost memory."""
 
 
 class _Epoch(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -16,7 +16,7 @@ from pymongo.errors import (
 )
 
 from millrace.feeds.base import TIME_FIELD, Feed, Series
-from millrace.mongo import Client, explain
+from millrace.mongo import Client, explain, reason
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient
 
@@ -145,4 +145,4 @@ class _Kinds:
             refusal = explain(error)
             if refusal:
                 raise Permanent(str(refusal)) from error
-        raise Transient(f"MongoDB: {error}"[:500]) from error
+        raise Transient(f"MongoDB: {reason(error)}") from error
