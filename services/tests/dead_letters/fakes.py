@@ -45,6 +45,7 @@ class Kafka:
         self.refuse_after: int | None = None
         self.on_send: Callable[[], None] = lambda: None
         self.error: Exception = KafkaError("gone")
+        self.group_error: Exception | None = None
         self.open = 0
 
     def add(
@@ -103,6 +104,8 @@ class Consumer:
         return {place: records}
 
     def committed(self, place: TopicPartition) -> int | None:
+        if self._kafka.group_error:
+            raise self._kafka.group_error
         return self._kafka.committed.get(place.partition)
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:

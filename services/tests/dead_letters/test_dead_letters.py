@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from kafka.errors import TopicAuthorizationFailedError
+from kafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from services.tests.dead_letters.fakes import TOPIC, Headers, Kafka
 
 from millrace import dead_letters
@@ -238,3 +238,10 @@ def test_only_topics_of_feeds_are_written_to(
 def test_a_topic_that_is_not_there_is_named(kafka: Kafka) -> None:
     with pytest.raises(DeadLetterError, match="other-letters"):
         dead_letters.show(Settings(dead_letters_topic="other-letters"), position="0/0")
+
+
+def test_what_kafka_has_against_it_is_one_line(kafka: Kafka) -> None:
+    fill(kafka, 1)
+    kafka.group_error = GroupAuthorizationFailedError("operator-dead-letters")
+    with pytest.raises(DeadLetterError, match="GroupAuthorizationFailedError"):
+        dead_letters.list_letters(SETTINGS, limit=20, as_json=False)

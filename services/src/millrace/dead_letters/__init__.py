@@ -15,7 +15,7 @@ import msgspec
 
 from millrace import kafka
 from millrace.config import Settings
-from millrace.dead_letters.topic import DeadLetterError, Letters, origin, send
+from millrace.dead_letters.topic import DeadLetterError, opened, origin, send
 
 LONGEST_CELL = 60
 
@@ -33,7 +33,7 @@ class Row(msgspec.Struct):
 
 def list_letters(settings: Settings, *, limit: int, as_json: bool) -> None:
     """Print the newest dead letters, oldest first."""
-    with closing(Letters(settings)) as letters:
+    with opened(settings) as letters:
         newest = letters.newest(limit)
         done = letters.replayed()
     rows = [_row(record, replayed=record.offset < done[record.partition]) for record in newest]
@@ -46,7 +46,7 @@ def list_letters(settings: Settings, *, limit: int, as_json: bool) -> None:
 
 def show(settings: Settings, *, position: str) -> None:
     """Print a dead letter; bytes that are no printable text appear escaped."""
-    with closing(Letters(settings)) as letters:
+    with opened(settings) as letters:
         record = letters.at(position)
         done = letters.replayed()[record.partition]
     row = _row(record, replayed=record.offset < done)
@@ -70,7 +70,7 @@ def replay(settings: Settings, *, position: str | None = None) -> None:
     Running it again after a failure goes on behind what was acknowledged; a record that is sent
     twice all the same is stored once, because its event keeps its id.
     """
-    with closing(Letters(settings)) as letters, closing(kafka.producer(settings)) as producer:
+    with opened(settings) as letters, closing(kafka.producer(settings)) as producer:
         if position is not None:
             refused = send(producer, [letters.at(position)])
             if refused:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from kafka.errors import KafkaError, TopicAuthorizationFailedError
@@ -36,24 +37,31 @@ class Origin(NamedTuple):
     reason: str
 
 
+@contextmanager
+def opened(settings: Settings) -> Iterator["Letters"]:
+    """The dead letter topic while it is needed; what Kafka has against it is one clear line."""
+    kafka.check_credentials(settings)
+    client = kafka.consumer(settings, group_id=GROUP)
+    try:
+        yield Letters(client, settings.dead_letters_topic)
+    except KafkaError as error:
+        raise DeadLetterError(f"Kafka, {settings.dead_letters_topic}: {error!r}") from error
+    finally:
+        client.close(autocommit=False)
+
+
 class Letters:
     """The dead letter topic, read with the operator's rights."""
 
-    def __init__(self, settings: Settings) -> None:
-        kafka.check_credentials(settings)
-        self._topic = settings.dead_letters_topic
-        self._client = kafka.consumer(settings, group_id=GROUP)
-        numbers = self._client.partitions_for_topic(self._topic)
+    def __init__(self, client: Any, topic: str) -> None:
+        self._topic = topic
+        self._client = client
+        numbers = client.partitions_for_topic(topic)
         if not numbers:
-            self.close()
-            raise DeadLetterError(f"there is no topic {self._topic}, or no right to read it")
-        self._partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
-        self._starts = self._client.beginning_offsets(self._partitions)
-        self._ends = self._client.end_offsets(self._partitions)
-
-    def close(self) -> None:
-        """Hang up, and commit nothing."""
-        self._client.close(autocommit=False)
+            raise DeadLetterError(f"there is no topic {topic}, or no right to read it")
+        self._partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        self._starts = client.beginning_offsets(self._partitions)
+        self._ends = client.end_offsets(self._partitions)
 
     def replayed(self) -> dict[int, int]:
         """Of each partition, the offset before which all letters have been replayed."""
