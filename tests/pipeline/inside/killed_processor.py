@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from millrace import config, logging, mongo
-from millrace.processor import process
+from millrace.processor.service import process
 from millrace.processor.batch import Inserted
 from millrace.sinks.mongodb import MongoStore
 
