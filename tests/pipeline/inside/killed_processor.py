@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from millrace import config, logging, mongo
-from millrace.processor.service import process
 from millrace.processor.batch import Inserted
+from millrace.processor.service import process
 from millrace.sinks.mongodb import MongoStore
 
 
