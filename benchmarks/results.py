@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 TEMPLATE = HERE / "page.md.in"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 PROCESSOR, PLAIN, CONFLUENT = "processor", "plain loop", "confluent loop"
+COMPRESSIONS = {"none": "uncompressed, as clients write by default", "lz4": "compressed with lz4"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Results:
     """Everything that was measured."""
 
     events: int
+    compression: str
     rate: int
     rounds: int
     drains: list[Drain] = field(default_factory=list)
@@ -107,6 +109,7 @@ class Results:
                 table=self.table(),
                 goals=self.goals(),
                 events=f"{self.events:,}",
+                compression=COMPRESSIONS[self.compression],
                 rate=self.rate,
                 rounds=self.rounds,
             )

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab import INSTANCE, Lab, Usage, peers_site, run, servers, usage
-from results import CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Results
+from results import COMPRESSIONS, CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Results
 
 SETTLE_SECONDS = 8
 
@@ -94,10 +94,10 @@ def latency(lab: Lab, contender: Contender, rate: int, seconds: int) -> Latency:
 
 def measure(lab: Lab, options: argparse.Namespace) -> Results:
     """All rounds, in alternating order."""
-    results = Results(options.events, options.rate, options.rounds)
+    results = Results(options.events, options.compression, options.rate, options.rounds)
     run("docker", "stop", f"{INSTANCE}-processor")
     print(f"filling the topic with {options.events} events", flush=True)
-    lab.helper("load.py", options.events, timeout=600)
+    lab.helper("load.py", options.events, options.compression, timeout=600)
     expected = int(lab.helper("reset.py", "beginning"))
     if expected != options.events:
         raise RuntimeError(f"the topic has {expected} events instead of {options.events}")
@@ -124,6 +124,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=int, default=500, help="events a second for the latency")
     parser.add_argument("--seconds", type=int, default=20, help="how long at that rate")
+    parser.add_argument(
+        "--compression", choices=COMPRESSIONS, default="none", help="of the events in the topic"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the instance for a closer look")
     options = parser.parse_args()
     print(f"deploying {INSTANCE}", flush=True)

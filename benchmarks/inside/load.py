@@ -12,11 +12,16 @@ from millrace.feeds.stocks import STOCKS
 SHARES = (0.3, 0.2, 0.5)
 
 
-def main(count: int) -> None:
+def main(count: int, compression: str) -> None:
     """Produce until all are acknowledged."""
     producer = Producer(
         kafka_options()
-        | {"acks": "all", "enable.idempotence": True, "compression.type": "lz4", "linger.ms": 20}
+        | {
+            "acks": "all",
+            "enable.idempotence": True,
+            "compression.type": compression,
+            "linger.ms": 20,
+        }
     )
     for partition, key, value in itertools.islice(stream("load", SHARES), count):
         while True:
@@ -31,4 +36,4 @@ def main(count: int) -> None:
         sys.exit(f"{left} events were not acknowledged")
 
 
-main(int(sys.argv[1]))
+main(int(sys.argv[1]), sys.argv[2])

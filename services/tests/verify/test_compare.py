@@ -1,13 +1,13 @@
 """The comparison of a log with what was stored of it: it finds every kind of damage."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from services.tests.feeds.events import stock
 
 from millrace.feeds.stocks import STOCKS, StockPrice
 from millrace.verify.compare import (
@@ -25,22 +25,8 @@ THRESHOLD = 0.05
 
 
 def event(number: int, symbol: str = "A") -> StockPrice:
-    time = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
-    return StockPrice(
-        event_id=f"stocks:test:{symbol}:{number}",
-        schema_version=1,
-        feed="stocks",
-        source="test",
-        simulated=True,
-        symbol=symbol,
-        observed_at=time,
-        produced_at=time,
-        open=1.0,
-        high=1.0,
-        low=1.0,
-        price=100.0 + number,
-        volume=1,
-        currency="USD",
+    return stock(
+        100.0 + number, minutes=number, symbol=symbol, event_id=f"stocks:test:{symbol}:{number}"
     )
 
 
@@ -226,5 +212,5 @@ def test_a_difference_says_what_is_there_and_what_should_be() -> None:
     world = World(good(0))
     world.documents[0]["volume"] = 7
     assert world.compare().examples == [
-        "stock-data[0]@0: stocks:test:A:0: volume is 7, not 1",
+        "stock-data[0]@0: stocks:test:A:0: volume is 7, not 100",
     ]

@@ -14,7 +14,7 @@ earlier, in UTC.
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from millrace.feeds.stocks import StockPrice
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.budget import Budget
 from millrace.sources.http import Client, Upstream, text
+from millrace.sources.metered import Metered
 from millrace.sources.times import NEW_YORK, close_of, next_day_in_new_york
 
 URL = "https://www.alphavantage.co"
@@ -35,31 +36,10 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WHOLE = re.compile(r"\d{1,15}")
 
 
-class AlphaVantage:
+class AlphaVantage(Metered):
     """The source: one request a symbol, within a budget a day and a distance between two."""
 
     feed = "stocks"
-    endless = True
-
-    def __init__(
-        self,
-        client: Client,
-        budget: Budget,
-        symbols: Sequence[str],
-        *,
-        interval: float,
-        simulated: bool,
-    ) -> None:
-        self.units = tuple(symbols)
-        self.shortest_interval = interval
-        self.simulated = simulated
-        self._client = client
-        self._budget = budget
-
-    @property
-    def budget_left(self) -> int | None:
-        """Requests that the key's allowance has left."""
-        return self._budget.left
 
     def fetch(self, unit: str) -> Batch:
         """The latest quote of one symbol."""

@@ -20,6 +20,7 @@ from millrace.feeds.metals import MetalPrice
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError
 from millrace.sources.budget import Budget
 from millrace.sources.http import Client, Upstream, text
+from millrace.sources.metered import Metered
 from millrace.sources.times import next_month
 
 URL = "https://metals-api.com"
@@ -48,31 +49,10 @@ METALS = {
 }
 
 
-class MetalsApi:
+class MetalsApi(Metered):
     """The source: one request brings all symbols."""
 
     feed = "metals"
-    endless = True
-
-    def __init__(
-        self,
-        client: Client,
-        budget: Budget,
-        symbols: Sequence[str],
-        *,
-        interval: float,
-        simulated: bool,
-    ) -> None:
-        self.units: tuple[str, ...] = (",".join(symbols),)
-        self.shortest_interval = interval
-        self.simulated = simulated
-        self._client = client
-        self._budget = budget
-
-    @property
-    def budget_left(self) -> int | None:
-        """Requests that the key's allowance has left."""
-        return self._budget.left
 
     def fetch(self, unit: str) -> Batch:
         """Prices of all symbols, as of the upstream's last refresh."""
@@ -104,7 +84,7 @@ def from_settings(settings: Settings) -> MetalsApi:
     return MetalsApi(
         Client(upstream),
         Budget(settings.producer_state_dir / "budget.json", allowance, next_month),
-        symbols,
+        [",".join(symbols)],
         interval=SECONDS_PER_MONTH / allowance if allowance else 0,
         simulated=upstream.simulated,
     )
