@@ -114,17 +114,23 @@ class Lab:
         ]
 
 
-def usage(container: str) -> Usage:
-    """Processor time and peak resident memory of a container's process."""
-    pid = run("docker", "inspect", "--format={{.State.Pid}}", container).strip()
-    if pid == "0":
-        raise RuntimeError(
-            f"{container} has ended:\n{run('docker', 'logs', '--tail=20', container)}"
-        )
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    status = Path(f"/proc/{pid}/status").read_text()
-    peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-    return Usage((int(fields[11]) + int(fields[12])) / TICKS, int(peak) / 1024)
+class Process:
+    """The first process of a container, looked at without asking the engine each time."""
+
+    def __init__(self, container: str) -> None:
+        self._container = container
+        self._pid = run("docker", "inspect", "--format={{.State.Pid}}", container).strip()
+
+    def usage(self) -> Usage:
+        """Processor time and peak resident memory up to now."""
+        try:
+            fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+            status = Path(f"/proc/{self._pid}/status").read_text()
+        except FileNotFoundError:
+            logs = run("docker", "logs", "--tail=20", self._container)
+            raise RuntimeError(f"{self._container} has ended:\n{logs}") from None
+        peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+        return Usage((int(fields[11]) + int(fields[12])) / TICKS, int(peak) / 1024)
 
 
 def peers_site(directory: Path) -> Path:

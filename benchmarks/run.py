@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lab import INSTANCE, Lab, Usage, peers_site, run, servers, usage
+from lab import INSTANCE, Lab, Process, Usage, peers_site, run, servers
 from results import COMPRESSIONS, CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Results
 
 SETTLE_SECONDS = 8
@@ -53,10 +53,10 @@ def contenders(lab: Lab) -> list[Contender]:
 
 
 @contextmanager
-def running(contender: Contender) -> Iterator[str]:
-    """The contender's container while it runs."""
+def running(contender: Contender) -> Iterator[Process]:
+    """The contender's process while it runs."""
     try:
-        yield contender.start()
+        yield Process(contender.start())
     finally:
         contender.stop()
 
@@ -65,11 +65,11 @@ def drain(lab: Lab, contender: Contender, expected: int) -> Drain:
     """Let it store the whole topic, and check the count."""
     lab.helper("reset.py", "beginning")
     looks: list[tuple[float, int, Usage]] = []
-    with running(contender) as container, lab.lines("watch.py", expected) as lines:
+    with running(contender) as process, lab.lines("watch.py", expected) as lines:
         for line in lines:
             moment, stored = line.split()
             if int(stored):
-                looks.append((float(moment), int(stored), usage(container)))
+                looks.append((float(moment), int(stored), process.usage()))
     (begin, count_before, used_before), (end, count, used) = looks[0], looks[-2]
     if looks[-1][1] != expected:
         raise RuntimeError(f"{contender.name}: {looks[-1][1]} of {expected} events are stored")
@@ -84,11 +84,11 @@ def drain(lab: Lab, contender: Contender, expected: int) -> Drain:
 def latency(lab: Lab, contender: Contender, rate: int, seconds: int) -> Latency:
     """Measure single events at a steady rate, with nothing to catch up with."""
     lab.helper("reset.py", "end")
-    with running(contender) as container:
+    with running(contender) as process:
         time.sleep(SETTLE_SECONDS)
-        before, began = usage(container), time.monotonic()
+        before, began = process.usage(), time.monotonic()
         answer = json.loads(lab.helper("latency.py", rate, seconds))
-        cpu = (usage(container).cpu_seconds - before.cpu_seconds) / (time.monotonic() - began)
+        cpu = (process.usage().cpu_seconds - before.cpu_seconds) / (time.monotonic() - began)
     return Latency(contender.name, answer["p50"], answer["p99"], 100 * cpu)
 
 
