@@ -9,7 +9,7 @@ export PATH
 SCENARIOS := $(filter-out default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))) default
 
 .NOTPARALLEL:
-.PHONY: help up down verify status images lint test-unit molecule test bench bootstrap bootstrap-dev
+.PHONY: help up down verify status images lint test-unit molecule test aws-lab aws-lab-down bench bootstrap bootstrap-dev
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,12 @@ molecule: bootstrap-dev images ## Every role in real containers, then the whole 
 	@scripts/molecule $(SCENARIOS)
 
 test: lint test-unit molecule ## Everything that CI runs
+
+aws-lab: bootstrap-dev ## Keep an emulated EC2 running, to deploy onto and look around; says how to use it
+	@PYTHONPATH=molecule/aws python -m lab up $(ARGS)
+
+aws-lab-down: bootstrap-dev ## Remove the emulated EC2 with everything in it
+	@PYTHONPATH=molecule/aws python -m lab down
 
 bench: bootstrap-dev ## Measure the processor next to its peers
 	python benchmarks/run.py $(ARGS)

@@ -1,0 +1,193 @@
+"""Makes the containers follow what the API says."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from lab.addresses import Addresses, restore
+from lab.cloud import Cloud
+from lab.engine import Engine, Seen
+from lab.model import Action, Actual, Container, Desired, Host, plan
+from lab.settings import Lab
+from lab.volumes import Volumes, listing
+
+LOG = logging.getLogger("lab")
+PERIOD = 1.0
+RETRY_SECONDS = 5.0
+
+
+class Agent:
+    """Compares again and again, and at once after a call that changes something."""
+
+    def __init__(self, lab: Lab, image: str) -> None:
+        self.lab = lab
+        self.image = image
+        self.cloud = Cloud(lab)
+        self.engine = Engine(lab)
+        self.addresses = Addresses(lab)
+        self.volumes = Volumes(lab.state / "volumes")
+        self.wake = threading.Event()
+        self.lock = threading.Lock()
+        self.pool = ThreadPoolExecutor(max_workers=8)
+        self.reboots: Counter[str] = Counter()
+        self.rebooted: Counter[str] = Counter()
+        # What was last put in place: filters in which run of a container, volumes in which host.
+        self.filters: dict[str, tuple[str, str]] = {}
+        self.attached: dict[str, tuple[str, ...]] = {}
+        self.busy: set[str] = set()
+        self.problems: dict[str, tuple[float, str]] = {}
+        self.desired = Desired()
+        self.settled = False
+
+    def called(self, service: str, operation: str, parameters: dict[str, list[str]]) -> None:
+        """A call was answered: act on it."""
+        if service != "ec2" or operation.startswith(("Describe", "Get")):
+            return
+        if operation == "RebootInstances":
+            ids = [value[0] for name, value in parameters.items() if name.startswith("InstanceId")]
+            self.reboots.update(ids)
+        self.settled = False
+        self.wake.set()
+
+    def run(self) -> None:
+        """Never ends."""
+        while True:
+            self.wake.wait(PERIOD)
+            self.wake.clear()
+            try:
+                self.step()
+            except Exception:
+                LOG.exception("comparing failed")
+                time.sleep(PERIOD)
+
+    def step(self) -> None:
+        """Compare once and begin what has to be done."""
+        # First, so that what ends meanwhile is looked at again next time.
+        with self.lock:
+            busy = set(self.busy)
+        desired = self.cloud.desired(self.reboots)
+        seen = self.engine.hosts()
+        actions = plan(desired, self.actual(seen), busy)
+        self.desired = desired
+        self.publish(desired, seen)
+        for action in actions:
+            self.begin(action)
+        self.settled = not actions and not busy and not self.wake.is_set()
+
+    def actual(self, seen: dict[str, Seen]) -> Actual:
+        """What there is, from the engine and from what was put in place."""
+        containers = {}
+        for identity, item in seen.items():
+            run, filters = self.filters.get(identity, ("", ""))
+            containers[identity] = Container(
+                id=identity,
+                network=item.network,
+                running=bool(item.pid),
+                volumes=self.attached.get(identity, ()),
+                filters=filters if run == item.started else None,
+                reboots=self.rebooted[identity],
+            )
+        return Actual(containers, self.engine.networks(), self.volumes.files())
+
+    def publish(self, desired: Desired, seen: dict[str, Seen]) -> None:
+        """Have the public addresses of the hosts that run, and no others."""
+        self.addresses.publish(
+            {
+                host.public: (host.private, self.engine.bridge(host.network))
+                for host in desired.hosts.values()
+                if host.public and host.running and host.id in seen and seen[host.id].pid
+            }
+        )
+
+    def begin(self, action: Action) -> None:
+        """Do what concerns a network at once, and the rest beside."""
+        failed_at, _ = self.problems.get(action.subject, (0.0, ""))
+        if time.monotonic() - failed_at < RETRY_SECONDS:
+            return
+        with self.lock:
+            self.busy.add(action.subject)
+        if "network" in action.kind:
+            self.carry_out(action)
+        else:
+            self.pool.submit(self.carry_out, action)
+
+    def carry_out(self, action: Action) -> None:
+        """Do one thing, and remember what went wrong."""
+        LOG.info("%s %s", action.kind, action.subject)
+        try:
+            self.do(action)
+            self.problems.pop(action.subject, None)
+        except Exception as error:
+            LOG.exception("%s %s failed", action.kind, action.subject)
+            self.problems[action.subject] = (time.monotonic(), f"{action.kind}: {error}")
+        finally:
+            with self.lock:
+                self.busy.discard(action.subject)
+            self.wake.set()
+
+    def do(self, action: Action) -> None:
+        """What an action is."""
+        subject = action.subject
+        host = self.desired.hosts.get(subject)
+        match action.kind:
+            case "make-network":
+                self.engine.make_network(subject, self.desired.networks[subject])
+            case "remove-network":
+                self.engine.remove_network(subject)
+            case "delete-volume":
+                self.volumes.delete(subject)
+            case "remove":
+                self.remove(subject)
+            case "stop":
+                self.engine.stop(subject)
+            case _ if host is not None:
+                self.change(action, host)
+
+    def change(self, action: Action, host: Host) -> None:
+        """What is done to a host that is to run."""
+        if action.kind == "create":
+            folder = self.lab.state / "instances" / host.id
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "authorized_keys").write_text(host.key + "\n")
+            shutil.copy(self.lab.state / "tls" / "ca.crt", folder / "ca.crt")
+            self.attach(host)
+            self.engine.create(host, self.image, folder)
+        if action.kind == "reboot":
+            # All reboots that were asked for until now are this one.
+            self.rebooted[host.id] = host.reboots
+            self.engine.stop(host.id)
+        if action.kind in ("create", "start", "reboot"):
+            self.rebooted[host.id] = host.reboots
+            self.attach(host)
+            self.engine.start(host.id)
+        if action.kind == "volumes":
+            self.attach(host)
+            self.engine.run(host.id, "/usr/local/lib/lab/lab-devices", "announce")
+        item = self.engine.hosts()[host.id]
+        restore(host.filters, within=item.pid)
+        self.filters[host.id] = (item.started, host.filters)
+
+    def attach(self, host: Host) -> None:
+        """Have the devices of a host's volumes, and tell the host which they are."""
+        devices = {
+            volume: self.volumes.attach(volume, self.desired.volumes[volume])
+            for volume in host.volumes
+        }
+        (self.lab.state / "instances" / host.id / "devices").write_text(listing(devices))
+        gone = set(self.attached.get(host.id, ())) - set(host.volumes)
+        self.attached[host.id] = host.volumes
+        for volume in gone:
+            self.volumes.release(volume)
+
+    def remove(self, identity: str) -> None:
+        """Drop a host; its data volumes stay."""
+        self.engine.remove(identity)
+        for volume in self.attached.pop(identity, ()):
+            self.volumes.release(volume)
+        self.filters.pop(identity, None)
+        shutil.rmtree(self.lab.state / "instances" / identity, ignore_errors=True)

@@ -1,0 +1,123 @@
+"""Starts and ends the process of a lab, and removes what a lab made."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from lab.addresses import Addresses
+from lab.engine import Engine
+from lab.images import build
+from lab.registry import Registry
+from lab.server import STATUS_PATH
+from lab.settings import ROOT, Lab
+from lab.volumes import Volumes
+
+START_SECONDS = 60
+
+
+class LabError(Exception):
+    """Something that whoever started the lab has to know."""
+
+
+def status(lab: Lab) -> dict[str, Any]:
+    """What the running lab says of itself."""
+    try:
+        with urlopen(lab.endpoint + STATUS_PATH, timeout=10) as answer:
+            result: dict[str, Any] = json.load(answer)
+    except OSError as error:
+        raise LabError(f"no lab answers at {lab.endpoint} ({error})") from None
+    return result
+
+
+def process(lab: Lab) -> int | None:
+    """The process of the lab, if it runs."""
+    try:
+        pid = int((lab.state / "daemon.pid").read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if str(lab.state).encode() in words and b"serve" in words else None
+
+
+def up(lab: Lab, say: Callable[[str], None]) -> None:
+    """Start the lab, unless it runs."""
+    if process(lab):
+        say("the lab runs already")
+        return
+    if left := down(lab):
+        say(f"removed what an earlier lab left: {', '.join(left)}")
+    lab.save()
+    engine = Engine(lab)
+    say("images of the hosts and of the registry ...")
+    image = build(engine.client, "host")
+    registry_image = build(engine.client, "registry")
+    Addresses(lab).set_up()
+    registry = Registry(lab, engine.client)
+    registry.start(registry_image)
+    say("images into the mirror ...")
+    registry.fill()
+    lab.calls.unlink(missing_ok=True)
+    lab.calls.touch()
+    with (lab.state / "daemon.log").open("w") as log:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "lab", "--state", str(lab.state), "serve", "--image", image],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+            start_new_session=True,
+        )
+    (lab.state / "daemon.pid").write_text(str(started.pid))
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            status(lab)
+        except LabError:
+            if started.poll() is not None or time.monotonic() > end:
+                tail = "\n".join((lab.state / "daemon.log").read_text().splitlines()[-20:])
+                raise LabError(f"the lab did not start; the end of its log:\n{tail}") from None
+            time.sleep(0.2)
+        else:
+            return
+
+
+def end(lab: Lab) -> None:
+    """End the process of the lab."""
+    pid = process(lab)
+    if pid is None:
+        return
+    os.kill(pid, signal.SIGTERM)
+    for _ in range(50):
+        if process(lab) is None:
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+
+
+def down(lab: Lab) -> list[str]:
+    """Remove everything of the lab, also after a failure; what there was."""
+    end(lab)
+    engine = Engine(lab)
+    removed = engine.remove_all()
+    volumes = Volumes(lab.state / "volumes")
+    for volume in volumes.files():
+        volumes.delete(volume)
+        removed.append(volume)
+    Addresses(lab).tear_down()
+    Registry(lab, engine.client).forget()
+    for path in lab.state.glob("*"):
+        # Layers of images, which it takes long to compress anew.
+        if path.name != "registry":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return removed

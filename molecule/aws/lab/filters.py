@@ -1,0 +1,61 @@
+"""Security groups as packet filter rules of one host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+# Inner chains that the host's first process hooks into the mangle table, before Docker's own
+# rules: they see a packet to a published port as it came.
+INBOUND = "LAB-IN"
+OUTBOUND = "LAB-OUT"
+
+Group = Mapping[str, Any]
+
+
+def protocol(permission: Mapping[str, Any]) -> list[str]:
+    """The part of a rule that names protocol and ports."""
+    name = str(permission["IpProtocol"])
+    if name == "-1":
+        return []
+    words = ["-p", name]
+    if name in ("tcp", "udp", "6", "17"):
+        first, last = permission["FromPort"], permission["ToPort"]
+        words += ["--dport", str(first) if first == last else f"{first}:{last}"]
+    return words
+
+
+def peers(permission: Mapping[str, Any], members: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    """Ranges and addresses of the other side."""
+    for item in permission.get("IpRanges", []):
+        yield str(item["CidrIp"])
+    for item in permission.get("UserIdGroupPairs", []):
+        for address in sorted(members.get(item["GroupId"], ())):
+            yield f"{address}/32"
+
+
+def rules(groups: Sequence[Group], members: Mapping[str, Sequence[str]], private: str) -> str:
+    """What iptables-restore reads: everything that no group allows is dropped, both ways.
+
+    `members` are the private addresses of the hosts in each group.
+    """
+    inbound = ["-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"]
+    # The resolver of a VPC is filtered by no group.
+    outbound = [*inbound, "-p udp --dport 53 -j ACCEPT", "-p tcp --dport 53 -j ACCEPT"]
+    allowed_in: set[str] = set()
+    allowed_out: set[str] = set()
+    for group in groups:
+        for permission in group.get("IpPermissions", []):
+            for peer in peers(permission, members):
+                words = ["-s", peer, "-d", f"{private}/32", *protocol(permission), "-j", "ACCEPT"]
+                allowed_in.add(" ".join(words))
+        for permission in group.get("IpPermissionsEgress", []):
+            for peer in peers(permission, members):
+                words = ["-d", peer, *protocol(permission), "-j", "ACCEPT"]
+                allowed_out.add(" ".join(words))
+    inbound += [*sorted(allowed_in), "-j DROP"]
+    outbound += [*sorted(allowed_out), "-j DROP"]
+    lines = ["*mangle", f":{INBOUND} - [0:0]", f":{OUTBOUND} - [0:0]"]
+    lines += [f"-A {INBOUND} {line}" for line in inbound]
+    lines += [f"-A {OUTBOUND} {line}" for line in outbound]
+    return "\n".join([*lines, "COMMIT", ""])

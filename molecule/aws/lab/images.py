@@ -1,0 +1,60 @@
+"""The lab's own images, built once for what defines them."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import docker
+import docker.errors
+import yaml
+
+from lab.settings import LABEL, ROOT
+
+HERE = Path(__file__).parent
+
+
+def reference(name: str) -> str:
+    """The reference of one of the project's images."""
+    versions = yaml.safe_load((ROOT / "images" / "versions.yml").read_text())
+    image = versions["images"][name]
+    return f"{image['repository']}:{image['tag']}"
+
+
+def definition(folder: Path, base: str) -> str:
+    """A hash of everything that an image is made of."""
+    digest = hashlib.sha256(base.encode())
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder)}:{path.stat().st_mode:o}:".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+def build(client: docker.DockerClient, name: str) -> str:
+    """Have the image of a folder (`host`, `registry`), and drop those that it replaces."""
+    base = reference("debian")
+    subprocess.run([sys.executable, str(ROOT / "images" / "build"), "debian"], check=True)
+    folder = HERE / name
+    repository = f"mr-aws-lab-{name}"
+    wanted = f"{repository}:{definition(folder, str(client.images.get(base).id))}"
+    try:
+        client.images.get(wanted)
+    except docker.errors.ImageNotFound:
+        client.images.build(
+            path=str(folder),
+            tag=wanted,
+            buildargs={"BASE": base},
+            labels={f"{LABEL}.image": name},
+            rm=True,
+            forcerm=True,
+        )
+    for image in client.images.list(repository):
+        for tag in set(image.tags) - {wanted}:
+            try:
+                client.images.remove(tag)
+            except docker.errors.APIError:
+                continue  # a container of another lab runs it
+    return wanted

@@ -1,0 +1,105 @@
+"""The registries of a lab: one stands for ECR, one for Docker Hub."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import docker
+import docker.errors
+
+from lab.authority import make_certificates
+from lab.images import reference
+from lab.settings import ACCOUNT, LABEL, Lab
+
+# Images of Docker Hub that hosts run.
+MIRRORED = ("kafka", "mongo")
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+# What moto's `get_authorization_token` answers.
+USER = "AWS"
+PASSWORD = f"{ACCOUNT}-auth-token"
+START_SECONDS = 20
+
+
+class Registry:
+    """Both registries, in one container with this machine's network."""
+
+    def __init__(self, lab: Lab, client: docker.DockerClient) -> None:
+        self.lab = lab
+        self.client = client
+        self.tls = lab.state / "tls"
+        # Where this machine's engine looks for authorities, without being started again.
+        self.trusted = [Path("/etc/docker/certs.d") / name for name in (lab.registry, lab.mirror)]
+
+    def start(self, image: str) -> None:
+        """Serve, and have this machine's engine trust it."""
+        make_certificates(self.tls, self.lab.address)
+        for folder in self.trusted:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.tls / "ca.crt", folder / "ca.crt")
+        data = self.lab.state / "registry"
+        data.mkdir(parents=True, exist_ok=True)
+        self.client.containers.run(
+            image,
+            detach=True,
+            name=f"{self.lab.prefix}-registry",
+            labels={LABEL: self.lab.prefix},
+            network_mode="host",
+            volumes=[f"{data}:/data", f"{self.tls}:/tls:ro"],
+            environment={
+                "LAB_ADDRESS": self.lab.address,
+                "LAB_REGISTRY_PORT": str(self.lab.registry_port),
+                "LAB_MIRROR_PORT": str(self.lab.mirror_port),
+                "LAB_USER": USER,
+                "LAB_PASSWORD": PASSWORD,
+            },
+        )
+        end = time.monotonic() + START_SECONDS
+        while self.get("") is None:
+            if time.monotonic() > end:
+                log = self.client.containers.get(f"{self.lab.prefix}-registry").logs().decode()
+                raise RuntimeError(f"the registry does not answer:\n{log}")
+            time.sleep(0.1)
+
+    def get(self, path: str) -> bytes | None:
+        """What the mirror has at a path."""
+        context = ssl.create_default_context(cafile=str(self.tls / "ca.crt"))
+        request = Request(f"https://{self.lab.mirror}/v2/{path}", headers={"Accept": MANIFEST})
+        try:
+            with urlopen(request, timeout=5, context=context) as answer:
+                content: bytes = answer.read()
+        except (URLError, OSError):
+            return None
+        return content
+
+    def fill(self) -> None:
+        """Push what the mirror has not, under the names of Docker Hub."""
+        for name in MIRRORED:
+            wanted = reference(name)
+            try:
+                image = self.client.images.get(wanted)
+            except docker.errors.ImageNotFound:
+                continue  # not built yet, or not needed
+            repository, _, tag = wanted.partition(":")
+            library = repository if "/" in repository else f"library/{repository}"
+            manifest = self.get(f"{library}/manifests/{tag}")
+            if manifest and json.loads(manifest)["config"]["digest"] == image.id:
+                continue
+            target = f"{self.lab.mirror}/{library}"
+            image.tag(target, tag)
+            try:
+                for part in self.client.api.push(target, tag=tag, stream=True, decode=True):
+                    if "error" in part:
+                        raise RuntimeError(f"pushing {wanted}: {part['error']}")
+            finally:
+                self.client.images.remove(f"{target}:{tag}")
+
+    def forget(self) -> None:
+        """Have this machine's engine trust it no longer."""
+        for folder in self.trusted:
+            shutil.rmtree(folder, ignore_errors=True)

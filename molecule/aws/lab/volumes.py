@@ -1,0 +1,71 @@
+"""Data volumes: loop devices over sparse files."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def command(*words: str) -> str:
+    """Run a tool of the system and return what it printed."""
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {result.stderr.strip() or result.returncode}")
+    return result.stdout.strip()
+
+
+class Volumes:
+    """The volumes of a lab, as files in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def files(self) -> list[str]:
+        """The volumes that have a file, which they get when they are first attached."""
+        return [path.stem for path in self.folder.glob("vol-*.img")]
+
+    def file(self, volume: str) -> Path:
+        """The file of a volume."""
+        return self.folder / f"{volume}.img"
+
+    def device(self, volume: str) -> str | None:
+        """The loop device of a volume, by its kernel's name."""
+        for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+            if backing.read_text().strip() == str(self.file(volume)):
+                return backing.parts[3]
+        return None
+
+    def attach(self, volume: str, gigabytes: int) -> str:
+        """Have a loop device for the volume; an enlarged volume grows."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.file(volume)
+        size = gigabytes * 2**30
+        grown = path.exists() and path.stat().st_size < size
+        if not path.exists() or grown:
+            with path.open("ab") as stream:
+                stream.truncate(size)
+        device = self.device(volume)
+        if device is None:
+            device = Path(command("losetup", "--find", "--show", str(path))).name
+        elif grown:
+            command("losetup", "--set-capacity", f"/dev/{device}")
+        return device
+
+    def release(self, volume: str) -> None:
+        """Give the loop device back; while somebody has it mounted, that is when he ends."""
+        if device := self.device(volume):
+            command("losetup", "--detach", f"/dev/{device}")
+
+    def delete(self, volume: str) -> None:
+        """Drop the volume with what is in it."""
+        self.release(volume)
+        self.file(volume).unlink(missing_ok=True)
+
+
+def listing(devices: dict[str, str]) -> str:
+    """What a host reads: kernel's name, minor number and volume id as its serial number is."""
+    lines = []
+    for volume, device in sorted(devices.items()):
+        major, _, minor = Path(f"/sys/block/{device}/dev").read_text().strip().partition(":")
+        lines.append(f"{device} {major} {minor} {volume.replace('-', '')}\n")
+    return "".join(lines)
