@@ -1,0 +1,119 @@
+"""Ansible action: the secrets that are kept on AWS are in a local vault file.
+
+The plays read secrets from one encrypted file, wherever they are kept. This action reads them from
+AWS Secrets Manager (one secret, all of them as JSON) or from SSM (one SecureString each, below a
+path), and replaces the file when they differ. Values are never returned, printed or shown.
+
+    - name: Read the secrets from where they are kept
+      aws_secrets:
+        source: secretsmanager
+        name: /millrace/deployment
+        region: us-east-1
+        path: .millrace/millrace/secrets.yml
+        password_file: scripts/vault-password
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret, get_file_vault_secret
+from ansible.plugins.action import ActionBase
+from botocore.exceptions import BotoCoreError, ClientError
+
+
+class SourceError(Exception):
+    """What is wrong, in one line, without any value."""
+
+
+def from_secrets_manager(name: str, region: str) -> dict[str, str]:
+    """Read one secret that holds all of them."""
+    client = boto3.client("secretsmanager", region_name=region)
+    try:
+        text = client.get_secret_value(SecretId=name)["SecretString"]
+        values = json.loads(text)
+    except client.exceptions.ResourceNotFoundException as error:
+        raise SourceError(f"Secrets Manager of {region} has no secret {name}: make it") from error
+    except (ValueError, KeyError) as error:
+        raise SourceError(f"the secret {name} of Secrets Manager must be a JSON object") from error
+    if not isinstance(values, dict):
+        raise SourceError(f"the secret {name} of Secrets Manager must be a JSON object")
+    return values
+
+
+def from_ssm(name: str, region: str) -> dict[str, str]:
+    """Read every parameter below a path: the last part of its name is the name of the secret."""
+    client = boto3.client("ssm", region_name=region)
+    pages = client.get_paginator("get_parameters_by_path").paginate(Path=name, WithDecryption=True)
+    found = [item for page in pages for item in page["Parameters"]]
+    if plain := [item["Name"] for item in found if item["Type"] != "SecureString"]:
+        raise SourceError(f"these are no SecureString: {', '.join(plain)}: make them anew as such")
+    if not found:
+        raise SourceError(f"Systems Manager of {region} has no parameters below {name}: make them")
+    return {item["Name"].rsplit("/", 1)[1]: item["Value"] for item in found}
+
+
+SOURCES = {"secretsmanager": from_secrets_manager, "ssm": from_ssm}
+
+
+def present(path: Path, vault: VaultLib) -> Any:
+    """What the file holds; nothing if it cannot be read, for it is a copy."""
+    try:
+        return yaml.safe_load(vault.decrypt(path.read_text()))
+    except (OSError, AnsibleError, yaml.YAMLError):
+        return None
+
+
+def write(path: Path, text: str, vault: VaultLib, secret: VaultSecret) -> None:
+    """Replace the file, or leave it as it was."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as file:
+        file.write(vault.encrypt(text, secret=secret))
+    Path(temporary).replace(path)
+
+
+def ensure(arguments: dict[str, Any], *, check_mode: bool) -> bool:
+    """Bring the file up to date; return whether it changed."""
+    if arguments["source"] not in SOURCES:
+        names = ", ".join(["vault", *SOURCES])
+        raise SourceError(f"millrace_secrets_source is {arguments['source']}: it is one of {names}")
+    path = Path(arguments["path"])
+    secret = get_file_vault_secret(filename=arguments["password_file"], loader=DataLoader())
+    secret.load()
+    vault = VaultLib(secrets=[("default", secret)])
+    values = SOURCES[arguments["source"]](arguments["name"], arguments["region"])
+    if present(path, vault) == values:
+        return False
+    if not check_mode:
+        write(path, yaml.safe_dump(values), vault, secret)
+    return True
+
+
+class ActionModule(ActionBase):
+    """What Ansible runs for a task that is named after this file."""
+
+    _requires_connection = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Turn a problem into a failed task."""
+        super().run(tmp, task_vars)
+        names = ("source", "name", "region", "path", "password_file")
+        spec = {name: {"type": "str", "required": True, "no_log": False} for name in names}
+        _, arguments = self.validate_argument_spec(spec)
+        try:
+            return {"changed": ensure(arguments, check_mode=self._task.check_mode)}
+        except SourceError as error:
+            return {"failed": True, "msg": str(error)}
+        except (AnsibleError, BotoCoreError, ClientError, OSError) as error:
+            return {"failed": True, "msg": f"the secrets cannot be read: {error}"}

@@ -1,0 +1,193 @@
+"""Ansible action: what the inventory says about AWS can be provisioned.
+
+It asks nobody and changes nothing: names, addresses, the fleet and the ports are compared with each
+other and with what AWS and Docker can take. Everything that is wrong is said at once.
+
+    - name: The settings fit together
+      aws_settings:
+        settings: "{{ aws_plan_settings }}"
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import boto3
+from ansible.plugins.action import ActionBase
+
+ROLES = ("kafka", "mongodb", "simulator", "processor", "api", "producers")
+WITH_DATA = ("kafka", "mongodb")
+HOST_KEYS = {"name", "roles", "type", "subnet", "zone", "root_gb", "data_gb", "node_id"}
+NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
+INSTANCE = re.compile(r"[a-z][a-z0-9-]{1,19}")
+# A /16 has subnets of 256 addresses, a /20 of 16, of which AWS keeps five.
+VPC_PREFIXES = range(16, 21)
+WIDEST_ADMIN = 8
+DOCKER = [ipaddress.ip_network(f"172.{number}.0.0/16") for number in range(17, 32)]
+DOCKER.append(ipaddress.ip_network("192.168.0.0/16"))
+
+Item = dict[str, Any]
+Network = ipaddress.IPv4Network
+
+
+def near(name: str, known: Any) -> str:
+    """Name the one that was meant, or all there are."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"it must be one of {', '.join(sorted(known))}"
+
+
+def network(text: str) -> Network | None:
+    """Read a range of addresses."""
+    try:
+        return ipaddress.IPv4Network(text)
+    except ValueError:
+        return None
+
+
+def place(settings: Item) -> Iterator[str]:
+    """Say what is wrong with where everything is and whose it is."""
+    if not INSTANCE.fullmatch(settings["instance"]):
+        yield "tag:Environment in aws_ec2.yml: 2 to 20 lower-case letters, digits and hyphens"
+    regions = boto3.session.Session().get_available_regions("ec2")
+    if settings["region"] not in regions:
+        advice = near(settings["region"], regions)
+        yield f"unknown region {settings['region']} in aws_ec2.yml: {advice}"
+    if not settings["owner"]:
+        yield "millrace_owner is missing: say who is asked about what runs"
+    zones = settings["zones"]
+    letters = all(re.fullmatch("[a-z]", str(zone)) for zone in zones)
+    if not zones or len(set(zones)) < len(zones) or not letters:
+        yield "millrace_zones: the letters of one or more zones, each once, as [a, b]"
+    if settings["connection"] not in ("ssh", "ssm"):
+        yield f"millrace_connection is {settings['connection']}: it must be ssh or ssm"
+    if settings["budget_usd"] and "@" not in settings["budget_email"]:
+        yield "millrace_budget_email is missing: nobody would get the mail of millrace_budget_usd"
+
+
+def expiry(settings: Item, today: date) -> Iterator[str]:
+    """Say what is wrong with the last day."""
+    text = str(settings["expires_at"])
+    if text == "never":
+        return
+    try:
+        last = date.fromisoformat(text)
+    except ValueError:
+        yield f"millrace_expires_at is {text}: it must be a day as 2026-12-31, or never"
+    else:
+        if last < today:
+            yield f"millrace_expires_at is {text}, which is past: set a later day, or never"
+
+
+def ranges(settings: Item) -> Iterator[str]:
+    """Say what is wrong with ranges of addresses."""
+    admin, vpc = network(settings["admin_cidr"]), network(settings["vpc_cidr"])
+    if not settings["admin_cidr"]:
+        yield "millrace_admin_cidr is missing: the addresses that you come from, as 203.0.113.7/32"
+    elif admin is None:
+        yield f"millrace_admin_cidr is {settings['admin_cidr']}: no range as 203.0.113.7/32"
+    elif admin.prefixlen < WIDEST_ADMIN:
+        yield (
+            f"millrace_admin_cidr is {admin}: that opens SSH and the API to the world; "
+            "name the addresses that you come from, as 203.0.113.7/32"
+        )
+    if vpc is None or not vpc.is_private:
+        yield f"millrace_vpc_cidr is {settings['vpc_cidr']}: no private range as 10.42.0.0/16"
+    elif vpc.prefixlen not in VPC_PREFIXES:
+        size = "small" if vpc.prefixlen > VPC_PREFIXES[-1] else "large"
+        yield f"millrace_vpc_cidr is {vpc}: too {size}, it must be a /16 to /20"
+    elif taken := next((other for other in DOCKER if other.overlaps(vpc)), None):
+        yield f"millrace_vpc_cidr is {vpc}: Docker uses {taken} on each host; set 10.42.0.0/16, say"
+
+
+def host(item: Item, settings: Item) -> Iterator[str]:
+    """Say what is wrong with a host."""
+    name = str(item.get("name", "?"))
+    if not NAME.fullmatch(name) or name in ROLES:
+        yield f"host {name}: its name must be lower-case letters, digits and hyphens, and no role's"
+    for key in sorted(item.keys() - HOST_KEYS):
+        yield f"host {name}: unknown key {key}: {near(key, HOST_KEYS)}"
+    roles = item.get("roles") or []
+    if not roles:
+        yield f"host {name} has no roles"
+    for role in roles:
+        if role not in ROLES:
+            yield f"host {name}: unknown role {role}: {near(role, ROLES)}"
+    if not item.get("type"):
+        yield f"host {name} has no type, as t3.small"
+    subnet = item.get("subnet", "public")
+    if subnet not in ("public", "private"):
+        yield f"host {name}: subnet is {subnet}: it must be public or private"
+    if subnet == "private" and settings["connection"] != "ssm":
+        yield f"host {name} is private, and SSH cannot reach it: set millrace_connection: ssm"
+    if "zone" in item and item["zone"] not in settings["zones"]:
+        yield f"host {name}: zone {item['zone']} is not in millrace_zones"
+    if set(roles) & set(WITH_DATA) and not item.get("data_gb"):
+        yield f"host {name} keeps data: give it a volume of its own, as data_gb: 20"
+    if "kafka" in roles and not item.get("node_id"):
+        yield f"host {name} has no node_id: give each Kafka host a number that no other ever had"
+
+
+def fleet(settings: Item) -> Iterator[str]:
+    """Say what is wrong with the hosts together."""
+    hosts = settings["fleet"]
+    if not hosts:
+        yield "millrace_fleet is empty"
+    for item in hosts:
+        yield from host(item, settings)
+    for key, what in (("name", "hosts are called"), ("node_id", "hosts have node_id")):
+        counted = Counter(str(item[key]) for item in hosts if item.get(key))
+        yield from (f"{times} {what} {x}: once only" for x, times in counted.items() if times > 1)
+    roles = Counter(role for item in hosts for role in item.get("roles") or [])
+    absent = [role for role in ROLES if hosts and not roles[role]]
+    yield from (f"no host of millrace_fleet has the role {role}" for role in absent)
+    for role, what in (("kafka", "controllers"), ("mongodb", "members of the replica set")):
+        if roles[role] and roles[role] % 2 == 0:
+            yield (
+                f"{roles[role]} {role} hosts are an even number of {what}, which survives no more "
+                f"failures than {roles[role] - 1}: have {roles[role] - 1} or {roles[role] + 1}"
+            )
+
+
+def ports(settings: Item) -> Iterator[str]:
+    """Say what is wrong with the table of ports."""
+    for row in settings["ports"]:
+        label = f"millrace_ports, port {row.get('port')} of {row.get('to')}"
+        if row.get("to") not in (*ROLES, "all"):
+            advice = near(str(row.get("to")), (*ROLES, "all"))
+            yield f"{label}: unknown role {row.get('to')}: {advice}"
+        for source in row.get("from") or ["nobody"]:
+            if network(str(source)) is not None:
+                yield f"{label}: open to {source}; a port is open to roles and to admin alone"
+            elif source not in (*ROLES, "admin"):
+                yield f"{label}: unknown source {source}: {near(str(source), (*ROLES, 'admin'))}"
+        numbers = [int(x) for x in re.findall(r"\d+", str(row.get("port")))]
+        shape = re.fullmatch(r"\d+(-\d+)?", str(row.get("port")))
+        if not shape or numbers != sorted(numbers) or not all(0 < x < 2**16 for x in numbers):
+            yield f"{label}: it must be a port or a range as 9093-9094"
+
+
+def problems(settings: Item, today: date) -> list[str]:
+    """Everything that is wrong, each with what to do."""
+    parts = (place(settings), expiry(settings, today), ranges(settings), fleet(settings))
+    return [line for part in (*parts, ports(settings)) for line in part]
+
+
+class ActionModule(ActionBase):
+    """What Ansible runs for a task that is named after this file."""
+
+    _requires_connection = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Look at the settings."""
+        super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec({"settings": {"type": "dict", "required": True}})
+        lines = problems(arguments["settings"], datetime.now(UTC).date())
+        return {"failed": bool(lines), "msg": "; ".join(lines) or "the settings fit together"}

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What AWS said, in one line with what to do about it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+LONGEST = 400
+LOGIN = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/aws.md)"
+QUOTA = "ask for more in the Service Quotas console, use smaller hosts, or remove what is unused"
+# The first that matches counts.
+ADVICE = (
+    (r"Unable to locate credentials|NoCredentials", f"no credentials: {LOGIN}"),
+    (r"config profile \((.+?)\) could not be found", "AWS_PROFILE names no profile: correct it"),
+    (r"ExpiredToken|RequestExpired|token.+expired", "the session has expired: log in to AWS again"),
+    (
+        r"InvalidClientTokenId|AuthFailure|SignatureDoesNotMatch|UnrecognizedClient",
+        f"AWS does not know these credentials: {LOGIN}",
+    ),
+    (
+        r"UnauthorizedOperation|AccessDenied|not authorized to perform",
+        "a permission is missing: give your user the policy that docs/aws.md prints",
+    ),
+    (r"OptInRequired", "the account is not set up for this region or service: enable it first"),
+    (
+        r"VcpuLimitExceeded|InstanceLimitExceeded",
+        f"the account's quota of vCPUs is used up: {QUOTA}",
+    ),
+    (r"\w*LimitExceeded|QuotaExceeded|LimitExceededException", f"a quota is used up: {QUOTA}"),
+    (
+        r"InvalidSubnet\.Conflict|InvalidVpc\.Range|InvalidSubnet\.Range",
+        "the range is taken or cannot be used: set another millrace_vpc_cidr",
+    ),
+    (
+        r"InsufficientInstanceCapacity|Unsupported.*Availability Zone",
+        "AWS has no such instance in this zone now: set another zone or type, or try later",
+    ),
+    (r"ParameterNotFound", "millrace_ami_parameter names no parameter of this region: correct it"),
+    (
+        r"Could not connect to the endpoint|EndpointConnectionError|timed? ?out|Name or service",
+        "AWS cannot be reached: look at this machine's network, and at the region's name",
+    ),
+)
+
+
+def words(result: Any) -> list[str]:
+    """Every message of a failed task, those of its loop first."""
+    if not isinstance(result, dict):
+        return []
+    below = [word for item in result.get("results", []) for word in words(item)]
+    if below or not result.get("failed", True):
+        return below
+    return [str(result[key]) for key in ("msg", "exception") if result.get(key)]
+
+
+def aws_advice(result: Any) -> str:
+    """One line: what to do, then what AWS said."""
+    said = words(result) or ["nothing"]
+    message = " ".join(said[0].split())
+    everything = " ".join(said)
+    for pattern, advice in ADVICE:
+        if re.search(pattern, everything, re.IGNORECASE):
+            return f"{advice}. AWS: {message[:LONGEST]}"
+    return message[:LONGEST]
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return it by name."""
+        return {"aws_advice": aws_advice}

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a fleet costs, from the fleet itself and a dated file of prices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Item = dict[str, Any]
+
+
+def rows(wanted: Item, prices: Item) -> list[Item]:
+    """What costs: a line a kind, with its number and the price of one for a month."""
+    hosts = wanted["hosts"]
+    hours = prices["hours_per_month"]
+    types = sorted({host["type"] for host in hosts})
+    found = [
+        {
+            "what": name,
+            "number": sum(host["type"] == name for host in hosts),
+            "month": prices["instances"][name] * hours,
+        }
+        for name in types
+        if name in prices["instances"]
+    ]
+    storage = sum(host["root_gb"] + host["data_gb"] for host in hosts)
+    public = sum(host["public"] for host in hosts)
+    nat = int(wanted["nat"])
+    found += [
+        {"what": "GB of gp3", "number": storage, "month": prices["gp3_gb_month"]},
+        # The address of the NAT gateway is public too.
+        {"what": "public IPv4", "number": public + nat, "month": prices["public_ipv4"] * hours},
+        {"what": "NAT gateway", "number": nat, "month": prices["nat_gateway"] * hours},
+    ]
+    return [row | {"total": row["number"] * row["month"]} for row in found if row["number"]]
+
+
+def aws_cost(wanted: Item, prices: Item | None) -> Item:
+    """Add it up; `unknown` says what has no price, which is then in no sum."""
+    if not prices:
+        return {"rows": [], "unknown": ["this region: prices/aws has no file for it"]}
+    types = sorted({host["type"] for host in wanted["hosts"]} - prices["instances"].keys())
+    found = rows(wanted, prices)
+    month = sum(row["total"] for row in found)
+    storage = next(row["total"] for row in found if row["what"] == "GB of gp3")
+    nat = sum(row["total"] for row in found if row["what"] == "NAT gateway")
+    nat_address = prices["public_ipv4"] * prices["hours_per_month"] * bool(wanted["nat"])
+    return {
+        "rows": found,
+        "month": month,
+        "hour": month / prices["hours_per_month"],
+        # Stopped hosts keep their disks and no address; a NAT gateway stays.
+        "stopped": storage + nat + nat_address,
+        "unknown": types,
+        "as_of": prices["as_of"],
+        "source": prices["source"],
+    }
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return it by name."""
+        return {"aws_cost": aws_cost}

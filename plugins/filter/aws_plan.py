@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be done on AWS: what is wanted (aws_wanted) against what is found, nothing else.
+
+`found` is what the module aws_environment_info says. The plan holds every resource that is wanted,
+with the id of the one that exists and whether it differs; `steps` says in words what provisioning
+would do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Item = dict[str, Any]
+
+
+def by_name(items: list[Item]) -> dict[str, Item]:
+    """Index found resources by name; those that were made half have none yet."""
+    return {item.get("name") or item["tags"].get("Name", item["id"]): item for item in items}
+
+
+def joined(wanted: list[Item], found: list[Item], *compared: str) -> list[Item]:
+    """Join what is wanted with what exists: its id, and whether one of the named keys differs."""
+    there = by_name(found)
+    result = []
+    for item in wanted:
+        exists = there.get(item["name"], {})
+        differs = any(item[key] != exists[key] for key in compared if exists)
+        result.append(item | {"id": exists.get("id", ""), "changed": differs})
+    return result
+
+
+def first_id(items: list[Item]) -> str:
+    """The id of the first."""
+    return str(items[0]["id"]) if items else ""
+
+
+def tables(wanted: Item, found: Item, network: Item) -> list[Item]:
+    """The route tables: one way out for public subnets, another, or none, for private ones."""
+    there = by_name(found["tables"])
+    result = []
+    for kind, exit_id in (("public", network["gateway"]), ("private", network["nat"])):
+        inside = [x for x in network["subnets"] if x["kind"] == kind]
+        exists = there.get(f"{wanted['name']}-{kind}", {})
+        ids = sorted(x["id"] for x in inside)
+        same = exists and (exists["subnets"], exists["default"]) == (ids, exit_id)
+        result.append(
+            {
+                "name": f"{wanted['name']}-{kind}",
+                "kind": kind,
+                "id": exists.get("id", ""),
+                "subnets": [x["name"] for x in inside],
+                "changed": bool(exists) and not same,
+            }
+        )
+    return result
+
+
+def network_plan(wanted: Item, found: Item) -> Item:
+    """The VPC and what is in it."""
+    vpc = first_id(found["vpcs"])
+    network: Item = {
+        "vpc": vpc,
+        "cidr": wanted["vpc_cidr"],
+        "subnets": joined(wanted["subnets"], found["subnets"]),
+        "gateway": first_id([x for x in found["gateways"] if vpc and x["vpc"] == vpc]),
+        "nat_wanted": wanted["nat"],
+        "nat": first_id(found["nats"]),
+        "groups": joined(wanted["groups"], found["groups"], "ingress", "egress"),
+    }
+    network["tables"] = tables(wanted, found, network)
+    exists = found["endpoints"][0] if found["endpoints"] else {"id": "", "tables": []}
+    network["endpoint"] = exists["id"]
+    ids = sorted(x["id"] for x in network["tables"])
+    network["endpoint_done"] = bool(exists["id"]) and exists["tables"] == ids
+    return network
+
+
+def access_plan(wanted: Item, found: Item) -> Item:
+    """IAM roles with their policies, instance profiles and the key pair."""
+    roles = {role["name"]: role for role in found["roles"]}
+    holders = {profile["name"]: profile["roles"] for profile in found["profiles"]}
+    result = []
+    for item in wanted["profiles"]:
+        role = roles.get(item["name"], {"policies": {}, "attached": []})
+        result.append(
+            item
+            | {
+                "role_exists": item["name"] in roles and not role["attached"],
+                "policy_done": role["policies"] == {"millrace": item["policy"]},
+                "profile_done": holders.get(item["name"]) == [item["name"]],
+            }
+        )
+    key_exists = wanted["key"] in [key["name"] for key in found["keys"]]
+    return {
+        "path": wanted["path"],
+        "profiles": result,
+        "key": wanted["key"],
+        "key_exists": key_exists,
+    }
+
+
+def differences(host: Item, there: Item, tags: Item) -> list[str]:
+    """What differs on a host that exists and can be changed in place."""
+    missing_tags = (tags | host["tags"]).items() - there["tags"].items()
+    differs = {
+        "security groups": host["groups"] != there["groups"],
+        "instance profile": host["profile"] != there["profile"],
+        "IMDSv2": (there["tokens"], there["hops"]) != ("required", 1),
+        "termination protection": host["protected"] != there["protected"],
+        "tags": bool(missing_tags),
+    }
+    return [name for name, true in differs.items() if true]
+
+
+def hosts_plan(wanted: Item, found: Item, replace: str) -> list[Item]:
+    """The hosts: what exists of each, and what is to be done with it."""
+    there = by_name(found["instances"])
+    volumes = {volume["host"]: volume for volume in found["volumes"]}
+    result = []
+    for host in wanted["hosts"]:
+        exists = there.get(host["name"], {})
+        volume = volumes.get(host["name"], {})
+        plan = host | {
+            "id": exists.get("id", ""),
+            "image": exists.get("image", ""),
+            "state": exists.get("state", "none"),
+            "replace": bool(exists) and host["name"] == replace,
+            "differences": differences(host, exists, wanted["tags"]) if exists else [],
+            "volume": volume.get("id", ""),
+            "attached": bool(exists) and volume.get("instance") == exists["id"],
+        }
+        result.append(plan)
+    return result
+
+
+def strays(wanted: Item, found: Item) -> list[str]:
+    """Hosts that exist and that the inventory does not name."""
+    names = [host["name"] for host in wanted["hosts"]]
+    return [item["name"] or item["id"] for item in found["instances"] if item["name"] not in names]
+
+
+def steps(plan: Item) -> list[Item]:
+    """Every resource with what would be done about it."""
+    rows: list[Item] = []
+
+    def row(kind: str, name: str, *, exists: bool, differs: str = "") -> None:
+        what = (f"change: {differs}" if differs else "is there") if exists else "create"
+        rows.append({"kind": kind, "name": name, "do": what})
+
+    network, access, name = plan["network"], plan["access"], plan["name"]
+    row("VPC", f"{name} {network['cidr']}", exists=bool(network["vpc"]))
+    for item in network["subnets"]:
+        row("subnet", f"{item['name']} {item['cidr']}", exists=bool(item["id"]))
+    row("internet gateway", name, exists=bool(network["gateway"]))
+    if network["nat_wanted"]:
+        row("NAT gateway", name, exists=bool(network["nat"]))
+    for item in network["tables"]:
+        row(
+            "route table", item["name"], exists=bool(item["id"]), differs="routes" * item["changed"]
+        )
+    differs = "" if network["endpoint_done"] else "route tables"
+    row("S3 endpoint", name, exists=bool(network["endpoint"]), differs=differs)
+    for item in network["groups"]:
+        row(
+            "security group",
+            item["name"],
+            exists=bool(item["id"]),
+            differs="rules" * item["changed"],
+        )
+    for item in access["profiles"]:
+        done = item["policy_done"] and item["profile_done"]
+        row("IAM role", item["name"], exists=item["role_exists"], differs="" if done else "policy")
+    row("key pair", access["key"], exists=access["key_exists"])
+    row("image repository", plan["repository"]["name"], exists=plan["repository"]["exists"])
+    row("bucket", plan["bucket"]["name"], exists=plan["bucket"]["exists"])
+    if plan["budget"]["usd"]:
+        differs = "" if plan["budget"]["done"] else "limit"
+        row("budget", plan["budget"]["name"], exists=plan["budget"]["exists"], differs=differs)
+    for host in plan["hosts"]:
+        if host["data_gb"]:
+            attach = "" if host["attached"] else "attach"
+            label = f"{host['name']} {host['data_gb']} GB"
+            row("data volume", label, exists=bool(host["volume"]), differs=attach)
+        change = "replace" if host["replace"] else ", ".join(host["differences"])
+        change = change or ("start" if host["state"] in ("stopped", "stopping") else "")
+        row("host", f"{host['name']} {host['type']}", exists=bool(host["id"]), differs=change)
+    return rows
+
+
+def aws_plan(wanted: Item, found: Item, replace: str = "") -> Item:
+    """Compare."""
+    budgets = {budget["name"]: budget["usd"] for budget in found["budgets"]}
+    budget = wanted["budget"]
+    repository = next((x for x in found["repositories"] if x["name"] == wanted["repository"]), {})
+    plan: Item = {
+        "name": wanted["name"],
+        "tags": wanted["tags"],
+        "network": network_plan(wanted, found),
+        "access": access_plan(wanted, found),
+        "repository": {"name": wanted["repository"], "exists": bool(repository)},
+        "bucket": {"name": wanted["bucket"], "exists": bool(found["buckets"])},
+        "budget": budget
+        | {
+            "exists": budget["name"] in budgets,
+            "done": budgets.get(budget["name"], 0) == budget["usd"],
+        },
+        "hosts": hosts_plan(wanted, found, replace),
+        "strays": strays(wanted, found),
+    }
+    plan["steps"] = steps(plan)
+    plan["todo"] = [
+        f"{step['kind']} {step['name']}: {step['do']}"
+        for step in plan["steps"]
+        if step["do"] != "is there"
+    ]
+    return plan
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return it by name."""
+        return {"aws_plan": aws_plan}

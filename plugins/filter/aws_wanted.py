@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an environment on AWS consists of, computed from the inventory alone.
+
+`settings` are the inventory's variables without their prefix, as the role aws_plan lists them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from typing import Any
+
+Item = dict[str, Any]
+EVERYWHERE = "0.0.0.0/0"
+LONGEST_NAME = 64
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+# What the agent of Systems Manager needs. Amazon's own policy would open every parameter.
+AGENT = [
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+    "ec2messages:AcknowledgeMessage",
+    "ec2messages:DeleteMessage",
+    "ec2messages:FailMessage",
+    "ec2messages:GetEndpoint",
+    "ec2messages:GetMessages",
+    "ec2messages:SendReply",
+]
+
+
+def bounded(name: str) -> str:
+    """A name that IAM takes: the end of a long one gives way to a digest of all of it."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def subnets(settings: Item) -> list[Item]:
+    """A public and a private subnet for each zone, each a 256th of the VPC's range."""
+    vpc = ipaddress.ip_network(settings["vpc_cidr"])
+    ranges = list(vpc.subnets(prefixlen_diff=8))
+    found = []
+    for place, zone in enumerate(settings["zones"]):
+        for kind, offset in (("public", 0), ("private", 128)):
+            name = f"{settings['instance']}-{kind}-{zone}"
+            full = f"{settings['region']}{zone}"
+            cidr = str(ranges[offset + place])
+            found.append({"name": name, "kind": kind, "zone": full, "cidr": cidr})
+    return found
+
+
+def security_groups(settings: Item) -> list[Item]:
+    """One group a role that some host has, with the rows of the ports table that concern it."""
+    used = {role for host in settings["fleet"] for role in host["roles"]}
+    prefix = settings["instance"]
+    rules: dict[str, tuple[set[str], set[str]]] = {role: (set(), set()) for role in used}
+    for role in used:
+        rules[role][1].update(f"tcp {p}-{p} {EVERYWHERE}" for p in settings["outbound_ports"])
+    for row in settings["ports"]:
+        first, _, last = str(row["port"]).partition("-")
+        ports = f"tcp {first}-{last or first}"
+        if settings["connection"] == "ssm" and first == "22":
+            continue
+        for to in used if row["to"] == "all" else used & {row["to"]}:
+            if "admin" in row["from"]:
+                rules[to][0].add(f"{ports} {settings['admin_cidr']}")
+            for source in used & set(row["from"]):
+                rules[to][0].add(f"{ports} {prefix}-{source}")
+                rules[source][1].add(f"{ports} {prefix}-{to}")
+    return [
+        {
+            "name": f"{prefix}-{role}",
+            "role": role,
+            "description": f"Ports of {role}",
+            "ingress": sorted(rules[role][0]),
+            "egress": sorted(rules[role][1]),
+        }
+        for role in sorted(used)
+    ]
+
+
+def policy(settings: Item, account: str, roles: list[str]) -> Item:
+    """What a host with these roles may do: its own secrets, its part of the bucket, the image."""
+    region, instance = settings["region"], settings["instance"]
+    here = f"{region}:{account}"
+    bucket = f"arn:aws:s3:::{instance}-{account}-{region}"
+    own = [f"{instance}/{role}/*" for role in roles]
+    prefixes = [f"{role}/*" for role in roles]
+
+    def allow(actions: list[str], resources: list[str] | str, **more: Any) -> Item:
+        return {"Effect": "Allow", "Action": actions, "Resource": resources, **more}
+
+    secrets = [f"arn:aws:secretsmanager:{here}:secret:{path}" for path in own]
+    parameters = [f"arn:aws:ssm:{here}:parameter/{path}" for path in own]
+    listing = {"StringLike": {"s3:prefix": prefixes}}
+    statements = [
+        allow(["secretsmanager:GetSecretValue"], secrets),
+        allow(["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"], parameters),
+        allow(["s3:ListBucket"], [bucket], Condition=listing),
+        allow(["s3:GetObject", "s3:PutObject"], [f"{bucket}/{prefix}" for prefix in prefixes]),
+        allow(["ecr:GetAuthorizationToken"], "*"),
+        allow(
+            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            [f"arn:aws:ecr:{here}:repository/{instance}/millrace"],
+        ),
+    ]
+    if settings["connection"] == "ssm":
+        statements.append(allow(AGENT, "*"))
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def profile_name(settings: Item, roles: list[str]) -> str:
+    """The IAM role of hosts with these roles. IAM knows no regions, so the name says which."""
+    return bounded("-".join([settings["instance"], settings["region"], *sorted(roles)]))
+
+
+def profiles(settings: Item, account: str) -> list[Item]:
+    """One IAM role and instance profile for each set of roles that some host has."""
+    sets = sorted({tuple(sorted(host["roles"])) for host in settings["fleet"]})
+    return [
+        {
+            "name": profile_name(settings, list(roles)),
+            "roles": "+".join(roles),
+            "policy": policy(settings, account, list(roles)),
+            "trust": TRUST,
+        }
+        for roles in sets
+    ]
+
+
+def hosts(settings: Item) -> list[Item]:
+    """The hosts, with everything that follows from the inventory."""
+    prefix = settings["instance"]
+    return [
+        {
+            "name": host["name"],
+            "roles": "+".join(sorted(host["roles"])),
+            "type": host["type"],
+            "subnet": f"{prefix}-{host.get('subnet', 'public')}-"
+            f"{host.get('zone', settings['zones'][0])}",
+            "zone": f"{settings['region']}{host.get('zone', settings['zones'][0])}",
+            "public": host.get("subnet", "public") == "public",
+            "root_gb": host.get("root_gb", 20),
+            "data_gb": host.get("data_gb", 0),
+            "protected": bool(host.get("data_gb")),
+            "groups": sorted(f"{prefix}-{role}" for role in host["roles"]),
+            "profile": profile_name(settings, host["roles"]),
+            "tags": {
+                "Name": f"{prefix}-{host['name']}",
+                "Host": host["name"],
+                "Role": "+".join(sorted(host["roles"])),
+                "NodeId": str(host.get("node_id", 0)),
+            },
+        }
+        for host in settings["fleet"]
+    ]
+
+
+def aws_wanted(settings: Item, account: str) -> Item:
+    """Everything that the environment should have."""
+    instance = settings["instance"]
+    return {
+        "name": instance,
+        "tags": {
+            "Project": "millrace",
+            "Environment": instance,
+            "Owner": settings["owner"],
+            "ExpiresAt": settings["expires_at"],
+        },
+        "vpc_cidr": settings["vpc_cidr"],
+        "subnets": subnets(settings),
+        "nat": any(host.get("subnet") == "private" for host in settings["fleet"]),
+        "groups": security_groups(settings),
+        "path": f"/millrace/{settings['region']}/{instance}/",
+        "profiles": profiles(settings, account),
+        "key": instance,
+        "repository": f"{instance}/millrace",
+        "bucket": f"{instance}-{account}-{settings['region']}",
+        "budget": {
+            "name": f"{instance}-{settings['region']}",
+            "usd": settings["budget_usd"],
+            "email": settings["budget_email"],
+        },
+        "hosts": hosts(settings),
+    }
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return it by name."""
+        return {"aws_wanted": aws_wanted}

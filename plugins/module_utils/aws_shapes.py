@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What AWS answers, in the shape that is compared with what is wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Item = dict[str, Any]
+GONE = ("terminated", "shutting-down", "deleted", "deleting")
+
+
+def tags(item: Item) -> dict[str, str]:
+    """Tags as a dictionary."""
+    return {tag["Key"]: tag["Value"] for tag in item.get("Tags") or []}
+
+
+def pick(item: Item, **keys: str) -> Item:
+    """The named parts of an answer, and its tags."""
+    return {name: item[key] for name, key in keys.items()} | {"tags": tags(item)}
+
+
+def rules(permissions: list[Item], names: dict[str, str]) -> list[str]:
+    """Write each rule of a security group as 'protocol first-last source', sorted."""
+    found = []
+    for entry in permissions:
+        # A rule for all protocols names no ports.
+        ports = f"{entry['IpProtocol']} {entry.get('FromPort', -1)}-{entry.get('ToPort', -1)}"
+        groups = [pair["GroupId"] for pair in entry.get("UserIdGroupPairs", [])]
+        sources = [item["CidrIp"] for item in entry.get("IpRanges", [])]
+        sources += [item["CidrIpv6"] for item in entry.get("Ipv6Ranges", [])]
+        sources += [item["PrefixListId"] for item in entry.get("PrefixListIds", [])]
+        sources += [names.get(group, group) for group in groups]
+        found += [f"{ports} {source}" for source in sources]
+    return sorted(found)
+
+
+def group(item: Item, names: dict[str, str]) -> Item:
+    """A security group with its rules."""
+    keys = {"id": "GroupId", "name": "GroupName", "vpc": "VpcId", "description": "Description"}
+    return pick(item, **keys) | {
+        "ingress": rules(item["IpPermissions"], names),
+        "egress": rules(item["IpPermissionsEgress"], names),
+    }
+
+
+def is_main(table: Item) -> bool:
+    """Whether a route table is the one that came with the VPC, and goes with it."""
+    return any(association.get("Main") for association in table["Associations"])
+
+
+def route_table(table: Item) -> Item:
+    """A route table with the subnets that use it and what its default route leads to."""
+    default = (x for x in table["Routes"] if x.get("DestinationCidrBlock") == "0.0.0.0/0")
+    route = next(default, {})
+    return pick(table, id="RouteTableId", vpc="VpcId") | {
+        "subnets": sorted(x["SubnetId"] for x in table["Associations"] if "SubnetId" in x),
+        "default": route.get("GatewayId") or route.get("NatGatewayId") or "",
+    }
+
+
+def volume(item: Item) -> Item:
+    """A data volume with the instance that it is attached to."""
+    picked = pick(item, id="VolumeId", zone="AvailabilityZone", size="Size", encrypted="Encrypted")
+    return picked | {
+        "instance": next((x["InstanceId"] for x in item["Attachments"]), ""),
+        "host": picked["tags"].get("Host", ""),
+    }
+
+
+def instance(item: Item, *, protected: bool) -> Item:
+    """An instance of EC2."""
+    metadata = item.get("MetadataOptions", {})
+    picked = pick(item, id="InstanceId", type="InstanceType", image="ImageId")
+    return picked | {
+        "name": picked["tags"].get("Host", ""),
+        "state": item["State"]["Name"],
+        "subnet": item.get("SubnetId", ""),
+        "zone": item["Placement"]["AvailabilityZone"],
+        "private_address": item.get("PrivateIpAddress", ""),
+        "public_address": item.get("PublicIpAddress", ""),
+        "profile": item.get("IamInstanceProfile", {}).get("Arn", "").split("/")[-1],
+        "groups": sorted(group["GroupName"] for group in item.get("SecurityGroups", [])),
+        "tokens": metadata.get("HttpTokens", ""),
+        "hops": metadata.get("HttpPutResponseHopLimit", 0),
+        "protected": protected,
+    }

@@ -1,0 +1,137 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: mail when a month's cost passes a limit. No collection has a module for it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
+    from botocore.exceptions import BotoCoreError, ClientError
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+DOCUMENTATION = r"""
+module: aws_budget
+short_description: Mail when a month's cost passes a limit
+description:
+  - A budget of the account for a month; mail goes out at 80 and at 100 percent.
+options:
+  name:
+    description: Name of the budget.
+    type: str
+    required: true
+  state:
+    description: Whether there is one.
+    type: str
+    choices: [present, absent]
+    default: present
+  usd:
+    description: Limit in US dollars.
+    type: float
+  email:
+    description: Who gets the mail.
+    type: str
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode:
+    support: full
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: Nobody is surprised by the bill
+  aws_budget:
+    name: millrace
+    usd: 100
+    email: me@example.com
+"""
+
+RETURN = r""" # """
+
+SHARES = (80, 100)
+
+
+def budget(params: dict[str, Any]) -> dict[str, Any]:
+    """The budget as AWS wants it."""
+    return {
+        "BudgetName": params["name"],
+        "BudgetLimit": {"Amount": str(params["usd"]), "Unit": "USD"},
+        "TimeUnit": "MONTHLY",
+        "BudgetType": "COST",
+    }
+
+
+def mails(params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Who is told, and when."""
+    return [
+        {
+            "Notification": {
+                "NotificationType": "ACTUAL",
+                "ComparisonOperator": "GREATER_THAN",
+                "Threshold": share,
+                "ThresholdType": "PERCENTAGE",
+            },
+            "Subscribers": [{"SubscriptionType": "EMAIL", "Address": params["email"]}],
+        }
+        for share in SHARES
+    ]
+
+
+def current(client: Any, account: str, name: str) -> float | None:
+    """The limit that is set, or nothing."""
+    try:
+        answer = client.describe_budget(AccountId=account, BudgetName=name)
+    except client.exceptions.NotFoundException:
+        return None
+    return float(answer["Budget"]["BudgetLimit"]["Amount"])
+
+
+def ensure(module: Any) -> bool:
+    """Make it so; return whether anything changed."""
+    params, client = module.params, module.client("budgets")
+    account = module.client("sts").get_caller_identity()["Account"]
+    wanted = params["usd"] if params["state"] == "present" else None
+    found = current(client, account, params["name"])
+    if found == wanted:
+        return False
+    if module.check_mode:
+        return True
+    # A limit is changed by a new budget: what was counted counts again from AWS's own records.
+    if found is not None:
+        client.delete_budget(AccountId=account, BudgetName=params["name"])
+    if wanted is not None:
+        client.create_budget(
+            AccountId=account,
+            Budget=budget(params),
+            NotificationsWithSubscribers=mails(params),
+        )
+    return True
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "usd": {"type": "float"},
+            "email": {"type": "str"},
+        },
+        required_if=[("state", "present", ("usd", "email"))],
+        supports_check_mode=True,
+    )
+    try:
+        changed = ensure(module)
+    except (BotoCoreError, ClientError) as error:
+        module.fail_json_aws(error, msg=f"The budget {module.params['name']} could not be set")
+    module.exit_json(changed=changed)
+
+
+if __name__ == "__main__":
+    main()

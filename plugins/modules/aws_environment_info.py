@@ -1,0 +1,234 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: everything that an environment has on AWS, from every service that is used."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
+    from botocore.exceptions import BotoCoreError, ClientError
+
+from ansible.module_utils import aws_shapes as shapes
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+DOCUMENTATION = r"""
+module: aws_environment_info
+short_description: Everything that an environment has on AWS
+description:
+  - Asks EC2, IAM, ECR, S3 and Budgets at once, which is many times faster than a task a resource.
+  - What is in the environment's VPC counts, whether its tags were already set or not.
+  - Changes nothing.
+options:
+  instance:
+    description: Name of the environment, which is the tag Environment.
+    type: str
+    required: true
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode:
+    support: full
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: Look at what there is
+  aws_environment_info:
+    region: us-east-1
+    instance: millrace
+"""
+
+RETURN = r""" # """
+
+Item = dict[str, Any]
+ALIVE = ("pending", "running", "stopping", "stopped")
+
+
+def parallel(function: Callable[[Item], Item], items: list[Item]) -> list[Item]:
+    """Ask about each item at the same time."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(function, items))
+
+
+class Environment:
+    """Looks at one environment of one region."""
+
+    def __init__(self, module: Any) -> None:
+        """Make a client a service; they are safe to use from several threads."""
+        self.instance: str = module.params["instance"]
+        self.region: str = module.region
+        services = ("ec2", "iam", "ecr", "s3", "budgets", "sts")
+        self.clients = {name: module.client(name) for name in services}
+        # The first question is the one that wrong credentials fail at.
+        self.account: str = self.clients["sts"].get_caller_identity()["Account"]
+        self.mine = [
+            {"Name": "tag:Project", "Values": ["millrace"]},
+            {"Name": "tag:Environment", "Values": [self.instance]},
+        ]
+
+    def every(self, service: str, operation: str, key: str, **arguments: Any) -> list[Item]:
+        """All pages of an answer."""
+        pages = self.clients[service].get_paginator(operation).paginate(**arguments)
+        return [item for page in pages for item in page[key]]
+
+    def ec2(self, operation: str, key: str, vpcs: tuple[str, ...] = (), by: str = "vpc-id") -> Any:
+        """What belongs to the environment by its tags, or by the network that it is in."""
+        found = self.every("ec2", operation, key, Filters=self.mine)
+        if vpcs:
+            inside = [{"Name": by, "Values": list(vpcs)}]
+            found += self.every("ec2", operation, key, Filters=inside)
+        unique = [item for place, item in enumerate(found) if item not in found[:place]]
+        return [item for item in unique if str(item.get("State")).lower() not in shapes.GONE]
+
+    def instances(self) -> list[Item]:
+        """Instances that are not terminated, each with whether its termination is refused."""
+        reservations = self.every("ec2", "describe_instances", "Reservations", Filters=self.mine)
+        found = [item for reservation in reservations for item in reservation["Instances"]]
+
+        def described(item: Item) -> Item:
+            answer = self.clients["ec2"].describe_instance_attribute(
+                InstanceId=item["InstanceId"], Attribute="disableApiTermination"
+            )
+            return shapes.instance(item, protected=answer["DisableApiTermination"]["Value"])
+
+        alive = [item for item in found if item["State"]["Name"] in ALIVE]
+        return sorted(parallel(described, alive), key=lambda item: str(item["name"]))
+
+    def network(self) -> Item:
+        """The VPC, everything in it, and the data volumes."""
+        vpcs = self.ec2("describe_vpcs", "Vpcs")
+        ids = tuple(vpc["VpcId"] for vpc in vpcs)
+        gateway = "attachment.vpc-id"
+        asked: dict[str, Any] = {
+            "subnets": ("describe_subnets", "Subnets", ids),
+            "gateways": ("describe_internet_gateways", "InternetGateways", ids, gateway),
+            "tables": ("describe_route_tables", "RouteTables", ids),
+            "endpoints": ("describe_vpc_endpoints", "VpcEndpoints", ids),
+            "nats": ("describe_nat_gateways", "NatGateways"),
+            "groups": ("describe_security_groups", "SecurityGroups", ids),
+            "volumes": ("describe_volumes", "Volumes"),
+        }
+        with ThreadPoolExecutor(8) as pool:
+            started = {name: pool.submit(self.ec2, *call) for name, call in asked.items()}
+            found = {name: call.result() for name, call in started.items()}
+        addresses = self.clients["ec2"].describe_addresses(Filters=self.mine)["Addresses"]
+        names = {group["GroupId"]: group["GroupName"] for group in found["groups"]}
+        pick = shapes.pick
+        return {
+            "vpcs": [pick(x, id="VpcId", cidr="CidrBlock") for x in vpcs],
+            "subnets": [
+                pick(x, id="SubnetId", cidr="CidrBlock", zone="AvailabilityZone", vpc="VpcId")
+                for x in found["subnets"]
+            ],
+            "gateways": [
+                pick(x, id="InternetGatewayId")
+                | {"vpc": next((a["VpcId"] for a in x["Attachments"]), "")}
+                for x in found["gateways"]
+            ],
+            "tables": [shapes.route_table(x) for x in found["tables"] if not shapes.is_main(x)],
+            "endpoints": [
+                pick(x, id="VpcEndpointId", service="ServiceName")
+                | {"tables": sorted(x.get("RouteTableIds", []))}
+                for x in found["endpoints"]
+            ],
+            "nats": [pick(x, id="NatGatewayId", subnet="SubnetId") for x in found["nats"]],
+            "addresses": [pick(x, id="AllocationId", address="PublicIp") for x in addresses],
+            "groups": [
+                shapes.group(x, names) for x in found["groups"] if x["GroupName"] != "default"
+            ],
+            # The system's own volume goes with its instance.
+            "volumes": [
+                shapes.volume(x) for x in found["volumes"] if shapes.tags(x).get("Role") == "data"
+            ],
+        }
+
+    def access(self) -> Item:
+        """IAM roles, instance profiles and the key pair."""
+        iam, path = self.clients["iam"], f"/millrace/{self.region}/{self.instance}/"
+
+        def role(item: Item) -> Item:
+            name = item["RoleName"]
+            inline = iam.list_role_policies(RoleName=name)["PolicyNames"]
+            attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+            policies = {
+                policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+                for policy in inline
+            }
+            return {
+                "name": name,
+                "policies": policies,
+                "attached": [policy["PolicyName"] for policy in attached],
+            }
+
+        roles = self.every("iam", "list_roles", "Roles", PathPrefix=path)
+        profiles = self.every("iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=path)
+        keys = self.clients["ec2"].describe_key_pairs(Filters=self.mine)["KeyPairs"]
+        return {
+            "roles": parallel(role, roles),
+            "profiles": [
+                {"name": x["InstanceProfileName"], "roles": [y["RoleName"] for y in x["Roles"]]}
+                for x in profiles
+            ],
+            "keys": [{"name": x["KeyName"], "tags": shapes.tags(x)} for x in keys],
+        }
+
+    def stores(self) -> Item:
+        """Image repositories, the bucket and the budget: found by name."""
+        repositories = self.every("ecr", "describe_repositories", "repositories")
+        buckets = self.clients["s3"].list_buckets()["Buckets"]
+        bucket = f"{self.instance}-{self.account}-{self.region}"
+        return {
+            "repositories": [
+                {"name": x["repositoryName"], "uri": x["repositoryUri"], "arn": x["repositoryArn"]}
+                for x in repositories
+                if x["repositoryName"].startswith(f"{self.instance}/")
+            ],
+            "buckets": [{"name": x["Name"]} for x in buckets if x["Name"] == bucket],
+            "budgets": self.budgets(),
+        }
+
+    def budgets(self) -> list[Item]:
+        """The budget of the environment; who may not see budgets has none."""
+        try:
+            answer = self.clients["budgets"].describe_budget(
+                AccountId=self.account, BudgetName=f"{self.instance}-{self.region}"
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NotFoundException", "AccessDeniedException"):
+                return []
+            raise
+        budget = answer["Budget"]
+        return [{"name": budget["BudgetName"], "usd": float(budget["BudgetLimit"]["Amount"])}]
+
+    def look(self) -> Item:
+        """Everything."""
+        with ThreadPoolExecutor(4) as pool:
+            hosts = pool.submit(self.instances)
+            started = [pool.submit(part) for part in (self.network, self.access, self.stores)]
+            found: Item = {"account": self.account, "instances": hosts.result()}
+            for part in started:
+                found |= part.result()
+        return found
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(
+        argument_spec={"instance": {"type": "str", "required": True}}, supports_check_mode=True
+    )
+    try:
+        found = Environment(module).look()
+    except (BotoCoreError, ClientError) as error:
+        module.fail_json_aws(error, msg="AWS did not say what there is")
+    module.exit_json(changed=False, found=found)
+
+
+if __name__ == "__main__":
+    main()

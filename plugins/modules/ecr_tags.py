@@ -1,0 +1,72 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: an image repository of ECR has its tags."""
+
+from __future__ import annotations
+
+import contextlib
+
+with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
+    from botocore.exceptions import BotoCoreError, ClientError
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+DOCUMENTATION = r"""
+module: ecr_tags
+short_description: An image repository of ECR has its tags
+description:
+  - Adds tags and changes their values. Other tags stay.
+options:
+  arn:
+    description: The repository.
+    type: str
+    required: true
+  tags:
+    description: Tags that it must have.
+    type: dict
+    required: true
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode:
+    support: full
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: The repository says whose it is
+  ecr_tags:
+    arn: arn:aws:ecr:us-east-1:123456789012:repository/millrace/millrace
+    tags: {Owner: me}
+"""
+
+RETURN = r""" # """
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(
+        argument_spec={
+            "arn": {"type": "str", "required": True},
+            "tags": {"type": "dict", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    arn, wanted = module.params["arn"], {k: str(v) for k, v in module.params["tags"].items()}
+    client = module.client("ecr")
+    try:
+        found = client.list_tags_for_resource(resourceArn=arn)["tags"]
+        missing = wanted.items() - {tag["Key"]: tag["Value"] for tag in found}.items()
+        if missing and not module.check_mode:
+            tags = [{"Key": key, "Value": value} for key, value in sorted(missing)]
+            client.tag_resource(resourceArn=arn, tags=tags)
+    except (BotoCoreError, ClientError) as error:
+        module.fail_json_aws(error, msg=f"The tags of {arn} could not be set")
+    module.exit_json(changed=bool(missing))
+
+
+if __name__ == "__main__":
+    main()
