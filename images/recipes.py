@@ -109,6 +109,17 @@ def definition_hash(image: Image, parent: str) -> str:
     return digest.hexdigest()[:20]
 
 
+def registry_reference(name: str, images: Mapping[str, Image], registry: str) -> str:
+    """The image's name in a registry. A tag is never used again: it names what defines the image.
+
+    Nobody has to be asked for it. What a pulled parent holds is known by its name alone.
+    """
+    content = ""
+    for image in needed([name], images, "packages"):
+        content = definition_hash(image, content)
+    return f"{registry}/{name}:{images[name].tag}-{content}"
+
+
 def plan(wanted: Sequence[Image], source: Source, present: Mapping[str, Present]) -> list[Step]:
     """What to do for each image. An image that somebody pulled is never replaced by one of ours."""
     steps: list[Step] = []

@@ -192,7 +192,13 @@ class Settings(BaseSettings):
     # Operator
     status_hosts: list[str] = Field(
         default=["processor"],
-        description="Hosts that `status` and `verify` ask for their /status: processor, producers.",
+        description="Hosts that `status` and `verify` ask for their /status: processor, producers;"
+        " host:port where it is not MILLRACE_HTTP_PORT.",
+    )
+    verify_closed: list[str] = Field(
+        default=[],
+        description="Ports, as host:port, that must not be reachable from here at all:"
+        " `verify` tries them.",
     )
     api_url: str = Field(
         default="https://api:8443", description="Where `status` asks the API for its health."

@@ -20,7 +20,8 @@ class Peer(msgspec.Struct, frozen=True):
 
 def ask(settings: Settings, host: str) -> Peer:
     """Ask a processor or a producer."""
-    base = f"http://{host}:{settings.http_port}"
+    name, _, port = host.partition(":")
+    base = f"http://{name}:{port or settings.http_port}"
     try:
         with requests.Session() as session:
             # What the environment says about proxies is not meant for the network inside.
@@ -29,10 +30,10 @@ def ask(settings: Settings, host: str) -> Peer:
             status = session.get(f"{base}/status", timeout=LIMIT_SECONDS)
             says = dict(status.json())
     except (requests.RequestException, ValueError) as error:
-        return Peer(host, ready=False, says=_silent(error))
+        return Peer(name, ready=False, says=_silent(error))
     if not ready.ok:
         says["problem"] = ready.text.strip()
-    return Peer(host, ready.ok, says)
+    return Peer(name, ready.ok, says)
 
 
 def ask_api(settings: Settings) -> Peer:

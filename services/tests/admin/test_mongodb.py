@@ -20,7 +20,7 @@ MEMBER = "mongodb:27017"
 def desired(**parts: Any) -> Desired:
     plain = {
         "hosts": "localhost:27017",
-        "member": MEMBER,
+        "members": [MEMBER],
         "replica_set": "rs0",
         "admin": {"name": "admin", "password": SECRET},
         "database": "millrace",
@@ -273,7 +273,7 @@ def test_another_replica_set_is_refused() -> None:
     with pytest.raises(AdminError, match=r"belongs to replica set rs0 .* declared is rs9"):
         apply(mongo, desired(replica_set="rs9"))
     with pytest.raises(AdminError, match="members mongodb:27017; declared is rs0 with elsewhere"):
-        apply(mongo, desired(member="elsewhere:27017"))
+        apply(mongo, desired(members=["elsewhere:27017"]))
     assert mongo.commands == []
 
 

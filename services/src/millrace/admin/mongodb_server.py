@@ -130,9 +130,11 @@ class MongoServer:
                 steps[change.kind](change)
 
     def _initiate(self, change: Change) -> None:
-        members = [
-            {"_id": n, "host": host} for n, host in enumerate((change.after or {})["members"])
-        ]
+        hosts = self._desired.members
+        members: list[dict[str, Any]] = [{"_id": n, "host": host} for n, host in enumerate(hosts)]
+        if len(members) > 1:
+            # Only the primary can be administered, and this is done here.
+            members[0]["priority"] = 2
         self._anonymous().admin.command("replSetInitiate", {"_id": change.name, "members": members})
         self._wait_for_primary()
 

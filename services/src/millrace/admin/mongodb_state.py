@@ -49,7 +49,8 @@ class Desired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that is declared about a server."""
 
     hosts: str
-    member: str
+    members: Annotated[list[str], msgspec.Meta(min_length=1)]
+    """Of the replica set. The first is this server, and the primary where it can be."""
     replica_set: str
     admin: Administrator
     database: str
@@ -90,7 +91,7 @@ def administrator_fields(password: str) -> Fields:
 def declared(desired: Desired) -> dict[Key, Fields]:
     """The desired state, or AdminError when it names something twice."""
     pairs: list[tuple[Key, Fields]] = [
-        (("replica set", desired.replica_set), set_fields([desired.member])),
+        (("replica set", desired.replica_set), set_fields(desired.members)),
         (("administrator", desired.admin.name), administrator_fields(DECLARED)),
     ]
     for role in desired.roles:
@@ -121,7 +122,7 @@ def changes(desired: Desired, actual: State) -> list[Change]:
             raise AdminError(
                 f"the server belongs to replica set {key[1]} with members "
                 f"{', '.join(fields['members'])}; declared is {desired.replica_set} with "
-                f"{desired.member}: reconfigure it by hand, or use the server's own name"
+                f"{', '.join(desired.members)}: reconfigure it by hand, or use the server's own name"
             )
     return plan(wanted, actual, KINDS)
 

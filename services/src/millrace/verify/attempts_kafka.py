@@ -27,6 +27,7 @@ from millrace.verify.wire import (
     ACCEPTED,
     AUTHENTICATION,
     AUTHORISATION,
+    CLOSED,
     TLS,
     TRUSTED,
     Answer,
@@ -46,22 +47,31 @@ REFUSALS = dict.fromkeys(
 @contextmanager
 def attempts(settings: Settings) -> Iterator[list[Attempt]]:
     """Every attempt; the last ones are made with the operator's own, limited rights."""
-    clients = settings.kafka_bootstrap_servers.split(",")[0].strip()
-    host, _, port = clients.rpartition(":")
+    servers = [server.strip() for server in settings.kafka_bootstrap_servers.split(",")]
     rights = _Rights(settings)
     try:
         yield [
-            *_tls(f"kafka {port}", clients, settings),
-            *_logins(f"kafka {port}", clients, settings),
-            *_certificates(f"kafka {CONTROLLER_PORT}", f"{host}:{CONTROLLER_PORT}", settings),
-            *_certificates(f"kafka {NODES_PORT}", f"{host}:{NODES_PORT}", settings),
-            *(
-                Attempt(f"kafka {port}", name, AUTHORISATION, do)
-                for name, do in rights.exceeded().items()
-            ),
+            *(attempt for server in servers for attempt in _server(server, settings)),
+            *(Attempt("kafka", name, AUTHORISATION, do) for name, do in rights.exceeded().items()),
         ]
     finally:
         rights.close()
+
+
+def _server(clients: str, settings: Settings) -> list[Attempt]:
+    """On the ports of one broker. One that is on another host has its clients' port open alone."""
+    host, _, port = clients.rpartition(":")
+    found = [
+        *_tls(f"{host} {port}", clients, settings),
+        *_logins(f"{host} {port}", clients, settings),
+    ]
+    for inner in (f"{host}:{CONTROLLER_PORT}", f"{host}:{NODES_PORT}"):
+        server = inner.replace(":", " ")
+        if inner in settings.verify_closed:
+            found.append(Attempt(server, "connect", CLOSED, partial(wire.reached, inner)))
+        else:
+            found += _certificates(server, inner, settings)
+    return found
 
 
 def _tls(server: str, address: str, settings: Settings) -> list[Attempt]:

@@ -30,8 +30,8 @@ _NOT_IN_THE_FILE = ("produced_at", "meta", "kafka")
 def wait(settings: Settings, seconds: float) -> None:
     """Wait until the producers that replay have published everything."""
     deadline = time.monotonic() + seconds
-    peers = [ask(settings, host) for host in settings.status_hosts]
-    for host in [peer.host for peer in peers if peer.says.get("source") == SOURCE]:
+    hosts = settings.status_hosts
+    for host in [host for host in hosts if ask(settings, host).says.get("source") == SOURCE]:
         while (state := ask(settings, host).says.get("state")) != "finished":
             if time.monotonic() > deadline:
                 raise MillraceError(f"{host} has not finished within {seconds:.0f} s: {state}")

@@ -30,7 +30,19 @@ class Answer(NamedTuple):
 
 
 TLS, AUTHENTICATION, AUTHORISATION = "TLS", "authentication", "authorisation"
-ACCEPTED, TRUSTED = "accepted", "trusted"
+ACCEPTED, TRUSTED, CLOSED = "accepted", "trusted", "closed"
+
+
+def reached(address: str) -> Answer:
+    """Connect, and nothing more. A port that a packet filter keeps shut does not even say no."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=LIMIT_SECONDS):
+            return Answer(ACCEPTED, "connected")
+    except ConnectionRefusedError:
+        return Answer(CLOSED, "connection refused")
+    except TimeoutError:
+        return Answer(CLOSED, f"no answer within {LIMIT_SECONDS:g} s")
 
 
 def without_tls(address: str, request: bytes) -> Answer:

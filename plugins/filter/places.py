@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filters of the inventories: which service is on which host, and how others reach it there.
+
+A place is a service's name in its network, by the group of its hosts:
+
+    {"kafka": {"kafka-1": "host-a"}, "mongodb": {"mongodb": "host-b"}, "producers": {...}, ...}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+Places = Mapping[str, Mapping[str, str]]
+
+NUMBERED = {"kafka": "kafka", "mongodb": "mongodb"}
+ONLY = ("simulator", "api")
+"""Groups of which others call the first host alone."""
+
+
+def named(kind: str, number: int) -> str:
+    """The name of a server. The first member of a replica set has none but that of its kind."""
+    return kind if kind == "mongodb" and number < 2 else f"{kind}-{number}"
+
+
+def owner(names: Sequence[str], hosts: Sequence[str], name: str) -> str:
+    """The host that a producer runs on: they take turns."""
+    return hosts[names.index(name) % len(hosts)]
+
+
+def places(
+    groups: Mapping[str, Sequence[str]],
+    hostvars: Mapping[str, Any],
+    producers: Iterable[Mapping[str, Any]],
+) -> dict[str, dict[str, str]]:
+    """Say which host each service is on."""
+    found: dict[str, dict[str, str]] = {}
+    for group, kind in NUMBERED.items():
+        found[group] = {}
+        for host in groups.get(group, []):
+            name = named(kind, int(hostvars[host]["millrace_node_id"]))
+            if name in found[group]:
+                raise AnsibleFilterError(
+                    f"{found[group][name]} and {host} would both be {name}:"
+                    " give each host of a group a millrace_node_id of its own"
+                )
+            found[group][name] = host
+    for group in ONLY:
+        found[group] = {group: groups[group][0]} if groups.get(group) else {}
+    hosts = groups.get("producers", [])
+    names = [producer["name"] for producer in producers] if hosts else []
+    found["producers"] = {f"producer-{name}": owner(names, hosts, name) for name in names}
+    return found
+
+
+def addresses_elsewhere(
+    found: Places, hostvars: Mapping[str, Any], here: str
+) -> dict[str, dict[str, str]]:
+    """Give the addresses of services on other hosts; a network of its own knows the names here."""
+    return {
+        group: {
+            name: hostvars[host]["millrace_private_address"]
+            for name, host in names.items()
+            if host != here
+        }
+        for group, names in found.items()
+    }
+
+
+def name_on(names: Mapping[str, str], host: str) -> str:
+    """Give the name of the server that is on this host; empty where there is none."""
+    return next((name for name, place in names.items() if place == host), "")
+
+
+def producers_on(
+    producers: Sequence[Mapping[str, Any]], hosts: Sequence[str], host: str
+) -> list[dict[str, Any]]:
+    """List the producers of a host."""
+    names = [producer["name"] for producer in producers]
+    return [dict(one) for one in producers if owner(names, hosts, one["name"]) == host]
+
+
+def probes(names: Mapping[str, str], here: str, first_port: int) -> list[str]:
+    """List where producers say how they are: by name on this host, on others at a port each."""
+    count: dict[str, int] = {}
+    found = []
+    for name, host in names.items():
+        port = int(first_port) + count.get(host, 0)
+        count[host] = count.get(host, 0) + 1
+        found.append(name if host == here else f"{name}:{port}")
+    return found
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return them."""
+        return {
+            "places": places,
+            "addresses_elsewhere": addresses_elsewhere,
+            "name_on": name_on,
+            "producers_on": producers_on,
+            "probes": probes,
+        }

@@ -1,0 +1,191 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: have images in a host's Docker engine, pulled from their registries."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+from contextlib import closing
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: engine_images
+short_description: Have images in the Docker engine of a host
+description:
+  - Tells which of the images the engine lacks, and pulls them.
+  - An image that is there under its name is left alone, unless another digest is wanted.
+  - The login for a registry goes to the engine with the request. It is kept nowhere.
+options:
+  images:
+    description: Names of the images, with their tags.
+    type: list
+    elements: str
+    required: true
+  digests:
+    description: What a name has to mean, sha256:..., for the names for which that matters.
+    type: dict
+    default: {}
+  pull:
+    description: Whether what is missing is pulled. Otherwise it is only told.
+    type: bool
+    default: true
+  registry:
+    description: Registry, host or host/path, that the login is for.
+    type: str
+    default: ""
+  username:
+    description: Login. Empty means none is needed.
+    type: str
+    default: ""
+  password:
+    description: Password or token of that login.
+    type: str
+    default: ""
+  socket:
+    description: Socket of the Docker engine.
+    type: path
+    default: /var/run/docker.sock
+  timeout:
+    description: Seconds within which the engine must say something while it pulls.
+    type: int
+    default: 300
+attributes:
+  check_mode:
+    support: full
+    description: Where there is no engine yet, every image is missing.
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: Have the image of the broker
+  engine_images:
+    images: ["apache/kafka:4.3.1"]
+"""
+
+RETURN = r"""
+missing:
+  description: Names of the images that the engine lacked.
+  type: list
+  elements: str
+  returned: always
+"""
+
+
+class EngineError(Exception):
+    """What went wrong, in one line."""
+
+
+class Engine(http.client.HTTPConnection):
+    """The Docker engine behind its socket."""
+
+    def __init__(self, path: str, timeout: int) -> None:
+        """Remember where the engine is."""
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def ask(params: dict[str, Any], method: str, path: str, **headers: str) -> tuple[int, bytes]:
+    """Send one request to the engine."""
+    with closing(Engine(params["socket"], params["timeout"])) as engine:
+        engine.request(method, path, headers=headers)
+        answer = engine.getresponse()
+        return answer.status, answer.read()
+
+
+def lacks(params: dict[str, Any], name: str) -> bool:
+    """Whether the engine does not have the image, or another one under its name."""
+    status, body = ask(params, "GET", f"/images/{quote(name)}/json")
+    if status == http.client.NOT_FOUND:
+        return True
+    if status != http.client.OK:
+        raise EngineError(f"{name}: {message(body)}")
+    digest = params["digests"].get(name, "")
+    return not any(found.endswith(digest) for found in json.loads(body)["RepoDigests"] or [""])
+
+
+def split(name: str) -> tuple[str, str]:
+    """Take the name apart: repository and tag. The port of a registry is no tag."""
+    repository, colon, tag = name.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (name, "latest")
+
+
+def login(params: dict[str, Any], name: str) -> dict[str, str]:
+    """Return the header that carries the login, for images of that registry alone."""
+    if not params["username"] or not name.startswith(params["registry"] + "/"):
+        return {}
+    given = {"username": params["username"], "password": params["password"]}
+    given["serveraddress"] = params["registry"].split("/")[0]
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(given).encode()).decode()}
+
+
+def pull(params: dict[str, Any], name: str) -> None:
+    """Pull one image, by its digest where one is wanted."""
+    repository, tag = split(name)
+    wanted = params["digests"].get(name) or tag
+    query = urlencode({"fromImage": repository, "tag": wanted})
+    status, body = ask(params, "POST", f"/images/create?{query}", **login(params, name))
+    failures = [line for line in body.splitlines() if b'"error"' in line]
+    if status != http.client.OK or failures:
+        raise EngineError(f"{name} cannot be pulled: {message(failures[-1] if failures else body)}")
+    if wanted != tag:
+        named = urlencode({"repo": repository, "tag": tag})
+        source = quote(f"{repository}@{wanted}")
+        status, body = ask(params, "POST", f"/images/{source}/tag?{named}")
+        if status != http.client.CREATED:
+            raise EngineError(f"{name}: {message(body)}")
+
+
+def message(body: bytes) -> str:
+    """Return the engine's own words."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace").strip()
+    return str(answer.get("error") or answer.get("message") or answer)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "images": {"type": "list", "elements": "str", "required": True},
+            "digests": {"type": "dict", "default": {}},
+            "pull": {"type": "bool", "default": True},
+            "registry": {"type": "str", "default": ""},
+            "username": {"type": "str", "default": ""},
+            "password": {"type": "str", "default": "", "no_log": True},
+            "socket": {"type": "path", "default": "/var/run/docker.sock"},
+            "timeout": {"type": "int", "default": 300},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        missing = [name for name in params["images"] if lacks(params, name)]
+        if params["pull"] and not module.check_mode:
+            for name in missing:
+                pull(params, name)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        if not module.check_mode:
+            module.fail_json(msg=f"no Docker engine answers at {params['socket']}: {error}")
+        missing = params["images"]
+    except (EngineError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=params["pull"] and bool(missing), missing=missing)
+
+
+if __name__ == "__main__":
+    main()

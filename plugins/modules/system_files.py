@@ -1,0 +1,199 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: files of the system's configuration, checked, written and applied together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: system_files
+short_description: Write configuration files, check them, and have the system apply them
+description:
+  - Writes files that belong to root. Other files of their directories are left alone.
+  - After the files are written, a check of each changed one runs; if it fails, all files are put
+    back as they were and nothing is applied.
+  - What applies a file runs once, however many files need it. That it ran is written down after it
+    succeeded, so a run that is cut short between the two is finished by the next one.
+options:
+  files:
+    description: The files.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: The file. Its directory is made where it is missing.
+        type: path
+        required: true
+      content:
+        description: Its content. Empty means that it is removed.
+        type: str
+        required: true
+      check:
+        description: Command that fails where the written file cannot be used.
+        type: list
+        elements: str
+        default: []
+      apply:
+        description: Command that has the system take it over.
+        type: list
+        elements: str
+        default: []
+  state:
+    description: File in which it is written down what was applied.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: Limit the journal
+  system_files:
+    state: /var/lib/example/applied.json
+    files:
+      - path: /etc/systemd/journald.conf.d/example.conf
+        content: |
+          [Journal]
+          SystemMaxUse=200M
+        apply: [systemctl, restart, systemd-journald]
+"""
+
+RETURN = r"""
+changed_files:
+  description: Files that were written, removed or applied.
+  type: list
+  elements: str
+  returned: always
+"""
+
+
+class FilesError(Exception):
+    """What went wrong, and how things are now."""
+
+
+def read(path: Path) -> str | None:
+    """Return the content of a file, if it is there."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def write(path: Path, content: str | None) -> None:
+    """Replace the file in one step, or remove it."""
+    if not content:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
+    with os.fdopen(handle, "w") as file:
+        file.write(content)
+        os.fchmod(handle, 0o644)
+    Path(temporary).replace(path)
+
+
+def digest(file: dict[str, Any]) -> str:
+    """Name a content together with what applies it."""
+    text = json.dumps([file["content"], file["apply"]])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_pending(file: dict[str, Any], applied: dict[str, str]) -> bool:
+    """Whether a run was cut short before it was applied. One that never was there needs nothing."""
+    known = applied.get(file["path"])
+    return known != digest(file) and not (known is None and not file["content"])
+
+
+def run(module: AnsibleModule, command: list[str]) -> str:
+    """Run a command; what it complains about if it fails."""
+    status, output, errors = module.run_command(command)
+    return "" if status == 0 else f"{' '.join(command)}: {(errors or output).strip()}"
+
+
+def change(module: AnsibleModule, files: list[dict[str, Any]], before: dict[str, Any]) -> None:
+    """Write the files and check them; put all back where one cannot be used."""
+    for file in files:
+        write(Path(file["path"]), file["content"])
+    for file in files:
+        complaint = run(module, file["check"]) if file["check"] else ""
+        if complaint:
+            for path, content in before.items():
+                write(Path(path), content)
+            raise FilesError(f"{file['path']} cannot be used, all is as it was: {complaint}")
+
+
+def ensure(module: AnsibleModule) -> dict[str, Any]:
+    """Do what is missing."""
+    files: list[dict[str, Any]] = module.params["files"]
+    state = Path(module.params["state"])
+    applied: dict[str, str] = json.loads(read(state) or "{}")
+    before = {file["path"]: read(Path(file["path"])) for file in files}
+    outdated = [file for file in files if (before[file["path"]] or "") != file["content"]]
+    due = [file for file in files if file in outdated or is_pending(file, applied)]
+    if due and not module.check_mode:
+        change(module, outdated, before)
+        commands = []
+        for file in due:
+            if file["apply"] and file["apply"] not in commands:
+                commands.append(file["apply"])
+        for command in commands:
+            if complaint := run(module, command):
+                raise FilesError(complaint)
+        applied |= {file["path"]: digest(file) for file in due}
+        state.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write(state, json.dumps(applied, indent=1, sort_keys=True) + "\n")
+    diff = [
+        {
+            "before": before[file["path"]] or "",
+            "after": file["content"],
+            "before_header": file["path"],
+            "after_header": file["path"],
+        }
+        for file in outdated
+    ]
+    changed = [file["path"] for file in due]
+    return {"changed": bool(changed), "changed_files": changed, "diff": diff}
+
+
+def main() -> None:
+    """Run the module."""
+    command = {"type": "list", "elements": "str", "default": []}
+    module = AnsibleModule(
+        argument_spec={
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "content": {"type": "str", "required": True},
+                    "check": command,
+                    "apply": command,
+                },
+            },
+            "state": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**ensure(module))
+    except (FilesError, OSError, ValueError) as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()

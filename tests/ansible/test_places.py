@@ -1,0 +1,73 @@
+"""Which service is on which host: names, addresses and ports follow from the groups alone."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from tests.ansible.conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "plugins" / "filter"))
+
+import places as filters
+
+PRODUCERS = [{"name": "metals"}, {"name": "quotes"}, {"name": "history"}]
+EVERYTHING = ("kafka", "mongodb", "simulator", "processor", "api", "producers")
+HERE = {"localhost": {"millrace_node_id": 1, "millrace_private_address": ""}}
+FLEET = {
+    "a": {"millrace_node_id": 1, "millrace_private_address": "10.0.0.1"},
+    "b": {"millrace_node_id": 0, "millrace_private_address": "10.0.0.2"},
+    "c": {"millrace_node_id": "2", "millrace_private_address": "10.0.0.3"},
+}
+
+
+def test_on_one_host_there_is_nothing_elsewhere() -> None:
+    groups = {group: ["localhost"] for group in EVERYTHING}
+    found = filters.places(groups, HERE, PRODUCERS)
+    assert found["kafka"] == {"kafka-1": "localhost"}
+    assert found["mongodb"] == {"mongodb": "localhost"}
+    assert list(found["producers"]) == ["producer-metals", "producer-quotes", "producer-history"]
+    elsewhere = filters.addresses_elsewhere(found, HERE, "localhost")
+    assert not any(elsewhere.values())
+    assert filters.probes(found["producers"], "localhost", 9101) == list(found["producers"])
+
+
+def test_names_come_from_numbers_and_addresses_from_hosts() -> None:
+    groups = {"kafka": ["a", "c"], "mongodb": ["b", "c"], "simulator": ["b"], "api": ["a"]}
+    found = filters.places(groups, FLEET, PRODUCERS)
+    assert found["kafka"] == {"kafka-1": "a", "kafka-2": "c"}
+    assert found["mongodb"] == {"mongodb": "b", "mongodb-2": "c"}
+    assert found["producers"] == {}
+    assert filters.addresses_elsewhere(found, FLEET, "a") == {
+        "kafka": {"kafka-2": "10.0.0.3"},
+        "mongodb": {"mongodb": "10.0.0.2", "mongodb-2": "10.0.0.3"},
+        "simulator": {"simulator": "10.0.0.2"},
+        "api": {},
+        "producers": {},
+    }
+    assert filters.name_on(found["kafka"], "c") == "kafka-2"
+    assert filters.name_on(found["kafka"], "b") == ""
+
+
+def test_two_hosts_never_share_a_name() -> None:
+    twins: dict[str, Any] = {"a": FLEET["a"], "b": FLEET["a"]}
+    with pytest.raises(AnsibleFilterError, match=r"a and b would both be kafka-1: .*node_id"):
+        filters.places({"kafka": ["a", "b"]}, twins, [])
+
+
+def test_producers_take_turns_on_their_hosts_each_with_a_port() -> None:
+    hosts = ["b", "c"]
+    names = filters.places({"producers": hosts}, FLEET, PRODUCERS)["producers"]
+    assert names == {"producer-metals": "b", "producer-quotes": "c", "producer-history": "b"}
+    assert filters.probes(names, "a", 9101) == [
+        "producer-metals:9101",
+        "producer-quotes:9101",
+        "producer-history:9102",
+    ]
+    assert filters.probes(names, "b", 9101)[0] == "producer-metals"
+    spread = [filters.producers_on(PRODUCERS, hosts, host) for host in hosts]
+    assert [[one["name"] for one in own] for own in spread] == [["metals", "history"], ["quotes"]]
+    # The role publishes its producers in this order: the ports are those that are asked.
+    assert list(names) == [f"producer-{one['name']}" for one in PRODUCERS]
