@@ -7,13 +7,41 @@ here only: hosts do not reach each other by them.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
+import re
+import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
+from pathlib import Path
 
-from lab.settings import Lab
+from lab.settings import Lab, LabError
 from lab.volumes import command
+
+
+def in_use() -> Iterator[tuple[str, IPv4Network]]:
+    """What this machine has to reach, as far as it is cheap to know, with where it is."""
+    for route in json.loads(command("ip", "-json", "-4", "route", "show", "table", "all")):
+        if route["dst"] != "default" and route.get("type") != "unreachable":
+            yield f"a route to {route['dst']}", IPv4Network(route["dst"], strict=False)
+    resolver = Path("/etc/resolv.conf")
+    for line in resolver.read_text().splitlines() if resolver.exists() else ():
+        if match := re.match(r"nameserver\s+([\d.]+)$", line):
+            yield f"the name server {match[1]}", IPv4Network(match[1])
+    # Where packages come from: the hosts' as well.
+    files = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
+    text = "".join(path.read_text() for path in files if path.is_file())
+    for host in sorted(set(re.findall(r"https?://([^/:\s]+)", text))):
+        with contextlib.suppress(OSError):
+            yield f"the package mirror {host}", IPv4Network(socket.gethostbyname(host))
+
+
+def conflicts(lab: Lab, used: Iterable[tuple[str, IPv4Network]]) -> list[str]:
+    """What a lab would cut this machine off from."""
+    own = [IPv4Network(lab.public_range), IPv4Network(lab.address)]
+    return sorted({what for what, where in used if any(where.overlaps(net) for net in own)})
 
 
 def attempt(*words: str) -> None:
@@ -80,4 +108,4 @@ def restore(text: str, within: int | None = None) -> None:
         words = ["nsenter", f"--target={within}", "--net", "--mount", *words]
     result = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise RuntimeError(f"iptables-restore: {result.stderr.strip()}\n{text}")
+        raise LabError(f"iptables-restore: {result.stderr.strip()}\n{text}")

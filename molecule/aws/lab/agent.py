@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from lab.addresses import Addresses, restore
@@ -33,6 +34,7 @@ class Agent:
         self.volumes = Volumes(lab.state / "volumes")
         self.wake = threading.Event()
         self.lock = threading.Lock()
+        self.devices = threading.Lock()
         self.pool = ThreadPoolExecutor(max_workers=8)
         self.reboots: Counter[str] = Counter()
         self.rebooted: Counter[str] = Counter()
@@ -174,20 +176,26 @@ class Agent:
 
     def attach(self, host: Host) -> None:
         """Have the devices of a host's volumes, and tell the host which they are."""
-        devices = {
-            volume: self.volumes.attach(volume, self.desired.volumes[volume])
-            for volume in host.volumes
-        }
-        (self.lab.state / "instances" / host.id / "devices").write_text(listing(devices))
-        gone = set(self.attached.get(host.id, ())) - set(host.volumes)
-        self.attached[host.id] = host.volumes
-        for volume in gone:
+        with self.devices:
+            devices = {
+                volume: self.volumes.attach(volume, self.desired.volumes[volume])
+                for volume in host.volumes
+            }
+            (self.lab.state / "instances" / host.id / "devices").write_text(listing(devices))
+            gone = set(self.attached.get(host.id, ())) - set(host.volumes)
+            self.attached[host.id] = host.volumes
+            self.release(gone)
+
+    def release(self, volumes: Iterable[str]) -> None:
+        """Give back the devices that no host has now: a volume may be attached to another one."""
+        used = {volume for attached in self.attached.values() for volume in attached}
+        for volume in set(volumes) - used:
             self.volumes.release(volume)
 
     def remove(self, identity: str) -> None:
         """Drop a host; its data volumes stay."""
-        self.engine.remove(identity)
-        for volume in self.attached.pop(identity, ()):
-            self.volumes.release(volume)
+        self.engine.remove(self.engine.name(identity))
+        with self.devices:
+            self.release(self.attached.pop(identity, ()))
         self.filters.pop(identity, None)
         shutil.rmtree(self.lab.state / "instances" / identity, ignore_errors=True)

@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import docker.errors
+
 from lab import daemon
-from lab.settings import Lab, load
+from lab.settings import Lab, LabError, load
 
 DEFAULT = Lab()
 
@@ -69,8 +71,15 @@ log       {state}/daemon.log
 
 
 def main() -> None:
-    """Read the command line."""
-    arguments = parser().parse_args()
+    """Read the command line and say in one line what went wrong."""
+    try:
+        run(parser().parse_args())
+    except (LabError, docker.errors.DockerException) as error:
+        sys.exit(f"lab: {error}")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do what was asked for."""
     state = arguments.state.resolve()
     if arguments.command == "up":
         lab = Lab(

@@ -14,19 +14,16 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from lab import addresses
 from lab.addresses import Addresses
 from lab.engine import Engine
-from lab.images import build
+from lab.images import build, have_base
 from lab.registry import Registry
 from lab.server import STATUS_PATH
-from lab.settings import ROOT, Lab
+from lab.settings import ROOT, Lab, LabError
 from lab.volumes import Volumes
 
 START_SECONDS = 60
-
-
-class LabError(Exception):
-    """Something that whoever started the lab has to know."""
 
 
 def status(lab: Lab) -> dict[str, Any]:
@@ -56,9 +53,15 @@ def up(lab: Lab, say: Callable[[str], None]) -> None:
         return
     if left := down(lab):
         say(f"removed what an earlier lab left: {', '.join(left)}")
+    if conflicts := addresses.conflicts(lab, addresses.in_use()):
+        raise LabError(
+            f"{lab.address} or {lab.public_range} would hide {', '.join(conflicts)}: "
+            "choose others with --address and --public-range"
+        )
     lab.save()
     engine = Engine(lab)
     say("images of the hosts and of the registry ...")
+    have_base()
     image = build(engine.client, "host")
     registry_image = build(engine.client, "registry")
     Addresses(lab).set_up()

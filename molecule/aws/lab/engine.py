@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -12,8 +13,9 @@ import docker
 import docker.errors
 from docker.types import IPAMConfig, IPAMPool
 
+from lab import cgroups
 from lab.model import Host
-from lab.settings import INSTANCE_LABEL, LABEL, NETWORK_LABEL, Lab
+from lab.settings import INSTANCE_LABEL, LABEL, NETWORK_LABEL, Lab, LabError
 
 STOP_SECONDS = 90
 
@@ -113,12 +115,21 @@ class Engine:
 
     def stop(self, identity: str) -> None:
         """Shut a host down."""
-        self.client.api.stop(self.name(identity), timeout=STOP_SECONDS)
+        with self.leaving_nothing(self.name(identity)):
+            self.client.api.stop(self.name(identity), timeout=STOP_SECONDS)
 
-    def remove(self, identity: str) -> None:
-        """Remove a host with its root volume."""
-        with contextlib.suppress(docker.errors.NotFound):
-            self.client.api.remove_container(self.name(identity), v=True, force=True)
+    def remove(self, name: str) -> None:
+        """Remove a container with its file system and its volumes."""
+        with contextlib.suppress(docker.errors.NotFound), self.leaving_nothing(name):
+            self.client.api.remove_container(name, v=True, force=True)
+
+    @contextlib.contextmanager
+    def leaving_nothing(self, name: str) -> Iterator[None]:
+        """Remove the control groups of what ran in a host, once it does not run."""
+        pid = int(self.client.api.inspect_container(name)["State"]["Pid"])
+        groups = cgroups.inside(pid) if pid else set()
+        yield
+        cgroups.remove(groups)
 
     def run(self, identity: str, *words: str) -> None:
         """Run a program in a host."""
@@ -126,15 +137,14 @@ class Engine:
         output = self.client.api.exec_start(made["Id"])
         code = self.client.api.exec_inspect(made["Id"])["ExitCode"]
         if code:
-            raise RuntimeError(f"{' '.join(words)} in {identity}: {output.decode().strip()}")
+            raise LabError(f"{' '.join(words)} in {identity}: {output.decode().strip()}")
 
     def remove_all(self) -> list[str]:
         """Remove every container and network of the lab; their names."""
         removed = []
         for item in self.client.api.containers(all=True, filters={"label": self.label}):
             removed.append(item["Names"][0].lstrip("/"))
-            with contextlib.suppress(docker.errors.NotFound):
-                self.client.api.remove_container(item["Id"], v=True, force=True)
+            self.remove(item["Id"])
         for item in self.client.api.networks(filters={"label": self.label}):
             removed.append(item["Name"])
             with contextlib.suppress(docker.errors.NotFound):

@@ -11,7 +11,7 @@ import docker
 import docker.errors
 import yaml
 
-from lab.settings import LABEL, ROOT
+from lab.settings import LABEL, ROOT, LabError
 
 HERE = Path(__file__).parent
 
@@ -33,10 +33,15 @@ def definition(folder: Path, base: str) -> str:
     return digest.hexdigest()[:20]
 
 
+def have_base() -> None:
+    """Have the image that the others are built on."""
+    if subprocess.run([sys.executable, str(ROOT / "images" / "build"), "debian"]).returncode:
+        raise LabError("the base image could not be built: see the lines above")
+
+
 def build(client: docker.DockerClient, name: str) -> str:
     """Have the image of a folder (`host`, `registry`), and drop those that it replaces."""
     base = reference("debian")
-    subprocess.run([sys.executable, str(ROOT / "images" / "build"), "debian"], check=True)
     folder = HERE / name
     repository = f"mr-aws-lab-{name}"
     wanted = f"{repository}:{definition(folder, str(client.images.get(base).id))}"

@@ -15,7 +15,7 @@ import docker.errors
 
 from lab.authority import make_certificates
 from lab.images import reference
-from lab.settings import ACCOUNT, LABEL, Lab
+from lab.settings import ACCOUNT, LABEL, Lab, LabError
 
 # Images of Docker Hub that hosts run.
 MIRRORED = ("kafka", "mongo")
@@ -63,7 +63,7 @@ class Registry:
         while self.get("") is None:
             if time.monotonic() > end:
                 log = self.client.containers.get(f"{self.lab.prefix}-registry").logs().decode()
-                raise RuntimeError(f"the registry does not answer:\n{log}")
+                raise LabError(f"the registry does not answer:\n{log}")
             time.sleep(0.1)
 
     def get(self, path: str) -> bytes | None:
@@ -95,7 +95,7 @@ class Registry:
             try:
                 for part in self.client.api.push(target, tag=tag, stream=True, decode=True):
                     if "error" in part:
-                        raise RuntimeError(f"pushing {wanted}: {part['error']}")
+                        raise LabError(f"pushing {wanted}: {part['error']}")
             finally:
                 self.client.images.remove(f"{target}:{tag}")
 

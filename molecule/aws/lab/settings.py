@@ -15,6 +15,10 @@ INSTANCE_LABEL = "io.millrace.lab.instance"
 NETWORK_LABEL = "io.millrace.lab.vpc"
 
 
+class LabError(Exception):
+    """Something that whoever uses the lab has to know."""
+
+
 @dataclass(frozen=True)
 class Lab:
     """One lab. Two of them can run side by side if all of these differ."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from lab.settings import LabError
+
 
 def command(*words: str) -> str:
     """Run a tool of the system and return what it printed."""
     result = subprocess.run(words, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise RuntimeError(f"{' '.join(words)}: {result.stderr.strip() or result.returncode}")
+        raise LabError(f"{' '.join(words)}: {result.stderr.strip() or result.returncode}")
     return result.stdout.strip()
 
 

@@ -1,0 +1,48 @@
+"""Control groups of the containers inside a host: an engine that is killed leaves them behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PROC = Path("/proc")
+ROOT = Path("/sys/fs/cgroup")
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all that it started, in whatever namespaces they are."""
+    found = [pid]
+    for parent in found:
+        for children in (PROC / str(parent) / "task").glob("*/children"):
+            try:
+                found += map(int, children.read_text().split())
+            except OSError:
+                continue  # it has just ended
+    return found
+
+
+def folder(line: str) -> Path:
+    """The folder of a line of /proc/PID/cgroup, in either version of control groups."""
+    _, controllers, path = line.split(":", 2)
+    return ROOT / controllers.removeprefix("name=") / path.lstrip("/")
+
+
+def inside(pid: int) -> set[Path]:
+    """The control groups of everything that runs in a host."""
+    found = set()
+    for process in descendants(pid):
+        try:
+            lines = (PROC / str(process) / "cgroup").read_text().splitlines()
+        except OSError:
+            continue
+        found |= {folder(line) for line in lines}
+    # What this machine runs itself is in its root group.
+    return {path for path in found if len(path.relative_to(ROOT).parts) > 1}
+
+
+def remove(groups: set[Path]) -> None:
+    """Remove those in which nothing runs any more; the kernel keeps the others."""
+    for path in sorted(groups, key=lambda item: len(item.parts), reverse=True):
+        try:
+            path.rmdir()
+        except OSError:
+            continue

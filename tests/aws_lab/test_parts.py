@@ -1,0 +1,104 @@
+"""Settings, addresses, volumes and images, as far as they need no machine."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lab import cgroups
+from lab.addresses import Pool, conflicts
+from lab.authority import make_certificates
+from lab.cloud import data_volumes
+from lab.engine import Engine
+from lab.images import definition
+from lab.settings import Lab, load
+from lab.volumes import Volumes
+
+
+def test_saved_settings_are_found_again(tmp_path: Path) -> None:
+    assert load(tmp_path) is None
+    lab = Lab(state=tmp_path, prefix="mr-other", port=1, public_range="198.19.9.0/24")
+    lab.save()
+    assert load(tmp_path) == lab
+    environment = (tmp_path / "env").read_text()
+    assert "export AWS_ENDPOINT_URL='http://127.0.0.1:1'\n" in environment
+    assert "export MILLRACE_LAB_ADMIN_CIDR='198.18.0.1/32'\n" in environment
+
+
+def test_public_addresses_are_used_again_last() -> None:
+    pool = Pool("198.19.0.0/30")
+    assert [pool.next() for _ in range(3)] == ["198.19.0.1", "198.19.0.2", "198.19.0.1"]
+
+
+def test_range_that_something_is_in_is_refused() -> None:
+    lab = Lab(address="198.18.0.1", public_range="203.0.113.0/24")
+    used = [
+        ("a mirror", IPv4Network("203.0.113.80")),
+        ("a route", IPv4Network("198.18.0.0/24")),
+        ("another", IPv4Network("10.0.0.0/8")),
+    ]
+    assert conflicts(lab, used) == ["a mirror", "a route"]
+    assert conflicts(Lab(), used[2:]) == []
+
+
+def mapping(device: str, volume: str) -> dict[str, object]:
+    return {"DeviceName": device, "Ebs": {"VolumeId": volume}}
+
+
+def test_root_is_no_data_volume() -> None:
+    root, data = mapping("/dev/xvda", "vol-a"), mapping("/dev/sdf", "vol-b")
+    named = {"RootDeviceName": "/dev/xvda", "BlockDeviceMappings": [data, root]}
+    assert data_volumes(named) == ("vol-b",)
+    otherwise = {"RootDeviceName": "/dev/sda1", "BlockDeviceMappings": [root, data]}
+    assert data_volumes(otherwise) == ("vol-b",)
+    assert data_volumes({}) == ()
+
+
+def test_files_of_volumes(tmp_path: Path) -> None:
+    volumes = Volumes(tmp_path)
+    assert volumes.files() == []
+    volumes.file("vol-1").touch()
+    assert volumes.files() == ["vol-1"]
+    volumes.delete("vol-1")
+    assert volumes.files() == []
+
+
+def test_image_is_defined_by_content_mode_and_base(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("true\n")
+    script.chmod(0o644)
+    first = definition(tmp_path, "base")
+    assert definition(tmp_path, "base") == first
+    assert definition(tmp_path, "other") != first
+    script.chmod(0o755)
+    assert definition(tmp_path, "base") != first
+    script.chmod(0o644)
+    script.write_text("false\n")
+    assert definition(tmp_path, "base") != first
+
+
+def test_interface_names_are_short_enough() -> None:
+    engine = Engine.__new__(Engine)
+    engine.lab = Lab(prefix="a-very-long-prefix")
+    assert len(engine.bridge("vpc-0123456789abcdef0")) <= 15
+
+
+def test_certificate_is_signed_by_the_authority(tmp_path: Path) -> None:
+    make_certificates(tmp_path, "198.18.0.1")
+    authority = x509.load_pem_x509_certificate((tmp_path / "ca.crt").read_bytes())
+    server = x509.load_pem_x509_certificate((tmp_path / "tls.crt").read_bytes())
+    server.verify_directly_issued_by(authority)
+    assert isinstance(authority.public_key(), ec.EllipticCurvePublicKey)
+    names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(item) for item in names.get_values_for_type(x509.IPAddress)] == ["198.18.0.1"]
+    assert (tmp_path / "tls.key").stat().st_mode & 0o077 == 0
+
+
+def test_control_groups_of_both_versions() -> None:
+    root = cgroups.ROOT
+    assert cgroups.folder("4:memory:/docker/abc") == root / "memory" / "docker" / "abc"
+    assert cgroups.folder("1:name=systemd:/docker/abc") == root / "systemd" / "docker" / "abc"
+    assert cgroups.folder("0::/system.slice/abc") == root / "system.slice" / "abc"
