@@ -74,6 +74,15 @@ def test_egress_can_be_narrow() -> None:
     assert outbound[3:] == ["-d 0.0.0.0/0 -p tcp --dport 443 -j ACCEPT", "-j DROP"]
 
 
+def test_who_may_reach_https_everywhere_may_reach_the_registries() -> None:
+    group = {"IpPermissions": [], "IpPermissionsEgress": [tcp(443, 443, cidr="0.0.0.0/0")]}
+    outbound = chain(rules([group], {}, "10.0.0.4", ["198.18.0.1:5000"]), "LAB-OUT")
+    assert "-d 198.18.0.1/32 -p tcp --dport 5000 -j ACCEPT" in outbound
+    for narrow in (tcp(80, 80, cidr="0.0.0.0/0"), tcp(443, 443, cidr="10.0.0.0/16")):
+        group = {"IpPermissions": [], "IpPermissionsEgress": [narrow]}
+        assert "198.18.0.1" not in rules([group], {}, "10.0.0.4", ["198.18.0.1:5000"])
+
+
 def test_protocol_without_ports() -> None:
     icmp = {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "IpRanges": EVERYTHING["IpRanges"]}
     inbound = chain(rules([{"IpPermissions": [icmp]}], {}, "10.0.0.4"), "LAB-IN")

@@ -20,7 +20,8 @@ from lab.volumes import Volumes
 
 def test_saved_settings_are_found_again(tmp_path: Path) -> None:
     assert load(tmp_path) is None
-    lab = Lab(state=tmp_path, prefix="mr-other", port=1, public_range="198.19.9.0/24")
+    cache = tmp_path / "cache"
+    lab = Lab(state=tmp_path, cache=cache, prefix="mr-other", port=1, public_range="198.19.9.0/24")
     lab.save()
     assert load(tmp_path) == lab
     environment = (tmp_path / "env").read_text()

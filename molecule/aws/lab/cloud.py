@@ -21,6 +21,7 @@ class Cloud:
     """Reads the state of EC2 through the API."""
 
     def __init__(self, lab: Lab) -> None:
+        self.registries = (lab.registry, lab.mirror)
         self.ec2 = boto3.client(
             "ec2",
             endpoint_url=lab.endpoint,
@@ -66,7 +67,7 @@ class Cloud:
                 running=instance["State"]["Name"] in ("pending", "running"),
                 key=keys.get(instance.get("KeyName", ""), "").strip(),
                 volumes=data_volumes(instance),
-                filters=rules(own, members, instance["PrivateIpAddress"]),
+                filters=rules(own, members, instance["PrivateIpAddress"], self.registries),
                 reboots=reboots.get(instance["InstanceId"], 0),
             )
         used = {host.network for host in hosts.values()}

@@ -120,7 +120,5 @@ def down(lab: Lab) -> list[str]:
     Addresses(lab).tear_down()
     Registry(lab, engine.client).forget()
     for path in lab.state.glob("*"):
-        # Layers of images, which it takes long to compress anew.
-        if path.name != "registry":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     return removed

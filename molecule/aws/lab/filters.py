@@ -34,10 +34,22 @@ def peers(permission: Mapping[str, Any], members: Mapping[str, Sequence[str]]) -
             yield f"{address}/32"
 
 
-def rules(groups: Sequence[Group], members: Mapping[str, Sequence[str]], private: str) -> str:
+def is_https_everywhere(peer: str, permission: Mapping[str, Any]) -> bool:
+    """Whether this lets a host reach ECR and Docker Hub."""
+    ports = range(permission.get("FromPort", 0), permission.get("ToPort", 0) + 1)
+    return peer == "0.0.0.0/0" and permission["IpProtocol"] in ("tcp", "6") and 443 in ports
+
+
+def rules(
+    groups: Sequence[Group],
+    members: Mapping[str, Sequence[str]],
+    private: str,
+    registries: Sequence[str] = (),
+) -> str:
     """What iptables-restore reads: everything that no group allows is dropped, both ways.
 
-    `members` are the private addresses of the hosts in each group.
+    `members` are the private addresses of the hosts in each group; `registries` (ADDRESS:PORT)
+    can be reached by whoever may reach port 443 of the world, where they are on AWS.
     """
     inbound = ["-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"]
     # The resolver of a VPC is filtered by no group.
@@ -53,6 +65,10 @@ def rules(groups: Sequence[Group], members: Mapping[str, Sequence[str]], private
             for peer in peers(permission, members):
                 words = ["-d", peer, *protocol(permission), "-j", "ACCEPT"]
                 allowed_out.add(" ".join(words))
+                if is_https_everywhere(peer, permission):
+                    for registry in registries:
+                        address, _, port = registry.partition(":")
+                        allowed_out.add(f"-d {address}/32 -p tcp --dport {port} -j ACCEPT")
     inbound += [*sorted(allowed_in), "-j DROP"]
     outbound += [*sorted(allowed_out), "-j DROP"]
     lines = ["*mangle", f":{INBOUND} - [0:0]", f":{OUTBOUND} - [0:0]"]

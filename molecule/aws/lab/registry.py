@@ -42,15 +42,17 @@ class Registry:
         for folder in self.trusted:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(self.tls / "ca.crt", folder / "ca.crt")
-        data = self.lab.state / "registry"
-        data.mkdir(parents=True, exist_ok=True)
+        folders = {self.lab.state / "registry": "registry", self.lab.cache: "mirror"}
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        data = [f"{folder}:/data/{name}" for folder, name in folders.items()]
         self.client.containers.run(
             image,
             detach=True,
             name=f"{self.lab.prefix}-registry",
             labels={LABEL: self.lab.prefix},
             network_mode="host",
-            volumes=[f"{data}:/data", f"{self.tls}:/tls:ro"],
+            volumes=[*data, f"{self.tls}:/tls:ro"],
             environment={
                 "LAB_ADDRESS": self.lab.address,
                 "LAB_REGISTRY_PORT": str(self.lab.registry_port),

@@ -24,6 +24,8 @@ class Lab:
     """One lab. Two of them can run side by side if all of these differ."""
 
     state: Path = ROOT / ".cache" / "aws-lab"
+    # Layers of Docker Hub's images, which it takes long to compress: they outlive the lab.
+    cache: Path = ROOT / ".cache" / "aws-lab-mirror"
     prefix: str = "mr-aws"
     region: str = "us-east-1"
     port: int = 5567
@@ -78,9 +80,7 @@ class Lab:
     def save(self) -> None:
         """Write what `down` and `status` read later, and what a shell or a playbook uses."""
         self.state.mkdir(parents=True, exist_ok=True)
-        (self.state / "lab.json").write_text(
-            json.dumps({**asdict(self), "state": str(self.state)}, indent=2) + "\n"
-        )
+        (self.state / "lab.json").write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
         (self.state / "environment.json").write_text(json.dumps(self.environment, indent=2) + "\n")
         exports = "".join(f"export {name}='{value}'\n" for name, value in self.environment.items())
         (self.state / "env").write_text(exports)
@@ -93,4 +93,9 @@ def load(state: Path) -> Lab | None:
         return None
     saved = json.loads(path.read_text())
     known = {field.name for field in fields(Lab)}
-    return Lab(**{key: value for key, value in saved.items() if key in known} | {"state": state})
+    known -= {"state", "cache"}
+    return Lab(
+        state=state,
+        cache=Path(saved.get("cache", Lab.cache)),
+        **{key: value for key, value in saved.items() if key in known},
+    )
