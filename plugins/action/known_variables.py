@@ -7,7 +7,7 @@ inventory's own group_vars know, for the prefixes that belong to the project.
     - name: No variable is misspelt
       known_variables:
         roles: "{{ playbook_dir }}/../roles"
-        group_vars: "{{ inventory_dir }}/group_vars/all"
+        group_vars: "{{ inventory_dir }}/group_vars"
         prefix: millrace_
 """
 
@@ -33,8 +33,9 @@ def role_variables(roles: Path) -> dict[str, set[str]]:
 
 
 def own_variables(group_vars: Path) -> set[str]:
-    """Read the names that the files of a group_vars directory set, and of those one level down."""
-    files = [*group_vars.glob("*.yml"), *group_vars.glob("*/*.yml")]
+    """Read the names that the files of a group_vars directory set for any group."""
+    patterns = ("*.yml", "*/*.yml", "*/*/*.yml")
+    files = [path for pattern in patterns for path in group_vars.glob(pattern)]
     return {name for path in files for name in yaml.safe_load(path.read_text())}
 
 

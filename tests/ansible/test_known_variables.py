@@ -27,5 +27,15 @@ def test_the_names_come_from_the_roles_and_the_inventory() -> None:
     roles = known_variables.role_variables(ROOT / "roles")
     assert "container_image" in roles["container"]
     assert all(name.startswith(f"{role}_") for role, names in roles.items() for name in names)
-    own = known_variables.own_variables(ROOT / "inventories" / "local" / "group_vars" / "all")
-    assert "millrace_instance" in own
+    own = known_variables.own_variables(ROOT / "inventories" / "local" / "group_vars")
+    assert {"millrace_instance", "millrace_feeds"} <= own
+
+
+def test_no_variable_is_set_by_an_inventory_and_by_what_all_of_them_share() -> None:
+    """Which of the two counted would depend on the names of the files."""
+    shared = known_variables.own_variables(ROOT / "inventories" / "shared")
+    for inventory in ("local", "aws"):
+        files = (ROOT / "inventories" / inventory / "group_vars" / "all").glob("*.yml")
+        own = {name for path in files for name in known_variables.yaml.safe_load(path.read_text())}
+        assert own, inventory
+        assert own & shared == set(), inventory
