@@ -44,16 +44,23 @@ class Agent:
         self.busy: set[str] = set()
         self.problems: dict[str, tuple[float, str]] = {}
         self.desired = Desired()
-        self.settled = False
+        # Whether a call may have changed what the API says.
+        self.stale = True
+        self.done = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything is as the API says, after all calls that were answered."""
+        return not self.stale and self.done
 
     def called(self, service: str, operation: str, parameters: dict[str, list[str]]) -> None:
         """A call was answered: act on it."""
-        if service != "ec2" or operation.startswith(("Describe", "Get")):
+        if operation.startswith(("Describe", "Get", "Head", "List")):
             return
-        if operation == "RebootInstances":
+        if (service, operation) == ("ec2", "RebootInstances"):
             ids = [value[0] for name, value in parameters.items() if name.startswith("InstanceId")]
             self.reboots.update(ids)
-        self.settled = False
+        self.stale = True
         self.wake.set()
 
     def run(self) -> None:
@@ -64,6 +71,7 @@ class Agent:
             try:
                 self.step()
             except Exception:
+                self.stale = True
                 LOG.exception("comparing failed")
                 time.sleep(PERIOD)
 
@@ -72,14 +80,18 @@ class Agent:
         # First, so that what ends meanwhile is looked at again next time.
         with self.lock:
             busy = set(self.busy)
-        desired = self.cloud.desired(self.reboots)
+        if self.stale:
+            # What is called from here on makes it stale again.
+            self.done = False
+            self.stale = False
+            self.desired = self.cloud.desired(self.reboots)
+        desired = self.desired
         seen = self.engine.hosts()
         actions = plan(desired, self.actual(seen), busy)
-        self.desired = desired
         self.publish(desired, seen)
         for action in actions:
             self.begin(action)
-        self.settled = not actions and not busy and not self.wake.is_set()
+        self.done = not actions and not busy
 
     def actual(self, seen: dict[str, Seen]) -> Actual:
         """What there is, from the engine and from what was put in place."""
@@ -160,16 +172,20 @@ class Agent:
             self.attach(host)
             self.engine.create(host, self.image, folder)
         if action.kind == "reboot":
-            # All reboots that were asked for until now are this one.
-            self.rebooted[host.id] = host.reboots
             self.engine.stop(host.id)
         if action.kind in ("create", "start", "reboot"):
+            # All reboots that were asked for until now are this boot.
             self.rebooted[host.id] = host.reboots
             self.attach(host)
             self.engine.start(host.id)
         if action.kind == "volumes":
             self.attach(host)
-            self.engine.run(host.id, "/usr/local/lib/lab/lab-devices", "announce")
+            try:
+                self.engine.run(host.id, "/usr/local/lib/lab/lab-devices", "announce")
+            except Exception:
+                # The host does not know them yet: again, next time.
+                self.attached[host.id] = ()
+                raise
         item = self.engine.hosts()[host.id]
         restore(host.filters, within=item.pid)
         self.filters[host.id] = (item.started, host.filters)

@@ -1,0 +1,170 @@
+"""When the agent looks, what it begins, and when it says that all is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.agent import Agent
+from lab.engine import Seen
+from lab.model import Desired, Host
+from lab.settings import Lab
+
+HOST = Host("i-1", "vpc-1", "10.0.0.4", "198.19.0.1", True, "ssh-ed25519 AAAA")
+DESIRED = Desired({"i-1": HOST}, {"vpc-1": "10.0.0.0/16"})
+
+
+class Cloud:
+    """Says what it is told to say, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.says = DESIRED
+        self.asked = 0
+
+    def desired(self, reboots: Mapping[str, int]) -> Desired:
+        self.asked += 1
+        return self.says
+
+
+class Engine:
+    """A Docker engine in a few fields."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Seen] = {}
+        self.vpcs: list[str] = []
+        self.fails = False
+
+    def hosts(self) -> dict[str, Seen]:
+        return self.seen
+
+    def networks(self) -> list[str]:
+        return self.vpcs
+
+    def bridge(self, vpc: str) -> str:
+        return "bridge"
+
+    def name(self, identity: str) -> str:
+        return identity
+
+    def make_network(self, vpc: str, cidr: str) -> None:
+        if self.fails:
+            raise RuntimeError("taken")
+        self.vpcs.append(vpc)
+
+    def remove_network(self, vpc: str) -> None:
+        self.vpcs.remove(vpc)
+
+    def create(self, host: Host, image: str, folder: Path) -> None:
+        assert (folder / "authorized_keys").read_text() == "ssh-ed25519 AAAA\n"
+        self.seen[host.id] = Seen(host.id, host.network, 0, "never")
+
+    def start(self, identity: str) -> None:
+        self.seen[identity] = Seen(identity, "vpc-1", 1, f"after {self.seen[identity].started}")
+
+    def stop(self, identity: str) -> None:
+        self.seen[identity] = Seen(identity, "vpc-1", 0, self.seen[identity].started)
+
+    def remove(self, identity: str) -> None:
+        del self.seen[identity]
+
+
+class Pool:
+    """Does at once what it is given."""
+
+    def submit(self, work: Any, *arguments: Any) -> Future[None]:
+        work(*arguments)
+        return Future()
+
+
+class Addresses:
+    """Remembers what was published."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, tuple[str, str]] = {}
+
+    def publish(self, wanted: Mapping[str, tuple[str, str]]) -> None:
+        self.published = dict(wanted)
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An agent without a machine."""
+    monkeypatch.setattr("lab.agent.Cloud", lambda lab: Cloud())
+    monkeypatch.setattr("lab.agent.Engine", lambda lab: Engine())
+    monkeypatch.setattr("lab.agent.Addresses", lambda lab: Addresses())
+    monkeypatch.setattr("lab.agent.restore", lambda text, within: None)
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "ca.crt").touch()
+    made = Agent(Lab(state=tmp_path), "image")
+    monkeypatch.setattr(made, "pool", Pool())
+    return made
+
+
+def settle(agent: Any) -> None:
+    for _ in range(10):
+        agent.step()
+        if agent.settled:
+            return
+    raise AssertionError(f"not settled: {agent.problems}")
+
+
+def test_network_then_host_then_settled(agent: Any) -> None:
+    agent.step()
+    assert (agent.engine.vpcs, agent.engine.seen, agent.settled) == (["vpc-1"], {}, False)
+    settle(agent)
+    assert agent.engine.seen["i-1"].pid == 1
+    assert agent.addresses.published == {"198.19.0.1": ("10.0.0.4", "bridge")}
+
+
+def test_api_is_asked_only_after_a_call_that_may_change_something(agent: Any) -> None:
+    settle(agent)
+    assert agent.cloud.asked == 1
+    agent.called("ec2", "DescribeInstances", {})
+    agent.called("s3", "ListBuckets", {})
+    assert agent.settled
+    agent.called("ec2", "CreateTags", {})
+    assert not agent.settled
+    settle(agent)
+    assert agent.cloud.asked == 2
+
+
+def test_reboot_that_was_asked_for_happens_once(agent: Any) -> None:
+    settle(agent)
+    agent.called("ec2", "RebootInstances", {"InstanceId.1": ["i-1"]})
+    agent.cloud.says = Desired({"i-1": Host(**vars(HOST) | {"reboots": 1})}, DESIRED.networks)
+    assert agent.reboots == {"i-1": 1}
+    settle(agent)
+    assert agent.engine.seen["i-1"].started == "after after never"
+
+
+def test_host_that_goes_down_by_itself_is_started_again(agent: Any) -> None:
+    settle(agent)
+    agent.engine.stop("i-1")
+    settle(agent)
+    assert agent.engine.seen["i-1"].pid == 1
+
+
+def test_terminated_host_goes_with_its_network_and_its_address(agent: Any) -> None:
+    settle(agent)
+    agent.called("ec2", "TerminateInstances", {})
+    agent.cloud.says = Desired()
+    settle(agent)
+    assert (agent.engine.seen, agent.engine.vpcs, agent.addresses.published) == ({}, [], {})
+
+
+def test_failure_is_kept_and_tried_again_later(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent.engine.fails = True
+    agent.step()
+    assert {key: text for key, (_, text) in agent.problems.items()} == {
+        "vpc-1": "make-network: taken"
+    }
+    agent.engine.fails = False
+    agent.step()
+    assert (agent.engine.vpcs, agent.settled) == ([], False)
+    monkeypatch.setattr("lab.agent.RETRY_SECONDS", 0)
+    settle(agent)
+    assert agent.problems == {}
