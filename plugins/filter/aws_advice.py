@@ -51,14 +51,18 @@ def words(result: Any) -> list[str]:
     below = [word for item in result.get("results", []) for word in words(item)]
     if below or not result.get("failed", True):
         return below
-    return [str(result[key]) for key in ("msg", "exception") if result.get(key)]
+    return [str(result.get("msg", "")), str(result.get("exception", ""))]
 
 
 def aws_advice(result: Any) -> str:
     """One line: what to do, then what AWS said."""
     said = words(result) or ["nothing"]
+    everything = " ".join(" ".join(said).split())
     message = " ".join(said[0].split())
-    everything = " ".join(said)
+    # Not every module says in its message what AWS said.
+    code = re.search(r"An error occurred \((\w[\w.]*)\)", everything)
+    if code and code[1] not in message:
+        message += f" ({code[1]})"
     for pattern, advice in ADVICE:
         if re.search(pattern, everything, re.IGNORECASE):
             return f"{advice}. AWS: {message[:LONGEST]}"

@@ -65,8 +65,12 @@ def network_plan(wanted: Item, found: Item) -> Item:
         "gateway": first_id([x for x in found["gateways"] if vpc and x["vpc"] == vpc]),
         "nat_wanted": wanted["nat"],
         "nat": first_id(found["nats"]),
-        "groups": joined(wanted["groups"], found["groups"], "ingress", "egress"),
+        "groups": wanted["groups"],
+        "group_ids": {group["name"]: group["id"] for group in found["groups"]},
     }
+    compared = joined(wanted["groups"], found["groups"], "ingress", "egress")
+    network["groups_done"] = all(x["id"] and not x["changed"] for x in compared)
+    network["group_steps"] = compared
     network["tables"] = tables(wanted, found, network)
     exists = found["endpoints"][0] if found["endpoints"] else {"id": "", "tables": []}
     network["endpoint"] = exists["id"]
@@ -160,7 +164,7 @@ def steps(plan: Item) -> list[Item]:
         )
     differs = "" if network["endpoint_done"] else "route tables"
     row("S3 endpoint", name, exists=bool(network["endpoint"]), differs=differs)
-    for item in network["groups"]:
+    for item in network["group_steps"]:
         row(
             "security group",
             item["name"],

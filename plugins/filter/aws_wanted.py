@@ -46,6 +46,16 @@ def bounded(name: str) -> str:
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+def common_tags(settings: Item) -> Item:
+    """What every resource says: whose it is and until when."""
+    return {
+        "Project": "millrace",
+        "Environment": settings["instance"],
+        "Owner": settings["owner"],
+        "ExpiresAt": str(settings["expires_at"]),
+    }
+
+
 def subnets(settings: Item) -> list[Item]:
     """A public and a private subnet for each zone, each a 256th of the VPC's range."""
     vpc = ipaddress.ip_network(settings["vpc_cidr"])
@@ -81,10 +91,10 @@ def security_groups(settings: Item) -> list[Item]:
     return [
         {
             "name": f"{prefix}-{role}",
-            "role": role,
             "description": f"Ports of {role}",
             "ingress": sorted(rules[role][0]),
             "egress": sorted(rules[role][1]),
+            "tags": {**common_tags(settings), "Name": f"{prefix}-{role}", "Role": role},
         }
         for role in sorted(used)
     ]
@@ -172,12 +182,7 @@ def aws_wanted(settings: Item, account: str) -> Item:
     instance = settings["instance"]
     return {
         "name": instance,
-        "tags": {
-            "Project": "millrace",
-            "Environment": instance,
-            "Owner": settings["owner"],
-            "ExpiresAt": settings["expires_at"],
-        },
+        "tags": common_tags(settings),
         "vpc_cidr": settings["vpc_cidr"],
         "subnets": subnets(settings),
         "nat": any(host.get("subnet") == "private" for host in settings["fleet"]),
