@@ -34,6 +34,24 @@ options:
         engine got as an argument, because an engine refuses to be told twice.
     type: dict
     default: {}
+  networks:
+    description: Networks that the engine shall have.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the network.
+        type: str
+        required: true
+      internal:
+        description: Whether it has no way out.
+        type: bool
+        default: false
+  labels:
+    description: Labels that these networks shall have.
+    type: dict
+    default: {}
   config:
     description: The engine's configuration file. It need not exist yet.
     type: path
@@ -80,6 +98,15 @@ answers:
   returned: always
 installed:
   description: Whether there is an engine.
+  type: bool
+  returned: always
+networks:
+  description: Those of the wanted networks that are missing or are not as they should be.
+  type: list
+  elements: dict
+  returned: always
+enabled:
+  description: Whether systemd starts the engine when the host starts.
   type: bool
   returned: always
 systemd:
@@ -153,13 +180,13 @@ def process(pid_file: Path) -> int:
     return pid if re.match(r"Name:\tdockerd\n(.*\n)*State:\t[^ZX]", status) else 0
 
 
-def ask(socket: str, timeout: float) -> dict[str, Any]:
-    """Return what the engine says about itself; nothing where it does not answer."""
+def ask(socket: str, timeout: float, path: str = "/info") -> Any:
+    """Return what the engine says, of itself if nothing else is asked; nothing if it is silent."""
     try:
         with open_url(
-            "http://localhost/info", unix_socket=socket, timeout=timeout, use_proxy=False
+            f"http://localhost{path}", unix_socket=socket, timeout=timeout, use_proxy=False
         ) as answer:
-            return dict(json.loads(answer.read()))
+            return json.loads(answer.read())
     except (OSError, ValueError):
         return {}
 
@@ -248,6 +275,16 @@ def missing_packages(release: dict[str, str], *, installed: bool, has_requests: 
     return packages
 
 
+def lacking(
+    networks: list[dict[str, Any]], labels: dict[str, str], found: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the networks that are missing or are not as they should be."""
+    there = {network["Name"]: (network["Internal"], network["Labels"]) for network in found}
+    return [
+        wanted for wanted in networks if there.get(wanted["name"]) != (wanted["internal"], labels)
+    ]
+
+
 def validates(module: AnsibleModule, info: dict[str, Any]) -> bool:
     """Whether this host's dockerd knows --validate."""
     if not shutil.which("dockerd"):
@@ -272,6 +309,12 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "answers": bool(info),
         "installed": installed,
         "systemd": systemd,
+        "enabled": systemd and module.run_command(["systemctl", "is-enabled", "docker"])[0] == 0,
+        "networks": lacking(
+            module.params["networks"],
+            module.params["labels"],
+            ask(module.params["socket"], module.params["timeout"], "/networks") if info else [],
+        ),
         "pid": pid,
         "packages": missing_packages(
             platform.freedesktop_os_release(),
@@ -290,6 +333,16 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "settings": {"type": "dict", "default": {}},
+            "networks": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "internal": {"type": "bool", "default": False},
+                },
+            },
+            "labels": {"type": "dict", "default": {}},
             "config": {"type": "path", "default": "/etc/docker/daemon.json"},
             "socket": {"type": "path", "default": "/var/run/docker.sock"},
             "pid_file": {"type": "path", "default": "/var/run/docker.pid"},

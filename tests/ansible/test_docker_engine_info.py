@@ -17,6 +17,11 @@ import pytest
 from tests.ansible.conftest import ROOT, Run, load
 
 WANTED = {"live-restore": True, "log-driver": "json-file", "log-opts": {"max-size": "10m"}}
+LABELS = {"io.millrace.instance": "one"}
+NETWORKS = [
+    {"Name": "one-data", "Internal": True, "Labels": LABELS},
+    {"Name": "one-edge", "Internal": False, "Labels": {}},
+]
 INFO = {"ServerVersion": "26.1.5+dfsg1", "LiveRestoreEnabled": True}
 
 
@@ -31,7 +36,7 @@ def engine(path: Path, info: dict[str, Any]) -> Iterator[None]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(info).encode()
+            body = json.dumps(NETWORKS if self.path == "/networks" else info).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -229,3 +234,14 @@ def test_packages_are_those_of_the_release(
 ) -> None:
     found = module.missing_packages(release, installed=installed, has_requests=has_requests)
     assert found == packages
+
+
+def test_networks_that_are_as_they_should_be_are_left_alone(look: Run, tmp_path: Path) -> None:
+    data, edge = ({"name": f"one-{name}", "internal": name == "data"} for name in ("data", "edge"))
+    with engine(tmp_path / "sock", INFO):
+        assert look(networks=[data], labels=LABELS)["networks"] == []
+        assert look(networks=[edge], labels=LABELS)["networks"] == [edge]
+        assert look(networks=[data | {"internal": False}], labels=LABELS)["networks"] != []
+        assert look(networks=[{"name": "two"}], labels=LABELS)["networks"][0]["name"] == "two"
+    (tmp_path / "sock").unlink()
+    assert look(networks=[data], labels=LABELS)["networks"] == [data]
