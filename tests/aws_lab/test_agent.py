@@ -91,12 +91,18 @@ class Addresses:
 
 
 @pytest.fixture
-def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def filtered() -> list[int]:
+    """The processes that rules were put in place for."""
+    return []
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filtered: list[int]) -> Any:
     """An agent without a machine."""
     monkeypatch.setattr("lab.agent.Cloud", lambda lab: Cloud())
     monkeypatch.setattr("lab.agent.Engine", lambda lab: Engine())
     monkeypatch.setattr("lab.agent.Addresses", lambda lab: Addresses())
-    monkeypatch.setattr("lab.agent.restore", lambda text, within: None)
+    monkeypatch.setattr("lab.agent.restore", lambda text, within: filtered.append(within))
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls" / "ca.crt").touch()
     made = Agent(Lab(state=tmp_path), "image")
@@ -144,8 +150,18 @@ def test_reboot_that_was_asked_for_happens_once(agent: Any) -> None:
 def test_host_that_goes_down_by_itself_is_started_again(agent: Any) -> None:
     settle(agent)
     agent.engine.stop("i-1")
+    agent.step()
+    assert agent.addresses.published == {}
     settle(agent)
     assert agent.engine.seen["i-1"].pid == 1
+
+
+def test_host_that_somebody_restarted_gets_its_rules_again(agent: Any, filtered: list[int]) -> None:
+    settle(agent)
+    assert filtered == [1]
+    agent.engine.seen["i-1"] = Seen("i-1", "vpc-1", 7, "behind our back")
+    settle(agent)
+    assert filtered == [1, 7]
 
 
 def test_terminated_host_goes_with_its_network_and_its_address(agent: Any) -> None:

@@ -14,7 +14,7 @@ from lab.authority import make_certificates
 from lab.cloud import data_volumes
 from lab.engine import Engine
 from lab.images import definition
-from lab.settings import Lab, load
+from lab.settings import Lab, load, parse
 from lab.volumes import Volumes
 
 
@@ -24,6 +24,7 @@ def test_saved_settings_are_found_again(tmp_path: Path) -> None:
     lab = Lab(state=tmp_path, cache=cache, prefix="mr-other", port=1, public_range="198.19.9.0/24")
     lab.save()
     assert load(tmp_path) == lab
+    assert parse(lab.text) == lab
     environment = (tmp_path / "env").read_text()
     assert "export AWS_ENDPOINT_URL='http://127.0.0.1:1'\n" in environment
     assert "export MILLRACE_LAB_ADMIN_CIDR='198.18.0.1/32'\n" in environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import ssl
 import subprocess
 from dataclasses import dataclass
@@ -213,6 +214,8 @@ def test_down_leaves_nothing(fleet: Fleet) -> None:
     fleet.run(group, {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1}})
     fleet.settle()
     assert len(containers()) == 2
+    # Also if somebody has emptied its folder meanwhile.
+    shutil.rmtree(fleet.lab.state)
     assert str(fleet.lab.state) in output("losetup", "--all")
     result = command(fleet.lab.state, "down")
     assert result.returncode == 0, result.stderr
@@ -222,4 +225,6 @@ def test_down_leaves_nothing(fleet: Fleet) -> None:
     assert "198.19.2." not in output("ip", "route")
     assert "198.18.0.3" not in output("ip", "address")
     assert "MR-AWSTEST" not in output("iptables", "-t", "nat", "-S")
-    assert list(fleet.lab.state.iterdir()) == []
+    assert not fleet.lab.state.exists()
+    with pytest.raises(OSError, match="refused"):
+        urlopen(fleet.lab.endpoint)

@@ -11,7 +11,7 @@ from pathlib import Path
 import docker.errors
 
 from lab import daemon
-from lab.settings import Lab, LabError, load
+from lab.settings import Lab, LabError
 
 DEFAULT = Lab()
 
@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
             )
         )
         return
-    lab = load(state) or Lab(state=state)
+    lab = daemon.find(state)
     if arguments.command == "down":
         for name in daemon.down(lab):
             say(f"removed {name}")

@@ -20,7 +20,7 @@ from lab.engine import Engine
 from lab.images import build, have_base
 from lab.registry import Registry
 from lab.server import STATUS_PATH
-from lab.settings import ROOT, Lab, LabError
+from lab.settings import ROOT, SETTINGS_LABEL, Lab, LabError, load, parse
 from lab.volumes import Volumes
 
 START_SECONDS = 60
@@ -37,13 +37,15 @@ def status(lab: Lab) -> dict[str, Any]:
 
 
 def process(lab: Lab) -> int | None:
-    """The process of the lab, if it runs."""
-    try:
-        pid = int((lab.state / "daemon.pid").read_text())
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return None
-    return pid if str(lab.state).encode() in words and b"serve" in words else None
+    """The process of the lab, if it runs: by its command, which is there without the state too."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_text().split("\0")
+        except OSError:
+            continue
+        if words[1:3] == ["-m", "lab"] and {"serve", str(lab.state)} <= set(words):
+            return int(path.parent.name)
+    return None
 
 
 def up(lab: Lab, say: Callable[[str], None]) -> None:
@@ -81,7 +83,6 @@ def up(lab: Lab, say: Callable[[str], None]) -> None:
             env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
             start_new_session=True,
         )
-    (lab.state / "daemon.pid").write_text(str(started.pid))
     end = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -93,6 +94,18 @@ def up(lab: Lab, say: Callable[[str], None]) -> None:
             time.sleep(0.2)
         else:
             return
+
+
+def find(state: Path) -> Lab:
+    """The lab of a folder: as it was saved, or as its registry says if the folder was emptied."""
+    if lab := load(state):
+        return lab
+    client = Engine(Lab()).client
+    for container in client.containers.list(all=True, filters={"label": SETTINGS_LABEL}):
+        lab = parse(container.labels[SETTINGS_LABEL])
+        if lab.state == state:
+            return lab
+    return Lab(state=state)
 
 
 def end(lab: Lab) -> None:
@@ -114,6 +127,7 @@ def down(lab: Lab) -> list[str]:
     engine = Engine(lab)
     removed = engine.remove_all()
     volumes = Volumes(lab.state / "volumes")
+    volumes.release_all()
     for volume in volumes.files():
         volumes.delete(volume)
         removed.append(volume)

@@ -15,7 +15,7 @@ import docker.errors
 
 from lab.authority import make_certificates
 from lab.images import reference
-from lab.settings import ACCOUNT, LABEL, Lab, LabError
+from lab.settings import ACCOUNT, LABEL, SETTINGS_LABEL, Lab, LabError
 
 # Images of Docker Hub that hosts run.
 MIRRORED = ("kafka", "mongo")
@@ -50,7 +50,7 @@ class Registry:
             image,
             detach=True,
             name=f"{self.lab.prefix}-registry",
-            labels={LABEL: self.lab.prefix},
+            labels={LABEL: self.lab.prefix, SETTINGS_LABEL: self.lab.text},
             network_mode="host",
             volumes=[*data, f"{self.tls}:/tls:ro"],
             environment={

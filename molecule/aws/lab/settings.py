@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -12,6 +12,7 @@ ACCOUNT = "123456789012"
 CREDENTIAL = "testing"
 LABEL = "io.millrace.lab"
 INSTANCE_LABEL = "io.millrace.lab.instance"
+SETTINGS_LABEL = "io.millrace.lab.settings"
 NETWORK_LABEL = "io.millrace.lab.vpc"
 
 
@@ -77,25 +78,28 @@ class Lab:
             "MILLRACE_LAB_CALLS": str(self.calls),
         }
 
+    @property
+    def text(self) -> str:
+        """All of it, to be parsed again."""
+        return json.dumps(asdict(self), indent=2, default=str)
+
     def save(self) -> None:
         """Write what `down` and `status` read later, and what a shell or a playbook uses."""
         self.state.mkdir(parents=True, exist_ok=True)
-        (self.state / "lab.json").write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
+        (self.state / "lab.json").write_text(self.text + "\n")
         (self.state / "environment.json").write_text(json.dumps(self.environment, indent=2) + "\n")
         exports = "".join(f"export {name}='{value}'\n" for name, value in self.environment.items())
         (self.state / "env").write_text(exports)
 
 
+def parse(text: str) -> Lab:
+    """A lab from its text."""
+    saved = json.loads(text)
+    paths = {name: Path(saved[name]) for name in ("state", "cache") if name in saved}
+    return Lab(**saved | paths)
+
+
 def load(state: Path) -> Lab | None:
     """The lab whose state is there."""
     path = state / "lab.json"
-    if not path.exists():
-        return None
-    saved = json.loads(path.read_text())
-    known = {field.name for field in fields(Lab)}
-    known -= {"state", "cache"}
-    return Lab(
-        state=state,
-        cache=Path(saved.get("cache", Lab.cache)),
-        **{key: value for key, value in saved.items() if key in known},
-    )
+    return parse(path.read_text()) if path.exists() else None

@@ -30,12 +30,16 @@ class Volumes:
         """The file of a volume."""
         return self.folder / f"{volume}.img"
 
+    def devices(self) -> dict[str, str]:
+        """The files behind this machine's loop devices, and the devices' names."""
+        return {
+            backing.read_text().strip().removesuffix(" (deleted)"): backing.parts[3]
+            for backing in Path("/sys/block").glob("loop*/loop/backing_file")
+        }
+
     def device(self, volume: str) -> str | None:
         """The loop device of a volume, by its kernel's name."""
-        for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
-            if backing.read_text().strip() == str(self.file(volume)):
-                return backing.parts[3]
-        return None
+        return self.devices().get(str(self.file(volume)))
 
     def attach(self, volume: str, gigabytes: int) -> str:
         """Have a loop device for the volume; an enlarged volume grows."""
@@ -57,6 +61,12 @@ class Volumes:
         """Give the loop device back; while somebody has it mounted, that is when he ends."""
         if device := self.device(volume):
             command("losetup", "--detach", f"/dev/{device}")
+
+    def release_all(self) -> None:
+        """Give back every device of the folder, also where somebody has deleted the files."""
+        for file, device in self.devices().items():
+            if Path(file).parent == self.folder:
+                command("losetup", "--detach", f"/dev/{device}")
 
     def delete(self, volume: str) -> None:
         """Drop the volume with what is in it."""
