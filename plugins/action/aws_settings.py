@@ -11,6 +11,7 @@ other and with what AWS and Docker can take. Everything that is wrong is said at
 from __future__ import annotations
 
 import difflib
+import functools
 import ipaddress
 import re
 from collections import Counter
@@ -42,6 +43,12 @@ def near(name: str, known: Any) -> str:
     return f"did you mean {close[0]}?" if close else f"it must be one of {', '.join(sorted(known))}"
 
 
+@functools.cache
+def regions() -> list[str]:
+    """The regions that boto3 knows, without asking anybody."""
+    return list(boto3.session.Session().get_available_regions("ec2"))
+
+
 def network(text: str) -> Network | None:
     """Read a range of addresses."""
     try:
@@ -54,9 +61,8 @@ def place(settings: Item) -> Iterator[str]:
     """Say what is wrong with where everything is and whose it is."""
     if not INSTANCE.fullmatch(settings["instance"]):
         yield "tag:Environment in aws_ec2.yml: 2 to 20 lower-case letters, digits and hyphens"
-    regions = boto3.session.Session().get_available_regions("ec2")
-    if settings["region"] not in regions:
-        advice = near(settings["region"], regions)
+    if settings["region"] not in regions():
+        advice = near(settings["region"], regions())
         yield f"unknown region {settings['region']} in aws_ec2.yml: {advice}"
     if not settings["owner"]:
         yield "millrace_owner is missing: say who is asked about what runs"

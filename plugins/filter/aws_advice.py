@@ -48,10 +48,9 @@ def words(result: Any) -> list[str]:
     """Every message of a failed task, those of its loop first."""
     if not isinstance(result, dict):
         return []
-    below = [word for item in result.get("results", []) for word in words(item)]
-    if below or not result.get("failed", True):
-        return below
-    return [str(result.get("msg", "")), str(result.get("exception", ""))]
+    items = [item for item in result.get("results", []) if item.get("failed")]
+    below = [word for item in items for word in words(item)]
+    return below or [str(result.get("msg", "")), str(result.get("exception", ""))]
 
 
 def aws_advice(result: Any) -> str:

@@ -1,0 +1,181 @@
+"""The real playbooks against an emulated AWS; hosts that answer are another test's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+
+from tests.aws.emulator import Emulator
+
+ROOT = Path(__file__).parents[2]
+REGION = "us-east-1"
+INSTANCE = "mr-test"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of ansible-playbook came to."""
+
+    code: int
+    output: str
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something."""
+        return sum(int(number) for number in re.findall(r"changed=(\d+)", self.output))
+
+    @property
+    def words(self) -> str:
+        """The output on one line, however it was wrapped."""
+        return " ".join(self.output.split())
+
+
+class Aws:
+    """An emulated account and the playbooks that work on it."""
+
+    def __init__(self, emulator: Emulator, directory: Path) -> None:
+        """Make an inventory of the test's own and the image that hosts are made from."""
+        self.emulator = emulator
+        self.directory = directory
+        self.inventory = directory / "inventory"
+        source = ROOT / "inventories" / "aws"
+        self.inventory.mkdir()
+        for path in source.iterdir():
+            if path.name not in ("aws_ec2.yml", "vault.yml"):
+                (self.inventory / path.name).symlink_to(path)
+        text = (source / "aws_ec2.yml").read_text()
+        text = text.replace("tag:Environment: millrace", f"tag:Environment: {INSTANCE}")
+        (self.inventory / "aws_ec2.yml").write_text(text)
+        (directory / "password").write_text("not a secret of anybody")
+        image = self.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+        self.client("ssm").put_parameter(Name="/test/ami", Value=image, Type="String")
+        self.image = image
+        assert self.run("playbooks/secrets.yml").code == 0
+
+    def client(self, service: str, **options: Any) -> Any:
+        """A client of an AWS service."""
+        return boto3.client(
+            service,
+            region_name=options.get("region", REGION),
+            endpoint_url=self.emulator.url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    def run(
+        self, playbook: str, environment: dict[str, str] | None = None, **variables: Any
+    ) -> Result:
+        """Run a playbook; there is no host to be reached."""
+        settings = {
+            "millrace_owner": "tests",
+            "millrace_admin_cidr": "203.0.113.7/32",
+            "millrace_ami_parameter": "/test/ami",
+            "millrace_state_dir": str(self.directory / "state"),
+            "aws_teardown_delay": 1,
+            "aws_hosts_delay": 1,
+            "aws_hosts_retries": 1,
+            **variables,
+        }
+        file = self.directory / "variables.yml"
+        file.write_text(yaml.safe_dump(settings))
+        command = [
+            "ansible-playbook",
+            f"--inventory={self.inventory}",
+            "--skip-tags=reach",
+            f"--extra-vars=@{file}",
+            playbook,
+        ]
+        own = {
+            "AWS_ENDPOINT_URL": self.emulator.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_MAX_ATTEMPTS": "2",
+            "MILLRACE_VAULT_PASSWORD_FILE": str(self.directory / "password"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | own | (environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout + done.stderr)
+
+    def instances(self) -> dict[str, Any]:
+        """The instances that are not terminated, by the name of the host."""
+        reservations = self.client("ec2").describe_instances()["Reservations"]
+        found = [item for reservation in reservations for item in reservation["Instances"]]
+        alive = [item for item in found if item["State"]["Name"] != "terminated"]
+        by_name = {tags(item)["Host"]: item for item in alive}
+        assert len(by_name) == len(alive), "two hosts of one name"
+        return by_name
+
+    def volumes(self) -> dict[str, str]:
+        """Ids of the data volumes, by the name of the host."""
+        found = self.client("ec2").describe_volumes(
+            Filters=[{"Name": "tag:Role", "Values": ["data"]}]
+        )["Volumes"]
+        by_name = {tags(item)["Host"]: item["VolumeId"] for item in found}
+        assert len(by_name) == len(found), "two volumes of one host"
+        return by_name
+
+    def everything(self) -> dict[str, list[str]]:
+        """Whatever is left of the environment, asked of each service itself."""
+        ec2, iam = self.client("ec2"), self.client("iam")
+        vpcs = [x for x in ec2.describe_vpcs()["Vpcs"] if not x["IsDefault"]]
+        volumes = ec2.describe_volumes()["Volumes"]
+        nats = ec2.describe_nat_gateways()["NatGateways"]
+        endpoints = ec2.describe_vpc_endpoints()["VpcEndpoints"]
+        budgets = self.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"]
+        groups = ec2.describe_security_groups()["SecurityGroups"]
+        found = {
+            "instances": list(self.instances()),
+            "vpcs": [x["VpcId"] for x in vpcs],
+            "volumes": [x["VolumeId"] for x in volumes],
+            "subnets": [x["SubnetId"] for x in ec2.describe_subnets()["Subnets"] if x["Tags"]],
+            "gateways": ec2.describe_internet_gateways()["InternetGateways"],
+            "tables": [x for x in ec2.describe_route_tables()["RouteTables"] if x["Tags"]],
+            "endpoints": [x["VpcEndpointId"] for x in endpoints if x["State"] != "deleted"],
+            "nats": [x["NatGatewayId"] for x in nats if x["State"] != "deleted"],
+            "addresses": ec2.describe_addresses()["Addresses"],
+            "groups": [x["GroupName"] for x in groups if x["GroupName"] != "default"],
+            "keys": [x["KeyName"] for x in ec2.describe_key_pairs()["KeyPairs"]],
+            "roles": [x["RoleName"] for x in iam.list_roles()["Roles"]],
+            "profiles": iam.list_instance_profiles()["InstanceProfiles"],
+            "repositories": self.client("ecr").describe_repositories()["repositories"],
+            "buckets": [x["Name"] for x in self.client("s3").list_buckets()["Buckets"]],
+            "budgets": budgets,
+        }
+        return {kind: items for kind, items in found.items() if items}
+
+
+def tags(item: dict[str, Any]) -> dict[str, str]:
+    """Tags of an answer as a dictionary."""
+    listed = item.get("Tags") or item.get("TagSet") or item.get("tags") or []
+    return {tag["Key"]: tag["Value"] for tag in listed}
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """An account with nothing in it."""
+    assert shutil.which("ansible-playbook"), "put .venv/bin first on PATH"
+    emulator = Emulator()
+    emulator.start()
+    try:
+        emulator.clear()
+        yield Aws(emulator, tmp_path_factory.mktemp("aws"))
+    finally:
+        emulator.stop()

@@ -1,0 +1,322 @@
+"""A fleet from nothing, killed on the way, to nothing again: what AWS is told at each step."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.aws.conftest import INSTANCE, REGION, Aws, Result, tags
+
+ADMIN = "203.0.113.7/32"
+OUT = {"tcp 80-80 0.0.0.0/0", "tcp 443-443 0.0.0.0/0"}
+SSH = f"tcp 22-22 {ADMIN}"
+# What seed 3's matrix comes to, written out: role -> what comes in, what goes out to whom.
+MATRIX: dict[str, tuple[set[str], set[str]]] = {
+    "kafka": (
+        {SSH, "tcp 9092-9092 processor", "tcp 9092-9092 producers", "tcp 9092-9092 api"}
+        | {"tcp 9093-9094 kafka"},
+        {"tcp 9093-9094 kafka"},
+    ),
+    "mongodb": (
+        {SSH, "tcp 27017-27017 processor", "tcp 27017-27017 api", "tcp 27017-27017 mongodb"},
+        {"tcp 27017-27017 mongodb"},
+    ),
+    "simulator": ({SSH, "tcp 8444-8444 producers"}, set()),
+    "producers": (
+        {SSH, "tcp 9101-9109 processor"},
+        {"tcp 9092-9092 kafka", "tcp 8444-8444 simulator"},
+    ),
+    "api": (
+        {SSH, f"tcp 8443-8443 {ADMIN}"},
+        {"tcp 9092-9092 kafka", "tcp 27017-27017 mongodb"},
+    ),
+    "processor": (
+        {SSH},
+        {"tcp 9092-9092 kafka", "tcp 27017-27017 mongodb", "tcp 9101-9109 producers"},
+    ),
+}
+# Each run is refused a call and goes no further: how far it came, why, and what it must say.
+KILLED = [
+    ("iam:CreateRole", 2, "AccessDenied", "a permission is missing"),
+    ("ec2:CreateSubnet", 3, "InvalidSubnet.Conflict", "set another millrace_vpc_cidr"),
+    ("ec2:CreateSecurityGroup", 2, "UnsupportedOperation", "UnsupportedOperation"),
+    ("ec2:RunInstances", 3, "VcpuLimitExceeded", "quota of vCPUs is used up"),
+    ("ec2:AttachVolume", 1, "IncorrectState", "Failed to attach volume"),
+]
+
+
+@pytest.fixture(scope="module")
+def killed(aws: Aws) -> list[Result]:
+    """Provision, ended by AWS at one place after the other, and at last not at all."""
+    results = []
+    for action, number, code, _ in KILLED:
+        aws.emulator.calls.clear()
+        aws.emulator.refuse[action] = (number, code)
+        results.append(aws.run("playbooks/provision.yml"))
+        aws.emulator.refuse.clear()
+    return [*results, aws.run("playbooks/provision.yml")]
+
+
+@pytest.fixture(scope="module")
+def made(aws: Aws, killed: list[Result]) -> Aws:
+    """The account with the fleet."""
+    assert killed[-1].code == 0, killed[-1].output
+    return aws
+
+
+def test_a_run_that_was_killed_says_why_and_the_next_one_goes_on(killed: list[Result]) -> None:
+    for result, (action, _, _, says) in zip(killed, KILLED, strict=False):
+        assert result.code != 0, action
+        assert says in result.words, result.output[-3000:]
+        assert "it goes on from here" in result.words
+        assert "Traceback" not in result.output
+    assert killed[-1].code == 0
+
+
+def test_a_second_run_changes_nothing(made: Aws) -> None:
+    before = made.instances()
+    made.emulator.calls.clear()
+    result = made.run("playbooks/provision.yml")
+    assert (result.code, result.changed) == (0, 0), result.output
+    assert made.instances().keys() == before.keys()
+    asked = {action.split(":")[1] for action in made.emulator.calls}
+    verbs = r"(Describe|List|Get|GET|HEAD)"
+    assert [name for name in asked if not re.match(verbs, name)] == []
+
+
+def test_every_resource_says_whose_it_is(made: Aws) -> None:
+    ec2, iam = made.client("ec2"), made.client("iam")
+    mine = [{"Name": "tag:Environment", "Values": [INSTANCE]}]
+    repository = made.client("ecr").describe_repositories()["repositories"][0]["repositoryArn"]
+    bucket = made.client("s3").list_buckets()["Buckets"][0]["Name"]
+    found: list[Any] = [
+        *made.instances().values(),
+        *ec2.describe_vpcs(Filters=mine)["Vpcs"],
+        *ec2.describe_subnets(Filters=mine)["Subnets"],
+        *ec2.describe_internet_gateways()["InternetGateways"],
+        *ec2.describe_route_tables(Filters=mine)["RouteTables"],
+        *ec2.describe_vpc_endpoints()["VpcEndpoints"],
+        *ec2.describe_volumes(Filters=mine)["Volumes"],
+        *[
+            x
+            for x in ec2.describe_security_groups()["SecurityGroups"]
+            if INSTANCE in x["GroupName"]
+        ],
+        *ec2.describe_key_pairs()["KeyPairs"],
+        *[iam.list_role_tags(RoleName=x["RoleName"]) for x in iam.list_roles()["Roles"]],
+        made.client("ecr").list_tags_for_resource(resourceArn=repository),
+        made.client("s3").get_bucket_tagging(Bucket=bucket),
+    ]
+    # Volumes: four of systems, two of data.
+    assert len(found) == 4 + 1 + 4 + 1 + 2 + 1 + 6 + 6 + 1 + 4 + 1 + 1
+    for item in found:
+        said = tags(item)
+        assert said["Project"] == "millrace", item
+        assert said["Environment"] == INSTANCE
+        assert said["Owner"] == "tests"
+        assert said["ExpiresAt"] == "never"
+        assert said["Role"]
+        assert said["Name"]
+
+
+def test_each_host_is_as_the_fleet_says(made: Aws) -> None:
+    ec2, hosts = made.client("ec2"), made.instances()
+    assert {name: x["InstanceType"] for name, x in hosts.items()} == {
+        "kafka-1": "t3.small",
+        "mongodb-1": "t3.small",
+        "processor-1": "t3.micro",
+        "producers-1": "t3.micro",
+    }
+    for name, host in hosts.items():
+        options = host["MetadataOptions"]
+        assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 1)
+        answer = ec2.describe_instance_attribute(
+            InstanceId=host["InstanceId"], Attribute="disableApiTermination"
+        )
+        holds_data = name in ("kafka-1", "mongodb-1")
+        assert answer["DisableApiTermination"]["Value"] is holds_data, name
+        assert host["ImageId"] == made.image
+        assert host["PublicIpAddress"]
+        disks = {x["DeviceName"]: x["Ebs"] for x in host["BlockDeviceMappings"]}
+        assert len(disks) == 1 + holds_data, name
+        for device, disk in disks.items():
+            volume = ec2.describe_volumes(VolumeIds=[disk["VolumeId"]])["Volumes"][0]
+            assert (volume["Encrypted"], volume["VolumeType"], volume["Size"]) == (True, "gp3", 20)
+            # Data outlives its host, the system does not.
+            assert disk["DeleteOnTermination"] is (device != "/dev/sdf")
+
+
+def groups_of(aws: Aws) -> dict[str, tuple[set[str], set[str]]]:
+    """The rules that AWS has, in the words of the matrix."""
+    found = aws.client("ec2").describe_security_groups()["SecurityGroups"]
+    found = [group for group in found if group["GroupName"].startswith(f"{INSTANCE}-")]
+    names = {group["GroupId"]: group["GroupName"].removeprefix(f"{INSTANCE}-") for group in found}
+
+    def lines(permissions: list[dict[str, Any]]) -> set[str]:
+        return {
+            f"{x['IpProtocol']} {x.get('FromPort')}-{x.get('ToPort')} {peer}"
+            for x in permissions
+            for peer in [
+                *[y["CidrIp"] for y in x["IpRanges"]],
+                *[names[y["GroupId"]] for y in x["UserIdGroupPairs"]],
+            ]
+        }
+
+    return {
+        names[group["GroupId"]]: (
+            lines(group["IpPermissions"]),
+            lines(group["IpPermissionsEgress"]),
+        )
+        for group in found
+    }
+
+
+def test_the_security_groups_are_the_matrix(made: Aws) -> None:
+    assert groups_of(made) == {role: (into, out | OUT) for role, (into, out) in MATRIX.items()}
+
+
+def test_a_host_may_read_its_own_secrets_and_nobody_elses(made: Aws) -> None:
+    iam = made.client("iam")
+    profile = made.instances()["kafka-1"]["IamInstanceProfile"]["Arn"].rsplit("/", 1)[1]
+    assert profile == f"{INSTANCE}-{REGION}-kafka"
+    assert iam.list_attached_role_policies(RoleName=profile)["AttachedPolicies"] == []
+    document = iam.get_role_policy(RoleName=profile, PolicyName="millrace")["PolicyDocument"]
+    allowed = {
+        action: statement["Resource"]
+        for statement in document["Statement"]
+        for action in statement["Action"]
+    }
+    here = f"{REGION}:123456789012"
+    assert allowed["ssm:GetParameter"] == [f"arn:aws:ssm:{here}:parameter/{INSTANCE}/kafka/*"]
+    assert allowed["s3:GetObject"] == [f"arn:aws:s3:::{INSTANCE}-123456789012-{REGION}/kafka/*"]
+    assert allowed["ecr:BatchGetImage"] == [f"arn:aws:ecr:{here}:repository/{INSTANCE}/millrace"]
+    assert [x for x, where in allowed.items() if where == "*"] == ["ecr:GetAuthorizationToken"]
+
+
+def fleet(kind: str) -> dict[str, Any]:
+    """The default fleet with another type for the database."""
+    hosts = [
+        {"name": "kafka-1", "roles": ["kafka"], "type": "t3.small", "data_gb": 20, "node_id": 1},
+        {"name": "mongodb-1", "roles": ["mongodb"], "type": kind, "data_gb": 20},
+        {"name": "processor-1", "roles": ["processor", "api"], "type": "t3.micro"},
+        {"name": "producers-1", "roles": ["producers", "simulator"], "type": "t3.micro"},
+    ]
+    return {"millrace_fleet": hosts}
+
+
+def test_another_type_is_refused_with_what_to_do(made: Aws) -> None:
+    before = made.instances()
+    refused = made.run("playbooks/provision.yml", **fleet("t3.medium"))
+    assert refused.code != 0
+    assert "mongodb-1 is t3.small and should be t3.medium" in refused.words
+    assert "-e replace=mongodb-1" in refused.words
+    assert made.instances() == before
+
+
+def damage(aws: Aws, hosts: dict[str, Any]) -> None:
+    """By hand: open a door, take a tag, IMDSv1 again, widen a policy, and terminate the broker."""
+    ec2 = aws.client("ec2")
+    groups = ec2.describe_security_groups(
+        Filters=[{"Name": "group-name", "Values": [f"{INSTANCE}-kafka"]}]
+    )["SecurityGroups"]
+    door = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 2, "CidrIp": "0.0.0.0/0"}
+    ec2.authorize_security_group_ingress(GroupId=groups[0]["GroupId"], **door)
+    processor, producers = (hosts[x]["InstanceId"] for x in ("processor-1", "producers-1"))
+    ec2.delete_tags(Resources=[processor], Tags=[{"Key": "Owner"}])
+    ec2.modify_instance_metadata_options(InstanceId=producers, HttpTokens="optional")
+    role = f"{INSTANCE}-{REGION}-mongodb"
+    iam = aws.client("iam")
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
+    iam.put_role_policy(RoleName=role, PolicyName="millrace", PolicyDocument=document)
+    broker = hosts["kafka-1"]["InstanceId"]
+    ec2.modify_instance_attribute(InstanceId=broker, DisableApiTermination={"Value": False})
+    ec2.terminate_instances(InstanceIds=[broker])
+
+
+def test_damage_is_repaired_and_a_host_replaced_with_its_data(made: Aws) -> None:
+    before, volumes = made.instances(), made.volumes()
+    damage(made, before)
+    larger = fleet("t3.medium")
+    result = made.run("playbooks/provision.yml", replace="mongodb-1", **larger)
+    assert result.code == 0, result.output
+    again = made.run("playbooks/provision.yml", **larger)
+    assert (again.code, again.changed) == (0, 0), again.output
+
+    after = made.instances()
+    assert after.keys() == before.keys()
+    assert after["mongodb-1"]["InstanceType"] == "t3.medium"
+    assert made.volumes() == volumes
+    for name in ("kafka-1", "mongodb-1"):
+        assert after[name]["InstanceId"] != before[name]["InstanceId"]
+        disks = [x["Ebs"]["VolumeId"] for x in after[name]["BlockDeviceMappings"]]
+        assert volumes[name] in disks
+    for name in ("processor-1", "producers-1"):
+        assert after[name]["InstanceId"] == before[name]["InstanceId"]
+    role = f"{INSTANCE}-{REGION}-mongodb"
+    policy = made.client("iam").get_role_policy(RoleName=role, PolicyName="millrace")
+    assert "*" not in [x["Action"] for x in policy["PolicyDocument"]["Statement"]]
+    assert tags(after["processor-1"])["Owner"] == "tests"
+    assert after["producers-1"]["MetadataOptions"]["HttpTokens"] == "required"
+    assert groups_of(made) == {role: (into, out | OUT) for role, (into, out) in MATRIX.items()}
+
+
+def test_a_plan_shows_what_would_be_done_and_what_it_costs(made: Aws) -> None:
+    made.emulator.calls.clear()
+    hosts = [*fleet("t3.small")["millrace_fleet"], {"name": "more", "roles": ["api"], "type": "x"}]
+    result = made.run("playbooks/plan.yml", millrace_fleet=hosts)
+    assert result.code == 0, result.output
+    assert re.search(r"host\s+processor-1 t3.micro\s+is there", result.output)
+    assert re.search(r"host\s+more x\s+create", result.output)
+    assert "mongodb-1 is t3.medium and should be t3.small" in result.words
+    assert "No price is known of x" in result.words
+    # 2 small, 2 micro; 140 GB; 5 addresses.
+    month = 730 * (2 * 0.0208 + 2 * 0.0104) + 140 * 0.08 + 5 * 0.005 * 730
+    assert f"{month:.2f} USD a month" in result.output
+
+
+def test_stop_and_start_keep_hosts_and_private_addresses(made: Aws) -> None:
+    before = {name: x["PrivateIpAddress"] for name, x in made.instances().items()}
+    assert made.run("playbooks/stop.yml").code == 0
+    assert {x["State"]["Name"] for x in made.instances().values()} == {"stopped"}
+    again = made.run("playbooks/stop.yml")
+    assert (again.code, again.changed) == (0, 0)
+    assert made.run("playbooks/start.yml").code == 0
+    assert {x["State"]["Name"] for x in made.instances().values()} == {"running"}
+    assert {name: x["PrivateIpAddress"] for name, x in made.instances().items()} == before
+
+
+def test_a_forgotten_environment_is_listed_and_only_an_expired_one_removed(made: Aws) -> None:
+    result = made.run("playbooks/expire.yml", confirm=INSTANCE)
+    assert result.code != 0
+    assert re.search(rf"{INSTANCE}\s+never\s+tests", result.output)
+    assert "Nothing was removed" in result.words
+    assert len(made.instances()) == 4
+
+
+def test_teardown_leaves_nothing(made: Aws) -> None:
+    refused = made.run("teardown.yml", confirm="another")
+    assert refused.code != 0
+    assert "Nothing was removed" in refused.words
+    assert len(made.instances()) == 4
+
+    volumes = made.volumes()
+    made.client("s3").put_object(
+        Bucket=f"{INSTANCE}-123456789012-{REGION}", Key="kafka/backup", Body=b"data"
+    )
+    # AWS is slow: the first try is refused.
+    made.emulator.late["ec2:DeleteVpc"] = "DependencyViolation"
+    result = made.run("teardown.yml", confirm=INSTANCE)
+    assert result.code == 0, result.output
+    assert made.everything().keys() == {"volumes", "buckets"}
+    assert made.volumes() == volumes
+    assert all(volume in result.words for volume in volumes.values())
+
+    result = made.run("teardown.yml", confirm=INSTANCE, delete_data=INSTANCE)
+    assert result.code == 0, result.output
+    assert made.everything() == {}
+    again = made.run("teardown.yml", confirm=INSTANCE)
+    assert (again.code, again.changed) == (0, 0), again.output
