@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
 from ipaddress import IPv4Network
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lab import cgroups
-from lab.addresses import Pool, conflicts
+from lab.addresses import Pool, conflicts, restore
 from lab.authority import make_certificates
 from lab.cloud import data_volumes
 from lab.engine import Engine
 from lab.images import definition
-from lab.settings import Lab, load, parse
+from lab.settings import Lab, LabError, load, parse
 from lab.volumes import Volumes
 
 
@@ -104,3 +106,26 @@ def test_control_groups_of_both_versions() -> None:
     assert cgroups.folder("4:memory:/docker/abc") == root / "memory" / "docker" / "abc"
     assert cgroups.folder("1:name=systemd:/docker/abc") == root / "systemd" / "docker" / "abc"
     assert cgroups.folder("0::/system.slice/abc") == root / "system.slice" / "abc"
+
+
+def test_rules_wait_until_a_host_has_closed_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    run: list[str] = []
+    codes = iter([1, 1, 0, 0])
+
+    def fake(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        run.append("check" if "-C" in words else words[-3])
+        return subprocess.CompletedProcess(words, next(codes), "", "")
+
+    monkeypatch.setattr("lab.addresses.subprocess.run", fake)
+    restore("*mangle", within=7)
+    assert run == ["check", "check", "check", "iptables-restore"]
+
+
+def test_host_that_never_closes_itself_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(words, 1, "", "")
+
+    monkeypatch.setattr("lab.addresses.subprocess.run", fake)
+    monkeypatch.setattr("lab.addresses.BOOT_SECONDS", 0)
+    with pytest.raises(LabError, match="did not close"):
+        restore("*mangle", within=7)

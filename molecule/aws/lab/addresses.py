@@ -13,12 +13,16 @@ import json
 import re
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from lab.filters import INBOUND
 from lab.settings import Lab, LabError
 from lab.volumes import command
+
+BOOT_SECONDS = 30
 
 
 def in_use() -> Iterator[tuple[str, IPv4Network]]:
@@ -101,11 +105,23 @@ class Addresses:
 
 
 def restore(text: str, within: int | None = None) -> None:
-    """Put rules in place at once, on this machine or in the namespaces of a process."""
+    """Put rules in place at once, on this machine or in a host, by its first process."""
     words = ["iptables-restore", "--wait", "--noflush"]
     if within is not None:
         # The host's own program: two versions may differ in how they write rules.
-        words = ["nsenter", f"--target={within}", "--net", "--mount", *words]
+        enter = ["nsenter", f"--target={within}", "--net", "--mount"]
+        words = [*enter, *words]
+        await_closed([*enter, "iptables", "--wait", "-t", "mangle", "-C", "PREROUTING"])
     result = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
     if result.returncode:
         raise LabError(f"iptables-restore: {result.stderr.strip()}\n{text}")
+
+
+def await_closed(check: Sequence[str]) -> None:
+    """Wait until a host that starts has closed itself: that replaces rules that came before."""
+    end = time.monotonic() + BOOT_SECONDS
+    words = [*check, "-i", "eth0", "-j", INBOUND]
+    while subprocess.run(words, capture_output=True, check=False).returncode:
+        if time.monotonic() > end:
+            raise LabError(f"the host did not close its packet filter in {BOOT_SECONDS} s")
+        time.sleep(0.05)
