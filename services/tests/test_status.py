@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import requests
 from kafka.errors import KafkaTimeoutError
 from pymongo.errors import ServerSelectionTimeoutError
 
-from millrace import status
+from millrace import peers, status
 from millrace.config import Settings
 from millrace.lag import PartitionLag
 from millrace.peers import Peer
@@ -92,3 +93,29 @@ def test_a_service_is_summed_up_in_a_line() -> None:
     assert summary(PRODUCER) == "source metals_api, polling, simulated, published 12"
     silent = Peer("x", ready=False, says={"problem": "does not answer (ConnectionError)"})
     assert summary(silent) == "does not answer (ConnectionError)"
+
+
+def test_a_peer_on_another_host_is_asked_at_its_own_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Answer:
+        ok = True
+        text = "ok"
+
+        def json(self) -> dict[str, Any]:
+            return {"source": "replay"}
+
+    def get(_: Any, url: str, **__: Any) -> Answer:
+        asked.append(url)
+        return Answer()
+
+    monkeypatch.setattr(requests.Session, "get", get)
+    settings = Settings(http_port=8081)
+    assert peers.ask(settings, "producer-a:9102") == Peer("producer-a", True, {"source": "replay"})
+    peers.ask(settings, "processor")
+    assert asked == [
+        "http://producer-a:9102/ready",
+        "http://producer-a:9102/status",
+        "http://processor:8081/ready",
+        "http://processor:8081/status",
+    ]

@@ -30,6 +30,33 @@ for name in (name for name in arguments[2:] if name != "--check"):
         print(f"built {name}:1 in 0 s")
 """
 
+# Stands in for images/push: says what it was given.
+PUSH = """
+import pathlib, sys
+here = pathlib.Path(__file__).parent
+words = ["push", *sys.argv[1:], sys.stdin.read().strip()]
+(here / "calls").open("a").write(" ".join(words) + "\\n")
+if (here / "broken").exists():
+    sys.exit("images/push: the registry refuses it")
+print("pushed it")
+"""
+# Stands in for the module that has images on a host: an image is there once its name is a file.
+ENGINE_IMAGES = """
+#!/usr/bin/python
+import os, pathlib
+from ansible.module_utils.basic import AnsibleModule
+keys = ("images", "digests", "pull", "registry", "username", "password")
+spec = {key: {"type": "raw", "no_log": key == "password"} for key in keys}
+module = AnsibleModule(spec, supports_check_mode=True)
+here = pathlib.Path(os.environ["STAND_IN"])
+missing = [name for name in module.params["images"] if not (here / name.split("/")[-1]).exists()]
+if module.params["pull"] is not False:
+    for name in missing:
+        (here / name.split("/")[-1]).touch()
+        (here / "calls").open("a").write(f"pull {name} as {module.params['username']}\\n")
+module.exit_json(changed=False, missing=missing)
+"""
+
 
 class Role:
     """The role, run on this machine with a stand-in for images/build."""
@@ -37,6 +64,10 @@ class Role:
     def __init__(self, path: Path) -> None:
         self.path = path
         (path / "build").write_text(PROGRAM)
+        (path / "push").write_text(PUSH)
+        (path / "library").mkdir()
+        (path / "library" / "engine_images.py").write_text(ENGINE_IMAGES.lstrip())
+        (path / "versions.yml").write_text("images: {}")
         (path / "play.yml").write_text(
             json.dumps([{"hosts": "localhost", "gather_facts": False, "roles": ["images"]}])
         )
@@ -51,6 +82,7 @@ class Role:
                 "--connection=local",
                 f"--extra-vars=ansible_python_interpreter={sys.executable}",
                 f"--extra-vars=images_program={self.path}/build",
+                f"--extra-vars=images_push_program={self.path}/push",
                 *arguments,
                 self.path / "play.yml",
             ],
@@ -58,6 +90,8 @@ class Role:
                 **os.environ,
                 "ANSIBLE_CONFIG": "",
                 "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+                "STAND_IN": str(self.path),
+                "ANSIBLE_LIBRARY": str(self.path / "library"),
                 "ANSIBLE_NOCOLOR": "1",
             },
             cwd=self.path,
@@ -111,3 +145,47 @@ def test_an_engine_that_does_not_answer_stops_a_run_and_not_a_prediction(role: R
     assert len(calls) == 1
     status, _, _ = role.run("--check")
     assert status == 0
+
+
+REGISTRY = json.dumps(
+    {
+        "images_registry": "registry.example/one",
+        "images_registry_username": "AWS",
+        "images_registry_password": "a-token",
+        "images_references": ["registry.example/one/millrace:1", "kafka:4"],
+    }
+)
+
+
+def test_a_host_elsewhere_pulls_what_the_controller_pushed(role: Role) -> None:
+    _, output, calls = role.run(f"--extra-vars={REGISTRY}", "-vv")
+    assert calls == [
+        "push registry.example/one --username=AWS a-token",
+        "pull registry.example/one/millrace:1 as AWS",
+        "pull kafka:4 as AWS",
+    ]
+    assert "a-token" not in output
+    _, output, calls = role.run(f"--extra-vars={REGISTRY}")
+    assert calls == []
+    assert "changed=0" in output
+
+
+def test_nothing_is_pushed_where_every_host_has_it(role: Role) -> None:
+    (role.path / "millrace:1").touch()
+    _, _, calls = role.run(f"--extra-vars={REGISTRY}")
+    assert calls == ["pull kafka:4 as AWS"]
+
+
+def test_a_push_that_fails_stops_in_its_own_words(role: Role) -> None:
+    (role.path / "broken").touch()
+    status, output, calls = role.run(f"--extra-vars={REGISTRY}", "-vv")
+    assert status != 0
+    assert "the registry refuses it" in output
+    assert "a-token" not in output
+    assert len(calls) == 1
+
+
+def test_a_prediction_with_a_registry_pushes_and_pulls_nothing(role: Role) -> None:
+    _, output, calls = role.run(f"--extra-vars={REGISTRY}", "--check")
+    assert calls == []
+    assert "changed=1" in output

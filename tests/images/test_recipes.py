@@ -151,3 +151,21 @@ def test_the_committed_versions_can_be_read() -> None:
         assert image.parent == "" or image.parent in versions
         assert (Path(__file__).parents[2] / "images" / image.name / "Dockerfile").exists()
     assert [image.name for image in versions.values() if not image.official] == ["millrace"]
+
+
+def test_the_tag_in_a_registry_follows_from_what_the_image_is_made_from(folders: Path) -> None:
+    def name() -> str:
+        return recipes.registry_reference("millrace", IMAGES, "registry.example/one")
+
+    first = name()
+    assert first.startswith("registry.example/one/millrace:0.1-")
+    assert name() == first
+    (folders / "images" / "base" / "Dockerfile").write_text("FROM scratch\nRUN true\n")
+    second = name()
+    (folders / "src" / "main.py").write_text("another\n")
+    assert len({first, second, name()}) == 3
+
+
+def test_the_tag_is_what_the_image_is_labelled_with_where_all_is_built(folders: Path) -> None:
+    step = from_packages({})[-1]
+    assert recipes.registry_reference("millrace", IMAGES, "r").endswith(f"-{step.definition}")

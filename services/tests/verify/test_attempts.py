@@ -10,11 +10,12 @@ import bson
 import pytest
 from kafka.protocol.metadata import MetadataRequest
 
-from millrace.verify import wire
+from millrace.config import Settings
+from millrace.verify import attempts_kafka, wire
 from millrace.verify.attempts import Attempt, expect, judge
 from millrace.verify.attempts_kafka import metadata_request
 from millrace.verify.attempts_mongodb import hello
-from millrace.verify.wire import ACCEPTED, AUTHENTICATION, AUTHORISATION, TLS, Answer
+from millrace.verify.wire import ACCEPTED, AUTHENTICATION, AUTHORISATION, CLOSED, TLS, Answer
 
 
 def outcome(do: Callable[[], Answer]) -> tuple[bool, str]:
@@ -108,3 +109,33 @@ def test_the_plaintext_requests_are_what_the_servers_speak() -> None:
     message = hello()
     assert int.from_bytes(message[:4], "little") == len(message)
     assert bson.decode(message[21:]) == {"hello": 1, "$db": "admin"}
+
+
+def test_a_port_is_closed_if_nothing_answers_there_and_only_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert wire.reached(address) == Answer(ACCEPTED, "connected")
+    assert wire.reached(address) == Answer(CLOSED, "connection refused")
+
+    def silence(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", silence)
+    assert wire.reached(address) == Answer(CLOSED, "no answer within 5 s")
+
+
+def test_every_broker_is_tried_and_its_inner_ports_where_they_can_be_reached() -> None:
+    settings = Settings(
+        kafka_bootstrap_servers="kafka-1:9092, kafka-2:9092", verify_closed=["kafka-2:9093"]
+    )
+    found = [
+        (attempt.server, attempt.name, attempt.expected)
+        for server in ("kafka-1:9092", "kafka-2:9092")
+        for attempt in attempts_kafka.on_broker(server, settings)
+    ]
+    assert ("kafka-1 9093", "no certificate", TLS) in found
+    assert [name for server, name, _ in found if server == "kafka-2 9093"] == ["connect"]
+    assert ("kafka-2 9093", "connect", CLOSED) in found
+    assert ("kafka-2 9094", "no certificate", TLS) in found

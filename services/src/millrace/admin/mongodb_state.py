@@ -122,7 +122,8 @@ def changes(desired: Desired, actual: State) -> list[Change]:
             raise AdminError(
                 f"the server belongs to replica set {key[1]} with members "
                 f"{', '.join(fields['members'])}; declared is {desired.replica_set} with "
-                f"{', '.join(desired.members)}: reconfigure it by hand, or use the server's own name"
+                f"{', '.join(desired.members)}: reconfigure it by hand, "
+                "or use the server's own name"
             )
     return plan(wanted, actual, KINDS)
 

@@ -51,15 +51,15 @@ def attempts(settings: Settings) -> Iterator[list[Attempt]]:
     rights = _Rights(settings)
     try:
         yield [
-            *(attempt for server in servers for attempt in _server(server, settings)),
+            *(attempt for server in servers for attempt in on_broker(server, settings)),
             *(Attempt("kafka", name, AUTHORISATION, do) for name, do in rights.exceeded().items()),
         ]
     finally:
         rights.close()
 
 
-def _server(clients: str, settings: Settings) -> list[Attempt]:
-    """On the ports of one broker. One that is on another host has its clients' port open alone."""
+def on_broker(clients: str, settings: Settings) -> list[Attempt]:
+    """Attempts on each port of a broker. Those between nodes may have to be closed altogether."""
     host, _, port = clients.rpartition(":")
     found = [
         *_tls(f"{host} {port}", clients, settings),

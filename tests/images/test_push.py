@@ -1,0 +1,83 @@
+"""An image is pushed once; what a registry says no to is said in one line."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import docker.errors
+import pytest
+
+IMAGES = Path(__file__).parents[2] / "images"
+sys.path.insert(0, str(IMAGES))
+LOGIN = {"username": "AWS", "password": "a-token"}
+
+
+@pytest.fixture(scope="module")
+def push() -> ModuleType:
+    loader = SourceFileLoader("push", str(IMAGES / "push"))
+    spec = spec_from_loader("push", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+class Engine:
+    """An engine with a registry behind it: the tags that the registry has, and what it refuses."""
+
+    def __init__(self, words: str = "manifest unknown", error: str = "") -> None:
+        self.words, self.error = words, error
+        self.tags: set[str] = set()
+        self.logins: list[Any] = []
+        self.images = self
+
+    def get_registry_data(self, reference: str, auth_config: Any) -> None:
+        self.logins.append(auth_config)
+        if reference not in self.tags:
+            raise docker.errors.APIError("404", explanation=self.words)
+
+    def get(self, reference: str) -> Any:
+        return SimpleNamespace(tag=lambda name: None)
+
+    def push(self, reference: str, auth_config: Any, **_: Any) -> list[dict[str, str]]:
+        self.logins.append(auth_config)
+        if not self.error:
+            self.tags.add(reference)
+        return [{"status": "pushing"}, {"error": self.error} if self.error else {"status": "ok"}]
+
+
+@pytest.fixture
+def make(push: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def run(engine: Engine) -> list[str]:
+        lines: list[str] = []
+        monkeypatch.setattr(push.docker, "from_env", lambda **_: engine)
+        monkeypatch.setattr(push, "say", lines.append)
+        monkeypatch.setattr(push, "build", lambda image: lines.append(f"built {image.name}"))
+        push.make("registry.example/one", LOGIN)
+        return lines
+
+    return run
+
+
+def test_it_is_built_and_pushed_once(make: Any) -> None:
+    engine = Engine()
+    first, second = make(engine), make(engine)
+    assert [line.split()[0] for line in first] == ["built", "pushing", "pushed"]
+    assert [line.split()[0] for line in second] == ["present"]
+    assert second[0].split()[1].startswith("registry.example/one/millrace:")
+    assert engine.logins == [LOGIN] * 3
+
+
+def test_a_registry_that_cannot_be_asked_is_not_pushed_to(make: Any, push: ModuleType) -> None:
+    with pytest.raises(push.BuildError, match="cannot be asked: unauthorized"):
+        make(Engine(words="unauthorized: authentication required"))
+
+
+def test_a_push_that_is_refused_says_why(make: Any, push: ModuleType) -> None:
+    with pytest.raises(push.BuildError, match="failed: tag is immutable"):
+        make(Engine(error="tag is immutable"))
