@@ -120,7 +120,9 @@ def clock(module: AnsibleModule) -> str:
         return "the machine's: a container has no clock of its own"
     deadline = time.monotonic() + module.params["clock_timeout"]
     while not synchronised(module):
-        if time.monotonic() >= deadline or module.check_mode:
+        if module.check_mode:
+            return "not synchronised yet"
+        if time.monotonic() >= deadline:
             daemon = keeper()
             what = f"{daemon} runs, and has reached no time server" if daemon else "nothing sets it"
             module.fail_json(msg=f"the clock is not synchronised, as TLS needs it: {what}")
