@@ -195,13 +195,16 @@ def aws_plan(wanted: Item, found: Item, replace: str = "") -> Item:
     """Compare."""
     budgets = {budget["name"]: budget["usd"] for budget in found["budgets"]}
     budget = wanted["budget"]
-    repository = next((x for x in found["repositories"] if x["name"] == wanted["repository"]), {})
+    repositories = [x["name"] for x in found["repositories"]]
     plan: Item = {
         "name": wanted["name"],
         "tags": wanted["tags"],
         "network": network_plan(wanted, found),
         "access": access_plan(wanted, found),
-        "repository": {"name": wanted["repository"], "exists": bool(repository)},
+        "repository": {
+            "name": wanted["repository"],
+            "exists": wanted["repository"] in repositories,
+        },
         "bucket": {"name": wanted["bucket"], "exists": bool(found["buckets"])},
         "budget": budget
         | {

@@ -80,6 +80,7 @@ class Aws:
             "millrace_owner": "tests",
             "millrace_admin_cidr": "203.0.113.7/32",
             "millrace_ami_parameter": "/test/ami",
+            "millrace_zones": ["a"],
             "millrace_state_dir": str(self.directory / "state"),
             "aws_teardown_delay": 1,
             "aws_hosts_delay": 1,

@@ -42,7 +42,6 @@ MATRIX: dict[str, tuple[set[str], set[str]]] = {
 KILLED = [
     ("iam:CreateRole", 2, "AccessDenied", "a permission is missing"),
     ("ec2:CreateSubnet", 3, "InvalidSubnet.Conflict", "set another millrace_vpc_cidr"),
-    ("ec2:CreateSecurityGroup", 2, "UnsupportedOperation", "UnsupportedOperation"),
     ("ec2:RunInstances", 3, "VcpuLimitExceeded", "quota of vCPUs is used up"),
     ("ec2:AttachVolume", 1, "IncorrectState", "Failed to attach volume"),
 ]
@@ -111,7 +110,7 @@ def test_every_resource_says_whose_it_is(made: Aws) -> None:
         made.client("s3").get_bucket_tagging(Bucket=bucket),
     ]
     # Volumes: four of systems, two of data.
-    assert len(found) == 4 + 1 + 4 + 1 + 2 + 1 + 6 + 6 + 1 + 4 + 1 + 1
+    assert len(found) == 4 + 1 + 2 + 1 + 2 + 1 + 6 + 6 + 1 + 4 + 1 + 1
     for item in found:
         said = tags(item)
         assert said["Project"] == "millrace", item
@@ -217,7 +216,7 @@ def test_another_type_is_refused_with_what_to_do(made: Aws) -> None:
 
 
 def damage(aws: Aws, hosts: dict[str, Any]) -> None:
-    """By hand: open a door, take a tag, IMDSv1 again, widen a policy, and terminate the broker."""
+    """By hand: open a door, take a tag and a group, widen a policy, and terminate the broker."""
     ec2 = aws.client("ec2")
     groups = ec2.describe_security_groups(
         Filters=[{"Name": "group-name", "Values": [f"{INSTANCE}-kafka"]}]
@@ -226,7 +225,7 @@ def damage(aws: Aws, hosts: dict[str, Any]) -> None:
     ec2.authorize_security_group_ingress(GroupId=groups[0]["GroupId"], **door)
     processor, producers = (hosts[x]["InstanceId"] for x in ("processor-1", "producers-1"))
     ec2.delete_tags(Resources=[processor], Tags=[{"Key": "Owner"}])
-    ec2.modify_instance_metadata_options(InstanceId=producers, HttpTokens="optional")
+    ec2.modify_instance_attribute(InstanceId=producers, Groups=[groups[0]["GroupId"]])
     role = f"{INSTANCE}-{REGION}-mongodb"
     iam = aws.client("iam")
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -237,17 +236,29 @@ def damage(aws: Aws, hosts: dict[str, Any]) -> None:
     ec2.terminate_instances(InstanceIds=[broker])
 
 
-def test_damage_is_repaired_and_a_host_replaced_with_its_data(made: Aws) -> None:
+def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_added(
+    made: Aws,
+) -> None:
     before, volumes = made.instances(), made.volumes()
     damage(made, before)
-    larger = fleet("t3.medium")
+    hidden = {"name": "api-2", "roles": ["api"], "type": "t3.micro", "subnet": "private"}
+    larger = {
+        "millrace_fleet": [*fleet("t3.medium")["millrace_fleet"], hidden],
+        "millrace_connection": "ssm",
+        "millrace_budget_usd": 50,
+        "millrace_budget_email": "me@example.com",
+    }
     result = made.run("playbooks/provision.yml", replace="mongodb-1", **larger)
     assert result.code == 0, result.output
     again = made.run("playbooks/provision.yml", **larger)
     assert (again.code, again.changed) == (0, 0), again.output
 
     after = made.instances()
-    assert after.keys() == before.keys()
+    assert after.keys() == before.keys() | {"api-2"}
+    assert "PublicIpAddress" not in after["api-2"]
+    assert_a_way_out(made, after["api-2"]["SubnetId"])
+    budget = made.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"][0]
+    assert float(budget["BudgetLimit"]["Amount"]) == 50
     assert after["mongodb-1"]["InstanceType"] == "t3.medium"
     assert made.volumes() == volumes
     for name in ("kafka-1", "mongodb-1"):
@@ -260,8 +271,25 @@ def test_damage_is_repaired_and_a_host_replaced_with_its_data(made: Aws) -> None
     policy = made.client("iam").get_role_policy(RoleName=role, PolicyName="millrace")
     assert "*" not in [x["Action"] for x in policy["PolicyDocument"]["Statement"]]
     assert tags(after["processor-1"])["Owner"] == "tests"
-    assert after["producers-1"]["MetadataOptions"]["HttpTokens"] == "required"
-    assert groups_of(made) == {role: (into, out | OUT) for role, (into, out) in MATRIX.items()}
+    assert {group["GroupName"] for group in after["producers-1"]["SecurityGroups"]} == {
+        f"{INSTANCE}-producers",
+        f"{INSTANCE}-simulator",
+    }
+    # Over SSM no port is open for SSH.
+    rules = {role: (into - {SSH}, out | OUT) for role, (into, out) in MATRIX.items()}
+    assert groups_of(made) == rules
+
+
+def assert_a_way_out(aws: Aws, subnet: str) -> None:
+    """The subnet's way out is the NAT gateway, which has an address and says whose it is."""
+    ec2 = aws.client("ec2")
+    nat = ec2.describe_nat_gateways()["NatGateways"][0]
+    inside = [{"Name": "association.subnet-id", "Values": [subnet]}]
+    routes = ec2.describe_route_tables(Filters=inside)["RouteTables"][0]["Routes"]
+    ways = {x["DestinationCidrBlock"]: x for x in routes if "DestinationCidrBlock" in x}
+    assert ways["0.0.0.0/0"]["NatGatewayId"] == nat["NatGatewayId"]
+    for item in (nat, ec2.describe_addresses()["Addresses"][0]):
+        assert tags(item)["Environment"] == INSTANCE
 
 
 def test_a_plan_shows_what_would_be_done_and_what_it_costs(made: Aws) -> None:
@@ -294,19 +322,20 @@ def test_a_forgotten_environment_is_listed_and_only_an_expired_one_removed(made:
     assert result.code != 0
     assert re.search(rf"{INSTANCE}\s+never\s+tests", result.output)
     assert "Nothing was removed" in result.words
-    assert len(made.instances()) == 4
+    assert len(made.instances()) == 5
 
 
 def test_teardown_leaves_nothing(made: Aws) -> None:
     refused = made.run("teardown.yml", confirm="another")
     assert refused.code != 0
     assert "Nothing was removed" in refused.words
-    assert len(made.instances()) == 4
+    assert len(made.instances()) == 5
 
     volumes = made.volumes()
-    made.client("s3").put_object(
-        Bucket=f"{INSTANCE}-123456789012-{REGION}", Key="kafka/backup", Body=b"data"
-    )
+    s3, bucket = made.client("s3"), f"{INSTANCE}-123456789012-{REGION}"
+    # It refuses whoever comes without TLS, as the emulator's clients do.
+    s3.delete_bucket_policy(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="kafka/backup", Body=b"data")
     # AWS is slow: the first try is refused.
     made.emulator.late["ec2:DeleteVpc"] = "DependencyViolation"
     result = made.run("teardown.yml", confirm=INSTANCE)

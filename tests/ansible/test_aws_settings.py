@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-
-from tests.aws.conftest import ROOT
+from tests.ansible.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "plugins" / "action"))
 

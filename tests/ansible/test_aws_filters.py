@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-
-from tests.aws.conftest import ROOT
-from tests.aws.test_settings import FLEETS, fleet, good
+from tests.ansible.conftest import ROOT
+from tests.ansible.test_aws_settings import FLEETS, fleet, good
 
 sys.path.insert(0, str(ROOT / "plugins" / "filter"))
 
@@ -134,6 +133,16 @@ def test_a_host_to_replace_must_be_one_of_the_fleet() -> None:
         "replace=kafka-9: millrace_fleet has no such host "
         "(kafka-1, mongodb-1, processor-1, producers-1)"
     ]
+
+
+def test_a_host_that_takes_tokens_of_the_old_kind_is_corrected() -> None:
+    host = wanted()["hosts"][2]
+    tags = wanted()["tags"] | host["tags"]
+    there = {"tokens": "required", "hops": 1, "protected": False, "tags": tags}
+    there |= {"groups": host["groups"], "profile": host["profile"]}
+    assert aws_plan.differences(host, there, wanted()["tags"]) == []
+    for change in ({"tokens": "optional"}, {"hops": 2}):
+        assert aws_plan.differences(host, there | change, wanted()["tags"]) == ["IMDSv2"]
 
 
 @pytest.mark.parametrize(
