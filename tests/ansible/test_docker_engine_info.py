@@ -243,5 +243,8 @@ def test_networks_that_are_as_they_should_be_are_left_alone(look: Run, tmp_path:
         assert look(networks=[edge], labels=LABELS)["networks"] == [edge]
         assert look(networks=[data | {"internal": False}], labels=LABELS)["networks"] != []
         assert look(networks=[{"name": "two"}], labels=LABELS)["networks"][0]["name"] == "two"
-    (tmp_path / "sock").unlink()
-    assert look(networks=[data], labels=LABELS)["networks"] == [data]
+
+
+def test_where_no_engine_answers_every_network_is_missing(module: ModuleType) -> None:
+    data = {"name": "one-data", "internal": True}
+    assert module.lacking([data], LABELS, []) == [data]
