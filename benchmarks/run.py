@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lab import INSTANCE, Lab, Process, Usage, peers_site, run, servers
 from results import COMPRESSIONS, CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Results
+
+from lab import INSTANCE, Lab, Process, Usage, peers_site, run, servers
 
 SETTLE_SECONDS = 8
 
