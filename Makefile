@@ -5,8 +5,9 @@ SHELL := /bin/bash
 PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PATH
 
-# Molecule scenarios: one a role, then the whole pipeline on one machine and on emulated EC2. The example fleets take long and run by name.
-SCENARIOS := $(filter-out aws aws_fleets default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))) default aws
+# Molecule scenarios: one a role, then the whole pipeline. Those on emulated EC2 take long and run by name.
+ON_EC2 := aws aws_fleets aws_lab
+SCENARIOS := $(filter-out $(ON_EC2) default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))) default
 
 .NOTPARALLEL:
 .PHONY: help up down verify status images lint test-unit molecule test aws-lab aws-lab-down bench bootstrap bootstrap-dev
