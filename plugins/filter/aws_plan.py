@@ -38,11 +38,14 @@ def tables(wanted: Item, found: Item, network: Item) -> list[Item]:
     """The route tables: one way out for public subnets, another, or none, for private ones."""
     there = by_name(found["tables"])
     result = []
-    for kind, exit_id in (("public", network["gateway"]), ("private", network["nat"])):
+    ways = (("public", network["gateway"], True), ("private", network["nat"], wanted["nat"]))
+    for kind, exit_id, needed in ways:
         inside = [x for x in network["subnets"] if x["kind"] == kind]
         exists = there.get(f"{wanted['name']}-{kind}", {})
         ids = sorted(x["id"] for x in inside)
         same = exists and (exists["subnets"], exists["default"]) == (ids, exit_id)
+        # A way out that is still to be made has no id yet.
+        same = same and (bool(exit_id) or not needed)
         result.append(
             {
                 "name": f"{wanted['name']}-{kind}",
@@ -137,6 +140,14 @@ def hosts_plan(wanted: Item, found: Item, replace: str) -> list[Item]:
     return result
 
 
+def outdated(wanted: Item, found: Item) -> list[str]:
+    """What has other tags than everything should have; hosts are compared by themselves."""
+    kinds = ("vpcs", "subnets", "gateways", "tables", "endpoints", "nats", "groups", "volumes")
+    items = [item for kind in kinds for item in found[kind]]
+    tags = set(wanted["tags"].items())
+    return [x["id"] for x in items if tags - set(x["tags"].items())]
+
+
 def strays(wanted: Item, found: Item) -> list[str]:
     """Hosts that exist and that the inventory does not name."""
     names = [host["name"] for host in wanted["hosts"]]
@@ -180,6 +191,8 @@ def steps(plan: Item) -> list[Item]:
     if plan["budget"]["usd"]:
         differs = "" if plan["budget"]["done"] else "limit"
         row("budget", plan["budget"]["name"], exists=plan["budget"]["exists"], differs=differs)
+    if plan["retag"]:
+        row("tags", f"of {len(plan['retag'])} resources", exists=True, differs="tags")
     for host in plan["hosts"]:
         if host["data_gb"]:
             attach = "" if host["attached"] else "attach"
@@ -212,6 +225,7 @@ def aws_plan(wanted: Item, found: Item, replace: str = "") -> Item:
             "done": budgets.get(budget["name"], 0) == budget["usd"],
         },
         "hosts": hosts_plan(wanted, found, replace),
+        "retag": outdated(wanted, found),
         "strays": strays(wanted, found),
     }
     plan["steps"] = steps(plan)

@@ -135,6 +135,18 @@ def test_a_host_to_replace_must_be_one_of_the_fleet() -> None:
     ]
 
 
+def test_a_route_table_gets_the_way_out_that_is_made_in_the_same_run() -> None:
+    tables = [
+        {"id": f"rtb-{kind}", "name": f"millrace-{kind}", "subnets": ["", ""], "default": ""}
+        for kind in ("public", "private")
+    ]
+    found = NOTHING | {"tables": [table | {"tags": wanted()["tags"]} for table in tables]}
+    hidden = wanted(fleet=fleet(3, subnet="private"), connection="ssm")
+    for plan, expected in ((wanted(), [True, False]), (hidden, [True, True])):
+        made = aws_plan.aws_plan(plan, found)["network"]["tables"]
+        assert [table["changed"] for table in made] == expected
+
+
 def test_a_host_that_takes_tokens_of_the_old_kind_is_corrected() -> None:
     host = wanted()["hosts"][2]
     tags = wanted()["tags"] | host["tags"]

@@ -97,13 +97,13 @@ def test_a_subnet_of_somebody_else_is_seen_before_it_is_in_the_way(aws: Aws) -> 
     mine = {"Project": "millrace", "Environment": INSTANCE, "Name": INSTANCE}
     vpc = ec2.create_vpc(CidrBlock="10.42.0.0/16")["Vpc"]["VpcId"]
     ec2.create_tags(Resources=[vpc], Tags=[{"Key": k, "Value": v} for k, v in mine.items()])
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.42.1.0/24", AvailabilityZone=f"{REGION}a")[
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.42.0.0/25", AvailabilityZone=f"{REGION}a")[
         "Subnet"
     ]["SubnetId"]
     aws.emulator.calls.clear()
     result = aws.run("playbooks/provision.yml")
     assert result.code != 0
-    assert f"10.42.1.0/24 is taken by {subnet}" in result.words
+    assert f"10.42.0.0/24 is taken by {subnet}" in result.words
     assert made(aws) == []
 
 
