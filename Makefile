@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PATH
+# Python keeps what it compiled: that halves the start of every ansible-playbook.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Molecule scenarios: one a role, then the whole pipeline. Those on emulated EC2 take long and run by name.
 ON_EC2 := aws aws_fleets aws_lab
