@@ -15,7 +15,7 @@ SCENARIOS := $(filter-out $(ON_EC2) default,$(patsubst molecule/%/molecule.yml,%
 .PHONY: help up down verify status images lint test-unit molecule test aws-lab aws-lab-down bench bootstrap bootstrap-dev
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 up: ## Deploy on this machine and prove it: from bare to verified
 	@scripts/up $(ARGS)
