@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import socketserver
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.ansible import engine_socket
 from tests.ansible.conftest import ROOT, Run, load
 
 WANTED = {"live-restore": True, "log-driver": "json-file", "log-opts": {"max-size": "10m"}}
@@ -34,28 +32,13 @@ def module() -> ModuleType:
 def engine(path: Path, info: dict[str, Any]) -> Iterator[None]:
     """Answer like an engine at a socket."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(engine_socket.Answers):
+        def get(self) -> None:
             body = json.dumps(NETWORKS if self.path == "/networks" else info).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(200, body)
 
-        def address_string(self) -> str:
-            return "local"
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """Say nothing."""
-
-    with socketserver.UnixStreamServer(str(path), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
+    with engine_socket.serving(path, Handler):
+        yield
 
 
 @contextmanager

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import socketserver
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from tests.ansible import engine_socket
 from tests.ansible.conftest import ROOT, Run, load
 
 OURS, OFFICIAL = "registry.example/one/millrace:1-abc", "apache/kafka:4"
@@ -43,20 +41,14 @@ class Engine:
 
 @contextmanager
 def serving(path: Path, engine: Engine) -> Iterator[None]:
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self, status: int, body: bytes = b"{}") -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_GET(self) -> None:
+    class Handler(engine_socket.Answers):
+        def get(self) -> None:
             name = unquote(self.path).removeprefix("/images/").removesuffix("/json")
             if name not in engine.images:
                 return self.answer(404, b'{"message": "no such image"}')
             return self.answer(200, json.dumps({"RepoDigests": engine.images[name]}).encode())
 
-        def do_POST(self) -> None:
+        def post(self) -> None:
             parts = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(parts.query).items()}
             if parts.path == "/images/create":
@@ -66,20 +58,8 @@ def serving(path: Path, engine: Engine) -> Iterator[None]:
             engine.images[f"{query['repo']}:{query['tag']}"] = engine.images[source]
             return self.answer(201)
 
-        def address_string(self) -> str:
-            return "local"
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """Say nothing."""
-
-    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
+    with engine_socket.serving(path, Handler):
+        yield
 
 
 @pytest.fixture
