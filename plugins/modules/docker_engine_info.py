@@ -4,18 +4,19 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import json
 import platform
 import re
 import shutil
 import time
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import daemon_json, engine_api
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 
 DOCUMENTATION = r"""
 module: docker_engine_info
@@ -141,25 +142,6 @@ restart:
   returned: always
 """
 
-# What SIGHUP makes an engine read again; everything else waits for its next start.
-RELOADED = frozenset(
-    {
-        "authorization-plugins",
-        "debug",
-        "default-runtime",
-        "features",
-        "insecure-registries",
-        "labels",
-        "live-restore",
-        "max-concurrent-downloads",
-        "max-concurrent-uploads",
-        "max-download-attempts",
-        "registry-mirrors",
-        "runtimes",
-        "shutdown-timeout",
-    }
-)
-LOGGING = frozenset({"log-driver", "log-opts"})
 VALIDATES_SINCE = 23
 # The last Debian releases whose docker.io holds the client; testing and unstable name no number.
 CLIENT_WITHIN = {"11", "12"}
@@ -180,14 +162,12 @@ def process(pid_file: Path) -> int:
     return pid if re.match(r"Name:\tdockerd\n(.*\n)*State:\t[^ZX]", status) else 0
 
 
-def ask(socket: str, timeout: float, path: str = "/info") -> Any:
+def ask(socket: str, timeout: float, target: str = "/info") -> Any:
     """Return what the engine says, of itself if nothing else is asked; nothing if it is silent."""
     try:
-        with open_url(
-            f"http://localhost{path}", unix_socket=socket, timeout=timeout, use_proxy=False
-        ) as answer:
-            return json.loads(answer.read())
-    except (OSError, ValueError):
+        status, body = engine_api.ask(socket, timeout, "GET", target)
+        return json.loads(body) if status == HTTPStatus.OK else {}
+    except (OSError, HTTPException, ValueError):
         return {}
 
 
@@ -216,51 +196,6 @@ def wait(module: AnsibleModule, *, systemd: bool) -> tuple[dict[str, Any], int]:
                 f"then run this again. {last_words(module, systemd=systemd)}"
             )
         time.sleep(0.5)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return what the engine's configuration file says."""
-    text = path.read_text() if path.exists() else ""
-    try:
-        settings = json.loads(text) if text.strip() else {}
-    except ValueError as error:
-        raise EngineError(f"{path} is not JSON: {error}. Correct it, then run this again") from None
-    if not isinstance(settings, dict):
-        raise EngineError(f"{path} is not a JSON object. Correct it, then run this again")
-    return settings
-
-
-def arguments(pid: int) -> set[str]:
-    """Return what the running engine got as arguments, by the names of daemon.json."""
-    if not pid:
-        return set()
-    given = re.findall(r"(?:^|\0)--([a-z-]+)", Path(f"/proc/{pid}/cmdline").read_text())
-    # An argument that may be repeated is a list in daemon.json: --log-opt, --insecure-registry.
-    return {*given, *(f"{name}s" for name in given), *(f"{name[:-1]}ies" for name in given)}
-
-
-def applicable(
-    wanted: dict[str, Any], present: dict[str, Any], given: set[str], *, swarm: bool
-) -> dict[str, Any]:
-    """Return the wanted settings that contradict nothing that the engine is told elsewhere."""
-    left_out = set(given)
-    drivers = {settings["log-driver"] for settings in (present, wanted) if "log-driver" in settings}
-    if len(drivers) > 1 or given & LOGGING:
-        left_out |= LOGGING
-    if swarm:
-        left_out.add("live-restore")
-    return {name: value for name, value in wanted.items() if name not in left_out}
-
-
-def merged(present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the present settings with the wanted ones over them, one level down too."""
-    result = copy.deepcopy(present)
-    for name, value in wanted.items():
-        if isinstance(value, dict) and isinstance(result.get(name), dict):
-            result[name] |= value
-        else:
-            result[name] = value
-    return result
 
 
 def missing_packages(release: dict[str, str], *, installed: bool, has_requests: bool) -> list[str]:
@@ -298,11 +233,13 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     """Return everything about this host's engine."""
     systemd = Path("/run/systemd/system").is_dir()
     info, pid = wait(module, systemd=systemd)
-    present = read_config(Path(module.params["config"]))
+    present = daemon_json.read(Path(module.params["config"]))
     swarm = info.get("Swarm", {}).get("LocalNodeState", "inactive") != "inactive"
-    wanted = applicable(module.params["settings"], present, arguments(pid), swarm=swarm)
-    config = merged(present, wanted)
+    given = daemon_json.arguments(pid)
+    wanted = daemon_json.applicable(module.params["settings"], present, given, swarm=swarm)
+    config = daemon_json.merged(present, wanted)
     differing = {name for name, value in config.items() if present.get(name) != value}
+    reloaded = daemon_json.RELOADED if pid else frozenset()
     is_live, shall_be_live = bool(info.get("LiveRestoreEnabled")), config.get("live-restore")
     installed = bool(info or shutil.which("dockerd"))
     return {
@@ -324,7 +261,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "config": json.dumps(config, indent=2) + "\n" if differing else "",
         "validates": validates(module, info),
         "reload": bool(info and pid) and shall_be_live in {True, False} - {is_live},
-        "restart": sorted(differing - (RELOADED if pid else frozenset())) if info else [],
+        "restart": sorted(differing - reloaded) if info else [],
     }
 
 
@@ -354,7 +291,7 @@ def main() -> None:
     )
     try:
         module.exit_json(changed=False, **look(module))
-    except (EngineError, OSError) as error:
+    except (EngineError, daemon_json.ConfigError, OSError) as error:
         module.fail_json(msg=str(error))
 
 

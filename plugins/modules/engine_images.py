@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
-import socket
-from contextlib import closing
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from ansible.module_utils import engine_api
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -82,35 +81,17 @@ class EngineError(Exception):
     """What went wrong, in one line."""
 
 
-class Engine(http.client.HTTPConnection):
-    """The Docker engine behind its socket."""
-
-    def __init__(self, path: str, timeout: int) -> None:
-        """Remember where the engine is."""
-        super().__init__("localhost", timeout=timeout)
-        self.path = path
-
-    def connect(self) -> None:
-        """Connect to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 def ask(params: dict[str, Any], method: str, path: str, **headers: str) -> tuple[int, bytes]:
     """Send one request to the engine."""
-    with closing(Engine(params["socket"], params["timeout"])) as engine:
-        engine.request(method, path, headers=headers)
-        answer = engine.getresponse()
-        return answer.status, answer.read()
+    return engine_api.ask(params["socket"], params["timeout"], method, path, **headers)
 
 
 def lacks(params: dict[str, Any], name: str) -> bool:
     """Whether the engine does not have the image, or another one under its name."""
     status, body = ask(params, "GET", f"/images/{quote(name)}/json")
-    if status == http.client.NOT_FOUND:
+    if status == HTTPStatus.NOT_FOUND:
         return True
-    if status != http.client.OK:
+    if status != HTTPStatus.OK:
         raise EngineError(f"{name}: {message(body)}")
     digest = params["digests"].get(name, "")
     return not any(found.endswith(digest) for found in json.loads(body)["RepoDigests"] or [""])
@@ -138,13 +119,13 @@ def pull(params: dict[str, Any], name: str) -> None:
     query = urlencode({"fromImage": repository, "tag": wanted})
     status, body = ask(params, "POST", f"/images/create?{query}", **login(params, name))
     failures = [line for line in body.splitlines() if b'"error"' in line]
-    if status != http.client.OK or failures:
+    if status != HTTPStatus.OK or failures:
         raise EngineError(f"{name} cannot be pulled: {message(failures[-1] if failures else body)}")
     if wanted != tag:
         named = urlencode({"repo": repository, "tag": tag})
         source = quote(f"{repository}@{wanted}")
         status, body = ask(params, "POST", f"/images/{source}/tag?{named}")
-        if status != http.client.CREATED:
+        if status != HTTPStatus.CREATED:
             raise EngineError(f"{name}: {message(body)}")
 
 

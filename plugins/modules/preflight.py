@@ -5,15 +5,14 @@
 from __future__ import annotations
 
 import errno
-import http.client
 import json
 import os
 import shutil
 import socket
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import engine_api
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -88,29 +87,13 @@ RETURN = r""" # """
 LABEL = "io.millrace.instance"
 
 
-class Engine(http.client.HTTPConnection):
-    """The Docker engine behind its socket."""
-
-    def __init__(self, path: str, timeout: int) -> None:
-        """Remember where the engine is."""
-        super().__init__("localhost", timeout=timeout)
-        self.path = path
-
-    def connect(self) -> None:
-        """Connect to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 def running_containers(path: str, timeout: int) -> list[dict[str, Any]]:
     """List what the engine runs: nothing where no engine runs, TimeoutError where it hangs."""
-    with closing(Engine(path, timeout)) as engine:
-        try:
-            engine.request("GET", "/containers/json")
-        except (FileNotFoundError, ConnectionRefusedError):
-            return []
-        found = json.loads(engine.getresponse().read())
+    try:
+        _, body = engine_api.ask(path, timeout, "GET", "/containers/json")
+    except (FileNotFoundError, ConnectionRefusedError):
+        return []
+    found = json.loads(body)
     return found if isinstance(found, list) else []
 
 

@@ -10,12 +10,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
 ROOT = Path(__file__).parents[2]
 
 Run = Callable[..., dict[str, Any]]
+
+# Where Ansible looks too, as ansible.cfg says it.
+ansible.module_utils.__path__.append(str(ROOT / "plugins/module_utils"))
 
 
 def load(path: Path) -> ModuleType:

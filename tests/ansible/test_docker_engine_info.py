@@ -45,9 +45,12 @@ def engine(path: Path, info: dict[str, Any]) -> Iterator[None]:
 def dockerd(directory: Path, *arguments: str) -> Iterator[int]:
     """Run a process that is called dockerd and does nothing; its id is in a file."""
     program = directory / "dockerd"
-    program.write_text("#!/bin/sh\nread forever\n")
+    program.write_text("#!/bin/sh\necho started\nread forever\n")
     program.chmod(0o755)
-    with subprocess.Popen([program, *arguments], stdin=subprocess.PIPE) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([program, *arguments], **pipes) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has its name by then
         (directory / "pid").write_text(str(process.pid))
         try:
             yield process.pid

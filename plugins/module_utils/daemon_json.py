@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the Docker engine's daemon.json has to say, beside what the engine is told elsewhere."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+# What SIGHUP makes an engine read again; everything else waits for its next start.
+RELOADED = frozenset(
+    {
+        "authorization-plugins",
+        "debug",
+        "default-runtime",
+        "features",
+        "insecure-registries",
+        "labels",
+        "live-restore",
+        "max-concurrent-downloads",
+        "max-concurrent-uploads",
+        "max-download-attempts",
+        "registry-mirrors",
+        "runtimes",
+        "shutdown-timeout",
+    }
+)
+LOGGING = frozenset({"log-driver", "log-opts"})
+
+
+class ConfigError(Exception):
+    """What is wrong with the file, and what to do."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what the engine's configuration file says; nothing where there is none."""
+    text = path.read_text() if path.exists() else ""
+    try:
+        settings = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}. Correct it, then run this again") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path} is not a JSON object. Correct it, then run this again")
+    return settings
+
+
+def arguments(pid: int) -> set[str]:
+    """Return what the running engine got as arguments, by the names of daemon.json."""
+    if not pid:
+        return set()
+    given = re.findall(r"(?:^|\0)--([a-z-]+)", Path(f"/proc/{pid}/cmdline").read_text())
+    # An argument that may be repeated is a list in daemon.json: --log-opt, --insecure-registry.
+    return {*given, *(f"{name}s" for name in given), *(f"{name[:-1]}ies" for name in given)}
+
+
+def applicable(
+    wanted: dict[str, Any], present: dict[str, Any], given: set[str], *, swarm: bool
+) -> dict[str, Any]:
+    """Return the wanted settings that contradict nothing that the engine is told elsewhere."""
+    left_out = set(given)
+    drivers = {settings["log-driver"] for settings in (present, wanted) if "log-driver" in settings}
+    if len(drivers) > 1 or given & LOGGING:
+        left_out |= LOGGING
+    if swarm:
+        left_out.add("live-restore")
+    return {name: value for name, value in wanted.items() if name not in left_out}
+
+
+def merged(present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the present settings with the wanted ones over them, one level down too."""
+    result = copy.deepcopy(present)
+    for name, value in wanted.items():
+        if isinstance(value, dict) and isinstance(result.get(name), dict):
+            result[name] |= value
+        else:
+            result[name] = value
+    return result

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests to a Docker engine behind its socket, without any package."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from contextlib import closing
+
+
+class Engine(http.client.HTTPConnection):
+    """A connection to the socket. What refuses it stays an OSError of its own class."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        """Remember where the engine is."""
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def ask(
+    engine_socket: str, timeout: float, method: str, target: str, **headers: str
+) -> tuple[int, bytes]:
+    """Send one request; return status and body.
+
+    Raises OSError: FileNotFoundError or ConnectionRefusedError where no engine runs,
+    PermissionError where it is not for us, TimeoutError where it says nothing for `timeout` s.
+    """
+    with closing(Engine(engine_socket, timeout)) as engine:
+        engine.request(method, target, headers=headers)
+        answer = engine.getresponse()
+        return answer.status, answer.read()
