@@ -7,9 +7,9 @@ export PATH
 # Python keeps what it compiled: that halves the start of every ansible-playbook.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Molecule scenarios: one a role, then the whole pipeline. Those on emulated EC2 take long and run by name.
-ON_EC2 := aws aws_fleets aws_lab
-SCENARIOS := $(filter-out $(ON_EC2) default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))) default
+# Molecule scenarios: the whole pipeline, which runs alone, then fleets on emulated EC2, which take longest, then one a role.
+FIRST := default aws aws_fleets
+SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .NOTPARALLEL:
 .PHONY: help up down verify status images lint test-unit molecule test aws-lab aws-lab-down bench bootstrap bootstrap-dev
@@ -38,7 +38,7 @@ test-unit: bootstrap-dev ## Unit, contract and property tests: no containers
 images: bootstrap ## Pull or build the images
 	@ansible-playbook playbooks/engine.yml playbooks/images.yml -e '{"docker_engine_networks": []}' $(ARGS)
 
-molecule: bootstrap-dev images ## Every role in real containers, then the whole pipeline (SCENARIOS="kafka default" for some)
+molecule: bootstrap-dev images ## The pipeline and every role in real containers, fleets on emulated EC2 (SCENARIOS="kafka default" for some)
 	@scripts/molecule $(SCENARIOS)
 
 test: lint test-unit molecule ## Everything that CI runs
