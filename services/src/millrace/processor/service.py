@@ -30,7 +30,7 @@ from millrace.sinks.topics import TopicPublisher
 log = structlog.get_logger(__name__)
 
 WRITER = "writer"
-GARBAGE_THRESHOLDS = (50_000, 20, 50)
+GARBAGE_THRESHOLDS = (300_000, 20, 50)
 """Batches are large, short-lived and without cycles: looking for some all the time is waste."""
 SILENCE_SECONDS = 3 * LOOK_SECONDS
 
@@ -46,7 +46,8 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with mongo.client(settings) as client:
+    # The writer tries again by itself: what had been stored is a duplicate then, which is success.
+    with mongo.client(settings, retryWrites=False) as client:
         process(settings, MongoStore(client, settings.mongodb_database), stop)
     if any(thread.name.startswith(WRITER) for thread in threading.enumerate()):
         # The interpreter would wait for an answer that the stop's budget has no time for.
