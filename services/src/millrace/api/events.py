@@ -1,5 +1,6 @@
 """The routes that serve events."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -97,15 +98,18 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
     return routes
 
 
+def _read(name: str, text: str) -> str | int:
+    """Text stays text, `null` and numbers too: only what is declared as a number becomes one."""
+    return int(text) if name == "limit" and re.fullmatch("[0-9]{1,9}", text) else text
+
+
 def _parameters(kind: type[Any]) -> Any:
     given = request.args.to_dict(flat=False)
     for name, values in given.items():
         if len(values) > 1:
             raise bad_request(f"The parameter {name} is given more than once.")
     try:
-        return msgspec.convert(
-            {name: values[0] for name, values in given.items()}, kind, strict=False
-        )
+        return msgspec.convert({name: _read(name, *value) for name, value in given.items()}, kind)
     except msgspec.ValidationError as error:
         raise bad_request(f"{error}.".replace("Object", "The query").replace("`$.", "`")) from None
 
