@@ -7,7 +7,7 @@ import pytest
 
 from millrace import verify
 from millrace.config import Settings
-from millrace.verify import attempts, stored
+from millrace.verify import authorization, stored
 from millrace.verify.attempts import AccessReport, Outcome
 from millrace.verify.compare import Tally
 from millrace.verify.stored import DataReport
@@ -51,7 +51,7 @@ def test_a_difference_is_told_and_ends_with_1(
 def test_programs_get_json_and_the_same_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ok: bool
 ) -> None:
-    monkeypatch.setattr(attempts, "verify", lambda _: access_report(ok=ok))
+    monkeypatch.setattr(authorization, "verify", lambda _: access_report(ok=ok))
     try:
         verify.access(Settings(), as_json=True)
         code = 0
@@ -66,7 +66,7 @@ def test_programs_get_json_and_the_same_status(
 def test_attempts_are_shown_with_their_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(attempts, "verify", lambda _: access_report(ok=True))
+    monkeypatch.setattr(authorization, "verify", lambda _: access_report(ok=True))
     verify.access(Settings(), as_json=False)
     shown = capsys.readouterr().out
     assert "plaintext" in shown

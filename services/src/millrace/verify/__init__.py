@@ -18,9 +18,9 @@ def data(settings: Settings, *, as_json: bool) -> None:
 
 def access(settings: Settings, *, as_json: bool) -> None:
     """Try to come in without the right to; exit with 1 if anything but a refusal happens."""
-    from millrace.verify import attempts, tables
+    from millrace.verify import authorization, tables
 
-    report = attempts.verify(settings)
+    report = authorization.verify(settings)
     _show(report, tables.access, as_json=as_json)
 
 

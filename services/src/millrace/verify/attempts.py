@@ -1,18 +1,14 @@
-"""`millrace verify access`: who has no right to come in is refused, with the right error.
+"""An attempt to come in without the right to, and what comes of it.
 
-Any other error fails: a server that is down refuses nobody.
+Any error but the right one fails: a server that is down refuses nobody.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
-import structlog
 
-from millrace.config import Settings
 from millrace.verify.wire import Answer
-
-log = structlog.get_logger(__name__)
 
 
 class Attempt(NamedTuple):
@@ -39,17 +35,6 @@ class AccessReport(msgspec.Struct, frozen=True):
 
     ok: bool
     attempts: list[Outcome]
-
-
-def verify(settings: Settings) -> AccessReport:
-    """Try everything, on each port of each server."""
-    from millrace.verify import attempts_api, attempts_kafka, attempts_mongodb
-
-    outcomes: list[Outcome] = []
-    for part in (attempts_kafka, attempts_mongodb, attempts_api):
-        with part.attempts(settings) as attempts:
-            outcomes += [judge(attempt) for attempt in attempts]
-    return AccessReport(ok=all(outcome.ok for outcome in outcomes), attempts=outcomes)
 
 
 def judge(attempt: Attempt) -> Outcome:
