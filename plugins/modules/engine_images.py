@@ -19,6 +19,8 @@ short_description: Have images in the Docker engine of a host
 description:
   - Tells which of the images the engine lacks, and pulls them.
   - An image that is there under its name is left alone, unless another digest is wanted.
+  - Once an image of the V(registry) is pulled, others of its repository go that no container has.
+    What runs until its successor does stays, so that there is a way back.
   - The login for a registry goes to the engine with the request. It is kept nowhere.
 options:
   images:
@@ -74,6 +76,11 @@ missing:
   type: list
   elements: str
   returned: always
+removed:
+  description: Names of the images that were removed.
+  type: list
+  elements: str
+  returned: always
 """
 
 
@@ -103,9 +110,14 @@ def split(name: str) -> tuple[str, str]:
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
 
 
+def is_ours(params: dict[str, Any], name: str) -> bool:
+    """Whether the image is of the registry that is the deployment's own."""
+    return bool(params["registry"]) and name.startswith(params["registry"] + "/")
+
+
 def login(params: dict[str, Any], name: str) -> dict[str, str]:
     """Return the header that carries the login, for images of that registry alone."""
-    if not params["username"] or not name.startswith(params["registry"] + "/"):
+    if not params["username"] or not is_ours(params, name):
         return {}
     given = {"username": params["username"], "password": params["password"]}
     given["serveraddress"] = params["registry"].split("/")[0]
@@ -127,6 +139,24 @@ def pull(params: dict[str, Any], name: str) -> None:
         status, body = ask(params, "POST", f"/images/{source}/tag?{named}")
         if status != HTTPStatus.CREATED:
             raise EngineError(f"{name}: {message(body)}")
+
+
+def remove_others(params: dict[str, Any], name: str) -> list[str]:
+    """Remove the other images of a repository; the engine refuses to where a container has one."""
+    repository, _ = split(name)
+    query = urlencode({"filters": json.dumps({"reference": [repository]})})
+    status, body = ask(params, "GET", f"/images/json?{query}")
+    if status != HTTPStatus.OK:
+        raise EngineError(f"{repository}: {message(body)}")
+    removed = []
+    for other in sorted({tag for image in json.loads(body) for tag in image["RepoTags"] or []}):
+        if split(other)[0] == repository and other not in params["images"]:
+            status, body = ask(params, "DELETE", f"/images/{quote(other)}")
+            if status == HTTPStatus.OK:
+                removed.append(other)
+            elif status not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
+                raise EngineError(f"{other} cannot be removed: {message(body)}")
+    return removed
 
 
 def message(body: bytes) -> str:
@@ -154,18 +184,21 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    removed: list[str] = []
     try:
         missing = [name for name in params["images"] if lacks(params, name)]
         if params["pull"] and not module.check_mode:
             for name in missing:
                 pull(params, name)
+                if is_ours(params, name):
+                    removed += remove_others(params, name)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         if not module.check_mode:
             module.fail_json(msg=f"no Docker engine answers at {params['socket']}: {error}")
         missing = params["images"]
     except (EngineError, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=params["pull"] and bool(missing), missing=missing)
+    module.exit_json(changed=params["pull"] and bool(missing), missing=missing, removed=removed)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Says what a subclass decides in `get` and `post`, and logs nothing."""
+    """Says what a subclass decides in `get`, `post` and `delete`, and logs nothing."""
 
     def get(self) -> None:
         self.answer(404)
@@ -20,11 +20,17 @@ class Answers(BaseHTTPRequestHandler):
     def post(self) -> None:
         self.answer(404)
 
+    def delete(self) -> None:
+        self.answer(404)
+
     def do_GET(self) -> None:
         self.get()
 
     def do_POST(self) -> None:
         self.post()
+
+    def do_DELETE(self) -> None:
+        self.delete()
 
     def answer(self, status: int, body: bytes = b"{}") -> None:
         self.send_response(status)

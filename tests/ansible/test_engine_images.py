@@ -26,6 +26,7 @@ class Engine:
         self.pulled: list[tuple[str, str]] = []
         self.logins: list[dict[str, str]] = []
         self.refuses = ""
+        self.used: set[str] = set()
 
     def pull(self, name: str, tag: str, login: str) -> bytes:
         self.logins.append(json.loads(base64.urlsafe_b64decode(login)) if login else {})
@@ -38,11 +39,18 @@ class Engine:
             self.images[f"{name}:{tag}"] = []
         return b'{"status": "Downloaded"}\n'
 
+    def listed(self, path: str) -> list[dict[str, Any]]:
+        (filters,) = parse_qs(urlsplit(path).query)["filters"]
+        (repository,) = json.loads(filters)["reference"]
+        return [{"RepoTags": [n]} for n in self.images if n.startswith(f"{repository}:")]
+
 
 @contextmanager
 def serving(path: Path, engine: Engine) -> Iterator[None]:
     class Handler(engine_socket.Answers):
         def get(self) -> None:
+            if self.path.startswith("/images/json?"):
+                return self.answer(200, json.dumps(engine.listed(self.path)).encode())
             name = unquote(self.path).removeprefix("/images/").removesuffix("/json")
             if name not in engine.images:
                 return self.answer(404, b'{"message": "no such image"}')
@@ -57,6 +65,13 @@ def serving(path: Path, engine: Engine) -> Iterator[None]:
             source = unquote(parts.path).removeprefix("/images/").removesuffix("/tag")
             engine.images[f"{query['repo']}:{query['tag']}"] = engine.images[source]
             return self.answer(201)
+
+        def delete(self) -> None:
+            name = unquote(self.path).removeprefix("/images/")
+            if name in engine.used:
+                return self.answer(409, b'{"message": "image is being used"}')
+            del engine.images[name]
+            return self.answer(200, b"[]")
 
     with engine_socket.serving(path, Handler):
         yield
@@ -111,6 +126,19 @@ def test_a_name_may_have_to_mean_a_digest(have: Any, engine: Engine) -> None:
     assert engine.pulled == [("apache/kafka", "sha256:1234")]
     assert engine.images[OFFICIAL] == ["apache/kafka@sha256:1234"]
     assert not have(OFFICIAL, digests=digests)["changed"]
+
+
+def test_an_update_removes_what_no_container_has_and_leaves_other_repositories_alone(
+    have: Any, engine: Engine
+) -> None:
+    repository = OURS.partition(":")[0]
+    before, running, elsewhere = f"{repository}:1-old", f"{repository}:1-aaa", "apache/kafka:3"
+    engine.images |= {before: [], running: [], elsewhere: []}
+    engine.used = {running}
+    assert have(OURS, OFFICIAL)["removed"] == [before]
+    assert set(engine.images) == {OURS, OFFICIAL, running, elsewhere}
+    engine.images[before] = []
+    assert have(OURS, OFFICIAL)["removed"] == []  # nothing was pulled: a second run changes nothing
 
 
 def test_a_prediction_pulls_nothing(have: Any, engine: Engine) -> None:
