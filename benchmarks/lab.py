@@ -165,6 +165,7 @@ def servers(keep: bool) -> Iterator[tuple[str, Path]]:
         "millrace_state_dir": str(directory / "state"),
         "millrace_vault_file": str(directory / "vault.yml"),
         "millrace_feeds": ["stocks"],
+        "millrace_producers": [],
         # Nothing is published there: there is no API in this instance.
         "millrace_api_port": 18490,
     }

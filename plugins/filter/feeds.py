@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filters of the inventories: the topics, access rules and collections that feeds need.
+
+A feed's own file in services/src/millrace/feeds names its topic and its collection; here that
+becomes what each service may do with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+# What each service does with the topic of events, and with the topic of what is derived from them.
+ON_EVENTS = {
+    "producer": ("write",),
+    "processor": ("read",),
+    # The API shows the lag: it sees offsets, and no event.
+    "api": ("describe",),
+    # The operator reads everything and can send a dead letter to its topic again.
+    "operator": ("read", "write"),
+}
+ON_ALERTS = {"processor": ("write",), "operator": ("read",)}
+# The processor makes its indexes, reads its history and inserts. It can neither change nor drop.
+ON_DOCUMENTS = ("find", "insert", "createIndex", "listIndexes")
+
+
+def found(names: Iterable[str]) -> list[Any]:
+    """Give the feeds of these names."""
+    try:
+        from millrace.feeds import FEEDS
+    except ImportError as error:
+        raise AnsibleFilterError(
+            f"the services are not installed here ({error}): run scripts/bootstrap, and use"
+            " .venv/bin/ansible-playbook"
+        ) from error
+    if unknown := sorted(set(names) - FEEDS.keys()):
+        raise AnsibleFilterError(
+            f"millrace_feeds: no such feed: {', '.join(unknown)} (known: {', '.join(FEEDS)})"
+        )
+    return [FEEDS[name] for name in names]
+
+
+def feed_topics(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Give the topics as `kafka_topics` declares them."""
+    feeds = found(names)
+    events = [{"name": feed.topic, "partitions": feed.partitions} for feed in feeds]
+    return events + [{"name": f.alert_topic, "partitions": 1} for f in feeds if f.alert_topic]
+
+
+def rules(topic: str, services: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    """Give one access rule for each thing that a service does with a topic."""
+    for service, operations in services.items():
+        for operation in operations:
+            yield {
+                "principal": f"User:{service}",
+                "resource_type": "topic",
+                "resource_name": topic,
+                "pattern": "literal",
+                "operation": operation,
+            }
+
+
+def feed_acls(names: Sequence[str]) -> list[dict[str, str]]:
+    """Give the access rules as `kafka_acls` declares them."""
+    feeds = found(names)
+    events = [rule for feed in feeds for rule in rules(feed.topic, ON_EVENTS)]
+    alerts = [rule for f in feeds if f.alert_topic for rule in rules(f.alert_topic, ON_ALERTS)]
+    return events + alerts
+
+
+def feed_privileges(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Give the privileges of the processor as `mongodb_roles` declares them."""
+    return [{"collection": feed.collection, "actions": [*ON_DOCUMENTS]} for feed in found(names)]
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return them."""
+        return {
+            "feed_topics": feed_topics,
+            "feed_acls": feed_acls,
+            "feed_privileges": feed_privileges,
+        }

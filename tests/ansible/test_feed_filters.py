@@ -1,0 +1,57 @@
+"""What feeds need of Kafka and MongoDB: all of it, and nothing else."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from tests.ansible.conftest import ROOT, load
+
+from millrace.feeds import FEEDS
+
+
+@pytest.fixture(scope="module")
+def filters() -> ModuleType:
+    return load(ROOT / "plugins/filter/feeds.py")
+
+
+def test_a_feed_has_its_topic_and_that_of_its_alerts(filters: ModuleType) -> None:
+    assert filters.feed_topics(["stocks"]) == [
+        {"name": "stock-data", "partitions": 3},
+        {"name": "stock-alerts", "partitions": 1},
+    ]
+    assert filters.feed_topics(["metals"]) == [{"name": "metal-prices", "partitions": 3}]
+
+
+def test_each_service_may_do_its_own_part_with_a_topic(filters: ModuleType) -> None:
+    found = {
+        (rule["principal"], rule["resource_name"], rule["operation"])
+        for rule in filters.feed_acls(["stocks"])
+    }
+    assert found == {
+        ("User:producer", "stock-data", "write"),
+        ("User:processor", "stock-data", "read"),
+        ("User:api", "stock-data", "describe"),
+        ("User:operator", "stock-data", "read"),
+        ("User:operator", "stock-data", "write"),
+        ("User:processor", "stock-alerts", "write"),
+        ("User:operator", "stock-alerts", "read"),
+    }
+    rules = filters.feed_acls([*FEEDS])
+    assert {(rule["resource_type"], rule["pattern"]) for rule in rules} == {("topic", "literal")}
+
+
+def test_the_processor_writes_to_the_collections_of_feeds_and_drops_nothing(
+    filters: ModuleType,
+) -> None:
+    privileges = filters.feed_privileges([*FEEDS])
+    assert [p["collection"] for p in privileges] == [feed.collection for feed in FEEDS.values()]
+    assert all(p["actions"] == ["find", "insert", "createIndex", "listIndexes"] for p in privileges)
+
+
+def test_a_feed_that_does_not_exist_is_named_with_those_that_do(filters: ModuleType) -> None:
+    message = r"no such feed: stonks \(known: metals, stocks\)"
+    for function in (filters.feed_topics, filters.feed_acls, filters.feed_privileges):
+        with pytest.raises(AnsibleFilterError, match=message):
+            function(["stocks", "stonks"])
