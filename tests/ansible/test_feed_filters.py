@@ -51,7 +51,7 @@ def test_the_processor_writes_to_the_collections_of_feeds_and_drops_nothing(
 
 
 def test_a_feed_that_does_not_exist_is_named_with_those_that_do(filters: ModuleType) -> None:
-    message = r"no such feed: stonks \(known: metals, stocks\)"
+    message = r"no such feed: stonks \(known: metals, stocks, quotes\)"
     for function in (filters.feed_topics, filters.feed_acls, filters.feed_privileges):
         with pytest.raises(AnsibleFilterError, match=message):
             function(["stocks", "stonks"])

@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     producer_name: str = Field(
         default="", description="Name of this producer: in its logs, metrics and Kafka client id."
     )
-    producer_source: Literal["", "metals_api", "alpha_vantage", "replay"] = Field(
+    producer_source: Literal["", "metals_api", "alpha_vantage", "replay", "generator"] = Field(
         default="", description="Where events come from."
     )
     producer_feed: str = Field(default="", description="Feed that the source's events belong to.")
@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     )
     producer_symbols: list[str] = Field(
         default=[], description="Symbols to poll, or to replay; empty: all that the source knows."
+    )
+    producer_rate_per_second: float = Field(
+        default=20.0, gt=0, le=10_000, description="Quotes that the generator makes in a second."
+    )
+    producer_seed: int = Field(
+        default=1, description="What the generator's prices follow from: one seed, one story."
     )
     producer_state_dir: Path = Field(
         default=Path("/var/lib/millrace"),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from millrace.feeds.metals import MetalPrice
+from millrace.feeds.quotes import Quote
 from millrace.feeds.stocks import StockPrice
 
 START = datetime(2026, 1, 2, 15, tzinfo=UTC)
@@ -49,3 +50,22 @@ def stock(price: float, *, minutes: float = 0, symbol: str = "IBM", **fields: An
         "currency": "USD",
     }
     return StockPrice(**(plain | fields))
+
+
+def quote(price: float, *, seconds: float = 0, symbol: str = "IBM", **fields: Any) -> Quote:
+    """A quote so many seconds after the start."""
+    observed_at = START + timedelta(seconds=seconds)
+    plain: dict[str, Any] = {
+        "event_id": f"quotes:test:{symbol}:{observed_at.isoformat()}",
+        "schema_version": 1,
+        "feed": "quotes",
+        "source": "test",
+        "simulated": True,
+        "symbol": symbol,
+        "observed_at": observed_at,
+        "produced_at": observed_at,
+        "price": price,
+        "volume": 100,
+        "currency": "USD",
+    }
+    return Quote(**(plain | fields))

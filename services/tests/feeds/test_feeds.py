@@ -5,14 +5,18 @@ from functools import reduce
 from typing import Any
 
 import pytest
-from services.tests.feeds.events import metal, stock
+from services.tests.feeds.events import metal, quote, stock
 
 from millrace.events import Event
 from millrace.feeds import FEEDS, Feed
 from millrace.feeds.base import TIME_FIELD
 from millrace.feeds.history import History
 
-EVENTS: Mapping[str, Event] = {"metals": metal(2000.0), "stocks": stock(200.0)}
+EVENTS: Mapping[str, Event] = {
+    "metals": metal(2000.0),
+    "stocks": stock(200.0),
+    "quotes": quote(200.0),
+}
 
 
 @pytest.fixture(params=sorted(FEEDS))

@@ -27,10 +27,7 @@ class StockPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def change_pct(event: StockPrice, history: History) -> Meta:
     """100 * (p / p0 - 1), p0 being the newest earlier price of the symbol; null without one."""
-    earlier = history.before(event.observed_at)
-    if earlier is None or earlier[1] == 0:
-        return {"change_pct": None}
-    return {"change_pct": 100 * (event.price / earlier[1] - 1)}
+    return {"change_pct": history.change_pct(event.observed_at, event.price)}
 
 
 def document(event: StockPrice, meta: Meta) -> dict[str, Any]:

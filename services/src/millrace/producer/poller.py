@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 SLICE_SECONDS = 5.0
 PERMANENT_SECONDS = 900.0
 LONGEST_BACKOFF = 300.0
+WORTH_A_LINE_SECONDS = 10.0
+"""Whoever polls more often logs no line a poll; the status counts."""
 
 
 class KeyRefused(MillraceError):
@@ -131,7 +133,8 @@ class Poller:
         self._status.published += len(news)
         self._latest |= {event.symbol: event.event_id for event in news}
         if news:
-            log.info("published", events=len(news), simulated=batch.simulated)
+            say = log.info if self._interval >= WORTH_A_LINE_SECONDS else log.debug
+            say("published", events=len(news), simulated=batch.simulated)
 
     def _failed(self, outcome: str, error: Exception) -> None:
         self._status.polls[outcome] += 1

@@ -1,0 +1,113 @@
+"""Generator: invented quotes at a steady rate, as a geometric Brownian motion moves prices.
+
+    S(t + dt) = S(t) * exp((mu - sigma^2 / 2) * dt + sigma * sqrt(dt) * Z)
+
+with Z normally distributed and dt in years.
+
+A seed stands for one story: the n-th quote has the same symbol, price and volume in every run, and
+its time is n / rate after the start.
+"""
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from millrace.config import Settings
+from millrace.feeds.quotes import Quote
+from millrace.sources.base import Batch
+
+SYMBOLS = ("AAPL", "AMZN", "GOOG", "IBM", "MSFT")
+YEAR_SECONDS = 365 * 86_400
+DRIFT, VOLATILITY = 0.05, 0.3
+"""mu and sigma a year: those of a large share."""
+LOWEST, HIGHEST = 50.0, 500.0
+"""Between these a price begins."""
+HALF_SPREAD = 0.0001
+CENTS = 4
+"""Decimals of a price."""
+SHORTEST_GAP = 10.0
+
+
+class Generator:
+    """The source: each poll brings the quotes whose time has come since the one before.
+
+    What would be older than `longest_gap` seconds is left out: after an outage nobody quotes what
+    the price had been.
+    """
+
+    feed = "quotes"
+    units: tuple[str, ...] = ("quotes",)
+    shortest_interval = 0.0
+    endless = True
+    simulated = True
+    budget_left = None
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        rate: float,
+        seed: int,
+        *,
+        longest_gap: float = SHORTEST_GAP,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`rate` is of all symbols together, a second."""
+        # Prices are a story, not a secret.
+        self._chance = random.Random(seed)  # noqa: S311
+        self._symbols = list(symbols or SYMBOLS)
+        self._prices = {name: self._chance.uniform(LOWEST, HIGHEST) for name in self._symbols}
+        self._moved = dict.fromkeys(self._symbols, 0)
+        self._rate = rate
+        self._longest_gap = longest_gap
+        self._clock = clock
+        self._start = clock()
+        self._number = 0
+
+    def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
+        """The quotes that are due."""
+        now = self._clock()
+        due = math.floor((now - self._start) * self._rate)
+        skipped = due - self._number - math.floor(self._longest_gap * self._rate)
+        if skipped > 0:
+            self._start += skipped / self._rate
+            due -= skipped
+        produced_at = datetime.fromtimestamp(now, UTC)
+        return Batch([self._next(produced_at) for _ in range(due - self._number)], simulated=True)
+
+    def _next(self, produced_at: datetime) -> Quote:
+        number, chance = self._number, self._chance
+        self._number += 1
+        symbol = chance.choice(self._symbols)
+        years = (number - self._moved[symbol]) / self._rate / YEAR_SECONDS
+        self._moved[symbol] = number
+        drift = (DRIFT - VOLATILITY**2 / 2) * years
+        self._prices[symbol] *= math.exp(drift + VOLATILITY * math.sqrt(years) * chance.gauss(0, 1))
+        price = self._prices[symbol]
+        milliseconds = math.floor((self._start + number / self._rate) * 1000)
+        return Quote(
+            event_id=f"quotes:generator:{symbol}:{milliseconds}:{number}",
+            schema_version=1,
+            feed="quotes",
+            source="generator",
+            simulated=True,
+            symbol=symbol,
+            observed_at=datetime.fromtimestamp(milliseconds / 1000, UTC),
+            produced_at=produced_at,
+            price=round(price, CENTS),
+            bid=round(price * (1 - HALF_SPREAD), CENTS),
+            ask=round(price * (1 + HALF_SPREAD), CENTS),
+            volume=100 * chance.randint(1, 50),
+            currency="USD",
+        )
+
+
+def from_settings(settings: Settings) -> Generator:
+    """The source as configured."""
+    return Generator(
+        settings.producer_symbols,
+        settings.producer_rate_per_second,
+        settings.producer_seed,
+        longest_gap=max(SHORTEST_GAP, 2 * settings.producer_interval_seconds),
+    )

@@ -1,0 +1,49 @@
+"""Feed quotes: the move since the quote before, and the stored document."""
+
+from datetime import timedelta
+
+import pytest
+from services.tests.feeds.events import START, quote
+
+from millrace.feeds.history import History
+from millrace.feeds.quotes import QUOTES
+
+
+def change(price: float, *past: tuple[float, float]) -> object:
+    """The change at second 100, after prices at given seconds."""
+    history = History(QUOTES.window)
+    for second, earlier in past:
+        history.add(START + timedelta(seconds=second), earlier)
+    return QUOTES.derive(quote(price, seconds=100), history)["change_pct"]
+
+
+def test_it_compares_with_the_quote_before_whatever_came_late() -> None:
+    assert change(110.0, (99.95, 100.0), (98, 50.0)) == pytest.approx(10.0)
+    assert change(110.0, (99, 100.0), (101, 50.0)) == pytest.approx(10.0)
+
+
+def test_a_late_quote_is_compared_with_the_one_before_it() -> None:
+    assert change(110.0, (90, 100.0), (200, 500.0)) == pytest.approx(10.0)
+
+
+def test_the_first_quote_and_one_after_a_long_stop_have_no_change() -> None:
+    assert change(110.0) is None
+    assert change(110.0, (100 - 601, 100.0), (800, 1.0)) is None
+
+
+def test_the_document() -> None:
+    event = quote(10.5, bid=10.4, ask=10.6)
+    assert QUOTES.document(event, {"change_pct": None}) == {
+        "schema_version": 1,
+        "feed": "quotes",
+        "symbol": "IBM",
+        "price": {"value": 10.5, "currency": "USD"},
+        "bid": 10.4,
+        "ask": 10.6,
+        "volume": 100,
+        "source": "test",
+        "simulated": True,
+        "timestamp_utc": START,
+        "produced_at": START,
+        "meta": {"change_pct": None},
+    }

@@ -1,0 +1,107 @@
+"""Generator: a steady rate, one story a seed, and prices that move like a share's."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import fmean, stdev
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.feeds.quotes import QUOTES, Quote
+from millrace.processor.decode import decoder
+from millrace.sources.generator import VOLATILITY, YEAR_SECONDS, Generator
+
+START = datetime(2026, 1, 2, 15, tzinfo=UTC).timestamp()
+pauses = st.lists(st.floats(0.001, 5), min_size=1, max_size=20)
+
+
+class World:
+    """A generator, and a time that passes when it is told to."""
+
+    def __init__(self, rate: float = 20, seed: int = 1, symbols: Sequence[str] = ()) -> None:
+        self.now = START
+        self.source = Generator(symbols, rate, seed, clock=lambda: self.now)
+
+    def after(self, *pauses: float) -> list[Quote]:
+        """What the polls bring that come after these pauses."""
+        found: list[Quote] = []
+        for pause in pauses:
+            self.now += pause
+            found += self.source.fetch("quotes").events  # type: ignore[arg-type]
+        return found
+
+
+def story(quotes: Sequence[Quote]) -> list[tuple[str, float, int]]:
+    return [(quote.symbol, quote.price, quote.volume) for quote in quotes]
+
+
+@given(pauses, st.sampled_from([0.5, 20.0, 333.0]))
+def test_the_rate_is_kept_however_it_is_polled(pauses: list[float], rate: float) -> None:
+    world = World(rate)
+    quotes = world.after(*pauses)
+    assert len(quotes) == math.floor((world.now - START) * rate)
+    assert all(quote.observed_at.timestamp() <= world.now for quote in quotes)
+    assert len({quote.event_id for quote in quotes}) == len(quotes)
+
+
+@given(pauses)
+def test_a_seed_is_one_story_however_it_is_polled(pauses: list[float]) -> None:
+    polled = World().after(*pauses)
+    assert story(polled) == story(World().after(*[5] * 20))[: len(polled)]
+    other = story(World(seed=2).after(*pauses))
+    assert not polled or other != story(polled)
+
+
+def test_quotes_are_spread_over_the_second() -> None:
+    times = [quote.observed_at.timestamp() for quote in World(rate=20).after(1)]
+    assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx(
+        [0.05] * 19, abs=1e-5
+    )
+
+
+def test_after_an_outage_it_goes_on_with_what_is_recent() -> None:
+    world = World(rate=20)
+    world.after(1)
+    quotes = world.after(3600)
+    assert len(quotes) == 200
+    assert quotes[0].observed_at.timestamp() >= world.now - 10.1
+    assert len(world.after(1)) == 20
+
+
+def test_a_clock_that_is_set_back_brings_nothing_twice() -> None:
+    world = World()
+    ids = {quote.event_id for quote in world.after(2, -1.5, 0.5, 1.5)}
+    assert len(ids) == 50
+
+
+def test_prices_move_as_a_geometric_brownian_motion_does() -> None:
+    world = World(rate=1, symbols=["A"])
+    prices = [quote.price for quote in world.after(*[10] * 2000)]
+    moves = [math.log(later / earlier) for earlier, later in pairwise(prices)]
+    expected = VOLATILITY / math.sqrt(YEAR_SECONDS)
+    assert stdev(moves) == pytest.approx(expected, rel=0.03)
+    assert abs(fmean(moves)) < 3 * expected / math.sqrt(len(moves))
+    # Neighbouring moves have nothing to do with each other.
+    assert abs(fmean(a * b for a, b in pairwise(moves))) < 0.03 * expected**2
+
+
+def test_buyers_bid_less_than_sellers_ask() -> None:
+    for quote in World().after(5):
+        assert quote.bid is not None
+        assert quote.ask is not None
+        assert quote.bid < quote.price < quote.ask
+
+
+def test_symbols_can_be_chosen() -> None:
+    assert {quote.symbol for quote in World(symbols=["X", "Y"]).after(5)} == {"X", "Y"}
+
+
+@given(pauses)
+def test_the_processor_takes_every_quote(pauses: list[float]) -> None:
+    decode = decoder(QUOTES)
+    for quote in World(rate=50).after(*pauses):
+        assert decode(msgspec.json.encode(quote)) == quote
