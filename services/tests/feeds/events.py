@@ -1,8 +1,10 @@
 """Events of the feeds, from what matters to a test."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from millrace.events import Event
 from millrace.feeds.metals import MetalPrice
 from millrace.feeds.quotes import Quote
 from millrace.feeds.stocks import StockPrice
@@ -69,3 +71,11 @@ def quote(price: float, *, seconds: float = 0, symbol: str = "IBM", **fields: An
         "currency": "USD",
     }
     return Quote(**(plain | fields))
+
+
+ONE_OF_EACH: Mapping[str, Event] = {
+    "metals": metal(2000.0),
+    "stocks": stock(200.0),
+    "quotes": quote(200.0),
+}
+"""An event of every feed, by the feed's name."""

@@ -1,22 +1,14 @@
 """What holds for every feed, because the processor relies on it."""
 
-from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
 import pytest
-from services.tests.feeds.events import metal, quote, stock
+from services.tests.feeds.events import ONE_OF_EACH
 
-from millrace.events import Event
 from millrace.feeds import FEEDS, Feed
 from millrace.feeds.base import TIME_FIELD
 from millrace.feeds.history import History
-
-EVENTS: Mapping[str, Event] = {
-    "metals": metal(2000.0),
-    "stocks": stock(200.0),
-    "quotes": quote(200.0),
-}
 
 
 @pytest.fixture(params=sorted(FEEDS))
@@ -25,7 +17,7 @@ def feed(request: pytest.FixtureRequest) -> Feed[Any]:
 
 
 def test_a_document_holds_what_the_history_is_rebuilt_from(feed: Feed[Any]) -> None:
-    event = EVENTS[feed.name]
+    event = ONE_OF_EACH[feed.name]
     document: Any = feed.document(event, feed.derive(event, History(feed.window)))
     assert document[TIME_FIELD] == event.observed_at
     value = reduce(lambda part, name: part[name], feed.stored_value.split("."), document)
@@ -41,7 +33,7 @@ def test_the_queries_of_rebuilding_and_of_the_api_have_an_index(feed: Feed[Any])
 
 
 def test_a_document_leaves_room_for_id_and_position(feed: Feed[Any]) -> None:
-    event = EVENTS[feed.name]
+    event = ONE_OF_EACH[feed.name]
     document = feed.document(event, feed.derive(event, History(feed.window)))
     assert not {"_id", "kafka"} & document.keys()
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from services.tests.feeds.events import START, metal, stock
+from services.tests.feeds.events import ONE_OF_EACH, START
 
 from millrace.events import Event
 from millrace.feeds import FEEDS
@@ -18,8 +18,7 @@ from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
 
 GOOD: Mapping[str, dict[str, Any]] = {
-    "metals": msgspec.to_builtins(metal(2000.0)),
-    "stocks": msgspec.to_builtins(stock(200.0)),
+    name: msgspec.to_builtins(event) for name, event in ONE_OF_EACH.items()
 }
 DEEP = b"[" * 100_000
 
@@ -36,7 +35,7 @@ def encoded(**changes: Any) -> bytes:
 
 @pytest.mark.parametrize("feed", sorted(FEEDS))
 def test_what_a_producer_encodes_is_decoded(feed: str) -> None:
-    event = {"metals": metal(2000.0), "stocks": stock(200.0)}[feed]
+    event = ONE_OF_EACH[feed]
     assert read(msgspec.json.encode(event), feed) == event
 
 
