@@ -60,7 +60,5 @@ def test_being_told_to_stop_ends_the_waiting() -> None:
 
 
 def test_a_feed_that_nobody_knows_is_named() -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"no such feed: weather \(known: metals"
-    ):
+    with pytest.raises(ConfigurationError, match=r"no such feed: weather \(known: metals"):
         service.run(Settings(feeds=["stocks", "weather"]))
