@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -55,3 +56,13 @@ def test_a_feed_that_does_not_exist_is_named_with_those_that_do(filters: ModuleT
     for function in (filters.feed_topics, filters.feed_acls, filters.feed_privileges):
         with pytest.raises(AnsibleFilterError, match=message):
             function(["stocks", "stonks"])
+
+
+def test_a_new_feed_is_enough_by_itself(
+    filters: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = replace(FEEDS["metals"], name="new", topic="new-topic", collection="new_documents")
+    monkeypatch.setitem(FEEDS, "new", new)
+    assert filters.feed_topics(["new"]) == [{"name": "new-topic", "partitions": 3}]
+    assert {rule["resource_name"] for rule in filters.feed_acls(["new"])} == {"new-topic"}
+    assert filters.feed_privileges(["new"])[0]["collection"] == "new_documents"

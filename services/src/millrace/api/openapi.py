@@ -165,11 +165,11 @@ _SCHEMAS: Node = {
                 "source": STRING,
                 "simulated": {"type": "boolean"},
                 "symbol": STRING,
-                "price": _object({"value": {"type": "number"}, "currency": STRING}),
                 "timestamp_utc": TIME,
                 "produced_at": TIME,
                 "meta": {"type": "object", "description": "Values that Millrace has derived."},
-            }
+            },
+            {"price": _object({"value": {"type": "number"}, "currency": STRING})},
         ),
         "additionalProperties": True,
         "description": "An event. A feed adds fields of its own.",
