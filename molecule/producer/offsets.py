@@ -7,7 +7,7 @@ from kafka import TopicPartition
 
 from millrace import config, kafka
 
-TOPICS = ("metal-prices", "stock-data")
+TOPICS = ("metal-prices", "stock-data", "quotes")
 
 client = kafka.consumer(config.load())
 ends = client.end_offsets(
