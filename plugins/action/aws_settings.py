@@ -135,8 +135,18 @@ def host(item: Item, settings: Item) -> Iterator[str]:
         yield f"host {name}: zone {item['zone']} is not in millrace_zones"
     if set(roles) & set(WITH_DATA) and not item.get("data_gb"):
         yield f"host {name} keeps data: give it a volume of its own, as data_gb: 20"
-    if "kafka" in roles and not item.get("node_id"):
-        yield f"host {name} has no node_id: give each Kafka host a number that no other ever had"
+
+
+def numbers(role: str, hosts: list[Item]) -> Iterator[str]:
+    """Say which of the hosts of a role lack a number of their own. A lone database needs none."""
+    for item in hosts:
+        if not item.get("node_id") and (role == "kafka" or len(hosts) > 1):
+            yield (
+                f"host {item.get('name')} has no node_id: give each {role} host a number that no "
+                "other ever had"
+            )
+    counted = Counter(item["node_id"] for item in hosts if item.get("node_id"))
+    yield from (f"{n} {role} hosts have node_id {x}" for x, n in counted.items() if n > 1)
 
 
 def fleet(settings: Item) -> Iterator[str]:
@@ -146,9 +156,10 @@ def fleet(settings: Item) -> Iterator[str]:
         yield "millrace_fleet is empty"
     for item in hosts:
         yield from host(item, settings)
-    for key, what in (("name", "hosts are called"), ("node_id", "hosts have node_id")):
-        counted = Counter(str(item[key]) for item in hosts if item.get(key))
-        yield from (f"{times} {what} {x}: once only" for x, times in counted.items() if times > 1)
+    counted = Counter(str(item["name"]) for item in hosts if item.get("name"))
+    yield from (f"{n} hosts are called {name}: once only" for name, n in counted.items() if n > 1)
+    for role in WITH_DATA:
+        yield from numbers(role, [item for item in hosts if role in (item.get("roles") or [])])
     roles = Counter(role for item in hosts for role in item.get("roles") or [])
     absent = [role for role in ROLES if hosts and not roles[role]]
     yield from (f"no host of millrace_fleet has the role {role}" for role in absent)

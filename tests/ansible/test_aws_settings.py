@@ -75,12 +75,16 @@ def test_the_example_fleets_are_good(path: Any) -> None:
 def test_three_brokers_and_three_members_can_be_said() -> None:
     hosts = [
         {"name": f"{role}-{n}", "roles": [role], "type": "t3.small", "data_gb": 20, "zone": zone}
-        | ({"node_id": n} if role == "kafka" else {})
+        | {"node_id": n}
         for role in ("kafka", "mongodb")
         for n, zone in ((1, "a"), (2, "b"), (3, "a"))
     ]
     rest = [host for host in good()["fleet"] if not {"kafka", "mongodb"} & set(host["roles"])]
     assert refused(fleet=[*hosts, *rest]) == ""
+    hosts[4]["node_id"] = 0
+    assert "host mongodb-2 has no node_id" in refused(fleet=[*hosts, *rest])
+    hosts[4]["node_id"] = 3
+    assert "2 mongodb hosts have node_id 3" in refused(fleet=[*hosts, *rest])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,10 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
         ({"fleet": fleet(0, type="")}, "host kafka-1 has no type"),
         ({"fleet": fleet(3, subnet="private")}, "set millrace_connection: ssm"),
         ({"fleet": fleet(1, roles=["mongodb", "kafka"], node_id=2)}, "2 kafka hosts are an even"),
-        ({"fleet": fleet(1, roles=["mongodb", "kafka"], node_id=1)}, "2 hosts have node_id 1"),
+        (
+            {"fleet": fleet(1, roles=["mongodb", "kafka"], node_id=1)},
+            "kafka hosts have node_id 1",
+        ),
         ({"fleet": good()["fleet"][:3]}, "no host of millrace_fleet has the role producers"),
         ({"fleet": []}, "millrace_fleet is empty"),
         ({"admin_cidr": "0.0.0.0/0"}, "opens SSH and the API to the world"),
