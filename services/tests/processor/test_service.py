@@ -60,5 +60,6 @@ def test_being_told_to_stop_ends_the_waiting() -> None:
 
 
 def test_a_feed_that_nobody_knows_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"no such feed: weather \(known: metals"):
+    message = r"no such feed: weather \(known: metals, stocks, quotes\)"
+    with pytest.raises(ConfigurationError, match=message):
         service.run(Settings(feeds=["stocks", "weather"]))
