@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from millrace.events import Alert, Event
 from millrace.feeds.history import History
@@ -41,7 +41,11 @@ class Feed(Generic[E]):
     topic: str
     partitions: int
     collection: str
-    indexes: tuple[Index, ...]
+    indexes: tuple[Index, ...] = (
+        Index((("symbol", 1), (TIME_FIELD, -1))),
+        Index(((TIME_FIELD, -1), ("_id", -1))),
+    )
+    """Those that rebuilding a history asks for, and by which the API sorts."""
     window: timedelta
     """How far back in event time `derive` looks: the history kept and rebuilt per series."""
     value: Callable[[E], float]
@@ -55,3 +59,40 @@ class Feed(Generic[E]):
     alert: Callable[[E, Meta, float], Alert | None] | None = None
     """An alert if the move passes the threshold (a fraction), else None."""
     alert_topic: str | None = None
+
+
+class Priced(Protocol):
+    """An event with a price."""
+
+    @property
+    def observed_at(self) -> datetime:
+        """Event time."""
+        ...
+
+    @property
+    def price(self) -> float:
+        """The price."""
+        ...
+
+
+def change_pct(event: Priced, history: History) -> Meta:
+    """100 * (p / p0 - 1), p0 being the newest earlier price of the symbol; null without one."""
+    earlier = history.before(event.observed_at)
+    if earlier is None or earlier[1] == 0:
+        return {"change_pct": None}
+    return {"change_pct": 100 * (event.price / earlier[1] - 1)}
+
+
+def with_envelope(event: Event, own: Mapping[str, Any], meta: Meta) -> dict[str, Any]:
+    """The document of an event: what every feed stores, around what is the feed's own."""
+    return {
+        "schema_version": event.schema_version,
+        "feed": event.feed,
+        "symbol": event.symbol,
+        **own,
+        "source": event.source,
+        "simulated": event.simulated,
+        TIME_FIELD: event.observed_at,
+        "produced_at": event.produced_at,
+        "meta": meta,
+    }

@@ -59,13 +59,6 @@ class History:
             return newest
         return self._at(bisect_right(self._times, time.timestamp()) - 1)
 
-    def change_pct(self, time: datetime, value: float) -> float | None:
-        """100 * (v / v0 - 1), v0 being the newest value before that time; None without one."""
-        earlier = self.before(time)
-        if earlier is None or earlier[1] == 0:
-            return None
-        return 100 * (value / earlier[1] - 1)
-
     def __len__(self) -> int:
         return len(self._times)
 

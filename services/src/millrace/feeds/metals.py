@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from millrace.events import Event, Name, Price
-from millrace.feeds.base import Feed, Index, Meta
+from millrace.feeds.base import Feed, Meta, with_envelope
 from millrace.feeds.history import History
 
 DAY = timedelta(hours=24)
@@ -34,18 +34,11 @@ def change_pct_24h(event: MetalPrice, history: History) -> Meta:
 
 def document(event: MetalPrice, meta: Meta) -> dict[str, Any]:
     """The document of a metal price."""
-    return {
-        "schema_version": event.schema_version,
-        "feed": event.feed,
-        "symbol": event.symbol,
+    own = {
         "metal_name": event.metal_name,
         "price": {"value": event.price, "currency": event.currency},
-        "source": event.source,
-        "simulated": event.simulated,
-        "timestamp_utc": event.observed_at,
-        "produced_at": event.produced_at,
-        "meta": meta,
     }
+    return with_envelope(event, own, meta)
 
 
 METALS = Feed(
@@ -54,10 +47,6 @@ METALS = Feed(
     topic="metal-prices",
     partitions=3,
     collection="metal_prices",
-    indexes=(
-        Index((("symbol", 1), ("timestamp_utc", -1))),
-        Index((("timestamp_utc", -1), ("_id", -1))),
-    ),
     window=timedelta(hours=49),
     value=lambda event: event.price,
     stored_value="price.value",

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from millrace.events import Alert, Event, Name, Price
-from millrace.feeds.base import Feed, Index, Meta
-from millrace.feeds.history import History
+from millrace.feeds.base import Feed, Meta, change_pct, with_envelope
 
 WINDOW = timedelta(days=14)
 """Longer than any pause of the exchange: the price before a holiday is found."""
@@ -25,28 +24,16 @@ class StockPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     currency: Name
 
 
-def change_pct(event: StockPrice, history: History) -> Meta:
-    """100 * (p / p0 - 1), p0 being the newest earlier price of the symbol; null without one."""
-    return {"change_pct": history.change_pct(event.observed_at, event.price)}
-
-
 def document(event: StockPrice, meta: Meta) -> dict[str, Any]:
     """The document of a share's price."""
-    return {
-        "schema_version": event.schema_version,
-        "feed": event.feed,
-        "symbol": event.symbol,
+    own = {
         "price": {"value": event.price, "currency": event.currency},
         "open": event.open,
         "high": event.high,
         "low": event.low,
         "volume": event.volume,
-        "source": event.source,
-        "simulated": event.simulated,
-        "timestamp_utc": event.observed_at,
-        "produced_at": event.produced_at,
-        "meta": meta,
     }
+    return with_envelope(event, own, meta)
 
 
 def alert(event: StockPrice, meta: Meta, threshold: float) -> Alert | None:
@@ -73,10 +60,6 @@ STOCKS = Feed(
     topic="stock-data",
     partitions=3,
     collection="stock_data",
-    indexes=(
-        Index((("symbol", 1), ("timestamp_utc", -1))),
-        Index((("timestamp_utc", -1), ("_id", -1))),
-    ),
     window=WINDOW,
     value=lambda event: event.price,
     stored_value="price.value",
