@@ -18,9 +18,9 @@ from lab.settings import CREDENTIAL, ROOT, Lab, load
 
 OPTIONS = {
     "--prefix": "mr-awstest",
-    "--port": "5587",
-    "--address": "198.18.0.3",
-    "--public-range": "198.19.2.0/24",
+    "--port": "5597",
+    "--address": "198.18.0.9",
+    "--public-range": "198.19.3.0/24",
 }
 
 

@@ -198,8 +198,8 @@ def test_terminated_and_deleted_is_gone(fleet: Fleet, pair: Pair) -> None:
     fleet.settle()
     assert containers() == ["mr-awstest-registry"]
     assert docker.from_env().networks.list(filters={"label": f"{LABEL}=mr-awstest"}) == []
-    assert "198.19.2.0/24" in output("ip", "route")
-    assert "198.19.2." not in output("ip", "route").replace("198.19.2.0/24", "")
+    assert "198.19.3.0/24" in output("ip", "route")
+    assert "198.19.3." not in output("ip", "route").replace("198.19.3.0/24", "")
     folder = fleet.lab.state / "volumes"
     assert len(list(folder.iterdir())) == 1
     for volume in ec2.describe_volumes()["Volumes"]:
@@ -222,8 +222,8 @@ def test_down_leaves_nothing(fleet: Fleet) -> None:
     assert containers() == []
     assert docker.from_env().networks.list(filters={"label": f"{LABEL}=mr-awstest"}) == []
     assert str(fleet.lab.state) not in output("losetup", "--all")
-    assert "198.19.2." not in output("ip", "route")
-    assert "198.18.0.3" not in output("ip", "address")
+    assert "198.19.3." not in output("ip", "route")
+    assert "198.18.0.9" not in output("ip", "address")
     assert "MR-AWSTEST" not in output("iptables", "-t", "nat", "-S")
     assert not fleet.lab.state.exists()
     with pytest.raises(OSError, match="refused"):
