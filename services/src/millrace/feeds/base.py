@@ -59,6 +59,10 @@ class Feed(Generic[E]):
     alert: Callable[[E, Meta, float], Alert | None] | None = None
     """An alert if the move passes the threshold (a fraction), else None."""
     alert_topic: str | None = None
+    symbol_of: Callable[[Mapping[str, Any]], str] | None = None
+    """The symbol that follows from an event's own fields; None: every event names its symbol."""
+    is_cached: bool = False
+    """Whether Redis keeps the latest event of each symbol."""
 
 
 class Priced(Protocol):
