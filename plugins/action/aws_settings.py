@@ -22,7 +22,8 @@ from typing import Any
 import boto3
 from ansible.plugins.action import ActionBase
 
-ROLES = ("kafka", "mongodb", "simulator", "processor", "api", "producers")
+NEEDED = ("kafka", "mongodb", "simulator", "processor", "api", "producers")
+ROLES = (*NEEDED, "redis")
 WITH_DATA = ("kafka", "mongodb")
 HOST_KEYS = {"name", "roles", "type", "subnet", "zone", "root_gb", "data_gb", "node_id"}
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
@@ -161,8 +162,10 @@ def fleet(settings: Item) -> Iterator[str]:
     for role in WITH_DATA:
         yield from numbers(role, [item for item in hosts if role in (item.get("roles") or [])])
     roles = Counter(role for item in hosts for role in item.get("roles") or [])
-    absent = [role for role in ROLES if hosts and not roles[role]]
+    absent = [role for role in NEEDED if hosts and not roles[role]]
     yield from (f"no host of millrace_fleet has the role {role}" for role in absent)
+    if roles["redis"] > 1:
+        yield f"{roles['redis']} hosts have the role redis: services ask one of them; give it to one"
     for role, what in (("kafka", "controllers"), ("mongodb", "members of the replica set")):
         if roles[role] and roles[role] % 2 == 0:
             yield (

@@ -75,6 +75,11 @@ def feed_privileges(names: Sequence[str]) -> list[dict[str, Any]]:
     return [{"collection": feed.collection, "actions": [*ON_DOCUMENTS]} for feed in found(names)]
 
 
+def feeds_cached(names: Sequence[str]) -> list[str]:
+    """Give the feeds of which Redis keeps the latest events."""
+    return [feed.name for feed in found(names) if feed.is_cached]
+
+
 class FilterModule:
     """The filters by name."""
 
@@ -84,4 +89,5 @@ class FilterModule:
             "feed_topics": feed_topics,
             "feed_acls": feed_acls,
             "feed_privileges": feed_privileges,
+            "feeds_cached": feeds_cached,
         }

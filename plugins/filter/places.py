@@ -16,7 +16,7 @@ from ansible.errors import AnsibleFilterError
 Places = Mapping[str, Mapping[str, str]]
 
 NUMBERED = {"kafka": "kafka", "mongodb": "mongodb"}
-ONLY = ("simulator", "api")
+ONLY = ("simulator", "api", "redis")
 """Groups of which others call the first host alone."""
 
 
