@@ -104,6 +104,10 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
             {"fleet": fleet(1, roles=["mongodb", "kafka"], node_id=1)},
             "kafka hosts have node_id 1",
         ),
+        (
+            {"fleet": [host | {"roles": [*host["roles"], "redis"]} for host in good()["fleet"]]},
+            "4 hosts have the role redis",
+        ),
         ({"fleet": good()["fleet"][:3]}, "no host of millrace_fleet has the role producers"),
         ({"fleet": []}, "millrace_fleet is empty"),
         ({"admin_cidr": "0.0.0.0/0"}, "opens SSH and the API to the world"),
@@ -131,6 +135,13 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
 )
 def test_what_cannot_be_is_refused(changes: dict[str, Any], says: str) -> None:
     assert says in refused(**changes)
+
+
+def test_a_fleet_may_be_with_a_redis_and_without_one() -> None:
+    assert not any("redis" in host["roles"] for host in good()["fleet"])
+    assert refused() == ""
+    # It keeps nothing that could not be made again: it needs no volume.
+    assert refused(fleet=fleet(2, roles=["processor", "api", "redis"])) == ""
 
 
 def test_a_private_host_is_good_where_ssm_reaches_it() -> None:

@@ -51,9 +51,20 @@ def test_the_processor_writes_to_the_collections_of_feeds_and_drops_nothing(
     assert all(p["actions"] == ["find", "insert", "createIndex", "listIndexes"] for p in privileges)
 
 
+def test_feeds_that_redis_keeps_the_latest_of_are_named(
+    filters: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, is_cached in (("kept", True), ("not-kept", False)):
+        feed = replace(FEEDS["metals"], name=name, is_cached=is_cached)
+        monkeypatch.setitem(FEEDS, name, feed)
+    assert filters.feeds_cached(["kept", "not-kept"]) == ["kept"]
+    assert filters.feeds_cached(["not-kept"]) == []
+
+
 def test_a_feed_that_does_not_exist_is_named_with_those_that_do(filters: ModuleType) -> None:
     message = r"no such feed: stonks \(known: metals, stocks, quotes\)"
-    for function in (filters.feed_topics, filters.feed_acls, filters.feed_privileges):
+    functions = (filters.feed_topics, filters.feed_acls, filters.feed_privileges)
+    for function in (*functions, filters.feeds_cached):
         with pytest.raises(AnsibleFilterError, match=message):
             function(["stocks", "stonks"])
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "plugins" / "filter"))
 import places as filters
 
 PRODUCERS = [{"name": "metals"}, {"name": "quotes"}, {"name": "history"}]
-EVERYTHING = ("kafka", "mongodb", "simulator", "processor", "api", "producers")
+EVERYTHING = ("kafka", "mongodb", "redis", "simulator", "processor", "api", "producers")
 HERE = {"localhost": {"millrace_node_id": 1, "millrace_private_address": ""}}
 FLEET = {
     "a": {"millrace_node_id": 1, "millrace_private_address": "10.0.0.1"},
@@ -28,6 +28,7 @@ def test_on_one_host_there_is_nothing_elsewhere() -> None:
     found = filters.places(groups, HERE, PRODUCERS)
     assert found["kafka"] == {"kafka-1": "localhost"}
     assert found["mongodb"] == {"mongodb": "localhost"}
+    assert found["redis"] == {"redis": "localhost"}
     assert list(found["producers"]) == ["producer-metals", "producer-quotes", "producer-history"]
     elsewhere = filters.addresses_elsewhere(found, HERE, "localhost")
     assert not any(elsewhere.values())
@@ -45,10 +46,20 @@ def test_names_come_from_numbers_and_addresses_from_hosts() -> None:
         "mongodb": {"mongodb": "10.0.0.2", "mongodb-2": "10.0.0.3"},
         "simulator": {"simulator": "10.0.0.2"},
         "api": {},
+        "redis": {},
         "producers": {},
     }
     assert filters.name_on(found["kafka"], "c") == "kafka-2"
     assert filters.name_on(found["kafka"], "b") == ""
+
+
+def test_latest_values_are_on_one_host_or_on_none() -> None:
+    found = filters.places({"redis": ["b"], "processor": ["a"]}, FLEET, PRODUCERS)
+    assert found["redis"] == {"redis": "b"}
+    assert filters.addresses_elsewhere(found, FLEET, "a")["redis"] == {"redis": "10.0.0.2"}
+    assert filters.addresses_elsewhere(found, FLEET, "b")["redis"] == {}
+    for without in ({}, {"redis": []}):
+        assert filters.places(without, FLEET, PRODUCERS)["redis"] == {}
 
 
 def test_two_hosts_never_share_a_name() -> None:

@@ -16,7 +16,7 @@ HOSTS: list[dict[str, Any]] = [
     {"name": "app", "roles": ["processor", "api", "producers", "simulator"], "type": "t3.micro"},
     {
         "name": "data",
-        "roles": ["kafka", "mongodb"],
+        "roles": ["kafka", "mongodb", "redis"],
         "type": "t3.small",
         "data_gb": 30,
         "node_id": 1,
@@ -36,6 +36,7 @@ MATRIX: dict[str, tuple[set[str], set[str]]] = {
         {SSH, "tcp 27017-27017 processor", "tcp 27017-27017 api", "tcp 27017-27017 mongodb"},
         {"tcp 27017-27017 mongodb"},
     ),
+    "redis": ({SSH, "tcp 6379-6379 processor", "tcp 6379-6379 api"}, set()),
     "simulator": ({SSH, "tcp 8444-8444 producers"}, set()),
     "producers": (
         {SSH, "tcp 9101-9109 processor"},
@@ -43,11 +44,12 @@ MATRIX: dict[str, tuple[set[str], set[str]]] = {
     ),
     "api": (
         {SSH, f"tcp 8443-8443 {ADMIN}"},
-        {"tcp 9092-9092 kafka", "tcp 27017-27017 mongodb"},
+        {"tcp 9092-9092 kafka", "tcp 27017-27017 mongodb", "tcp 6379-6379 redis"},
     ),
     "processor": (
         {SSH},
-        {"tcp 9092-9092 kafka", "tcp 27017-27017 mongodb", "tcp 9101-9109 producers"},
+        {"tcp 9092-9092 kafka", "tcp 27017-27017 mongodb", "tcp 6379-6379 redis"}
+        | {"tcp 9101-9109 producers"},
     ),
 }
 # Each run is refused a call and goes no further: how far it came, why, and what it must say.
@@ -191,7 +193,7 @@ def test_the_security_groups_are_the_matrix(made: Aws) -> None:
 def test_a_host_may_read_its_own_secrets_and_nobody_elses(made: Aws) -> None:
     iam = made.client("iam")
     profile = made.instances()["data"]["IamInstanceProfile"]["Arn"].rsplit("/", 1)[1]
-    assert profile == f"{INSTANCE}-{REGION}-kafka-mongodb"
+    assert profile == f"{INSTANCE}-{REGION}-kafka-mongodb-redis"
     assert iam.list_attached_role_policies(RoleName=profile)["AttachedPolicies"] == []
     document = iam.get_role_policy(RoleName=profile, PolicyName="millrace")["PolicyDocument"]
     allowed = {
@@ -200,7 +202,7 @@ def test_a_host_may_read_its_own_secrets_and_nobody_elses(made: Aws) -> None:
         for action in statement["Action"]
     }
     here = f"{REGION}:123456789012"
-    own = ("kafka", "mongodb")
+    own = ("kafka", "mongodb", "redis")
     parameters = [f"arn:aws:ssm:{here}:parameter/{INSTANCE}/{role}/*" for role in own]
     assert allowed["ssm:GetParameter"] == parameters
     bucket = f"arn:aws:s3:::{INSTANCE}-123456789012-{REGION}"
@@ -222,7 +224,7 @@ def damage(aws: Aws, hosts: dict[str, Any]) -> None:
     ec2.modify_instance_attribute(InstanceId=app, Groups=[groups[0]["GroupId"]])
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
-    role = f"{INSTANCE}-{REGION}-kafka-mongodb"
+    role = f"{INSTANCE}-{REGION}-kafka-mongodb-redis"
     aws.client("iam").put_role_policy(RoleName=role, PolicyName="millrace", PolicyDocument=document)
 
 
@@ -265,7 +267,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
 
     budget = made.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"][0]
     assert float(budget["BudgetLimit"]["Amount"]) == 50
-    role = f"{INSTANCE}-{REGION}-kafka-mongodb"
+    role = f"{INSTANCE}-{REGION}-kafka-mongodb-redis"
     policy = made.client("iam").get_role_policy(RoleName=role, PolicyName="millrace")
     assert "*" not in [x["Action"] for x in policy["PolicyDocument"]["Statement"]]
     # Over SSM no port is open for SSH.
