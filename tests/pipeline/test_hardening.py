@@ -6,7 +6,7 @@ import pytest
 
 from .pipeline import Pipeline
 
-LONG_RUNNING = ("kafka-1", "mongodb", "simulator", "processor", "api", "producer")
+LONG_RUNNING = ("kafka-1", "mongodb", "redis", "simulator", "processor", "api", "producer")
 
 
 def status(pid: int) -> dict[str, str]:
