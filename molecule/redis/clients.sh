@@ -26,7 +26,7 @@ attempt() { # attempt NAME USER COMMAND...: as this user, with the password of t
 }
 
 guard='redis.call("SET", KEYS[1], ARGV[1]) redis.call("HSET", KEYS[2], "ts_ms", ARGV[2])
-  redis.call("PEXPIRE", KEYS[1], 60000) return redis.call("HGET", KEYS[2], "ts_ms")'
+  redis.call("PEXPIRE", KEYS[1], 600000) return redis.call("HGET", KEYS[2], "ts_ms")'
 elsewhere='return redis.call("SET", "other", "1")'
 sha=$(REDISCLI_AUTH=${passwords[processor]} connect --user processor SCRIPT LOAD "$guard")
 sha_elsewhere=$(REDISCLI_AUTH=${passwords[processor]} connect --user processor SCRIPT LOAD "$elsewhere")
