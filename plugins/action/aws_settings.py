@@ -165,7 +165,7 @@ def fleet(settings: Item) -> Iterator[str]:
     absent = [role for role in NEEDED if hosts and not roles[role]]
     yield from (f"no host of millrace_fleet has the role {role}" for role in absent)
     if roles["redis"] > 1:
-        yield f"{roles['redis']} hosts have the role redis: services ask one of them; give it to one"
+        yield f"{roles['redis']} hosts have the role redis: services ask one; give it to one"
     for role, what in (("kafka", "controllers"), ("mongodb", "members of the replica set")):
         if roles[role] and roles[role] % 2 == 0:
             yield (
