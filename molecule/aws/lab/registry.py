@@ -18,7 +18,7 @@ from lab.images import reference
 from lab.settings import ACCOUNT, LABEL, SETTINGS_LABEL, Lab, LabError
 
 # Images of Docker Hub that hosts run.
-MIRRORED = ("kafka", "mongo")
+MIRRORED = ("kafka", "mongo", "redis")
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 # What moto's `get_authorization_token` answers.
 USER = "AWS"
