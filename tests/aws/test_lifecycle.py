@@ -122,7 +122,7 @@ def test_every_resource_says_whose_it_is(made: Aws) -> None:
         made.client("s3").get_bucket_tagging(Bucket=bucket),
     ]
     # Volumes: two of systems, one of data.
-    assert len(found) == 2 + 1 + 2 + 1 + 2 + 1 + 3 + 6 + 1 + 2 + 1 + 1
+    assert len(found) == 2 + 1 + 2 + 1 + 2 + 1 + 3 + 7 + 1 + 2 + 1 + 1
     for item in found:
         said = tags(item)
         assert said["Project"] == "millrace", item
