@@ -214,7 +214,11 @@ def test_what_waits_is_written_before_the_process_ends(running: World) -> None:
 
 def test_neither_offering_nor_ending_waits_for_a_redis_that_hangs(world: World) -> None:
     hanging = threading.Event()
-    world.cache.soon.append(lambda: hanging.wait(30) and None)
+
+    def hang() -> None:
+        hanging.wait(30)
+
+    world.cache.soon.append(hang)
     world.values.start()
     with patch("millrace.processor.latest.STOP_SECONDS", 0.05):
         world.store(quote(1.0))

@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 
 from millrace.api.auth import READ, scope
 from millrace.api.pagination import Order, Position, Query, decode, encode
-from millrace.api.problems import Problem, bad_request
+from millrace.api.problems import Problem, bad_request, unavailable
 from millrace.api.store import Store
 from millrace.feeds.base import TIME_FIELD, Feed, as_shown
 
@@ -129,9 +129,7 @@ def _ask(question: Callable[[], list[Any]]) -> list[Any]:
     try:
         return question()
     except PyMongoError as error:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer.", {"Retry-After": "5"}
-        ) from error
+        raise unavailable("The database does not answer.") from error
 
 
 def _json(body: Any) -> Response:
