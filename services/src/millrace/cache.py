@@ -11,6 +11,7 @@ from redis.retry import Retry
 
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.latest import PRICE, QUOTE, TIME, Latest, price_key, quote_key
 
 LIMIT_SECONDS = 2.0
 
@@ -64,6 +65,18 @@ def check(connection: redis.Redis) -> None:
         connection.ping()
     except RedisError as error:
         raise explain(error) from error
+
+
+def value(connection: redis.Redis, symbol: str) -> Latest | None:
+    """The latest value of a symbol, if there is one; RedisError."""
+    time, number, quote = connection.hmget(quote_key(symbol), TIME, PRICE, QUOTE)
+    return None if time is None else Latest(symbol, int(time), str(number), str(quote))
+
+
+def price(connection: redis.Redis, symbol: str) -> str | None:
+    """The price of a symbol from the key that holds nothing else; RedisError."""
+    found = connection.get(price_key(symbol))
+    return None if found is None else str(found)
 
 
 def explain(error: RedisError) -> MillraceError:

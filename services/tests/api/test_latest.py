@@ -167,7 +167,7 @@ class Server:
 
 
 def test_a_value_is_read_from_its_hash() -> None:
-    server = Server()
+    server: Any = Server()
     cache = RedisCache(server)
     assert cache.get("A") is None
     server.hashes["last_quote:A"] = {"ts_ms": "5", "price": "1.0", "quote": "{}"}
@@ -175,7 +175,8 @@ def test_a_value_is_read_from_its_hash() -> None:
 
 
 def test_redis_that_does_not_answer_is_left_alone_for_a_moment() -> None:
-    server, now = Server(), 0.0
+    server: Any = Server()
+    now = 0.0
     cache = RedisCache(server, clock=lambda: now)
     server.away = True
     for _ in range(5):

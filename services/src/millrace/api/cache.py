@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
+import redis
 from redis.exceptions import RedisError
 
+from millrace import cache
 from millrace.api.ports import DependencyError
-from millrace.cache import explain
-from millrace.latest import PRICE, QUOTE, TIME, Latest, quote_key
+from millrace.latest import Latest
+
+Answer = TypeVar("Answer")
 
 LIMIT_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
@@ -18,26 +21,24 @@ PAUSE_SECONDS = 1.0
 class RedisCache:
     """See ports.Cache."""
 
-    def __init__(self, client: Any, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: redis.Redis, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
         self._failed_at = float("-inf")
 
     def get(self, symbol: str) -> Latest | None:
         """See ports.Cache."""
-        found = self._ask(lambda: self._client.hmget(quote_key(symbol), TIME, PRICE, QUOTE))
-        ts_ms, price, quote = found
-        return None if ts_ms is None else Latest(symbol, int(ts_ms), price, quote)
+        return self._ask(lambda: cache.value(self._client, symbol))
 
     def ping(self) -> None:
         """See ports.Cache."""
         self._ask(self._client.ping)
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
         if self._clock() - self._failed_at < PAUSE_SECONDS:
             raise DependencyError("it did not answer a moment ago")
         try:
             return question()
         except RedisError as error:
             self._failed_at = self._clock()
-            raise DependencyError(str(explain(error))) from error
+            raise DependencyError(str(cache.explain(error))) from error
