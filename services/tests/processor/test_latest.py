@@ -92,11 +92,12 @@ def test_a_late_event_is_not_the_newest_although_its_symbol_has_no_value(world: 
 
 
 def test_what_a_repeated_event_says_is_not_what_is_stored(world: World) -> None:
-    world.values.step()
     world.store(quote(1.0))
-    world.store(quote(9.0))
     world.values.step()
-    assert world.cache.values["IBM"].price == "1.0"
+    world.quotes.insert(QUOTES.collection, made(quote(2.0, seconds=1)))
+    world.store(quote(9.0, seconds=1))
+    world.values.step()
+    assert world.cache.values["IBM"].price == "2.0"
 
 
 def test_an_insert_that_was_made_twice_is_written(world: World) -> None:
@@ -250,6 +251,13 @@ class Equal(RuleBasedStateMachine):
             QUOTES.collection, made(quote(4.0, seconds=seconds, symbol=symbol))
         )
         self.world.start()
+
+    @rule(symbol=st.sampled_from(SYMBOLS), seconds=st.integers(0, 8))
+    def take_over(self, symbol: str, seconds: int) -> None:
+        """Another processor stored it and died; this one reads it again, and it says otherwise."""
+        theirs, own = (quote(p, seconds=seconds, symbol=symbol) for p in (6.0, 7.0))
+        self.world.quotes.insert(QUOTES.collection, made(theirs))
+        self.world.store(own)
 
     @rule(symbol=st.sampled_from(SYMBOLS), seconds=st.integers(0, 8))
     def store_elsewhere(self, symbol: str, seconds: int) -> None:
