@@ -231,6 +231,12 @@ def test_neither_offering_nor_ending_waits_for_a_redis_that_hangs(world: World) 
     world.values._thread.join(SOON)
 
 
+seconds = st.integers(0, 8) | st.integers(0, 1000)
+batches = st.lists(
+    st.tuples(st.sampled_from(SYMBOLS), seconds, st.integers(1, 3)), min_size=1, max_size=6
+)
+
+
 class Equal(RuleBasedStateMachine):
     """Quotes in any order, late and repeated, while Redis loses things and comes and goes."""
 
@@ -239,30 +245,35 @@ class Equal(RuleBasedStateMachine):
         self.world = World()
         self.evicted: set[str] = set()
 
-    @rule(
-        batch=st.lists(
-            st.tuples(st.sampled_from(SYMBOLS), st.integers(0, 8), st.integers(1, 3)), max_size=6
-        )
-    )
+    @rule(batch=batches)
     def store(self, batch: list[tuple[str, int, int]]) -> None:
         """The event's id says symbol and time: the price of some repeated ones is another."""
         self.world.store(*(quote(float(p), seconds=s, symbol=name) for name, s, p in batch))
 
-    @rule(symbol=st.sampled_from(SYMBOLS), seconds=st.integers(0, 8))
+    @rule(batch=batches)
+    def flow(self, batch: list[tuple[str, int, int]]) -> None:
+        """Nothing else happens: there is no filling that makes up for what is wrong here."""
+        self.settle()
+        self.store(batch)
+        self.settle()
+
+    @rule(symbol=st.sampled_from(SYMBOLS), seconds=seconds)
     def store_and_die(self, symbol: str, seconds: int) -> None:
         self.world.quotes.insert(
             QUOTES.collection, made(quote(4.0, seconds=seconds, symbol=symbol))
         )
         self.world.start()
 
-    @rule(symbol=st.sampled_from(SYMBOLS), seconds=st.integers(0, 8))
+    @rule(symbol=st.sampled_from(SYMBOLS), seconds=seconds)
     def take_over(self, symbol: str, seconds: int) -> None:
         """Another processor stored it and died; this one reads it again, and it says otherwise."""
         theirs, own = (quote(p, seconds=seconds, symbol=symbol) for p in (6.0, 7.0))
+        self.settle()
         self.world.quotes.insert(QUOTES.collection, made(theirs))
         self.world.store(own)
+        self.settle()
 
-    @rule(symbol=st.sampled_from(SYMBOLS), seconds=st.integers(0, 8))
+    @rule(symbol=st.sampled_from(SYMBOLS), seconds=seconds)
     def store_elsewhere(self, symbol: str, seconds: int) -> None:
         """Another processor, which writes to Redis before this one looks."""
         documents = made(quote(5.0, seconds=seconds, symbol=symbol))
@@ -323,15 +334,20 @@ class Equal(RuleBasedStateMachine):
         stored = [latest.of(QUOTES, d) for d in self.world.quotes.documents.values()]
         assert set(self.world.cache.values.values()) <= set(stored)
 
-    def teardown(self) -> None:
+    def settle(self) -> None:
+        """Everybody answers: one step, and Redis holds what MongoDB holds."""
         world = self.world
         world.cache.away = world.quotes.away = False
         world.values.step()
         if self.evicted - world.cache.values.keys():
             world.cache.lose_everything()  # what was evicted would come back with its next event
             world.values.step()
+        self.evicted.clear()
         assert world.cache.values.keys() == world.quotes.symbols()
         assert all(world.quotes.is_newest(QUOTES, v) for v in world.cache.values.values())
+
+    def teardown(self) -> None:
+        self.settle()
 
 
 Equal.TestCase.settings = configure(max_examples=200, stateful_step_count=25, deadline=None)

@@ -25,7 +25,7 @@ def create_app(
     feeds: Sequence[Feed[Any]],
     tokens: Sequence[Token],
     dependencies: Dependencies,
-    stale_seconds: float,
+    stale_seconds: float = 60.0,
 ) -> Flask:
     """Make the application; nothing is connected to before a request needs it."""
     app = Flask(__name__, static_folder=None)
