@@ -71,6 +71,21 @@ class Settings(BaseSettings):
         description="Certificate authority of the members' certificates.",
     )
 
+    # Redis
+    redis_host: str = Field(
+        default="", description="Server that keeps the latest values; empty: there is none."
+    )
+    redis_port: int = Field(default=6379, ge=1, le=65535, description="Its TLS port.")
+    redis_username: str = Field(default="", description="User of this service in its access list.")
+    redis_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
+    redis_ca_file: Path = Field(
+        default=SECRETS / "ca.pem",
+        description="Certificate authority of the server's certificate.",
+    )
+    redis_ttl_seconds: int = Field(
+        default=86_400, ge=1, description="How long Redis keeps a value that nobody renews."
+    )
+
     # Producer
     producer_name: str = Field(
         default="", description="Name of this producer: in its logs, metrics and Kafka client id."
@@ -193,6 +208,10 @@ class Settings(BaseSettings):
     api_tokens_file: Path = Field(
         default=SECRETS / "api_tokens.json",
         description="Accepted bearer tokens: a JSON list of {id, sha256, scopes}.",
+    )
+
+    stale_seconds: float = Field(
+        default=60.0, gt=0, description="Age from which the API calls a latest value stale."
     )
 
     # Operator

@@ -2,15 +2,21 @@
 
 from typing import Any
 
+from bson.codec_options import CodecOptions
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.feeds.base import TIME_FIELD
 
 MECHANISM = "SCRAM-SHA-256"
 AUTHENTICATION_FAILED = 18
 UNAUTHORIZED = 13
+
+AS_STORED: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
+"""What a client of ours makes of BSON: times in UTC, in whole milliseconds."""
 
 Client = MongoClient[dict[str, Any]]
 
@@ -57,6 +63,21 @@ def check(connection: Client) -> None:
         connection.admin.command("ping")
     except PyMongoError as error:
         raise explain(error) or error from error
+
+
+def newest(
+    collection: Collection[dict[str, Any]], symbol: str | None, milliseconds: int
+) -> list[dict[str, Any]]:
+    """The newest document of each symbol, or of one, in limited time; PyMongoError otherwise."""
+    # In this form MongoDB jumps from symbol to symbol in the index and reads nothing between.
+    pipeline: list[dict[str, Any]] = [
+        *([{"$match": {"symbol": symbol}}] if symbol is not None else []),
+        {"$sort": {"symbol": 1, TIME_FIELD: -1}},
+        {"$group": {"_id": "$symbol", "newest": {"$first": "$$ROOT"}}},
+        {"$replaceRoot": {"newRoot": "$newest"}},
+        {"$sort": {"symbol": 1}},
+    ]
+    return list(collection.aggregate(pipeline, maxTimeMS=milliseconds))
 
 
 def explain(error: PyMongoError) -> MillraceError | None:

@@ -19,6 +19,8 @@ from millrace.lag import PartitionLag
 from millrace.peers import Peer, ask, ask_api
 
 LIMIT_MILLISECONDS = 5000
+SHOWN = "problem", "state", "source", "published", "simulated", "last_error", "status", "cache"
+"""What a service says of itself that fits in a line."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -145,8 +147,7 @@ def summary(peer: Peer) -> str:
     shown = {
         name: "simulated" if name == "simulated" else str(value)
         for name, value in peer.says.items()
-        if name in ("problem", "state", "source", "published", "simulated", "last_error", "status")
-        and value not in (None, False)
+        if name in SHOWN and value not in (None, False)
     }
     return ", ".join(
         text if name in ("problem", "simulated", "state", "status") else f"{name} {text}"

@@ -56,9 +56,12 @@ def problem(answer: TestResponse, status: int) -> str:
 
 
 def routes(app: Flask) -> list[tuple[str, str]]:
-    """Every path of the application with a feed filled in, and the scope that it needs."""
+    """Every path of the application with its places filled in, and the scope that it needs."""
     return [
-        (re.sub(r"<feed>", "stocks", rule.rule), auth.required_scope(app, rule.endpoint))
+        (
+            rule.rule.replace("<feed>", "stocks").replace("<symbol>", "A"),
+            auth.required_scope(app, rule.endpoint),
+        )
         for rule in app.url_map.iter_rules()
     ]
 
@@ -262,7 +265,13 @@ def test_health_says_one_word_a_dependency(client: FlaskClient) -> None:
     body = check(client.get("/health"), "/health")
     assert body == {
         "status": "ok",
-        "checks": {"mongodb": {"status": "ok"}, "kafka": {"status": "ok"}},
+        "checks": {
+            "mongodb": {"status": "ok"},
+            "kafka": {"status": "ok"},
+            "redis": {"status": "ok"},
+        },
+        "mongodb_status": "OK",
+        "redis_status": "OK",
     }
 
 
@@ -289,8 +298,28 @@ def test_health_is_503_without_a_dependency(client: FlaskClient, world: World, d
         body = check(answer, "/health")
         assert body["status"] == "unavailable"
         assert body["checks"][down] == {"status": "unavailable"}
+        assert body["mongodb_status"] == ("FAIL" if down == "mongodb" else "OK")
         assert "secret" not in answer.text
     assert client.get("/live").status_code == HTTPStatus.OK
+
+
+def test_health_is_good_without_redis_and_says_so(client: FlaskClient, world: World) -> None:
+    assert world.redis
+    world.redis.broken = True
+    answer = client.get("/health")
+    assert answer.status_code == HTTPStatus.OK
+    body = check(answer, "/health")
+    assert (body["status"], body["redis_status"]) == ("ok", "FAIL")
+    assert body["checks"]["redis"] == {"status": "unavailable"}
+
+
+def test_health_does_not_speak_of_a_redis_that_is_not_there(
+    client: FlaskClient, world: World
+) -> None:
+    world.redis = None
+    body = check(client.get("/health"), "/health")
+    assert body["checks"].keys() == {"mongodb", "kafka"}
+    assert "redis_status" not in body
 
 
 def test_health_checks_are_no_load(world: World) -> None:

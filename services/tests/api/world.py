@@ -14,6 +14,7 @@ from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
 from millrace.api.ports import DependencyError
 from millrace.feeds import FEEDS
 from millrace.lag import PartitionLag
+from millrace.latest import Latest
 
 READER, STRANGER = "reader-token", "stranger-token"
 TOKENS = [
@@ -92,17 +93,37 @@ class MemoryStore:
         return list(found[:limit])
 
 
+class MemoryCache:
+    """Latest values in memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Latest] = {}
+        self.broken = False
+
+    def get(self, symbol: str) -> Latest | None:
+        self.ping()
+        return self.values.get(symbol)
+
+    def ping(self) -> None:
+        if self.broken:
+            raise DependencyError("secret reason")
+
+
 class World:
     """Dependencies whose answers a test decides."""
 
     def __init__(self, *documents: dict[str, Any]) -> None:
         self.memory = MemoryStore(documents)
+        self.redis: MemoryCache | None = MemoryCache()
         self.down: set[str] = set()
         self.asked = 0
         self.lag = [PartitionLag("stock-data", 0, 12, 3), PartitionLag("stock-data", 1, 5, 1)]
 
     def store(self) -> MemoryStore:
         return self.memory
+
+    def cache(self) -> MemoryCache | None:
+        return self.redis
 
     def ask_mongodb(self) -> None:
         self.asked += 1
@@ -115,4 +136,4 @@ class World:
         return self.lag
 
     def app(self) -> Flask:
-        return create_app(list(FEEDS.values()), TOKENS, self)
+        return create_app(list(FEEDS.values()), TOKENS, self, stale_seconds=60.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from millrace.api import auth, events, health, openapi, problems
+from millrace.api import auth, events, health, latest, openapi, problems
 from millrace.api.auth import Token
 from millrace.api.ports import Dependencies
 from millrace.feeds.base import Feed
@@ -22,7 +22,10 @@ HEADERS = {
 
 
 def create_app(
-    feeds: Sequence[Feed[Any]], tokens: Sequence[Token], dependencies: Dependencies
+    feeds: Sequence[Feed[Any]],
+    tokens: Sequence[Token],
+    dependencies: Dependencies,
+    stale_seconds: float = 60.0,
 ) -> Flask:
     """Make the application; nothing is connected to before a request needs it."""
     app = Flask(__name__, static_folder=None)
@@ -32,6 +35,7 @@ def create_app(
     app.after_request(_add_headers)
     app.register_blueprint(health.blueprint(health.Health(dependencies)))
     app.register_blueprint(events.blueprint(feeds, dependencies.store))
+    app.register_blueprint(latest.blueprint(feeds, dependencies, stale_seconds))
     app.register_blueprint(openapi.blueprint([feed.name for feed in feeds]))
     auth.protect(app, tokens)
     return app

@@ -7,7 +7,8 @@ from typing import Any
 from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
-from millrace import kafka, lag, mongo
+from millrace import cache, kafka, lag, mongo
+from millrace.api.cache import LIMIT_SECONDS, RedisCache
 from millrace.api.ports import DependencyError
 from millrace.api.store import MongoStore, Store
 from millrace.config import Settings
@@ -27,10 +28,24 @@ class Dependencies:
         self._kafka: Any = None
         self._mongo_lock = threading.Lock()
         self._kafka_lock = threading.Lock()
+        self._cache: RedisCache | None = None
+        self._cache_lock = threading.Lock()
 
     def store(self) -> Store:
         """The stored events."""
         return MongoStore(self._database())
+
+    def cache(self) -> RedisCache | None:
+        """The latest values; None where there is no Redis."""
+        with self._cache_lock:
+            if self._cache is None and self._settings.redis_host:
+                client = cache.client(
+                    self._settings,
+                    socket_timeout=LIMIT_SECONDS,
+                    socket_connect_timeout=LIMIT_SECONDS,
+                )
+                self._cache = RedisCache(client)
+            return self._cache
 
     def ask_mongodb(self) -> None:
         """Return if MongoDB answers this API's user; DependencyError otherwise."""

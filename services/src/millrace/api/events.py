@@ -1,7 +1,7 @@
 """The routes that serve events."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -12,9 +12,9 @@ from pymongo.errors import PyMongoError
 
 from millrace.api.auth import READ, scope
 from millrace.api.pagination import Order, Position, Query, decode, encode
-from millrace.api.problems import Problem, bad_request
+from millrace.api.problems import Problem, bad_request, unavailable
 from millrace.api.store import Store
-from millrace.feeds.base import TIME_FIELD, Feed
+from millrace.feeds.base import TIME_FIELD, Feed, as_shown
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
@@ -70,7 +70,7 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
         name = collection(feed)
         wanted = _parameters(LatestParameters)
         found = _ask(lambda: store().latest(name, wanted.symbol))
-        return _json({"events": [_event(document) for document in found]})
+        return _json({"events": [as_shown(document) for document in found]})
 
     @routes.get("/<feed>/events")
     @scope(READ)
@@ -93,7 +93,7 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
         if len(found) > len(shown):
             last = shown[-1]
             following = encode(query, Position(last[TIME_FIELD], last["_id"]))
-        return _json({"events": [_event(document) for document in shown], "next": following})
+        return _json({"events": [as_shown(document) for document in shown], "next": following})
 
     return routes
 
@@ -129,15 +129,7 @@ def _ask(question: Callable[[], list[Any]]) -> list[Any]:
     try:
         return question()
     except PyMongoError as error:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer.", {"Retry-After": "5"}
-        ) from error
-
-
-def _event(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored document as it is shown: its place in Kafka is not for outside."""
-    shown = {name: value for name, value in document.items() if name not in ("_id", "kafka")}
-    return {"event_id": document["_id"], **shown}
+        raise unavailable("The database does not answer.") from error
 
 
 def _json(body: Any) -> Response:

@@ -72,6 +72,24 @@ def document(feed_names: Sequence[str]) -> Node:
                     parameters=[feed, *_EVENTS_PARAMETERS],
                 )
             },
+            "/market_data/last_price/{symbol}": {
+                "get": _operation(
+                    "last_price",
+                    "The latest price of a symbol, from Redis or, where it has none, MongoDB.",
+                    "LastPrice",
+                    parameters=[_SYMBOL],
+                    missing="No quote of this symbol is known.",
+                )
+            },
+            "/market_data/last_quote/{symbol}": {
+                "get": _operation(
+                    "last_quote",
+                    "The latest quote of a symbol, as `last_price`.",
+                    "LastQuote",
+                    parameters=[_SYMBOL],
+                    missing="No quote of this symbol is known.",
+                )
+            },
         },
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
@@ -88,11 +106,12 @@ def _operation(
     parameters: Sequence[Node] = (),
     public_: bool = False,
     unavailable: str = "Problem",
+    missing: str = "There is no such feed.",
 ) -> Node:
     responses = {"200": _answer("Success.", schema)}
     if parameters:
         responses["400"] = _answer("A parameter is not understood.", "Problem")
-        responses["404"] = _answer("There is no such feed.", "Problem")
+        responses["404"] = _answer(missing, "Problem")
     responses["401"] = _answer("The token is missing or not known.", "Problem")
     if not public_:
         responses["403"] = _answer("The token lacks the scope `read`.", "Problem")
@@ -139,6 +158,7 @@ TIME: Node = {"type": "string", "format": "date-time"}
 COUNT: Node = {"type": "integer", "minimum": 0}
 NAME: Node = {"type": "string", "minLength": 1, "maxLength": 64}
 STATUS: Node = {"enum": ["ok", "unavailable"]}
+SHORT_STATUS: Node = {"enum": ["OK", "FAIL"]}
 
 _EVENTS_PARAMETERS = [
     _parameter("symbol", NAME),
@@ -153,7 +173,14 @@ _EVENTS_PARAMETERS = [
     _parameter("cursor", {"type": "string", "maxLength": 1024}, "`next` of the page before."),
 ]
 
+_SYMBOL = _parameter("symbol", {"type": "string", "minLength": 1}, place="path")
 _LATENCY: Node = {"type": "number", "minimum": 0}
+
+_FRESHNESS: Node = {
+    "age_ms": {**COUNT, "description": "Time since it was observed."},
+    "stale": {"type": "boolean", "description": "Whether it is older than it should be."},
+    "from": {"enum": ["cache", "store"], "description": "Whether Redis or MongoDB answered."},
+}
 
 _SCHEMAS: Node = {
     "Event": {
@@ -184,10 +211,15 @@ _SCHEMAS: Node = {
     "Feeds": _object(
         {"feeds": _list(_object({"name": STRING, "latest": STRING, "events": STRING}))}
     ),
+    "LastPrice": _object(
+        {"symbol": STRING, "price": {"type": "number"}, "timestamp": TIME, **_FRESHNESS}
+    ),
+    "LastQuote": _object({"quote": _ref("Event"), **_FRESHNESS}),
     "Live": _object({"status": {"const": "ok"}}),
     "Health": _object(
         {
             "status": STATUS,
+            "mongodb_status": SHORT_STATUS,
             "checks": _object(
                 {
                     "mongodb": _object({"status": STATUS}, {"latency_ms": _LATENCY}),
@@ -208,9 +240,11 @@ _SCHEMAS: Node = {
                             ),
                         },
                     ),
-                }
+                },
+                {"redis": _object({"status": STATUS}, {"latency_ms": _LATENCY})},
             ),
-        }
+        },
+        {"redis_status": {**SHORT_STATUS, "description": "Only where there is a Redis."}},
     ),
     "Document": {"type": "object"},
     "Problem": _object(

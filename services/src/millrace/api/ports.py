@@ -5,17 +5,34 @@ from typing import Protocol
 
 from millrace.api.store import Store
 from millrace.lag import PartitionLag
+from millrace.latest import Latest
 
 
 class DependencyError(Exception):
     """A dependency does not answer, or not in time."""
 
 
+class Cache(Protocol):
+    """The latest values in Redis."""
+
+    def get(self, symbol: str) -> Latest | None:
+        """A symbol's value; None if there is none, DependencyError if Redis does not answer."""
+        ...
+
+    def ping(self) -> None:
+        """Return if Redis answers this API's user; DependencyError otherwise."""
+        ...
+
+
 class Dependencies(Protocol):
-    """MongoDB and Kafka, as the application asks them."""
+    """MongoDB, Kafka and Redis, as the application asks them."""
 
     def store(self) -> Store:
         """The stored events."""
+        ...
+
+    def cache(self) -> Cache | None:
+        """The latest values; None where there is no Redis."""
         ...
 
     def ask_mongodb(self) -> None:

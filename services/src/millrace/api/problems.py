@@ -28,6 +28,11 @@ def bad_request(detail: str) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, detail)
 
 
+def unavailable(detail: str) -> Problem:
+    """Something that this API needs is away, and may be back in a moment."""
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "5"})
+
+
 def answer(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     """The problem document."""
     title = HTTPStatus(status).phrase

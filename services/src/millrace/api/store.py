@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from pymongo.database import Database
 
+from millrace import mongo
 from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
-from millrace.feeds.base import TIME_FIELD
 
 Document = Mapping[str, Any]
 LIMIT_MILLISECONDS = 5000
@@ -34,15 +34,7 @@ class MongoStore:
 
     def latest(self, collection: str, symbol: str | None) -> list[Document]:
         """The newest event of each symbol, or of one."""
-        # In this form MongoDB jumps from symbol to symbol in the index and reads nothing between.
-        pipeline: list[dict[str, Any]] = [
-            *([{"$match": {"symbol": symbol}}] if symbol is not None else []),
-            {"$sort": {"symbol": 1, TIME_FIELD: -1}},
-            {"$group": {"_id": "$symbol", "newest": {"$first": "$$ROOT"}}},
-            {"$replaceRoot": {"newRoot": "$newest"}},
-            {"$sort": {"symbol": 1}},
-        ]
-        return list(self._database[collection].aggregate(pipeline, maxTimeMS=LIMIT_MILLISECONDS))
+        return [*mongo.newest(self._database[collection], symbol, LIMIT_MILLISECONDS)]
 
     def events(
         self, collection: str, query: Query, after: Position | None, limit: int

@@ -62,7 +62,8 @@ class Feed(Generic[E]):
     symbol_of: Callable[[Mapping[str, Any]], str] | None = None
     """The symbol that follows from an event's own fields; None: every event names its symbol."""
     is_cached: bool = False
-    """Whether Redis keeps the latest event of each symbol."""
+    """Whether Redis keeps the latest event of each symbol. Its keys name the symbol alone, so that
+    one feed at most can say so."""
 
 
 class Priced(Protocol):
@@ -100,3 +101,17 @@ def with_envelope(event: Event, own: Mapping[str, Any], meta: Meta) -> dict[str,
         "produced_at": event.produced_at,
         "meta": meta,
     }
+
+
+def stored_number(feed: Feed[Any], document: Mapping[str, Any]) -> float:
+    """The feed's number of an event, from its document."""
+    value: Any = document
+    for part in feed.stored_value.split("."):
+        value = value[part]
+    return float(value)
+
+
+def as_shown(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored document as it is shown: its place in Kafka is not for outside."""
+    shown = {name: value for name, value in document.items() if name not in ("_id", "kafka")}
+    return {"event_id": document["_id"], **shown}

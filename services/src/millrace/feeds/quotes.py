@@ -45,4 +45,5 @@ QUOTES = Feed(
     stored_value="price.value",
     derive=change_pct,
     document=document,
+    is_cached=True,
 )

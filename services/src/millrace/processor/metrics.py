@@ -25,6 +25,16 @@ class Metrics:
         self.retries = counter("retries", "Attempts that failed and were made again.")
         self.rebalances = counter("rebalances", "Changes of the assigned partitions.")
         self.commits = counter("commits", "Commits of offsets.")
+        self.cache_writes = counter("cache_writes", "Latest values that were written to Redis.")
+        self.cache_refused = counter(
+            "cache_refused", "Values that were not written: one as new was there."
+        )
+        self.cache_failures = counter("cache_failures", "Attempts to write to Redis that failed.")
+        self.cache_up = Gauge(
+            prefix + "cache_up",
+            "Whether Redis has all latest values; 0 where there is no Redis.",
+            registry=self.registry,
+        )
         self.in_flight = Gauge(
             prefix + "batches_in_flight", "Batches not yet complete.", registry=self.registry
         )

@@ -1,10 +1,12 @@
-"""What the processor needs of the world. The tests put fakes here; `run` puts Kafka and MongoDB."""
+"""What the processor needs of the world. The tests put fakes here; `run` puts the servers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, Protocol
 
 from millrace.feeds.base import Feed, Series
+from millrace.latest import Latest
 from millrace.processor.batch import Inserted, Message, Partition, Record
 
 
@@ -60,3 +62,37 @@ class Publisher(Protocol):
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Return when Kafka has acknowledged all. Transient, Permanent."""
+
+
+class Kept(IntEnum):
+    """What became of a value that was put."""
+
+    NOT_NEWER = 0
+    WRITTEN = 1
+    ABSENT = 2
+
+
+class Cache(Protocol):
+    """The latest values. A thread of their own calls it; every failure is Transient."""
+
+    epoch: int
+    """Grows with every connection: what was there before may be lost."""
+
+    def is_complete(self) -> bool:
+        """Whether every symbol has had its value since the cache was last empty."""
+
+    def begin(self) -> str:
+        """The mark to `finish` with, when every symbol has been put."""
+
+    def finish(self, mark: str) -> bool:
+        """Make it complete; False if it was emptied since `begin`."""
+
+    def put(self, values: Sequence[Latest], *, create: bool) -> list[Kept]:
+        """Write those that are newer than what is there.
+
+        Only with `create` is something written where nothing is: a late event is the first to come
+        after its symbol's value has expired, and is not the newest.
+        """
+
+    def close(self) -> None:
+        """Hang up."""

@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,11 +20,13 @@ from millrace.probes import Probes
 from millrace.processor import backoff
 from millrace.processor.errors import Transient
 from millrace.processor.group import Group
+from millrace.processor.latest import LatestValues
 from millrace.processor.loop import LOOK_SECONDS, Loop
 from millrace.processor.metrics import Metrics
 from millrace.processor.progress import Progress
 from millrace.processor.writer import Writer
 from millrace.sinks.mongodb import MongoStore
+from millrace.sinks.redis import RedisCache
 from millrace.sinks.topics import TopicPublisher
 
 log = structlog.get_logger(__name__)
@@ -60,12 +62,17 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
         feed.topic: feed for name, feed in FEEDS.items() if name in settings.feeds
     }
     metrics, progress = Metrics(), Progress()
+    latest = _latest(settings, feeds, store, metrics)
     heartbeat = Heartbeat(settings.processor_watchdog_seconds)
     probes = Probes(
         settings.http_port,
         live=heartbeat.late,
         ready=lambda: _problem(store, progress, settings.processor_watchdog_seconds),
-        status=lambda: {"name": settings.processor_name, "feeds": settings.feeds},
+        status=lambda: {
+            "name": settings.processor_name,
+            "feeds": settings.feeds,
+            **({"cache": latest.state} if latest else {}),
+        },
         registry=metrics.registry,
     )
     publisher = TopicPublisher(settings)
@@ -82,7 +89,10 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             dead_letters_topic=settings.dead_letters_topic,
             give_up=give_up,
             longest_wait=settings.processor_retry_seconds,
+            **({"stored": latest.offer} if latest else {}),
         )
+        if latest:
+            latest.start()
         heartbeat.watch()
         group = Group(settings, sorted(feeds))
         executor = ThreadPoolExecutor(settings.processor_writers, thread_name_prefix=WRITER)
@@ -105,9 +115,23 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             executor.shutdown(wait=False, cancel_futures=True)
             group.close()
     finally:
+        if latest:
+            latest.close()
         publisher.close()
         probes.close()
         log.info("stopped")
+
+
+def _latest(
+    settings: Settings, feeds: Mapping[str, Feed[Any]], store: MongoStore, metrics: Metrics
+) -> LatestValues | None:
+    """What keeps Redis up to date, if it is deployed and there is something to keep there."""
+    cached = [feed for feed in feeds.values() if feed.is_cached]
+    if not (settings.redis_host and cached):
+        return None
+    return LatestValues(
+        RedisCache(settings), store.newest, cached, metrics, settings.processor_retry_seconds
+    )
 
 
 def _beat(heartbeat: Heartbeat, progress: Progress, writer: Writer, limit: float) -> None:

@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -17,6 +17,7 @@ from millrace.sinks.dead_letters import letter
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+Stored = Callable[[str, Sequence[dict[str, Any]], Inserted], None]
 
 
 class Abandoned(Exception):
@@ -35,13 +36,16 @@ class Writer:
         dead_letters_topic: str,
         give_up: threading.Event,
         longest_wait: float,
+        stored: Stored = lambda *_: None,
     ) -> None:
+        """`stored` hears of every part that MongoDB has acknowledged; it must not wait."""
         self._store = store
         self._publisher = publisher
         self._metrics = metrics
         self._dead_letters_topic = dead_letters_topic
         self._give_up = give_up
         self._longest_wait = longest_wait
+        self._stored = stored
         self._last_answer = time.monotonic()
 
     def silent(self) -> float:
@@ -58,6 +62,7 @@ class Writer:
                     continue
                 insert = partial(self._store.insert, collection, part.documents)
                 result = self._until_done(insert)
+                self._stored(collection, part.documents, result)
                 stored += result.stored
                 duplicates += len(result.duplicates)
                 for index, reason in result.rejected.items():

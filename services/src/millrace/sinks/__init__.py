@@ -1,1 +1,1 @@
-"""Where the processor's results go: MongoDB, the dead letter topic, the alert topic."""
+"""Where the processor's results go: MongoDB, Redis, the dead letter topic, the alert topic."""

@@ -15,6 +15,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
+from millrace import mongo
 from millrace.feeds.base import TIME_FIELD, Feed, Series
 from millrace.mongo import Client, explain, reason
 from millrace.processor.batch import Inserted
@@ -24,6 +25,7 @@ DUPLICATE_KEY = 11000
 # The document is at fault: BadValue, TypeMismatch, DottedFieldName, DollarPrefixedFieldName,
 # DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong. Any other may pass: a full disk does.
 UNSTORABLE = frozenset({2, 14, 52, 57, 121, 10334, 17280})
+NEWEST_MILLISECONDS = 20_000
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 ENCODING_ERRORS = (BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError)
 
@@ -84,6 +86,11 @@ class MongoStore:
             return [
                 (item[TIME_FIELD], item[value][part] if part else item[value]) for item in documents
             ]
+
+    def newest(self, feed: Feed[Any], symbol: str | None) -> Sequence[dict[str, Any]]:
+        """The newest document of each symbol, or of one. Transient, Permanent."""
+        with _Kinds():
+            return mongo.newest(self._database[feed.collection], symbol, NEWEST_MILLISECONDS)
 
     def _insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         try:

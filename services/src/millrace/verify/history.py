@@ -13,10 +13,10 @@ from pymongo.database import Database
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds.stocks import STOCKS, StockPrice
+from millrace.mongo import AS_STORED
 from millrace.peers import ask
 from millrace.sources import replay
 from millrace.verify.compare import Tally
-from millrace.verify.oracle import AS_STORED
 
 NAME = "history file"
 SOURCE = "replay"

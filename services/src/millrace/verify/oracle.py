@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import bson
-from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 
 from millrace.events import Alert
 from millrace.feeds import Feed
-from millrace.feeds.base import TIME_FIELD, Series
+from millrace.feeds.base import TIME_FIELD, Series, stored_number
 from millrace.feeds.history import History
+from millrace.mongo import AS_STORED
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
-
-AS_STORED: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 
 
 class Record(NamedTuple):
@@ -81,7 +79,7 @@ def outcomes(
         series = Series(document["source"], document["symbol"])
         place = (document["kafka"]["partition"], series)
         history = histories.setdefault(place, History(feed.window))
-        history.add(document[TIME_FIELD], _stored_value(feed, document))
+        history.add(document[TIME_FIELD], stored_number(feed, document))
     decode = decoder(feed)
     for record in records:
         try:
@@ -106,10 +104,3 @@ def outcomes(
             continue
         alert = feed.alert(event, meta, alert_threshold) if feed.alert else None
         yield Stored(stored, alert)
-
-
-def _stored_value(feed: Feed[Any], document: Mapping[str, Any]) -> float:
-    value: Any = document
-    for part in feed.stored_value.split("."):
-        value = value[part]
-    return float(value)

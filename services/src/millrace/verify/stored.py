@@ -3,19 +3,22 @@
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from datetime import timedelta
 from itertools import tee
 from typing import Any
 
 import msgspec
 from pymongo.collection import Collection
+from pymongo.database import Database
 
-from millrace import kafka, lag, mongo
+from millrace import cache, kafka, lag, mongo
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.events import Alert
 from millrace.feeds import FEEDS, Feed
-from millrace.verify import alerts, compare, history
+from millrace.verify import alerts, compare, history, latest
 from millrace.verify.compare import Document, Letters, Partition, Tally
 from millrace.verify.log import Log
 from millrace.verify.oracle import Outcome, Record, Stored, outcomes
@@ -54,12 +57,26 @@ def verify(settings: Settings) -> DataReport:
         parts[LETTERS] = _strangers(letters, [feed.topic for feed in feeds])
         if history.is_replayed(database):
             parts[history.NAME] = history.compare(database, settings)
+        parts |= _latest_values(feeds, database, settings)
     return DataReport(
         ok=all(part.differences == 0 for part in parts.values()),
         waited_seconds=round(waited, 1),
         seconds=round(time.monotonic() - start, 1),
         parts={name: asdict(part) for name, part in parts.items()},
     )
+
+
+def _latest_values(
+    feeds: Sequence[Feed[Any]], database: Database[dict[str, Any]], settings: Settings
+) -> dict[str, Tally]:
+    cached = [feed for feed in feeds if feed.is_cached]
+    if not (settings.redis_host and cached):
+        return {}
+    (feed,) = cached
+    ttl = timedelta(seconds=settings.redis_ttl_seconds)
+    with closing(cache.client(settings)) as client:
+        cache.check(client)
+        return {latest.NAME: latest.compare(feed, database[feed.collection], client, ttl)}
 
 
 def _wait_for_group(settings: Settings, partitions: Sequence[Partition]) -> None:

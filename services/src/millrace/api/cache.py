@@ -1,0 +1,44 @@
+"""The latest values, as the API reads them from Redis."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import redis
+from redis.exceptions import RedisError
+
+from millrace import cache
+from millrace.api.ports import DependencyError
+from millrace.latest import Latest
+
+Answer = TypeVar("Answer")
+
+LIMIT_SECONDS = 0.5
+PAUSE_SECONDS = 1.0
+"""Redis that did not answer is left alone for so long: no request waits for it meanwhile."""
+
+
+class RedisCache:
+    """See ports.Cache."""
+
+    def __init__(self, client: redis.Redis, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._failed_at = float("-inf")
+
+    def get(self, symbol: str) -> Latest | None:
+        """See ports.Cache."""
+        return self._ask(lambda: cache.value(self._client, symbol))
+
+    def ping(self) -> None:
+        """See ports.Cache."""
+        self._ask(self._client.ping)
+
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
+        if self._clock() - self._failed_at < PAUSE_SECONDS:
+            raise DependencyError("it did not answer a moment ago")
+        try:
+            return question()
+        except RedisError as error:
+            self._failed_at = self._clock()
+            raise DependencyError(str(cache.explain(error))) from error

@@ -1,0 +1,94 @@
+"""The routes that serve the latest value of a symbol: from Redis, else from MongoDB."""
+
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+from flask import Blueprint, Response, request
+from pymongo.errors import PyMongoError
+
+from millrace import latest
+from millrace.api.auth import READ, scope
+from millrace.api.ports import Dependencies, DependencyError
+from millrace.api.problems import Problem, bad_request, unavailable
+from millrace.feeds.base import Feed
+from millrace.latest import Latest
+
+log = structlog.get_logger(__name__)
+
+CACHE, STORE = "cache", "store"
+
+
+class Found(NamedTuple):
+    """A value, and where it comes from."""
+
+    value: Latest
+    origin: str
+
+
+def blueprint(
+    feeds: Iterable[Feed[Any]],
+    dependencies: Dependencies,
+    stale_seconds: float,
+    clock: Callable[[], float] = time.time,
+) -> Blueprint:
+    """The routes for the feed whose latest values are kept, if it is served."""
+    routes = Blueprint("latest", __name__, url_prefix="/market_data")
+    feed = next((feed for feed in feeds if feed.is_cached), None)
+
+    @routes.get("/last_price/<symbol>")
+    @scope(READ)
+    def last_price(symbol: str) -> Response:
+        found = find(symbol)
+        return answer(
+            found,
+            {
+                "symbol": symbol,
+                # Its very digits: no reader is to wonder where others come from.
+                "price": msgspec.Raw(found.value.price.encode()),
+                "timestamp": found.value.time,
+            },
+        )
+
+    @routes.get("/last_quote/<symbol>")
+    @scope(READ)
+    def last_quote(symbol: str) -> Response:
+        found = find(symbol)
+        return answer(found, {"quote": msgspec.Raw(found.value.quote.encode())})
+
+    def find(symbol: str) -> Found:
+        if request.args:
+            raise bad_request("This route has no query parameters.")
+        found = _find(feed, symbol, dependencies) if feed else None
+        if found is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "No quote of this symbol is known.")
+        return found
+
+    def answer(found: Found, own: dict[str, Any]) -> Response:
+        age_ms = max(0, int(1000 * clock()) - found.value.ts_ms)
+        stale = age_ms > 1000 * stale_seconds
+        body = {**own, "age_ms": age_ms, "stale": stale, "from": found.origin}
+        return Response(msgspec.json.encode(body), mimetype="application/json")
+
+    return routes
+
+
+def _find(feed: Feed[Any], symbol: str, dependencies: Dependencies) -> Found | None:
+    """What Redis does not have may have expired there, or be on its way back from MongoDB."""
+    cache = dependencies.cache()
+    if cache is not None:
+        try:
+            value = cache.get(symbol)
+        except DependencyError as error:
+            log.warning("answering from the store", reason=str(error))
+        else:
+            if value is not None:
+                return Found(value, CACHE)
+    try:
+        documents = dependencies.store().latest(feed.collection, symbol)
+    except PyMongoError as error:
+        raise unavailable("The database does not answer.") from error
+    return Found(latest.of(feed, documents[0]), STORE) if documents else None

@@ -1,0 +1,89 @@
+"""Redis clients made from the settings, and the reason in one line why one cannot be used."""
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.retry import Retry
+
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.latest import PRICE, QUOTE, TIME, Latest, price_key, quote_key
+
+LIMIT_SECONDS = 2.0
+
+
+class CredentialsRefused(MillraceError):
+    """Redis answered, and does not accept this user with this password."""
+
+
+class NotAllowed(MillraceError):
+    """Redis does not let this user do this."""
+
+
+class CacheUnreachable(MillraceError):
+    """Redis did not answer in time, or not as it should."""
+
+
+def client(
+    settings: Settings, on_connect: Callable[[], None] = lambda: None, **overrides: Any
+) -> redis.Redis:
+    """A client that fails at once instead of trying again; it connects when it is first used.
+
+    `on_connect` is called with each new connection: the server may have lost what it had.
+    """
+    settings.require("redis_host", "redis_username", "redis_password")
+
+    def connected(connection: Any) -> None:
+        connection.on_connect()
+        on_connect()
+
+    options: dict[str, Any] = {
+        "host": settings.redis_host,
+        "port": settings.redis_port,
+        "username": settings.redis_username,
+        "password": settings.redis_password.get_secret_value(),
+        "ssl": True,
+        "ssl_ca_certs": str(settings.redis_ca_file),
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+        "socket_connect_timeout": LIMIT_SECONDS,
+        "socket_timeout": LIMIT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "decode_responses": True,
+        "redis_connect_func": connected,
+    }
+    return redis.Redis(**(options | overrides))
+
+
+def check(connection: redis.Redis) -> None:
+    """Log in; raise one clear line if that is impossible."""
+    try:
+        connection.ping()
+    except RedisError as error:
+        raise explain(error) from error
+
+
+def value(connection: redis.Redis, symbol: str) -> Latest | None:
+    """The latest value of a symbol, if there is one; RedisError."""
+    time, number, quote = connection.hmget(quote_key(symbol), TIME, PRICE, QUOTE)
+    return None if time is None else Latest(symbol, int(time), str(number), str(quote))
+
+
+def price(connection: redis.Redis, symbol: str) -> str | None:
+    """The price of a symbol from the key that holds nothing else; RedisError."""
+    found = connection.get(price_key(symbol))
+    return None if found is None else str(found)
+
+
+def explain(error: RedisError) -> MillraceError:
+    """What the error is about, in one line."""
+    if isinstance(error, AuthenticationError):
+        return CredentialsRefused("Redis refused the credentials")
+    text = str(error).partition("\n")[0] or type(error).__name__
+    if isinstance(error, NoPermissionError):
+        return NotAllowed(f"Redis does not allow it: {text}")
+    return CacheUnreachable(f"Redis does not answer: {text}")

@@ -1,0 +1,186 @@
+"""Keeps the latest values in Redis equal to what MongoDB holds, beside the pipeline.
+
+Redis may be slow, away or emptied: writer threads only leave the newest document of each symbol
+here, and one thread takes them from here to Redis. What Redis has lost comes from MongoDB, which
+has acknowledged every document before it is offered.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from millrace import latest
+from millrace.errors import MillraceError
+from millrace.feeds.base import TIME_FIELD, Feed
+from millrace.processor import backoff
+from millrace.processor.batch import Inserted
+from millrace.processor.errors import Transient
+from millrace.processor.metrics import Metrics
+from millrace.processor.ports import Cache, Kept
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 2.0
+"""How often Redis is asked whether it still has everything."""
+STOP_SECONDS = 3.0
+
+OK, UNAVAILABLE = "ok", "unavailable"
+Document = Mapping[str, Any]
+Place = tuple[str, str]
+"""Collection and symbol."""
+Newest = Callable[[Feed[Any], str | None], Iterable[Document]]
+"""The newest stored document of each symbol, or of one. Transient, Permanent."""
+
+
+class LatestValues:
+    """At most one document a symbol waits here, the newest; a thread of its own writes them."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        newest: Newest,
+        feeds: Sequence[Feed[Any]],
+        metrics: Metrics,
+        longest_wait: float,
+    ) -> None:
+        self._cache = cache
+        self._newest = newest
+        self._feeds = {feed.collection: feed for feed in feeds}
+        self._metrics = metrics
+        self._longest_wait = longest_wait
+        self._lock = threading.Lock()
+        self._waiting: dict[Place, Document] = {}
+        self._doubtful: set[Place] = set()
+        self._epoch: int | None = None
+        self._stop, self._wake = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="latest", daemon=True)
+        self.state = UNAVAILABLE
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what waits, if Redis answers; the next process makes up for what is left."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+        self._cache.close()
+
+    def offer(
+        self, collection: str, documents: Sequence[dict[str, Any]], inserted: Inserted
+    ) -> None:
+        """Take note of documents that MongoDB has acknowledged. It waits for nothing.
+
+        A duplicate need not be what is stored: of its symbol, MongoDB is asked.
+        """
+        if collection not in self._feeds:
+            return
+        newest: dict[Place, Document] = {}
+        doubtful = set()
+        for index, document in enumerate(documents):
+            place = collection, document["symbol"]
+            if index in inserted.duplicates:
+                doubtful.add(place)
+            elif index not in inserted.rejected:
+                _keep(newest, place, document)
+        self._put_back(newest, doubtful)
+        self._wake.set()
+
+    def step(self) -> None:
+        """Write what waits; everything, if Redis may have lost something. Transient, Permanent."""
+        waiting, doubtful = self._take()
+        try:
+            if self._is_filled():
+                self._write(waiting, doubtful)
+            else:
+                self._fill()
+                self._write(waiting, set())
+        except (Transient, MillraceError):
+            self._put_back(waiting, doubtful)
+            raise
+
+    def _run(self) -> None:
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                self.step()
+            except Exception as error:
+                unexpected = not isinstance(error, Transient | MillraceError)
+                pause = backoff.seconds(attempt, self._longest_wait)
+                self._tell(UNAVAILABLE)
+                self._metrics.cache_failures.inc()
+                log.warning(
+                    "latest values wait", reason=str(error), seconds=pause, exc_info=unexpected
+                )
+                attempt += 1
+                self._stop.wait(pause)
+            else:
+                attempt = 0
+                self._tell(OK)
+                self._wake.wait(LOOK_SECONDS)
+                self._wake.clear()
+        with suppress(Transient, MillraceError):
+            self.step()
+
+    def _tell(self, state: str) -> None:
+        self.state = state
+        self._metrics.cache_up.set(state == OK)
+
+    def _take(self) -> tuple[dict[Place, Document], set[Place]]:
+        with self._lock:
+            taken = self._waiting, self._doubtful
+            self._waiting, self._doubtful = {}, set()
+            return taken
+
+    def _put_back(self, documents: Mapping[Place, Document], doubtful: Iterable[Place]) -> None:
+        with self._lock:
+            for place, document in documents.items():
+                _keep(self._waiting, place, document)
+            self._doubtful |= set(doubtful)
+
+    def _is_filled(self) -> bool:
+        # Asked first: this is what connects.
+        complete = self._cache.is_complete()
+        return complete and self._epoch == self._cache.epoch
+
+    def _fill(self) -> None:
+        """Put the newest document of every symbol."""
+        epoch, mark = self._cache.epoch, self._cache.begin()
+        for feed in self._feeds.values():
+            self._put(feed, self._newest(feed, None), create=True)
+        if not self._cache.finish(mark):
+            raise Transient("Redis was emptied while it was filled")
+        self._epoch = epoch
+        log.info("all latest values are in Redis")
+
+    def _write(self, waiting: Mapping[Place, Document], doubtful: Iterable[Place]) -> None:
+        """Put the documents, and the newest of those symbols that Redis has no value of."""
+        places = set(doubtful)
+        for collection, feed in self._feeds.items():
+            own = {place: d for place, d in waiting.items() if place[0] == collection}
+            kept = self._put(feed, own.values(), create=False)
+            places |= {place for place, one in zip(own, kept, strict=True) if one is Kept.ABSENT}
+            symbols = sorted(symbol for name, symbol in places if name == collection)
+            newest = [d for symbol in symbols for d in self._newest(feed, symbol)]
+            self._put(feed, newest, create=True)
+
+    def _put(
+        self, feed: Feed[Any], documents: Iterable[Document], *, create: bool
+    ) -> Sequence[Kept]:
+        kept = self._cache.put([latest.of(feed, d) for d in documents], create=create)
+        counts = Counter(kept)
+        self._metrics.cache_writes.inc(counts[Kept.WRITTEN])
+        self._metrics.cache_refused.inc(counts[Kept.NOT_NEWER])
+        return kept
+
+
+def _keep(newest: dict[Place, Document], place: Place, document: Document) -> None:
+    known = newest.get(place)
+    if known is None or document[TIME_FIELD] > known[TIME_FIELD]:
+        newest[place] = document

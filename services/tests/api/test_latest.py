@@ -1,0 +1,192 @@
+"""The latest values from outside: where they come from, how old they are, how it fails."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis.exceptions import ConnectionError as NoConnection
+from services.tests.api.test_api import check, problem
+from services.tests.api.world import AUTHORIZED, World, document
+
+from millrace.api import latest as routes
+from millrace.api import problems
+from millrace.api.cache import RedisCache
+from millrace.api.dependencies import Dependencies
+from millrace.api.ports import DependencyError
+from millrace.config import Settings
+from millrace.feeds import FEEDS
+from millrace.latest import Latest
+
+PRICE, QUOTE = "/market_data/last_price/{symbol}", "/market_data/last_quote/{symbol}"
+MINUTE = 60_000
+AT_MINUTE_5 = int(datetime(2024, 1, 1, 0, 5, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(*(document(n, symbol) for n in range(6) for symbol in "AB"))
+
+
+@pytest.fixture
+def client(world: World) -> FlaskClient:
+    """A client five minutes and a second after midnight."""
+    app = Flask(__name__, static_folder=None)
+    problems.register(app)
+    clock: Callable[[], float] = lambda: AT_MINUTE_5 / 1000 + 1  # noqa: E731
+    app.register_blueprint(routes.blueprint(FEEDS.values(), world, 60.0, clock))
+    return app.test_client()
+
+
+def ask(client: FlaskClient, path: str, symbol: str = "A") -> Any:
+    return check(client.get(path.replace("{symbol}", symbol)), path)
+
+
+def cached(world: World, ts_ms: int, price: str = "231.10") -> None:
+    quote = {**document(0), "price": {"value": float(price), "currency": "USD"}}
+    quote["event_id"] = quote.pop("_id")
+    del quote["kafka"]
+    assert world.redis
+    world.redis.values["A"] = Latest("A", ts_ms, price, json.dumps(quote, default=_time))
+
+
+def _time(time: datetime) -> str:
+    return time.isoformat()
+
+
+def test_the_latest_price_comes_from_redis(client: FlaskClient, world: World) -> None:
+    cached(world, AT_MINUTE_5 + 500)
+    assert ask(client, PRICE) == {
+        "symbol": "A",
+        "price": 231.1,
+        "timestamp": "2024-01-01T00:05:00.500000Z",
+        "age_ms": 500,
+        "stale": False,
+        "from": "cache",
+    }
+
+
+def test_the_price_has_the_digits_that_redis_has(client: FlaskClient, world: World) -> None:
+    cached(world, AT_MINUTE_5, price="0.000000001")
+    assert b'"price":0.000000001,' in client.get("/market_data/last_price/A").data
+
+
+def test_the_latest_quote_is_the_whole_event(client: FlaskClient, world: World) -> None:
+    cached(world, AT_MINUTE_5)
+    body = ask(client, QUOTE)
+    assert body["quote"]["event_id"] == "stocks:test:A:0"
+    assert (body["age_ms"], body["stale"], body["from"]) == (1000, False, "cache")
+
+
+@pytest.mark.parametrize("redis", ["away", "empty", "not deployed"])
+def test_without_a_value_in_redis_the_stored_one_is_the_answer(
+    client: FlaskClient, world: World, redis: str
+) -> None:
+    assert world.redis
+    world.redis.broken = redis == "away"
+    if redis == "not deployed":
+        world.redis = None
+    price = ask(client, PRICE)
+    assert price == {
+        "symbol": "A",
+        "price": 1.5,
+        "timestamp": "2024-01-01T00:05:00Z",
+        "age_ms": 1000,
+        "stale": False,
+        "from": "store",
+    }
+    quote = ask(client, QUOTE)
+    assert quote["quote"]["event_id"] == "stocks:test:A:5"
+    assert "kafka" not in quote["quote"]
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "stale"), [(59_999, False), (60_000, False), (60_001, True), (10 * MINUTE, True)]
+)
+def test_an_old_value_is_called_stale(
+    client: FlaskClient, world: World, age_ms: int, stale: bool
+) -> None:
+    cached(world, AT_MINUTE_5 + 1000 - age_ms)
+    assert ask(client, PRICE)["stale"] is stale
+
+
+def test_a_value_from_the_future_has_no_negative_age(client: FlaskClient, world: World) -> None:
+    cached(world, AT_MINUTE_5 + MINUTE)
+    assert ask(client, PRICE)["age_ms"] == 0
+
+
+@pytest.mark.parametrize("path", [PRICE, QUOTE])
+def test_a_symbol_that_nobody_knows_is_a_problem(client: FlaskClient, path: str) -> None:
+    answer = client.get(path.replace("{symbol}", "nobody"))
+    assert "symbol" in problem(answer, 404)
+    check(answer, path)
+
+
+def test_without_quotes_no_symbol_is_known(world: World) -> None:
+    app = Flask(__name__, static_folder=None)
+    problems.register(app)
+    app.register_blueprint(routes.blueprint([FEEDS["stocks"]], world, 60.0))
+    problem(app.test_client().get("/market_data/last_price/A"), 404)
+
+
+def test_a_query_parameter_is_refused(client: FlaskClient) -> None:
+    problem(client.get("/market_data/last_price/A?since=yesterday"), 400)
+
+
+def test_with_both_away_the_api_says_so(client: FlaskClient, world: World) -> None:
+    assert world.redis
+    world.redis.broken = world.memory.broken = True
+    answer = client.get("/market_data/last_price/A")
+    assert problem(answer, 503) == "The database does not answer."
+    assert answer.headers["Retry-After"]
+
+
+def test_every_answer_needs_a_token(world: World) -> None:
+    client = world.app().test_client()
+    problem(client.get("/market_data/last_price/A"), 401)
+    assert client.get("/market_data/last_price/A", headers=AUTHORIZED).status_code == 200
+
+
+class Server:
+    """Redis as its client shows it."""
+
+    def __init__(self) -> None:
+        self.hashes: dict[str, dict[str, str]] = {}
+        self.away = False
+        self.asked = 0
+
+    def hmget(self, name: str, *fields: str) -> list[str | None]:
+        self.asked += 1
+        if self.away:
+            raise NoConnection("Error 111 connecting to redis:6379. Connection refused.")
+        found = self.hashes.get(name, {})
+        return [found.get(field) for field in fields]
+
+
+def test_a_value_is_read_from_its_hash() -> None:
+    server: Any = Server()
+    cache = RedisCache(server)
+    assert cache.get("A") is None
+    server.hashes["last_quote:A"] = {"ts_ms": "5", "price": "1.0", "quote": "{}"}
+    assert cache.get("A") == Latest("A", 5, "1.0", "{}")
+
+
+def test_redis_that_does_not_answer_is_left_alone_for_a_moment() -> None:
+    server: Any = Server()
+    now = 0.0
+    cache = RedisCache(server, clock=lambda: now)
+    server.away = True
+    for _ in range(5):
+        with pytest.raises(DependencyError):
+            cache.get("A")
+    assert server.asked == 1
+    server.away, now = False, 1.0
+    assert cache.get("A") is None
+    assert server.asked == 2
+
+
+def test_there_is_no_cache_where_no_redis_is_deployed() -> None:
+    assert Dependencies(Settings()).cache() is None
