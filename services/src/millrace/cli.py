@@ -140,6 +140,41 @@ def verify_access(as_json: Json = False) -> None:
     verify.access(config.load(), as_json=as_json)
 
 
+@verify.command(name="kafka")
+def verify_kafka(as_json: Json = False) -> None:
+    """Brokers answer, topics are as declared, every replica is in sync."""
+    from millrace import config, verify
+
+    verify.kafka(config.load(), as_json=as_json)
+
+
+@verify.command(name="mongodb")
+def verify_mongodb(as_json: Json = False) -> None:
+    """Members serve, one is primary, collections have their indexes."""
+    from millrace import config, verify
+
+    verify.mongodb(config.load(), as_json=as_json)
+
+
+@verify.command(name="processor")
+def verify_processor(as_json: Json = False) -> None:
+    """The processor is ready and has caught up, and the API answers."""
+    from millrace import config, verify
+
+    verify.processor(config.load(), as_json=as_json)
+
+
+@verify.command(name="workflow")
+def verify_workflow(
+    seconds: Annotated[float, typer.Option(help="How long to wait for the next event.")] = 180.0,
+    as_json: Json = False,
+) -> None:
+    """The next events of the producers arrive in the database."""
+    from millrace import config, verify
+
+    verify.workflow(config.load(), seconds=seconds, as_json=as_json)
+
+
 def main() -> None:
     """Run a command; an error that a person has to put right is one line, and exit code 1."""
     try:
