@@ -124,6 +124,14 @@ def admin_mongodb(check: Check = False) -> None:
     mongodb.run(check=check)
 
 
+@admin.command(name="rewind")
+def admin_rewind(check: Check = False) -> None:
+    """A consumer group that nobody is in starts at the beginning again."""
+    from millrace.admin import rewind
+
+    rewind.run(check=check)
+
+
 @verify.command(name="data")
 def verify_data(as_json: Json = False) -> None:
     """Every event is stored or a dead letter, once, and equal to its source."""
