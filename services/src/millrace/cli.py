@@ -74,6 +74,17 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
+def watch(
+    once: Annotated[bool, typer.Option("--once", help="Show one frame and end.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Draw one frame into this file.")] = None,
+) -> None:
+    """Show what flows, the latest prices and costs, and how the services are, each second."""
+    from millrace import config, watch
+
+    watch.run(config.load(), once=once, svg=svg)
+
+
+@app.command()
 def health(
     url: Annotated[str, typer.Argument()] = "http://localhost:8081/live",
     ca_file: Annotated[Path, typer.Option()] = Path("/run/secrets/ca.pem"),

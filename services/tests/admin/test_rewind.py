@@ -20,7 +20,11 @@ class FakeClient:
 
     def describe_groups(self, names: list[str]) -> dict[str, Any]:
         state = "Empty" if self.state == "Stable" and not self.members else self.state
-        found: dict[str, Any] = {"group_state": state, "error": self.error, "members": [{}] * self.members}
+        found: dict[str, Any] = {
+            "group_state": state,
+            "error": self.error,
+            "members": [{}] * self.members,
+        }
         self.members = max(0, self.members - 1)
         return {names[0]: found}
 
