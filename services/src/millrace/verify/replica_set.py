@@ -88,7 +88,7 @@ def indexes(
 ) -> Check:
     """Whether each declared index is among those found, as `index_information` gives them."""
     there = {
-        (tuple((field, int(direction)) for field, direction in index["key"]), "unique" in index)
+        (tuple((field, direction) for field, direction in index["key"]), "unique" in index)
         for index in found.values()
     }
     missing = [
