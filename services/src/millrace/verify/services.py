@@ -22,7 +22,7 @@ def verify(settings: Settings) -> PartReport:
         *_reached(settings.mongodb_hosts, settings.mongodb_ca_file),
         api(peers.ask_api(settings)),
     ]
-    return checks.report("processor", found)
+    return checks.report("the processor", found)
 
 
 def processor(peer: Peer, settings: Settings) -> list[Check]:
