@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from services.tests.verify.test_compare import bad, good
 
 from millrace import mongo
@@ -64,6 +66,25 @@ def test_a_lost_event_is_found(records: list[Record]) -> None:
 
 def test_a_collection_that_has_not_grown_is_found() -> None:
     assert not followed([good(4)], {4: 4}, before=1).is_complete
+
+
+@given(st.lists(st.sampled_from(["stored", "dead", "lost", "repeated"]), max_size=12))
+def test_whatever_comes_is_complete_unless_something_is_lost(fates: list[str]) -> None:
+    records, offsets, dead = [], {0: 0}, []
+    for offset, fate in enumerate(fates, start=1):
+        records.append(
+            bad(offset)
+            if fate == "dead"
+            else good(offset, number=0 if fate == "repeated" else None)
+        )
+        if fate == "stored":
+            offsets[offset] = offset
+        elif fate == "dead":
+            dead.append(offset)
+    flow = followed(records, offsets, dead=dead, before=1)
+    assert flow.is_complete == ("lost" not in fates)
+    assert (flow.published, flow.stored) == (len(fates), fates.count("stored"))
+    assert (flow.repeated, flow.dead_letters) == (fates.count("repeated"), fates.count("dead"))
 
 
 def test_what_was_written_between_two_looks() -> None:

@@ -184,8 +184,8 @@ class FakeCollection:
     def index_information(self) -> dict[str, Any]:
         return self.indexes
 
-    def find(self, *_: Any) -> list[dict[str, Any]]:
-        return self.documents
+    def distinct(self, field: str) -> list[Any]:
+        return [document[field] for document in self.documents]
 
 
 class FakeDatabase(dict[str, FakeCollection]):
@@ -228,11 +228,17 @@ def test_the_gpus_are_asked_for_where_their_feed_is(monkeypatch: pytest.MonkeyPa
     gpu_feed = SimpleNamespace(collection="gpu_metrics", indexes=())
     monkeypatch.setitem(FEEDS, "gpu_metrics", gpu_feed)
     seeded = [{"name": "RTX 3090"}, {"name": "A100 40GB"}]
-    for documents, expected in ((seeded, []), (seeded[:1], [("2 GPUs to start with", "RTX 3090")])):
+    indexes = {"n": {"key": [("name", 1)]}, "g": {"key": [("gpu_index", 1)]}}
+
+    def wrong(documents: list[dict[str, Any]], indexes: dict[str, Any]) -> list[tuple[str, str]]:
         database: Any = FakeDatabase(
-            gpu_metrics=FakeCollection({}, []), gpus=FakeCollection({}, documents)
+            gpu_metrics=FakeCollection({}, []), gpus=FakeCollection(indexes, documents)
         )
-        assert failed(replica_set.collections(database, ["gpu_metrics"])) == expected
+        return failed(replica_set.collections(database, ["gpu_metrics"]))
+
+    assert wrong(seeded, indexes) == []
+    assert wrong(seeded[:1], indexes) == [("2 GPUs to start with", "missing: A100 40GB")]
+    assert wrong(seeded, {"n": indexes["n"]}) == [("2 indexes", "missing: gpu_index")]
 
 
 def group(state: str = "Stable", members: int = 1, error: str | None = None) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from millrace.verify.checks import Check, PartReport
 
 LIMIT_MILLISECONDS = 5000
 GPU_FEED, GPUS = "gpu_metrics", "gpus"
-SEEDED = 2
-"""The GPUs that `gpus` has from the start."""
+SEEDED = ("RTX 3090", "A100 40GB")
+"""The GPUs that `gpus` has from the start, by name."""
+GPU_FIELDS = ("name", "gpu_index")
+"""What `gpus` has an index on."""
 
 
 def verify(settings: Settings) -> PartReport:
@@ -79,7 +81,7 @@ def collections(database: Database[dict[str, Any]], feeds: Sequence[str]) -> lis
         found.append(Check(feed.collection, "exists", f"{count:,} documents", ok=True))
         found.append(indexes(feed.collection, feed.indexes, collection.index_information()))
     if GPU_FEED in feeds:
-        found.append(gpus(list(database[GPUS].find({}, {"name": 1}))))
+        found += gpus(database[GPUS].distinct("name"), database[GPUS].index_information())
     return found
 
 
@@ -101,7 +103,16 @@ def indexes(
     return Check(collection, name, said, not missing)
 
 
-def gpus(documents: Sequence[Mapping[str, Any]]) -> Check:
-    """Whether the GPUs that the database starts with are known."""
-    names = ", ".join(sorted(str(document.get("name")) for document in documents))
-    return Check(GPUS, f"{SEEDED} GPUs to start with", names or "none", len(documents) >= SEEDED)
+def gpus(names: Sequence[str], found: Mapping[str, Mapping[str, Any]]) -> list[Check]:
+    """Whether the GPUs that the database starts with are known, and found by index."""
+    unknown = [name for name in SEEDED if name not in names]
+    indexed = {index["key"][0][0] for index in found.values()}
+    bare = [field for field in GPU_FIELDS if field not in indexed]
+    return [
+        Check(GPUS, f"{len(SEEDED)} GPUs to start with", _missing(unknown), not unknown),
+        Check(GPUS, f"{len(GPU_FIELDS)} indexes", _missing(bare), not bare),
+    ]
+
+
+def _missing(names: Sequence[str]) -> str:
+    return f"missing: {', '.join(names)}" if names else "all"
