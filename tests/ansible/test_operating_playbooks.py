@@ -49,6 +49,7 @@ def test_the_processor_forgets_its_position_before_the_database_goes() -> None:
         if (role := task.get("ansible.builtin.include_role"))
     ]
     assert roles == [("kafka", "rewind"), ("mongodb", "remove")]
+    assert "vault_secrets" in plays("reset_mongodb")[0]["tasks"][1]
     stopped = [
         play for play in plays("reset_mongodb") if play["name"] == "Nobody uses the database"
     ]
