@@ -12,13 +12,16 @@ FIRST := default aws aws_fleets
 SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .NOTPARALLEL:
-.PHONY: help up down verify status images lint test-unit molecule test aws-lab aws-lab-down bench bootstrap bootstrap-dev
+.PHONY: help up demo down verify verify-kafka verify-mongo verify-processor verify-workflow status mongo-factory-reset images lint test-unit molecule test aws-lab aws-lab-down bench bootstrap bootstrap-dev
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 up: ## Deploy on this machine and prove it: from bare to verified
 	@scripts/up $(ARGS)
+
+demo: ## Deploy every feed on this machine, prove it, and show it at work
+	@scripts/demo $(ARGS)
 
 down: bootstrap ## Remove everything that Millrace made (asks for a typed word)
 	@ansible-playbook teardown.yml $(ARGS)
@@ -26,8 +29,23 @@ down: bootstrap ## Remove everything that Millrace made (asks for a typed word)
 verify: bootstrap ## Compare every stored document with the log and with its source; try what must be refused
 	@ansible-playbook playbooks/verify.yml $(ARGS)
 
+verify-kafka: bootstrap ## Brokers are healthy, topics are as declared, every replica is in sync
+	@ansible-playbook playbooks/verify_kafka.yml $(ARGS)
+
+verify-mongo: bootstrap ## Members are healthy, one is primary, collections have their indexes
+	@ansible-playbook playbooks/verify_mongo.yml $(ARGS)
+
+verify-processor: bootstrap ## The processor is healthy and has caught up, the API answers
+	@ansible-playbook playbooks/verify_processor.yml $(ARGS)
+
+verify-workflow: bootstrap ## The next events of the producers arrive in the database, each of them
+	@ansible-playbook playbooks/verify_workflow.yml $(ARGS)
+
 status: bootstrap ## One table: services, health, consumer lag, dead letters, counts
 	@ansible-playbook playbooks/status.yml $(ARGS)
+
+mongo-factory-reset: bootstrap ## Make the database anew and store again what Kafka keeps (asks for a typed word)
+	@ansible-playbook playbooks/reset_mongodb.yml $(ARGS)
 
 lint: bootstrap-dev ## Linters, types, and what is generated is up to date
 	@scripts/lint

@@ -74,6 +74,17 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
+def watch(
+    once: Annotated[bool, typer.Option("--once", help="Show one frame and end.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Draw one frame into this file.")] = None,
+) -> None:
+    """Show what flows, the latest prices and costs, and how the services are, each second."""
+    from millrace import config, watch
+
+    watch.run(config.load(), once=once, svg=svg)
+
+
+@app.command()
 def health(
     url: Annotated[str, typer.Argument()] = "http://localhost:8081/live",
     ca_file: Annotated[Path, typer.Option()] = Path("/run/secrets/ca.pem"),
@@ -124,6 +135,14 @@ def admin_mongodb(check: Check = False) -> None:
     mongodb.run(check=check)
 
 
+@admin.command(name="rewind")
+def admin_rewind(check: Check = False) -> None:
+    """A consumer group that nobody is in starts at the beginning again."""
+    from millrace.admin import rewind
+
+    rewind.run(check=check)
+
+
 @verify.command(name="data")
 def verify_data(as_json: Json = False) -> None:
     """Every event is stored or a dead letter, once, and equal to its source."""
@@ -138,6 +157,41 @@ def verify_access(as_json: Json = False) -> None:
     from millrace import config, verify
 
     verify.access(config.load(), as_json=as_json)
+
+
+@verify.command(name="kafka")
+def verify_kafka(as_json: Json = False) -> None:
+    """Brokers answer, topics are as declared, every replica is in sync."""
+    from millrace import config, verify
+
+    verify.kafka(config.load(), as_json=as_json)
+
+
+@verify.command(name="mongodb")
+def verify_mongodb(as_json: Json = False) -> None:
+    """Members serve, one is primary, collections have their indexes."""
+    from millrace import config, verify
+
+    verify.mongodb(config.load(), as_json=as_json)
+
+
+@verify.command(name="processor")
+def verify_processor(as_json: Json = False) -> None:
+    """The processor is ready and has caught up, and the API answers."""
+    from millrace import config, verify
+
+    verify.processor(config.load(), as_json=as_json)
+
+
+@verify.command(name="workflow")
+def verify_workflow(
+    seconds: Annotated[float, typer.Option(help="How long to wait for the next event.")] = 180.0,
+    as_json: Json = False,
+) -> None:
+    """The next events of the producers arrive in the database."""
+    from millrace import config, verify
+
+    verify.workflow(config.load(), seconds=seconds, as_json=as_json)
 
 
 def main() -> None:

@@ -220,6 +220,9 @@ class Settings(BaseSettings):
         description="Hosts that `status` and `verify` ask for their /status: processor, producers;"
         " host:port where it is not MILLRACE_HTTP_PORT.",
     )
+    verify_replication_factor: int = Field(
+        default=1, ge=1, description="Copies that each partition has to have: `verify` counts them."
+    )
     verify_closed: list[str] = Field(
         default=[],
         description="Ports, as host:port, that must not be reachable from here at all:"

@@ -3,6 +3,8 @@
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from millrace.errors import ConfigurationError, MillraceError
 
 MECHANISM = "SCRAM-SHA-512"
 MEBIBYTE = 1024 * 1024
+ANSWER_MILLISECONDS = 5000
 
 
 class CredentialsRefused(MillraceError):
@@ -64,6 +67,24 @@ def producer(settings: Settings, **overrides: Any) -> Any:
 def admin(settings: Settings, **overrides: Any) -> Any:
     """An administration client with the rights of this service's user."""
     return KafkaAdminClient(**(_connection(settings) | overrides))
+
+
+@contextmanager
+def asking(settings: Settings) -> Iterator[Any]:
+    """An administration client for a few questions; a broker that does not answer is soon given up.
+
+    Raises MillraceError if nobody can be asked, else what the questions raise.
+    """
+    check_credentials(settings)
+    client = admin(
+        settings,
+        bootstrap_timeout_ms=ANSWER_MILLISECONDS,
+        request_timeout_ms=ANSWER_MILLISECONDS,
+    )
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def check_credentials(settings: Settings, timeout: float = 5.0) -> None:

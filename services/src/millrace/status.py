@@ -73,19 +73,16 @@ def look(settings: Settings) -> StatusReport:
 
 
 def _ask_kafka(settings: Settings) -> tuple[list[PartitionLag], int]:
-    kafka.check_credentials(settings)
-    client = kafka.admin(
-        settings,
-        bootstrap_timeout_ms=LIMIT_MILLISECONDS,
-        request_timeout_ms=LIMIT_MILLISECONDS,
-    )
-    try:
-        topics = [FEEDS[name].topic for name in settings.feeds]
-        behind = lag.read(client, settings.processor_group_id, topics)
-        # Nobody commits offsets of the dead letters: all that are kept are behind.
-        letters = lag.read(client, settings.processor_group_id, [settings.dead_letters_topic])
-    finally:
-        client.close()
+    with kafka.asking(settings) as client:
+        return lags(client, settings)
+
+
+def lags(client: Any, settings: Settings) -> tuple[list[PartitionLag], int]:
+    """How far the processor is behind in each partition, and how many dead letters are kept."""
+    topics = [FEEDS[name].topic for name in settings.feeds]
+    behind = lag.read(client, settings.processor_group_id, topics)
+    # Nobody commits offsets of the dead letters: all that are kept are behind.
+    letters = lag.read(client, settings.processor_group_id, [settings.dead_letters_topic])
     return behind, sum(partition.lag for partition in letters)
 
 

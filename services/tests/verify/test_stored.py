@@ -117,7 +117,7 @@ def test_the_group_is_waited_for_up_to_the_end_that_was_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     left = lags(monkeypatch, 5, 8, 10, 99)
-    stored._wait_for_group(Settings(), [Partition("t", 0, 0, 10)])
+    stored.wait_for_group(Settings(), [Partition("t", 0, 0, 10)])
     assert left == [99]
 
 
@@ -125,4 +125,4 @@ def test_a_group_that_does_not_get_there_is_an_error(monkeypatch: pytest.MonkeyP
     lags(monkeypatch, 7)
     monkeypatch.setattr(stored, "WAIT_SECONDS", 0.0)
     with pytest.raises(MillraceError, match="3 records behind"):
-        stored._wait_for_group(Settings(), [Partition("t", 0, 0, 10)])
+        stored.wait_for_group(Settings(), [Partition("t", 0, 0, 10)])

@@ -7,8 +7,10 @@ import pytest
 
 from millrace import verify
 from millrace.config import Settings
-from millrace.verify import authorization, stored
+from millrace.verify import arrivals, authorization, cluster, stored
+from millrace.verify.arrivals import Flow, WorkflowReport
 from millrace.verify.attempts import AccessReport, Outcome
+from millrace.verify.checks import Check, report
 from millrace.verify.compare import Tally
 from millrace.verify.stored import DataReport
 
@@ -71,3 +73,43 @@ def test_attempts_are_shown_with_their_answers(
     shown = capsys.readouterr().out
     assert "plaintext" in shown
     assert "1 of 1 attempts were refused" in shown
+
+
+def test_checks_that_failed_are_said_again_below_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [
+        Check("kafka-1:9092", "TLS port answers", "TLSv1.3", ok=True),
+        Check("stock-data", "leaders", "none for [0]", ok=False),
+    ]
+    monkeypatch.setattr(cluster, "verify", lambda _: report("Kafka", found))
+    with pytest.raises(SystemExit) as caught:
+        verify.kafka(Settings(), as_json=False)
+    assert caught.value.code == 1
+    shown = capsys.readouterr().out
+    assert "failed stock-data: leaders: none for [0]" in shown
+    assert "1 of 2 checks of Kafka passed" in shown
+
+
+def test_a_workflow_that_works_ends_with_a_banner(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flows = {"metals": Flow(4, 3, 1, 0, 10, 13), "stocks": Flow(0, 0, 0, 0, 5, 5)}
+    monkeypatch.setattr(arrivals, "verify", lambda *_: WorkflowReport(True, 9.5, flows, []))
+    verify.workflow(Settings(), seconds=1, as_json=False)
+    shown = capsys.readouterr().out
+    assert "The pipeline works: 4 new events" in shown
+    assert "none in this time" in shown
+
+
+def test_a_workflow_in_which_nothing_comes_names_the_producers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silent = WorkflowReport(False, 180.0, {}, ["producer-metals: last error: [quota]"])
+    monkeypatch.setattr(arrivals, "verify", lambda *_: silent)
+    with pytest.raises(SystemExit) as caught:
+        verify.workflow(Settings(), seconds=180, as_json=False)
+    assert caught.value.code == 1
+    shown = capsys.readouterr().out
+    assert "no event producer-metals: last error: [quota]" in shown
+    assert "does not work" in shown

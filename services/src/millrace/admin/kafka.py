@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
@@ -27,32 +28,45 @@ class ConnectionFailures(logging.Handler):
 
 
 @contextmanager
-def connected(desired: Desired) -> Iterator[KafkaCluster]:
+def client_of(bootstrap_servers: str, wait_seconds: float) -> Iterator[Any]:
     """Wait for the broker and connect with the administrator's certificate."""
     secrets = secrets_directory()
-    ca_file = secrets / "ca.pem"
     failures = ConnectionFailures()
     logger = logging.getLogger("kafka")
     logger.addHandler(failures)
     try:
         client = KafkaAdminClient(
-            bootstrap_servers=desired.bootstrap_servers,
+            bootstrap_servers=bootstrap_servers,
             client_id="millrace-admin",
             security_protocol="SSL",
-            ssl_cafile=str(ca_file),
+            ssl_cafile=str(secrets / "ca.pem"),
             ssl_certfile=str(secrets / "tls.pem"),
-            bootstrap_timeout_ms=int(desired.wait_seconds * 1000),
+            bootstrap_timeout_ms=int(wait_seconds * 1000),
             reconnect_backoff_max_ms=1000,
         )
     except kafka_errors.KafkaTimeoutError as error:
         raise AdminError(
-            f"{desired.bootstrap_servers} cannot be reached within {desired.wait_seconds:g} s: "
-            f"{failures.reason}"
+            f"{bootstrap_servers} cannot be reached within {wait_seconds:g} s: {failures.reason}"
         ) from error
     except OSError as error:
-        raise AdminError(f"{desired.bootstrap_servers}: {error}") from error
+        raise AdminError(f"{bootstrap_servers}: {error}") from error
     finally:
         logger.removeHandler(failures)
+    try:
+        if "ALTER" not in client.describe_cluster()["authorized_operations"]:
+            # Asked for users, the broker would not even answer.
+            raise AdminError(f"{bootstrap_servers}: the certificate is not an administrator's")
+        yield client
+    except kafka_errors.KafkaError as error:
+        raise AdminError(f"{bootstrap_servers}: {error}") from error
+    finally:
+        client.close()
+
+
+@contextmanager
+def connected(desired: Desired) -> Iterator[KafkaCluster]:
+    """The cluster, once it can be reached."""
+    ca_file = secrets_directory() / "ca.pem"
 
     def accepts(user: str, password: str) -> bool:
         try:
@@ -61,18 +75,9 @@ def connected(desired: Desired) -> Iterator[KafkaCluster]:
             return False
         return True
 
-    try:
-        if "ALTER" not in client.describe_cluster()["authorized_operations"]:
-            # Asked for users, the broker would not even answer.
-            raise AdminError(
-                f"{desired.bootstrap_servers}: the certificate is not an administrator's"
-            )
-        passwords = {user.name: user.password for user in desired.users}
+    passwords = {user.name: user.password for user in desired.users}
+    with client_of(desired.bootstrap_servers, desired.wait_seconds) as client:
         yield KafkaCluster(client, passwords, accepts)
-    except kafka_errors.KafkaError as error:
-        raise AdminError(f"{desired.bootstrap_servers}: {error}") from error
-    finally:
-        client.close()
 
 
 def run(*, check: bool) -> None:

@@ -24,6 +24,34 @@ def access(settings: Settings, *, as_json: bool) -> None:
     _show(report, tables.access, as_json=as_json)
 
 
+def kafka(settings: Settings, *, as_json: bool) -> None:
+    """Ask the brokers and look at the topics; exit with 1 if anything is not as declared."""
+    from millrace.verify import cluster, tables
+
+    _show(cluster.verify(settings), tables.part, as_json=as_json)
+
+
+def mongodb(settings: Settings, *, as_json: bool) -> None:
+    """Ask the members and look at the collections; exit with 1 if anything is not as declared."""
+    from millrace.verify import replica_set, tables
+
+    _show(replica_set.verify(settings), tables.part, as_json=as_json)
+
+
+def processor(settings: Settings, *, as_json: bool) -> None:
+    """Ask the processor, its group and the API; exit with 1 if one of them does not work."""
+    from millrace.verify import services, tables
+
+    _show(services.verify(settings), tables.part, as_json=as_json)
+
+
+def workflow(settings: Settings, *, seconds: float, as_json: bool) -> None:
+    """Follow the next events into the database; exit with 1 if none come, or one is lost."""
+    from millrace.verify import arrivals, tables
+
+    _show(arrivals.verify(settings, seconds), tables.workflow, as_json=as_json)
+
+
 def _show(report: Any, show: Any, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")

@@ -46,7 +46,7 @@ def verify(settings: Settings) -> DataReport:
         database = client[settings.mongodb_database]
         history.wait(settings, WAIT_SECONDS)
         partitions = log.partitions([feed.topic for feed in feeds])
-        _wait_for_group(settings, partitions)
+        wait_for_group(settings, partitions)
         waited = time.monotonic() - start
         letters = log.letters(settings.dead_letters_topic)
         parts = {}
@@ -79,7 +79,8 @@ def _latest_values(
         return {latest.NAME: latest.compare(feed, database[feed.collection], client, ttl)}
 
 
-def _wait_for_group(settings: Settings, partitions: Sequence[Partition]) -> None:
+def wait_for_group(settings: Settings, partitions: Sequence[Partition]) -> None:
+    """Wait until the processor has committed up to the ends of these partitions."""
     deadline = time.monotonic() + WAIT_SECONDS
     ends = {(p.topic, p.number): p.end for p in partitions}
     client = kafka.admin(settings)

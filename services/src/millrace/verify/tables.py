@@ -1,9 +1,13 @@
 """Reports for people."""
 
+from rich.markup import escape
+from rich.panel import Panel
 from rich.table import Table
 
 from millrace.console import console
+from millrace.verify.arrivals import WorkflowReport
 from millrace.verify.attempts import AccessReport
+from millrace.verify.checks import PartReport
 from millrace.verify.stored import DataReport
 
 COLUMNS = {
@@ -49,3 +53,59 @@ def access(report: AccessReport) -> None:
     out.print(table)
     refused = sum(attempt.ok for attempt in report.attempts)
     out.print(f"{refused} of {len(report.attempts)} attempts were refused as they have to be")
+
+
+def part(report: PartReport) -> None:
+    """What was checked of a part, and after the table each check that failed."""
+    table = Table(title=f"Checks of {report.part}")
+    for heading in ("about", "check", "found"):
+        table.add_column(heading)
+    for check in report.checks:
+        colour = "green" if check.ok else "red"
+        table.add_row(
+            escape(check.about), escape(check.name), f"[{colour}]{escape(check.found)}[/{colour}]"
+        )
+    out = console()
+    out.print(table)
+    for check in report.checks:
+        if not check.ok:
+            out.print("[red]failed[/red] ", end="")
+            out.print(f"{check.about}: {check.name}: {check.found}", markup=False)
+    passed = sum(check.ok for check in report.checks)
+    out.print(f"{passed} of {len(report.checks)} checks of {report.part} passed")
+
+
+def workflow(report: WorkflowReport) -> None:
+    """What became of the events that were published meanwhile, and a banner."""
+    table = Table(title="Events that were published meanwhile")
+    table.add_column("feed")
+    columns = ("published", "stored", "repeated", "dead letters", "documents before", "after")
+    for heading in columns:
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for name, flow in report.feeds.items():
+        numbers = (
+            flow.published,
+            flow.stored,
+            flow.repeated,
+            flow.dead_letters,
+            flow.documents_before,
+            flow.documents_after,
+        )
+        verdict = "[green]complete[/green]" if flow.is_complete else "[red]incomplete[/red]"
+        table.add_row(
+            name,
+            *(f"{number:,}" for number in numbers),
+            verdict if flow.published else "none in this time",
+        )
+    out = console()
+    out.print(table)
+    for line in report.silent:
+        out.print("[red]no event[/red] ", end="")
+        out.print(line, markup=False)
+    count = sum(flow.published for flow in report.feeds.values())
+    if report.ok:
+        text = f"The pipeline works: {count:,} new events, each one followed into the database."
+        out.print(Panel(f"[bold green]{text}[/bold green]", expand=False))
+    else:
+        out.print(f"[red]the pipeline does not work[/red], after {report.waited_seconds} s")

@@ -1,0 +1,63 @@
+"""`millrace admin rewind`: a consumer group forgets how far it has read.
+
+Its next member starts at the beginning of what is kept. Nobody may be in the group meanwhile: a
+member would go on where it is, and commit that again.
+"""
+
+import time
+from typing import Any
+
+import msgspec
+
+from millrace.admin.kafka import client_of
+from millrace.admin.program import AdminError, Report, read, write
+
+MEMBERS_SECONDS = 45.0
+"""Longer than Kafka takes a member that went without a word for one that comes back."""
+POLL_SECONDS = 1.0
+DEAD, EMPTY = "Dead", "Empty"
+DELETED = frozenset({"OK", "GroupIdNotFoundError"})
+
+
+class Desired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The group that is to start at the beginning."""
+
+    bootstrap_servers: str
+    group: str
+    wait_seconds: float = 60.0
+
+
+def run(*, check: bool) -> None:
+    """Rewind the group named on standard input, and print what changed."""
+    desired = read(Desired)
+    with client_of(desired.bootstrap_servers, desired.wait_seconds) as client:
+        write(rewind(client, desired.group, check=check))
+
+
+def rewind(client: Any, group: str, *, check: bool) -> Report:
+    """Wait until the group is empty and remove it; a group that is not there has read nothing."""
+    state, members = _state(client, group)
+    known = state != DEAD
+    if known and not check:
+        deadline = time.monotonic() + MEMBERS_SECONDS
+        while state not in (EMPTY, DEAD):
+            if time.monotonic() > deadline:
+                raise AdminError(
+                    f"group {group} has {members} members after {MEMBERS_SECONDS:g} s:"
+                    " stop them first"
+                )
+            time.sleep(POLL_SECONDS)
+            state, members = _state(client, group)
+        answer = client.delete_groups([group])[group]
+        if answer not in DELETED:
+            raise AdminError(f"group {group}: {answer}")
+    changes = [f"group {group} starts at the beginning"] if known else []
+    return Report(changed=known, changes=changes, notes=[], diff={"before": "", "after": ""})
+
+
+def _state(client: Any, group: str) -> tuple[str, int]:
+    found = client.describe_groups([group])[group]
+    # Brokers say both of a group that is not there: this state, and an error.
+    if found["error"] and found["group_state"] != DEAD:
+        raise AdminError(f"group {group}: {found['error']}")
+    return str(found["group_state"]), len(found["members"])

@@ -1,0 +1,124 @@
+"""Looks at the pipeline again and again. Who does not answer is said, and asked again next time."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from kafka.errors import KafkaError
+from pymongo.errors import PyMongoError
+
+from millrace import kafka, mongo, status
+from millrace.api.store import MongoStore
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.feeds import FEEDS
+from millrace.peers import Peer, ask
+from millrace.watch import snapshot
+from millrace.watch.snapshot import Cost, Position, Price, Snapshot
+
+LIMIT_MILLISECONDS = 3000
+COST_FEED = "token_usage"
+
+
+class _Log(NamedTuple):
+    """What Kafka said: positions by feed, dead letters, and when it was asked."""
+
+    positions: Mapping[str, Position]
+    dead_letters: int
+    seconds: float
+
+
+class _Documents(NamedTuple):
+    """What MongoDB said."""
+
+    prices: list[Price]
+    costs: list[Cost]
+
+
+class Watcher:
+    """Keeps its connections between looks: making one costs more than asking."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._feeds = {name: FEEDS[name] for name in settings.feeds}
+        self._admin: Any = None
+        self._mongo = mongo.client(
+            settings,
+            serverSelectionTimeoutMS=LIMIT_MILLISECONDS,
+            connectTimeoutMS=LIMIT_MILLISECONDS,
+        )
+        self._last: _Log | None = None
+        # One for each that is asked, so that nobody waits for one who does not answer.
+        self._threads = ThreadPoolExecutor(2 + len(settings.status_hosts))
+
+    def __enter__(self) -> "Watcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._hang_up()
+        self._mongo.close()
+
+    def look(self) -> Snapshot:
+        """Ask everyone at once. Rates are those since the look before."""
+        problems: list[str] = []
+        log = self._threads.submit(self._ask_kafka, problems)
+        documents = self._threads.submit(self._ask_mongodb, problems)
+        services = self._threads.map(self._ask_service, self._settings.status_hosts)
+        before, now = self._last, log.result()
+        self._last = now or before
+        found = documents.result()
+        return Snapshot(
+            at=datetime.now(UTC),
+            positions=now.positions if now else {},
+            rates=snapshot.rates(before.positions, now.positions, now.seconds - before.seconds)
+            if now and before
+            else {},
+            dead_letters=now.dead_letters if now else None,
+            prices=found.prices,
+            costs=found.costs,
+            services=list(services),
+            problems=sorted(problems),
+        )
+
+    def _ask_service(self, host: str) -> Peer:
+        return ask(self._settings, host)
+
+    def _ask_kafka(self, problems: list[str]) -> _Log | None:
+        try:
+            if self._admin is None:
+                kafka.check_credentials(self._settings)
+                self._admin = kafka.admin(
+                    self._settings,
+                    bootstrap_timeout_ms=LIMIT_MILLISECONDS,
+                    request_timeout_ms=LIMIT_MILLISECONDS,
+                )
+            behind, letters = status.lags(self._admin, self._settings)
+        except (KafkaError, MillraceError, AssertionError, OSError) as error:
+            self._hang_up()
+            problems.append(str(error) if isinstance(error, MillraceError) else f"Kafka: {error}")
+            return None
+        topics = {feed.topic: name for name, feed in self._feeds.items()}
+        return _Log(snapshot.positions(behind, topics), letters, time.monotonic())
+
+    def _hang_up(self) -> None:
+        client, self._admin = self._admin, None
+        if client is not None:
+            with suppress(KafkaError, OSError):
+                client.close()
+
+    def _ask_mongodb(self, problems: list[str]) -> _Documents:
+        found = _Documents([], [])
+        try:
+            store = MongoStore(self._mongo[self._settings.mongodb_database])
+            for name, feed in self._feeds.items():
+                documents = store.latest(feed.collection, None)
+                found.prices.extend(snapshot.prices(name, documents))
+                if name == COST_FEED:
+                    found.costs.extend(snapshot.costs(documents))
+        except PyMongoError as error:
+            problems.append(str(mongo.explain(error) or f"MongoDB: {mongo.reason(error)}"))
+        return found

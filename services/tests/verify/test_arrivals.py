@@ -1,0 +1,171 @@
+"""`millrace verify workflow`: events that came meanwhile are followed into the database."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from services.tests.verify.test_compare import bad, good
+
+from millrace import mongo
+from millrace.config import Settings
+from millrace.feeds.stocks import STOCKS
+from millrace.peers import Peer
+from millrace.verify import arrivals
+from millrace.verify.arrivals import Flow, between, follow, producers
+from millrace.verify.compare import Letter, Letters, Partition, Place
+from millrace.verify.oracle import Record
+
+TOPIC = "stock-data"
+
+
+class FakeCollection:
+    """Documents by the number of their event, each with the offset of its record."""
+
+    def __init__(self, offsets: dict[int, int]) -> None:
+        self.documents = [
+            {"_id": f"stocks:test:A:{n}", "kafka": {"partition": 0, "offset": offset}}
+            for n, offset in offsets.items()
+        ]
+
+    def estimated_document_count(self) -> int:
+        return len(self.documents)
+
+    def find(self, condition: dict[str, Any], _: Any) -> list[dict[str, Any]]:
+        return [d for d in self.documents if d["_id"] in condition["_id"]["$in"]]
+
+
+def followed(
+    records: Sequence[Record], offsets: dict[int, int], *, dead: Sequence[int] = (), before: int = 0
+) -> Flow:
+    letters: Letters = {Place(TOPIC, 0, n): [Letter(None, None)] for n in dead}
+    database: Any = {STOCKS.collection: FakeCollection(offsets)}
+    return follow(STOCKS, records, database, letters, before)
+
+
+def test_what_is_stored_repeated_or_dead_is_accounted_for() -> None:
+    records = [good(4), good(5), good(6, number=1), bad(7)]
+    flow = followed(records, {1: 1, 4: 4, 5: 5}, dead=[7], before=1)
+    assert flow == Flow(4, 2, 1, 1, documents_before=1, documents_after=3)
+    assert flow.is_complete
+
+
+def test_an_event_that_came_twice_meanwhile_counts_once() -> None:
+    flow = followed([good(4), good(5, number=4)], {4: 4})
+    assert (flow.stored, flow.repeated) == (1, 1)
+    assert flow.is_complete
+
+
+@pytest.mark.parametrize("records", [[good(4), good(5)], [good(4), bad(5)]])
+def test_a_lost_event_is_found(records: list[Record]) -> None:
+    assert not followed(records, {4: 4}).is_complete
+
+
+def test_a_collection_that_has_not_grown_is_found() -> None:
+    assert not followed([good(4)], {4: 4}, before=1).is_complete
+
+
+@given(st.lists(st.sampled_from(["stored", "dead", "lost", "repeated"]), max_size=12))
+def test_whatever_comes_is_complete_unless_something_is_lost(fates: list[str]) -> None:
+    records, offsets, dead = [], {0: 0}, []
+    for offset, fate in enumerate(fates, start=1):
+        records.append(
+            bad(offset)
+            if fate == "dead"
+            else good(offset, number=0 if fate == "repeated" else None)
+        )
+        if fate == "stored":
+            offsets[offset] = offset
+        elif fate == "dead":
+            dead.append(offset)
+    flow = followed(records, offsets, dead=dead, before=1)
+    assert flow.is_complete == ("lost" not in fates)
+    assert (flow.published, flow.stored) == (len(fates), fates.count("stored"))
+    assert (flow.repeated, flow.dead_letters) == (fates.count("repeated"), fates.count("dead"))
+
+
+def test_what_was_written_between_two_looks() -> None:
+    first = [Partition("t", 0, 0, 10), Partition("t", 1, 0, 5)]
+    last = [Partition("t", 0, 3, 12), Partition("t", 1, 0, 5), Partition("t", 2, 0, 1)]
+    assert between(first, last) == [Partition("t", 0, 10, 12), Partition("t", 2, 0, 1)]
+
+
+def test_a_silent_producer_says_why() -> None:
+    found = producers(
+        [
+            Peer("producer-a", True, {"state": "waiting", "last_error": "quota", "next_poll": "9"}),
+            Peer("producer-b", False, {"problem": "does not answer"}),
+            Peer("producer-c", True, {}),
+        ]
+    )
+    assert found == [
+        "producer-a: waiting, last error: quota, next poll 9",
+        "producer-b: does not answer",
+        "producer-c: no word why",
+    ]
+    assert producers([]) == ["there is no producer"]
+
+
+class FakeLog:
+    """A topic whose end grows with every look, up to a number of records."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
+        self.looks = 0
+
+    def __enter__(self) -> "FakeLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def partitions(self, topics: Sequence[str]) -> list[Partition]:
+        assert topics == [TOPIC]
+        end = min(len(self.records), 1 + self.looks // 2)
+        self.looks += 1
+        return [Partition(TOPIC, 0, 0, end)]
+
+    def read(self, partition: Partition) -> Iterator[Record]:
+        yield from self.records[partition.start : partition.end]
+
+    def letters(self, _: str) -> Letters:
+        return {}
+
+
+def workflow(monkeypatch: pytest.MonkeyPatch, records: Sequence[Record], seconds: float) -> Any:
+    log = FakeLog(records)
+    database = {STOCKS.collection: FakeCollection({0: 0, 1: 1})}
+    counts = iter((1, 2, 2))
+    database[STOCKS.collection].estimated_document_count = lambda: next(counts)  # type: ignore[method-assign]
+    monkeypatch.setattr(mongo, "client", lambda _: nullcontext({"millrace": database}))
+    monkeypatch.setattr(mongo, "check", lambda _: None)
+    monkeypatch.setattr(arrivals, "Log", lambda _: log)
+    monkeypatch.setattr(arrivals, "wait_for_group", lambda *_: None)
+    monkeypatch.setattr(arrivals, "ask", lambda _, host: Peer(host, True, {"state": "waiting"}))
+    monkeypatch.setattr(arrivals, "time", SimpleNamespace(
+        monotonic=iter(range(1000)).__next__, sleep=lambda _: None
+    ))  # fmt: skip
+    settings = Settings(feeds=["stocks"], status_hosts=["processor", "producer-stocks"])
+    return arrivals.verify(settings, seconds)
+
+
+def test_new_events_that_are_stored_are_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = workflow(monkeypatch, [good(0), good(1)], 100)
+    assert report.ok
+    assert report.silent == []
+    assert report.feeds == {"stocks": Flow(1, 1, 0, 0, 1, 2)}
+
+
+def test_an_event_that_is_not_stored_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = workflow(monkeypatch, [good(0), good(1, number=9)], 100)
+    assert not report.ok
+    assert report.silent == []
+
+
+def test_without_events_the_producers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = workflow(monkeypatch, [good(0)], 20)
+    assert not report.ok
+    assert report.silent == ["producer-stocks: waiting"]

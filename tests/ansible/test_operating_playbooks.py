@@ -1,0 +1,69 @@
+"""Playbooks that operators run: what they ask exists, and what destroys asks first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from tests.ansible.conftest import ROOT
+
+from millrace import cli
+
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+DESTRUCTIVE = ("reset_mongodb", "teardown")
+
+
+def plays(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load((ROOT / f"playbooks/{name}.yml").read_text())
+    return found
+
+
+def tasks(name: str) -> list[dict[str, Any]]:
+    return [task for play in plays(name) for task in play.get("tasks", [])]
+
+
+def test_every_proof_is_one_that_the_command_line_knows() -> None:
+    group: Any = typer.main.get_command(cli.verify)
+    proofs = [
+        proof["name"]
+        for path in PLAYBOOKS
+        for task in tasks(path.stem)
+        for proof in task.get("vars", {}).get("__proofs", [])
+    ]
+    assert sorted(proofs) == sorted(group.commands)
+
+
+@pytest.mark.parametrize("name", DESTRUCTIVE)
+def test_what_destroys_asks_before_anything_else(name: str) -> None:
+    first = plays(name)[0]
+    assert first["any_errors_fatal"]
+    assert first["tasks"][0]["ansible.builtin.include_tasks"] == "tasks/confirm.yml"
+
+
+def test_the_processor_forgets_its_position_before_the_database_goes() -> None:
+    roles = [
+        (role["name"], role["tasks_from"])
+        for task in tasks("reset_mongodb")
+        if (role := task.get("ansible.builtin.include_role"))
+    ]
+    assert roles == [("kafka", "rewind"), ("mongodb", "remove")]
+    assert "vault_secrets" in plays("reset_mongodb")[0]["tasks"][1]
+    stopped = [
+        play for play in plays("reset_mongodb") if play["name"] == "Nobody uses the database"
+    ]
+    assert stopped[0]["any_errors_fatal"]
+
+
+def test_the_demonstration_polls_what_the_inventory_does_and_more() -> None:
+    demo = yaml.safe_load((ROOT / "inventories/demo.yml").read_text())
+    shared = yaml.safe_load((ROOT / "inventories/shared/producers.yml").read_text())
+    producers = demo["millrace_producers"]
+    names = [producer["name"] for producer in producers]
+    assert len({*names}) == len(names)
+    assert {producer["feed"] for producer in producers} == {*demo["millrace_feeds"]}
+    usual = {producer["name"]: producer for producer in shared["millrace_producers"]}
+    assert {name: usual[name] for name in usual} == {
+        producer["name"]: producer for producer in producers if producer["name"] in usual
+    }
