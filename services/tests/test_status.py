@@ -85,7 +85,7 @@ def test_the_status_is_tables_for_people(
 ) -> None:
     show(look(settings))
     shown = capsys.readouterr().out
-    for text in ("producer-metals", "simulated", "metal_prices", "1,200", "Dead letters: 3"):
+    for text in ("metals", "metals_api, simulated", "metal_prices", "1,200", "Dead letters: 3"):
         assert text in shown
 
 

@@ -5,11 +5,15 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from millrace.events import Event
-from millrace.producer.poller import PERMANENT_SECONDS, KeyRefused, Poller
+from millrace.producer import control
+from millrace.producer.control import Control
+from millrace.producer.poller import PERMANENT_SECONDS, REFUSED_SECONDS, Poller
 from millrace.producer.status import Status
+from millrace.producer.timing import Interval, Timing
 from millrace.sources.base import (
     Auth,
     Batch,
@@ -54,8 +58,10 @@ class World:
         self.polls: list[tuple[str, float]] = []
         self.published: list[Event] = []
         self.status = Status(name="test", source="fake", feed="metals", simulated=True)
+        self.directory = state
         self.state = state / "state.json"
         self.interrupt: Callable[[], None] = lambda: None
+        self.orders: dict[float, Callable[[Control], Control]] = {}
         self.stop = Stop(self)
 
     def fetch(self, unit: str) -> Batch:
@@ -71,7 +77,13 @@ class World:
         self.interrupt()
         self.published.extend(events)
 
-    def run(self, *answers: Answer, interval: float = 60.0) -> list[float]:
+    def order(self, after: float, **values: object) -> None:
+        """A person gives this order so many seconds after the start."""
+        self.orders[after] = lambda before: msgspec.structs.replace(before, **values)
+
+    def run(
+        self, *answers: Answer, interval: float = 60.0, timing: Timing | None = None
+    ) -> list[float]:
         """Poll until the answers are used up; the seconds at which polls happened."""
         self.answers = list(answers)
         self.stop.clear()
@@ -81,8 +93,9 @@ class World:
             self.publish,
             self.status,
             self.stop,
-            interval=interval,
-            state_file=self.state,
+            timing=timing or Interval(interval),
+            rate=20.0,
+            state_dir=self.directory,
             beat=lambda: None,
             clock=lambda: self.now,
         ).run()
@@ -98,6 +111,8 @@ class Stop(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         self._world.now += timeout or 0
+        for when in [when for when in self._world.orders if START + when <= self._world.now]:
+            control.change(self._world.directory, self._world.orders.pop(when), check=False)
         if not self._world.answers:
             self.set()
         return self.is_set()
@@ -162,9 +177,25 @@ def test_a_permanent_error_is_tried_again_slowly_and_alone(world: World) -> None
     assert good[:3] == [0, 60, 120]
 
 
-def test_a_refused_key_stops_with_one_line(world: World) -> None:
-    with pytest.raises(KeyRefused, match="not accepted"):
-        world.run(Auth("error 101"))
+def test_a_refused_key_is_tried_again_every_hour(world: World) -> None:
+    world.units = ("a", "b")
+    world.run(Auth("error 101"), Auth("error 101"), batch(1), batch(2))
+    hours = [0, REFUSED_SECONDS, 2 * REFUSED_SECONDS, 2 * REFUSED_SECONDS]
+    assert [when for _, when in world.polls] == hours
+    assert world.status.polls["auth"] == 2
+    assert world.status.refusal() is None
+
+
+def test_a_refused_key_makes_it_not_ready(world: World) -> None:
+    world.run(Auth("error 101"))
+    assert world.status.page()["state"] == "key refused"
+    assert world.status.refusal() == "the API key is not accepted: error 101"
+
+
+def test_a_restart_tries_a_refused_key_at_once(world: World) -> None:
+    world.run(Auth("error 101"))
+    world.now += 10
+    assert world.run(batch(1)) == [10]
 
 
 def test_what_is_not_believed_is_counted(world: World) -> None:
