@@ -126,7 +126,7 @@ def show(report: StatusReport) -> None:
         services.add_row(peer.host, ready, summary(peer))
     out.print(services)
     if polling:
-        out.print(producers.table(polling))
+        producers.show(out, polling)
     if report.lag:
         lags = Table("topic", "partition", "records", "lag", title="Consumer lag")
         for one in report.lag:

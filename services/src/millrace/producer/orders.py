@@ -13,9 +13,8 @@ from millrace.config import Settings
 from millrace.console import console
 from millrace.errors import MillraceError
 from millrace.peers import Peer, ask
-from millrace.producer import control
+from millrace.producer import control, table
 from millrace.producer.control import Control
-from millrace.producer.table import pace, table
 
 PATIENCE_SECONDS = 5.0
 HIGHEST_RATE = 10_000.0
@@ -35,7 +34,7 @@ def show(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.encode(peer.says).decode() + "\n")
     else:
-        console().print(table([peer]))
+        table.show(console(), [peer])
 
 
 def give(settings: Settings, order: Order, *, check: bool, as_json: bool) -> None:
@@ -130,4 +129,4 @@ def _noticed(settings: Settings, number: int) -> dict[str, Any]:
 def _line(says: Mapping[str, Any]) -> str:
     if "state" not in says:
         return f"it {says.get('problem', 'says nothing')}"
-    return f"{says['state']}, {pace(says)}"
+    return f"{says['state']}, {table.pace(says)}"
