@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace import sources
+from millrace import logging, sources
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.events import Event
@@ -83,7 +83,7 @@ def test_it_is_published_and_counted_and_leaves_no_state(
 
     monkeypatch.setattr(backfill, "publish", publish)
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr(backfill.logging, "configure", lambda *_: None)
+    monkeypatch.setattr(logging, "configure", lambda *_: None)
     backfill.run(make(), FIRST, date(2013, 2, 1))
     assert len(published) == 62
     assert capsys.readouterr().out == "published 62 events from 2013-01-01 up to 2013-02-01\n"

@@ -356,7 +356,7 @@ def test_orders_that_cannot_be_read_leave_those_in_force(world: World) -> None:
 def test_the_status_says_when_the_next_poll_is_and_what_was_heeded(world: World) -> None:
     world.order(5, paused=True)
     world.order(9, paused=False)
-    world.run(Transient("unwell"), batch(1))
+    world.run(Transient("unwell"), batch(1), batch(2))
     page = world.status.page()
     assert world.status.next_poll == datetime.fromtimestamp(world.polls[-1][1] + START + 60, UTC)
     assert (page["orders"], page["timing"], page["errors"]) == (2, "every 60 s", 1)
