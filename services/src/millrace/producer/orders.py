@@ -113,7 +113,7 @@ def interval(seconds: float | None) -> Order:
 
 def _ask(settings: Settings) -> Peer:
     settings.require("producer_name", "producer_source")
-    return ask(settings, "localhost")
+    return replace(ask(settings, "localhost"), host=settings.producer_name)
 
 
 def _noticed(settings: Settings, number: int) -> dict[str, Any]:
