@@ -11,6 +11,9 @@ from ansible.errors import AnsibleFilterError
 
 def schedule_problems(producers: Iterable[Mapping[str, Any]]) -> list[str]:
     """Say what is wrong with each schedule, in the words of the services."""
+    scheduled = [producer for producer in producers if "schedule" in producer]
+    if not scheduled:
+        return []
     try:
         from millrace.errors import ConfigurationError
         from millrace.producer.timing import Schedule
@@ -20,9 +23,7 @@ def schedule_problems(producers: Iterable[Mapping[str, Any]]) -> list[str]:
             " .venv/bin/ansible-playbook"
         ) from error
     problems = []
-    for producer in producers:
-        if "schedule" not in producer:
-            continue
+    for producer in scheduled:
         try:
             Schedule(str(producer["schedule"]))
         except ConfigurationError as error:

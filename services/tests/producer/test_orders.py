@@ -139,7 +139,7 @@ def test_an_order_to_a_producer_that_does_not_answer_is_kept(
     orders.give(settings, orders.resume, check=False, as_json=False)
     said = capsys.readouterr().out
     assert said.count("\n") == 1
-    assert "heeded as soon as" in said
+    assert "not noticed yet" in said
     assert "does not answer" in said
 
 

@@ -55,7 +55,7 @@ def give(settings: Settings, order: Order, *, check: bool, as_json: bool) -> Non
     elif check:
         result = "that would be new"
     else:
-        result = "done" if noticed else "kept, and heeded as soon as Kafka lets it go on"
+        result = "done" if noticed else "kept, but not noticed yet"
     sys.stdout.write(f"{settings.producer_name}: {result}; {_line(says)}\n")
 
 
