@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import requests
 
-from millrace import producer, sources
+from millrace import logging, producer, sources
 from millrace.config import Settings
 from millrace.producer import orders
 from millrace.producer.connection import Connection
 from millrace.producer.orders import Order
 from millrace.sources.base import Auth, Batch
 from millrace.sources.generator import Generator
+from millrace.state import StateUnusable, locked
 
 
 class Client:
@@ -148,3 +149,20 @@ def test_a_refused_key_leaves_it_alive_and_not_ready(
     assert not ready.ok
     assert ready.text == "the API key is not accepted: error 101\n"
     assert running.get("/live").ok
+
+
+def test_a_second_process_with_the_same_state_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path / "none"))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(logging, "configure", lambda *_: None)
+    monkeypatch.setattr(producer, "produce", lambda *_: pytest.fail("it polls"))
+    settings = Settings(
+        producer_name="ticks",
+        producer_source="generator",
+        producer_feed="quotes",
+        producer_state_dir=tmp_path,
+    )
+    with locked(tmp_path / "lock"), pytest.raises(StateUnusable, match="another process"):
+        producer.run(settings)
