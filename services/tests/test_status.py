@@ -85,7 +85,7 @@ def test_the_status_is_tables_for_people(
 ) -> None:
     show(look(settings))
     shown = capsys.readouterr().out
-    for text in ("producer-metals", "simulated", "metal_prices", "1,200", "Dead letters: 3"):
+    for text in ("metals", "metals_api, simulated", "metal_prices", "1,200", "Dead letters: 3"):
         assert text in shown
 
 
@@ -119,3 +119,31 @@ def test_a_peer_on_another_host_is_asked_at_its_own_port(monkeypatch: pytest.Mon
         "http://processor:8081/ready",
         "http://processor:8081/status",
     ]
+
+
+def test_producers_have_a_table_of_their_own(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    says = PRODUCER.says | {
+        "state": "paused",
+        "timing": "every 0.25 s",
+        "rate_per_second": 20.0,
+        "last_poll": "2026-01-02T12:00:00.123456Z",
+        "next_poll": None,
+        "quota_left": 7,
+        "errors": 3,
+        "last_error": "used up",
+    }
+    silent = Peer("producer-gone", ready=False, says={"problem": "does not answer (Timeout)"})
+    answers = {"producer-metals": Peer("producer-metals", True, says), "producer-gone": silent}
+    monkeypatch.setattr(status, "ask", lambda _, host: answers[host])
+    show(look(Settings(status_hosts=list(answers))))
+    lines = capsys.readouterr().out.splitlines()
+    (metals,) = (line for line in lines if " metals " in line)
+    for text in ("paused", "every 0.25 s, 20 a second", "01-02 12:00:00", " 7 ", " 3 "):
+        assert text in metals
+    assert any(" gone " in line for line in lines)
+    assert "gone: does not answer (Timeout)" in lines
+    assert "metals: used up" in lines
+    services = lines[: next(i for i, line in enumerate(lines) if "Producers" in line)]
+    assert not any("metals" in line for line in services)

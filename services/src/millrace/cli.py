@@ -1,6 +1,7 @@
 """The command line: `millrace <command>`. Commands import what they need when they run."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,24 +13,41 @@ app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 dead_letters = typer.Typer(help="Records that could not be processed.", no_args_is_help=True)
+producer = typer.Typer(
+    help="Look at the producer of this container, and give it orders.", no_args_is_help=True
+)
 admin = typer.Typer(
     help="Bring a server to the state described in JSON on standard input.", no_args_is_help=True
 )
 verify = typer.Typer(help="Prove what the pipeline promises.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(producer, name="producer")
 app.add_typer(admin, name="admin")
 app.add_typer(verify, name="verify")
 
 Check = Annotated[bool, typer.Option("--check", help="Say what would change, change nothing.")]
+DAY = ["%Y-%m-%d"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
-def produce() -> None:
-    """Poll a source and publish its events."""
+def produce(
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=DAY, help="Publish the past from this day, and end."),
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", formats=DAY, help="The day before which it ends.")
+    ] = None,
+) -> None:
+    """Poll a source and publish its events, for ever or for a range of past days."""
     from millrace import config, producer
+    from millrace.producer import backfill
 
-    producer.run(config.load())
+    if first is None and end is None:
+        producer.run(config.load())
+    else:
+        backfill.run(config.load(), first and first.date(), end and end.date())
 
 
 @app.command()
@@ -117,6 +135,72 @@ def dead_letters_replay(position: Annotated[str | None, typer.Argument()] = None
     from millrace import config, dead_letters
 
     dead_letters.replay(config.load(), position=position)
+
+
+@producer.command(name="show")
+def producer_show(as_json: Json = False) -> None:
+    """Show what it does, when it polls next and what is left of its quota."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.show(config.load(), as_json=as_json)
+
+
+@producer.command(name="pause")
+def producer_pause(check: Check = False, as_json: Json = False) -> None:
+    """Poll nothing until it is told to resume."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.pause, check=check, as_json=as_json)
+
+
+@producer.command(name="resume")
+def producer_resume(check: Check = False, as_json: Json = False) -> None:
+    """Go on polling."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.resume, check=check, as_json=as_json)
+
+
+@producer.command(name="run-now")
+def producer_run_now(check: Check = False, as_json: Json = False) -> None:
+    """Poll once, out of turn."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.run_now, check=check, as_json=as_json)
+
+
+@producer.command(name="rate")
+def producer_rate(
+    per_second: Annotated[
+        float | None, typer.Argument(help="Left out: the rate that is declared.")
+    ] = None,
+    check: Check = False,
+    as_json: Json = False,
+) -> None:
+    """Make so many events a second: sources that invent them."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.rate(per_second), check=check, as_json=as_json)
+
+
+@producer.command(name="interval")
+def producer_interval(
+    seconds: Annotated[
+        float | None, typer.Argument(help="Left out: the interval that is declared.")
+    ] = None,
+    check: Check = False,
+    as_json: Json = False,
+) -> None:
+    """Poll every so many seconds."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.interval(seconds), check=check, as_json=as_json)
 
 
 @admin.command(name="kafka")

@@ -99,6 +99,22 @@ class Settings(BaseSettings):
         gt=0,
         description="Time between polls; longer where the request budget of the key demands it.",
     )
+    producer_schedule: str = Field(
+        default="",
+        description="Times of polls in UTC, in place of the interval: a cron expression of minute,"
+        " hour, day of month, month and day of week.",
+    )
+    producer_jitter_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="Each scheduled poll is put off by up to this long, always by the same.",
+    )
+    producer_missed: Literal["run", "skip"] = Field(
+        default="run",
+        description="What becomes of a scheduled poll whose time passed while nothing ran: one poll"
+        " at once, or none.",
+    )
     producer_symbols: list[str] = Field(
         default=[], description="Symbols to poll, or to replay; empty: all that the source knows."
     )

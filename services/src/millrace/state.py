@@ -1,13 +1,16 @@
 """Small files that survive a crash: whole, or as they were."""
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from millrace.errors import MillraceError
 
 
 class StateUnusable(MillraceError):
-    """The state directory cannot be written."""
+    """The state directory cannot be read or written, or belongs to another process."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -21,3 +24,20 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         raise StateUnusable(f"cannot write {path}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, patient: bool = False) -> Iterator[None]:
+    """Hold a lock file; if another process does, wait for it if patient, else StateUnusable.
+
+    The kernel gives the lock back when its process ends, however it ends.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            file = held.enter_context(path.open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise StateUnusable(f"another process works with the state in {path.parent}") from None
+        except OSError as error:
+            raise StateUnusable(f"cannot lock {path}: {error.strerror}") from None
+        yield

@@ -17,6 +17,7 @@ from millrace.feeds import FEEDS
 from millrace.feeds.base import TIME_FIELD
 from millrace.lag import PartitionLag
 from millrace.peers import Peer, ask, ask_api
+from millrace.producer import table as producers
 
 LIMIT_MILLISECONDS = 5000
 SHOWN = "problem", "state", "source", "published", "simulated", "last_error", "status", "cache"
@@ -116,10 +117,15 @@ def show(report: StatusReport) -> None:
     """Print tables for people."""
     out = console()
     services = Table("service", "ready", "says", title="Services")
+    polling = [peer for peer in report.services if peer.host.startswith(producers.PREFIX)]
     for peer in report.services:
+        if peer in polling:
+            continue
         ready = "[green]yes[/green]" if peer.ready else "[red]no[/red]"
         services.add_row(peer.host, ready, summary(peer))
     out.print(services)
+    if polling:
+        producers.show(out, polling)
     if report.lag:
         lags = Table("topic", "partition", "records", "lag", title="Consumer lag")
         for one in report.lag:

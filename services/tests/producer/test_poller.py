@@ -3,13 +3,19 @@
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
 from millrace.events import Event
-from millrace.producer.poller import PERMANENT_SECONDS, KeyRefused, Poller
-from millrace.producer.status import Status
+from millrace.producer import control
+from millrace.producer.control import Control
+from millrace.producer.poller import PERMANENT_SECONDS, REFUSED_SECONDS, Poller
+from millrace.producer.status import Status, registry
+from millrace.producer.timing import Interval, Schedule, Timing
 from millrace.sources.base import (
     Auth,
     Batch,
@@ -54,8 +60,10 @@ class World:
         self.polls: list[tuple[str, float]] = []
         self.published: list[Event] = []
         self.status = Status(name="test", source="fake", feed="metals", simulated=True)
+        self.directory = state
         self.state = state / "state.json"
         self.interrupt: Callable[[], None] = lambda: None
+        self.orders: dict[float, Callable[[Control], Control]] = {}
         self.stop = Stop(self)
 
     def fetch(self, unit: str) -> Batch:
@@ -71,7 +79,13 @@ class World:
         self.interrupt()
         self.published.extend(events)
 
-    def run(self, *answers: Answer, interval: float = 60.0) -> list[float]:
+    def order(self, after: float, **values: object) -> None:
+        """A person gives this order so many seconds after the start."""
+        self.orders[after] = lambda before: msgspec.structs.replace(before, **values)
+
+    def run(
+        self, *answers: Answer, interval: float = 60.0, timing: Timing | None = None
+    ) -> list[float]:
         """Poll until the answers are used up; the seconds at which polls happened."""
         self.answers = list(answers)
         self.stop.clear()
@@ -81,8 +95,9 @@ class World:
             self.publish,
             self.status,
             self.stop,
-            interval=interval,
-            state_file=self.state,
+            timing=timing or Interval(interval),
+            rate=20.0,
+            state_dir=self.directory,
             beat=lambda: None,
             clock=lambda: self.now,
         ).run()
@@ -95,9 +110,13 @@ class Stop(threading.Event):
     def __init__(self, world: World) -> None:
         super().__init__()
         self._world = world
+        self.on_wait: Callable[[], object] = lambda: None
 
     def wait(self, timeout: float | None = None) -> bool:
+        self.on_wait()
         self._world.now += timeout or 0
+        for when in [when for when in self._world.orders if START + when <= self._world.now]:
+            control.change(self._world.directory, self._world.orders.pop(when), check=False)
         if not self._world.answers:
             self.set()
         return self.is_set()
@@ -162,9 +181,25 @@ def test_a_permanent_error_is_tried_again_slowly_and_alone(world: World) -> None
     assert good[:3] == [0, 60, 120]
 
 
-def test_a_refused_key_stops_with_one_line(world: World) -> None:
-    with pytest.raises(KeyRefused, match="not accepted"):
-        world.run(Auth("error 101"))
+def test_a_refused_key_is_tried_again_every_hour(world: World) -> None:
+    world.units = ("a", "b")
+    world.run(Auth("error 101"), Auth("error 101"), batch(1), batch(2))
+    hours = [0, REFUSED_SECONDS, 2 * REFUSED_SECONDS, 2 * REFUSED_SECONDS]
+    assert [when for _, when in world.polls] == hours
+    assert world.status.polls["auth"] == 2
+    assert world.status.refusal() is None
+
+
+def test_a_refused_key_makes_it_not_ready(world: World) -> None:
+    world.run(Auth("error 101"))
+    assert world.status.page()["state"] == "key refused"
+    assert world.status.refusal() == "the API key is not accepted: error 101"
+
+
+def test_a_restart_tries_a_refused_key_at_once(world: World) -> None:
+    world.run(Auth("error 101"))
+    world.now += 10
+    assert world.run(batch(1)) == [10]
 
 
 def test_what_is_not_believed_is_counted(world: World) -> None:
@@ -217,3 +252,129 @@ def test_a_restart_with_a_shorter_interval_does_not_wait_for_the_longer(world: W
 def test_an_unreadable_state_is_no_state(world: World) -> None:
     world.state.write_text("{")
     assert world.run(batch(1)) == [0]
+
+
+def test_a_schedule_begins_with_its_next_time(world: World) -> None:
+    assert world.run(batch(1), batch(2), timing=Schedule("30 * * * *")) == [1800, 5400]
+
+
+def test_an_error_at_a_scheduled_time_is_tried_again_before_the_next(world: World) -> None:
+    polls = world.run(Transient("unwell"), batch(1), batch(2), timing=Schedule("30 * * * *"))
+    assert 1800 < polls[1] <= 1802
+    assert polls[2] == 5400
+
+
+def test_a_pause_begins_and_ends_within_a_second(world: World) -> None:
+    world.order(61, paused=True)
+    world.order(500, paused=False)
+    first, second, third = world.run(batch(1), batch(2), batch(3))
+    assert (first, second) == (0, 60)
+    assert 500 <= third <= 501
+    assert not world.status.paused
+
+
+def test_a_pause_survives_a_restart(world: World) -> None:
+    world.order(1, paused=True)
+    world.order(1000, paused=False)
+    world.run(batch(1))
+    control.change(world.directory, world.orders.pop(1), check=False)
+    first = world.run(batch(2))[0]
+    assert 1000 <= first <= 1001
+
+
+def test_a_paused_producer_says_so_and_is_ready(world: World) -> None:
+    world.order(1, paused=True)
+    world.order(10, paused=False)
+    shown = []
+    world.stop.on_wait = lambda: shown.append(world.status.page()["state"])
+    world.run(Auth("error 101"), batch(1))
+    assert "paused" in shown
+    assert shown[-1] == "key refused"
+    world.status.paused = True
+    assert world.status.refusal() is None
+
+
+@pytest.mark.parametrize(("missed", "polled"), [("run", 7200), ("skip", 9000)])
+def test_what_a_pause_missed_is_run_or_skipped(
+    world: World, missed: Literal["run", "skip"], polled: float
+) -> None:
+    world.order(10, paused=True)
+    world.order(7200, paused=False)
+    first = world.run(batch(1), timing=Schedule("30 * * * *", missed=missed))[0]
+    assert polled <= first <= polled + 1
+
+
+def test_another_interval_holds_at_once(world: World) -> None:
+    world.order(10, interval_seconds=5.0)
+    world.order(20, interval_seconds=None)
+    first, *later = world.run(*[batch(n) for n in range(6)], interval=1000)
+    assert first == 0
+    assert [b - a for a, b in pairwise(later)][:1] == [5]
+    assert later[0] <= 16
+
+
+def test_the_budget_bounds_an_interval_that_is_ordered(tmp_path: Path) -> None:
+    world = World(tmp_path, shortest=3600)
+    control.change(tmp_path, lambda c: Control(interval_seconds=1.0), check=False)
+    assert world.run(batch(1), batch(2)) == [0, 3600]
+    assert world.status.timing == "every 3600 s"
+
+
+def test_an_order_of_an_interval_does_not_touch_a_schedule(world: World) -> None:
+    control.change(world.directory, lambda c: Control(interval_seconds=1.0), check=False)
+    assert world.run(batch(1), timing=Schedule("30 * * * *")) == [1800]
+
+
+def test_a_poll_out_of_turn_happens_once_and_the_schedule_stays(world: World) -> None:
+    world.order(100, runs=1)
+    first, *later = world.run(batch(1), batch(2), batch(3), timing=Schedule("30 * * * *"))
+    assert 100 <= first <= 101
+    assert later == [1800, 5400]
+    assert world.run(batch(4), timing=Schedule("30 * * * *")) == [9000]
+
+
+def test_a_poll_out_of_turn_is_not_lost_by_a_restart(world: World) -> None:
+    world.run(batch(1), timing=Schedule("30 * * * *"))
+    control.change(world.directory, lambda c: Control(runs=1), check=False)
+    world.now = START + 2000
+    assert world.run(batch(2), timing=Schedule("30 * * * *")) == [2000]
+
+
+def test_a_refused_key_is_tried_at_once_if_a_person_asks(world: World) -> None:
+    world.order(50, runs=1)
+    _, second = world.run(Auth("error 101"), batch(1))
+    assert 50 <= second <= 51
+
+
+def test_orders_that_cannot_be_read_leave_those_in_force(world: World) -> None:
+    file = world.directory / control.FILE
+    world.stop.on_wait = lambda: file.write_text("{") and None
+    assert world.run(batch(1), batch(2)) == [0, 60]
+    assert world.status.paused is False
+
+
+def test_the_status_says_when_the_next_poll_is_and_what_was_heeded(world: World) -> None:
+    world.order(5, paused=True)
+    world.order(9, paused=False)
+    world.run(Transient("unwell"), batch(1), batch(2))
+    page = world.status.page()
+    assert world.status.next_poll == datetime.fromtimestamp(world.polls[-1][1] + START + 60, UTC)
+    assert (page["orders"], page["timing"], page["errors"]) == (2, "every 60 s", 1)
+    metrics = registry(world.status)
+    value = metrics.get_sample_value
+    assert value("millrace_producer_paused") == 0
+    assert value("millrace_producer_quota_left") == 7
+    assert value("millrace_producer_next_poll_timestamp_seconds") == (
+        world.status.next_poll.timestamp()
+    )
+    assert value("millrace_producer_polls_total", {"outcome": "transient"}) == 1
+
+
+def test_a_source_that_is_paced_has_the_rate_that_is_ordered(world: World) -> None:
+    paces: list[tuple[float, float]] = []
+    world.pace = lambda rate, interval: paces.append((rate, interval))  # type: ignore[attr-defined]
+    world.order(10, rate_per_second=50.0)
+    world.order(20, rate_per_second=None)
+    world.run(batch(1), batch(2))
+    assert paces == [(20, 60), (50, 60), (20, 60)]
+    assert world.status.rate_per_second == 20

@@ -105,3 +105,32 @@ def test_the_processor_takes_every_quote(pauses: list[float]) -> None:
     decode = decoder(QUOTES)
     for quote in World(rate=50).after(*pauses):
         assert decode(msgspec.json.encode(quote)) == quote
+
+
+@given(pauses, st.sampled_from([0.5, 20.0, 333.0]), st.sampled_from([0.5, 20.0, 333.0]))
+def test_another_rate_holds_from_the_next_quote_on(
+    pauses: list[float], before: float, after: float
+) -> None:
+    world = World(before)
+    earlier = world.after(*pauses)
+    world.source.pace(after, 0.25)
+    first = world.after(2 / min(before, after) + 0.01)
+    later = first + world.after(1, 1)
+    quotes = earlier + later
+    assert len({quote.event_id for quote in quotes}) == len(quotes)
+    assert [q.observed_at for q in quotes] == sorted(q.observed_at for q in quotes)
+    assert abs(len(later) - len(first) - 2 * after) <= 1
+
+
+def test_the_same_rate_again_changes_nothing() -> None:
+    world, other = World(), World()
+    world.after(1.3)
+    other.after(1.3)
+    world.source.pace(20, 0.25)
+    assert [q.event_id for q in world.after(2)] == [q.event_id for q in other.after(2)]
+
+
+def test_a_longer_interval_bears_longer_gaps() -> None:
+    world = World(rate=20)
+    world.source.pace(20, 60)
+    assert len(world.after(60)) == 1200

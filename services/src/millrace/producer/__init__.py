@@ -5,11 +5,12 @@ import threading
 
 import structlog
 
-from millrace import logging, sources
+from millrace import logging, sources, state
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.heartbeat import Heartbeat
 from millrace.probes import Probes
+from millrace.producer import timing
 from millrace.producer.connection import Connection
 from millrace.producer.poller import Poller
 from millrace.producer.publisher import Publisher
@@ -22,13 +23,15 @@ HUNG_SECONDS = 180.0
 
 
 def run(settings: Settings) -> None:
-    """Poll and publish until SIGTERM."""
+    """Poll and publish until SIGTERM. No two processes do so with one state."""
+    timing.from_settings(settings)
     source = sources.make(settings)
     logging.configure(settings.producer_name, settings.log_level, settings.secrets())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    produce(settings, source, stop)
+    with state.locked(settings.producer_state_dir / "lock"):
+        produce(settings, source, stop)
 
 
 def produce(settings: Settings, source: Source, stop: threading.Event) -> None:
@@ -46,7 +49,7 @@ def produce(settings: Settings, source: Source, stop: threading.Event) -> None:
     probes = Probes(
         settings.http_port,
         live=heartbeat.late,
-        ready=connection.problem,
+        ready=lambda: connection.problem() or status.refusal(),
         status=status.page,
         registry=registry(status),
     )
@@ -87,8 +90,9 @@ def _poll(
         publisher.publish,
         status,
         stop,
-        interval=settings.producer_interval_seconds,
-        state_file=settings.producer_state_dir / "state.json",
+        timing=timing.from_settings(settings),
+        rate=settings.producer_rate_per_second,
+        state_dir=settings.producer_state_dir,
         beat=heartbeat.beat,
     )
     try:

@@ -1,4 +1,4 @@
-"""Decides when to poll what: at the interval, within the budget, and slowly where it fails."""
+"""Polls what is due, as a person has ordered, within the budget, and slowly where it fails."""
 
 import random
 import threading
@@ -7,33 +7,28 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import structlog
 
-from millrace.errors import MillraceError
 from millrace.events import Event
-from millrace.producer.status import Status
-from millrace.sources.base import Auth, Batch, Permanent, Quota, Source, Transient
-from millrace.state import write_atomically
+from millrace.producer import control
+from millrace.producer.agenda import Agenda
+from millrace.producer.control import Control
+from millrace.producer.status import KEY_REFUSED, Status
+from millrace.producer.timing import MINUTE, Interval, Timing
+from millrace.sources.base import Auth, Batch, Paced, Permanent, Quota, Source, Transient
+from millrace.state import StateUnusable
 
 log = structlog.get_logger(__name__)
 
-SLICE_SECONDS = 5.0
+SLICE_SECONDS = 1.0
+"""An order of a person is noticed within this time."""
 PERMANENT_SECONDS = 900.0
+REFUSED_SECONDS = 3600.0
+"""A new key recreates the container; a key that the provider accepts after all is noticed so."""
 LONGEST_BACKOFF = 300.0
+ORDERS = ("paused", "interval_seconds", "rate_per_second", "runs")
 WORTH_A_LINE_SECONDS = 10.0
 """Whoever polls more often logs no line a poll; the status counts."""
-
-
-class KeyRefused(MillraceError):
-    """The upstream does not accept the API key."""
-
-
-class _Kept(msgspec.Struct):
-    """What survives a restart: when each unit is due again, and which are finished for good."""
-
-    due: dict[str, float] = {}
-    finished: list[str] = []
 
 
 class Poller:
@@ -46,51 +41,104 @@ class Poller:
         status: Status,
         stop: threading.Event,
         *,
-        interval: float,
-        state_file: Path,
+        timing: Timing,
+        rate: float,
+        state_dir: Path,
         beat: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`timing` and `rate` are those declared; orders in the state directory may differ."""
         self._source = source
         self._publish = publish
         self._status = status
         self._stop = stop
-        self._interval = max(interval, source.shortest_interval)
-        self._state_file = state_file
+        self._declared = timing
+        self._rate = rate
+        self._state_dir = state_dir
         self._beat = beat
         self._clock = clock
         self._latest: dict[str, str] = {}
         self._failures: dict[str, int] = {}
-        self._kept = self._load()
-        if self._interval > interval:
-            log.info("polling less often, as the request budget demands", interval=self._interval)
+        self._refused_until = 0.0
+        self._is_readable = True
+        self._control = self._read(Control())
+        self._timing = self._wanted_timing()
+        self._agenda = Agenda(
+            source.units, self._timing, state_dir / "state.json", clock, runs=self._control.runs
+        )
+        self._obey()
 
     def run(self) -> None:
-        """Poll until told to stop, or, if the source ends, until then; then wait for the stop."""
-        while unit := self._next_unit():
-            due = self._kept.due.get(unit, 0)
-            self._status.next_poll = datetime.fromtimestamp(max(due, self._clock()), UTC)
-            if not self._wait_until(due):
-                return
-            self._poll(unit)
-            write_atomically(self._state_file, msgspec.json.encode(self._kept))
-        self._status.next_poll = None
-        self._status.state = "finished"
-        log.info("everything is published", published=self._status.published)
-        while self._wait_until(self._clock() + SLICE_SECONDS):
-            pass
-
-    def _next_unit(self) -> str | None:
-        waiting = [unit for unit in self._source.units if unit not in self._kept.finished]
-        return min(waiting, key=lambda unit: self._kept.due.get(unit, 0), default=None)
-
-    def _wait_until(self, due: float) -> bool:
-        """False if told to stop meanwhile."""
-        while (left := due - self._clock()) > 0:
+        """Poll until told to stop; what is finished waits for that, too."""
+        while True:
             self._beat()
-            if self._stop.wait(min(left, SLICE_SECONDS)):
-                return False
-        return not self._stop.is_set()
+            self._heed()
+            unit, due = self._agenda.next()
+            due = max(due, self._refused_until)
+            self._tell(unit, due)
+            if self._stop.is_set():
+                return
+            wait = due - self._clock()
+            if unit is None or self._control.paused:
+                self._stop.wait(SLICE_SECONDS)
+            elif wait > 0:
+                self._stop.wait(min(wait, SLICE_SECONDS))
+            else:
+                self._poll(unit)
+                self._agenda.save()
+
+    def _tell(self, unit: str | None, due: float) -> None:
+        self._status.quota_left = self._source.budget_left
+        resting = unit is None or self._control.paused
+        self._status.next_poll = (
+            None if resting else datetime.fromtimestamp(max(due, self._clock()), UTC)
+        )
+        if unit is None and self._status.state != "finished":
+            self._status.state = "finished"
+            log.info("everything is published", published=self._status.published)
+
+    def _heed(self) -> None:
+        """Notice what a person has ordered since."""
+        before, self._control = self._control, self._read(self._control)
+        if self._control == before:
+            return
+        log.info("ordered", **{name: getattr(self._control, name) for name in ORDERS})
+        timing = self._wanted_timing()
+        if timing.text != self._timing.text or (before.paused and not self._control.paused):
+            self._timing = timing
+            self._agenda.resume(timing)
+        self._obey()
+
+    def _read(self, otherwise: Control) -> Control:
+        try:
+            found = control.read(self._state_dir)
+        except StateUnusable as error:
+            if self._is_readable:
+                log.warning("orders are not heeded", problem=str(error))
+            self._is_readable = False
+            return otherwise
+        self._is_readable = True
+        return found
+
+    def _wanted_timing(self) -> Timing:
+        if self._declared.interval is None:
+            return self._declared
+        wanted = self._control.interval_seconds or self._declared.interval
+        if wanted < self._source.shortest_interval:
+            wanted = self._source.shortest_interval
+            log.info("polling less often, as the request budget demands", interval=wanted)
+        return Interval(wanted)
+
+    def _obey(self) -> None:
+        rate = self._control.rate_per_second or self._rate
+        if isinstance(self._source, Paced):
+            self._source.pace(rate, self._timing.interval or 0.0)
+            self._status.rate_per_second = rate
+        if self._agenda.ask(self._control.runs):
+            self._refused_until = 0.0
+        self._status.timing = self._timing.text if self._source.endless else "once"
+        self._status.paused = self._control.paused
+        self._status.orders = self._control.number
 
     def _poll(self, unit: str) -> None:
         started = self._clock()
@@ -98,29 +146,30 @@ class Poller:
         try:
             self._accept(self._source.fetch(unit))
         except Auth as error:
-            raise KeyRefused(f"the API key is not accepted: {error}") from None
+            # Kept in memory only: whoever starts again may have another key.
+            self._refused_until = started + REFUSED_SECONDS
+            self._failed("auth", f"the API key is not accepted: {error}", KEY_REFUSED)
         except Quota as error:
-            self._failed("quota", error)
-            for each in self._source.units:
-                later = max(self._kept.due.get(each, 0), error.retry_at.timestamp())
-                self._kept.due[each] = later
+            self._failed("quota", str(error))
+            self._agenda.postpone_all(error.retry_at.timestamp())
         except Permanent as error:
-            self._failed("permanent", error)
-            self._kept.due[unit] = started + max(self._interval, PERMANENT_SECONDS)
+            self._failed("permanent", str(error))
+            self._agenda.polled(unit, started)
+            self._agenda.postpone(unit, started + PERMANENT_SECONDS)
         except Transient as error:
-            self._failed("transient", error)
-            self._kept.due[unit] = self._clock() + self._backoff(unit)
+            self._failed("transient", str(error))
+            self._agenda.postpone(unit, self._clock() + self._backoff(unit))
         else:
             self._failures.pop(unit, None)
+            self._refused_until = 0.0
             self._status.polls["success"] += 1
             self._status.last_success = self._status.last_poll
             self._status.last_error = None
             self._status.state = "polling"
             if self._source.endless:
-                self._kept.due[unit] = started + self._interval
+                self._agenda.polled(unit, started)
             else:
-                self._kept.finished.append(unit)
-        self._status.quota_left = self._source.budget_left
+                self._agenda.finish(unit)
 
     def _accept(self, batch: Batch) -> None:
         self._status.simulated = batch.simulated
@@ -133,29 +182,24 @@ class Poller:
         self._status.published += len(news)
         self._latest |= {event.symbol: event.event_id for event in news}
         if news:
-            say = log.info if self._interval >= WORTH_A_LINE_SECONDS else log.debug
+            say = log.info if self._spacing >= WORTH_A_LINE_SECONDS else log.debug
             say("published", events=len(news), simulated=batch.simulated)
 
-    def _failed(self, outcome: str, error: Exception) -> None:
+    def _failed(self, outcome: str, error: str, state: str | None = None) -> None:
         self._status.polls[outcome] += 1
-        self._status.last_error = str(error)
-        self._status.state = f"waiting after an error ({outcome})"
-        log.warning("poll failed", outcome=outcome, error=str(error))
+        self._status.last_error = error
+        self._status.state = state or f"waiting after an error ({outcome})"
+        log.warning("poll failed", outcome=outcome, error=error)
+
+    @property
+    def _spacing(self) -> float:
+        """Seconds between polls at least; a schedule knows no shorter time than a minute."""
+        return max(self._timing.interval or MINUTE, self._source.shortest_interval)
 
     def _backoff(self, unit: str) -> float:
         """Exponential with jitter, from a sixtieth of the interval, so that budgets last."""
         failures = self._failures[unit] = self._failures.get(unit, 0) + 1
-        first = max(1.0, self._interval / 60)
-        longest = max(self._interval, LONGEST_BACKOFF)
+        first = max(1.0, self._spacing / 60)
+        longest = max(self._spacing, LONGEST_BACKOFF)
         delay = min(longest, first * 2.0 ** min(failures, 20))
         return delay * random.uniform(0.5, 1)  # noqa: S311 - jitter, not a secret
-
-    def _load(self) -> _Kept:
-        """The state kept, if any; waits that a shorter interval has made too long are cut."""
-        try:
-            kept = msgspec.json.decode(self._state_file.read_bytes(), type=_Kept)
-        except (FileNotFoundError, msgspec.DecodeError):
-            return _Kept()
-        latest = self._clock() + self._interval
-        kept.due = {unit: min(due, latest) for unit, due in kept.due.items()}
-        return kept

@@ -10,7 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 PREFIX = "millrace_producer_"
-OUTCOMES = ("success", "transient", "quota", "permanent")
+OUTCOMES = ("success", "transient", "quota", "permanent", "auth")
+KEY_REFUSED = "key refused"
 
 
 class Status(msgspec.Struct):
@@ -21,6 +22,11 @@ class Status(msgspec.Struct):
     feed: str
     simulated: bool
     state: str = "connecting to Kafka"
+    paused: bool = False
+    timing: str = ""
+    rate_per_second: float | None = None
+    orders: int = 0
+    """How many orders of a person were noticed."""
     published: int = 0
     unchanged: int = 0
     rejected: int = 0
@@ -34,8 +40,14 @@ class Status(msgspec.Struct):
 
     def page(self) -> Mapping[str, Any]:
         """The content of /status."""
-        page: Mapping[str, Any] = msgspec.to_builtins(self)
-        return page
+        page: dict[str, Any] = msgspec.to_builtins(self)
+        errors = sum(self.polls.values()) - self.polls["success"]
+        return page | {"state": "paused" if self.paused else self.state, "errors": errors}
+
+    def refusal(self) -> str | None:
+        """Why the producer cannot do its work until a person helps, or None."""
+        refused = self.state == KEY_REFUSED and not self.paused
+        return self.last_error if refused else None
 
 
 class _Collector(Collector):
@@ -58,15 +70,20 @@ class _Collector(Collector):
         yield GaugeMetricFamily(
             PREFIX + "simulated", "1 if prices are invented", float(status.simulated)
         )
+        yield GaugeMetricFamily(PREFIX + "paused", "1 if told to pause", float(status.paused))
         if status.quota_left is not None:
             yield GaugeMetricFamily(
                 PREFIX + "quota_left", "Requests left in this period", status.quota_left
             )
-        for name, when in (("poll", status.last_poll), ("success", status.last_success)):
+        for name, when in (
+            ("last poll", status.last_poll),
+            ("last success", status.last_success),
+            ("next poll", status.next_poll),
+        ):
             if when:
                 yield GaugeMetricFamily(
-                    f"{PREFIX}last_{name}_timestamp_seconds",
-                    f"Time of the last {name}",
+                    f"{PREFIX}{name.replace(' ', '_')}_timestamp_seconds",
+                    f"Time of the {name}",
                     when.timestamp(),
                 )
 

@@ -6,6 +6,11 @@ from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.sources.base import Source
 
+WITH_RATE = ("generator",)
+"""The sources that are `Paced`."""
+WITH_HISTORY = ("replay",)
+"""The sources that are `Historical`."""
+
 
 def make(settings: Settings) -> Source:
     """The source of this producer; what is wrong with its settings is one line."""

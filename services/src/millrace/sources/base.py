@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import date, datetime
+from typing import Protocol, runtime_checkable
 
 from millrace.events import Event
 
@@ -70,4 +70,22 @@ class Source(Protocol):
 
     def fetch(self, unit: str) -> Batch:
         """Ask for one unit, or raise a SourceError."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A source that makes its events itself, at a rate that can be changed."""
+
+    def pace(self, rate: float, interval: float) -> None:
+        """From now on make so many events a second, fetched every `interval` seconds."""
+        ...
+
+
+@runtime_checkable
+class Historical(Protocol):
+    """A source that knows the past, day by day."""
+
+    def between(self, first: date, end: date) -> Batch:
+        """What was observed on the days from the first up to the end, which is not included."""
         ...

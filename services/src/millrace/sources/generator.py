@@ -65,6 +65,12 @@ class Generator:
         self._start = clock()
         self._number = 0
 
+    def pace(self, rate: float, interval: float) -> None:
+        """From the next quote on keep another rate; the gap that is borne follows the interval."""
+        self._start += self._number / self._rate - self._number / rate
+        self._rate = rate
+        self._longest_gap = gap(interval)
+
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """The quotes that are due."""
         now = self._clock()
@@ -109,5 +115,10 @@ def from_settings(settings: Settings) -> Generator:
         settings.producer_symbols,
         settings.producer_rate_per_second,
         settings.producer_seed,
-        longest_gap=max(SHORTEST_GAP, 2 * settings.producer_interval_seconds),
+        longest_gap=gap(settings.producer_interval_seconds),
     )
+
+
+def gap(interval: float) -> float:
+    """How old a quote may be in seconds: a poll that came late still brings all of them."""
+    return max(SHORTEST_GAP, 2 * interval)

@@ -35,10 +35,16 @@ class Replay:
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """Every row of the chosen symbols, in the order of their time."""
+        return self.between(date.min, date.max)
+
+    def between(self, first: date, end: date) -> Batch:
+        """The rows of the days from the first up to the end, with the ids that `fetch` gives."""
         events = [
             event
             for event in read(self._path, datetime.now(UTC))
             if not self._symbols or event.symbol in self._symbols
+            # In UTC, too, an exchange closes on the day on which it opened.
+            if first <= event.observed_at.date() < end
         ]
         return Batch(sorted(events, key=lambda event: event.observed_at), simulated=False)
 

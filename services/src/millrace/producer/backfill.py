@@ -1,0 +1,91 @@
+"""Publishes a range of past days once, beside the producer that runs and without its state.
+
+Events have the ids that they always have: what is stored already is a duplicate, which is success.
+"""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+
+import structlog
+
+from millrace import logging, sources
+from millrace.config import Settings
+from millrace.errors import ConfigurationError, MillraceError
+from millrace.events import Event
+from millrace.feeds import FEEDS
+from millrace.producer.connection import Connection
+from millrace.producer.publisher import Publisher
+from millrace.sources.base import Historical
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 1000
+"""Events between two looks at the clock."""
+PROGRESS_SECONDS = 5.0
+
+
+class Interrupted(MillraceError):
+    """The range is not published to its end."""
+
+
+def run(settings: Settings, first: date | None, end: date | None) -> None:
+    """Publish what the source knows of the days from `first` up to `end`, which is not included."""
+    if first is None or end is None:
+        raise ConfigurationError("a range of past days needs both --from and --to")
+    if first >= end:
+        raise ConfigurationError(f"no day is in the range: --to {end} is not after --from {first}")
+    source = sources.make(settings)
+    if not isinstance(source, Historical):
+        raise ConfigurationError(
+            f"source {settings.producer_source} does not know the past"
+            f" ({', '.join(sources.WITH_HISTORY)} does)"
+        )
+    logging.configure(settings.producer_name, settings.log_level, settings.secrets())
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    events = source.between(first, end).events
+    publish(settings, events, FEEDS[source.feed].topic, stop)
+    sys.stdout.write(f"published {len(events)} events from {first} up to {end}\n")
+
+
+def publish(settings: Settings, events: Sequence[Event], topic: str, stop: threading.Event) -> None:
+    """Return when all are acknowledged; raise Interrupted if told to stop before that."""
+    connection = Connection(settings, stop, lambda: None)
+    client = connection.open()
+    if client is None:
+        raise Interrupted("stopped before anything was published")
+    publisher = Publisher(
+        client,
+        connection.open,
+        topic,
+        stop,
+        beat=lambda: None,
+        on_failure=connection.failed,
+        stop_seconds=settings.producer_stop_seconds,
+    )
+    try:
+        in_parts(events, publisher.publish, stop)
+    finally:
+        publisher.close()
+
+
+def in_parts(
+    events: Sequence[Event],
+    send: Callable[[Sequence[Event]], None],
+    stop: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Send them in order, and say every few seconds how far that is."""
+    said = clock()
+    for begin in range(0, len(events), CHUNK):
+        if stop.is_set():
+            raise Interrupted(f"stopped after {begin} of {len(events)} events")
+        send(events[begin : begin + CHUNK])
+        if clock() - said >= PROGRESS_SECONDS:
+            said = clock()
+            log.info("publishing the past", published=begin + CHUNK, of=len(events))

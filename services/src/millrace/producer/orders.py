@@ -1,0 +1,132 @@
+"""`millrace producer`: a person looks at the producer of this container and gives it orders."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from millrace import sources
+from millrace.config import Settings
+from millrace.console import console
+from millrace.errors import MillraceError
+from millrace.peers import Peer, ask
+from millrace.producer import control, table
+from millrace.producer.control import Control
+
+PATIENCE_SECONDS = 5.0
+HIGHEST_RATE = 10_000.0
+
+Order = Callable[[Settings, Control, Mapping[str, Any]], Control]
+"""What is then in force; given the settings, what is in force, and what the producer says."""
+replace = msgspec.structs.replace
+
+
+class Refused(MillraceError):
+    """This producer cannot do that."""
+
+
+def show(settings: Settings, *, as_json: bool) -> None:
+    """Print what the producer says of itself."""
+    peer = _ask(settings)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(peer.says).decode() + "\n")
+    else:
+        table.show(console(), [peer])
+
+
+def give(settings: Settings, order: Order, *, check: bool, as_json: bool) -> None:
+    """Give an order, wait until it is noticed, and print what became of it."""
+    says = _ask(settings).says
+    now, changed = control.change(
+        settings.producer_state_dir, lambda before: order(settings, before, says), check=check
+    )
+    if not check:
+        says = _noticed(settings, now.number)
+    noticed = says.get("orders", 0) >= now.number
+    if as_json:
+        answer = {"changed": changed, "noticed": noticed, "producer": says}
+        sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+        return
+    if not changed:
+        result = "that is so already"
+    elif check:
+        result = "that would be new"
+    else:
+        result = "done" if noticed else "kept, but not noticed yet"
+    sys.stdout.write(f"{settings.producer_name}: {result}; {_line(says)}\n")
+
+
+def pause(_settings: Settings, before: Control, _says: Mapping[str, Any]) -> Control:
+    """Nothing is polled."""
+    return replace(before, paused=True)
+
+
+def resume(_settings: Settings, before: Control, _says: Mapping[str, Any]) -> Control:
+    """Polling goes on."""
+    return replace(before, paused=False)
+
+
+def run_now(_settings: Settings, before: Control, says: Mapping[str, Any]) -> Control:
+    """One poll out of turn."""
+    if before.paused:
+        raise Refused("it is paused: resume it first")
+    if says.get("state") == "finished":
+        raise Refused("everything is published: there is nothing left to poll")
+    return replace(before, runs=before.runs + 1)
+
+
+def rate(per_second: float | None) -> Order:
+    """Another rate, or the declared one."""
+    if per_second is not None and not 0 < per_second <= HIGHEST_RATE:
+        raise Refused(f"a rate is more than 0 and at most {HIGHEST_RATE:,.0f} a second")
+
+    def order(settings: Settings, before: Control, _says: Mapping[str, Any]) -> Control:
+        if settings.producer_source not in sources.WITH_RATE:
+            raise Refused(
+                f"source {settings.producer_source} has no rate"
+                f" ({', '.join(sources.WITH_RATE)} has one)"
+            )
+        return replace(before, rate_per_second=per_second)
+
+    return order
+
+
+def interval(seconds: float | None) -> Order:
+    """Another interval, or the declared one."""
+    if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
+        raise Refused("an interval is a number of seconds above 0")
+
+    def order(settings: Settings, before: Control, says: Mapping[str, Any]) -> Control:
+        if settings.producer_schedule:
+            raise Refused(
+                f"it polls at a schedule ({settings.producer_schedule}), which is declared"
+            )
+        if says.get("timing") == "once":
+            raise Refused(f"source {settings.producer_source} is polled once: it has no interval")
+        return replace(before, interval_seconds=seconds)
+
+    return order
+
+
+def _ask(settings: Settings) -> Peer:
+    settings.require("producer_name", "producer_source")
+    return replace(ask(settings, "localhost"), host=settings.producer_name)
+
+
+def _noticed(settings: Settings, number: int) -> dict[str, Any]:
+    """What the producer says as soon as it has noticed the order, or after some seconds."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        says = _ask(settings).says
+        if says.get("orders", 0) >= number or time.monotonic() > give_up:
+            return says
+        time.sleep(0.2)
+
+
+def _line(says: Mapping[str, Any]) -> str:
+    if "state" not in says:
+        return f"it {says.get('problem', 'says nothing')}"
+    return f"{says['state']}, {table.pace(says)}"

@@ -1,0 +1,67 @@
+"""Producers as people see them: what each does, when it polls next, and what went wrong."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from millrace.peers import Peer
+
+PREFIX = "producer-"
+"""Producers are called so in the network."""
+WHOLE = ("polls", "last poll, UTC", "next poll, UTC")
+"""Columns that are not folded."""
+FOLDED = ("producer", "ready", "state", "source")
+NUMBERS = ("quota", "published", "errors")
+
+
+def show(out: Console, peers: Sequence[Peer]) -> None:
+    """One row a producer, and below a line for each that something is wrong with."""
+    rows = Table(*FOLDED, title="Producers")
+    for heading in WHOLE:
+        rows.add_column(heading, no_wrap=True)
+    for heading in NUMBERS:
+        rows.add_column(heading, justify="right")
+    for peer in peers:
+        rows.add_row(*_row(peer))
+    out.print(rows)
+    for peer in peers:
+        if wrong := peer.says.get("last_error") or peer.says.get("problem"):
+            out.print(f"[red]{_name(peer)}: {escape(str(wrong))}[/red]")
+
+
+def pace(says: Mapping[str, Any]) -> str:
+    """When it polls, and how much it makes."""
+    rate = says.get("rate_per_second")
+    return str(says.get("timing", "")) + (f", {rate:g} a second" if rate else "")
+
+
+def _row(peer: Peer) -> list[str]:
+    ready = "[green]yes[/green]" if peer.ready else "[red]no[/red]"
+    says = peer.says
+    if "source" not in says:
+        return [_name(peer), ready]
+    quota = says.get("quota_left")
+    return [
+        _name(peer),
+        ready,
+        str(says["state"]),
+        f"{says['source']}{', simulated' if says.get('simulated') else ''}",
+        pace(says),
+        _time(says.get("last_poll")),
+        _time(says.get("next_poll")),
+        "" if quota is None else f"{quota:,}",
+        f"{says.get('published', 0):,}",
+        f"{says.get('errors', 0):,}",
+    ]
+
+
+def _name(peer: Peer) -> str:
+    return str(peer.says.get("name") or peer.host.removeprefix(PREFIX))
+
+
+def _time(moment: str | None) -> str:
+    return f"{datetime.fromisoformat(moment):%m-%d %T}" if moment else ""

@@ -1,0 +1,145 @@
+"""When a producer polls: every so many seconds, or at the times of a cron expression in UTC."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+from cronsim import CronSim, CronSimError
+
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+
+FIELDS = 5
+MINUTE = 60.0
+
+
+class Timing(Protocol):
+    """The moments at which a unit is due. Moments are seconds of Unix time."""
+
+    text: str
+    """The timing in words that people know."""
+    interval: float | None
+    """Seconds between polls; None: not that regular."""
+
+    def first(self, now: float) -> float:
+        """When a unit is due that was never polled."""
+        ...
+
+    def after(self, started: float) -> float:
+        """When a unit is due again whose poll began then: always later."""
+        ...
+
+    def resumed(self, due: float, now: float) -> float:
+        """When a unit is due after nothing was polled for a while, be it stopped or paused."""
+        ...
+
+
+class Interval:
+    """Every so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.interval: float | None = seconds
+        self._seconds = seconds
+        self.text = f"every {seconds:g} s"
+
+    def first(self, now: float) -> float:
+        """At once."""
+        return now
+
+    def after(self, started: float) -> float:
+        """An interval later."""
+        return started + self._seconds
+
+    def resumed(self, due: float, now: float) -> float:
+        """As before, or at once if that has passed; never later than a whole interval."""
+        return min(due, now + self._seconds)
+
+
+class Schedule:
+    """At the times of a cron expression, each put off by a jitter of its own.
+
+    The jitter of a time follows from that time and the producer's name alone. So it is the same
+    however often the producer is started, and a schedule is one fixed series of moments.
+    """
+
+    interval: float | None = None
+
+    def __init__(
+        self,
+        expression: str,
+        *,
+        name: str = "",
+        jitter: float = 0.0,
+        missed: Literal["run", "skip"] = "run",
+    ) -> None:
+        """Raise ConfigurationError unless the expression has five fields that meet some day."""
+        self._expression = expression
+        self._name = name
+        self._jitter = jitter
+        self._missed = missed
+        self.text = f"at {expression}" + (f", up to {jitter:g} s later" if jitter else "")
+        if len(expression.split()) != FIELDS:
+            raise ConfigurationError(
+                f"the schedule {expression!r} is not minute, hour, day of month, month and day of"
+                " week"
+            )
+        try:
+            next(CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC)))
+        except CronSimError as error:
+            raise ConfigurationError(f"the schedule {expression!r} is wrong: {error}") from None
+        except StopIteration:
+            raise ConfigurationError(f"the schedule {expression!r} never comes") from None
+
+    def first(self, now: float) -> float:
+        """At the first moment that comes."""
+        return self.after(now)
+
+    def after(self, started: float) -> float:
+        """At the first moment that comes; those that passed during the poll are part of it."""
+        first = float("inf")
+        for time in self._times(started - self._jitter):
+            if time >= first:
+                break
+            moment = time + self._delay(time)
+            if started < moment < first:
+                first = moment
+        return first
+
+    def resumed(self, due: float, now: float) -> float:
+        """At once if a moment has passed and is not to be skipped, else at the next."""
+        if due < now:
+            return due if self._missed == "run" else self.after(now)
+        # A clock that was set back must not make the wait longer.
+        return min(due, self.after(now))
+
+    def _times(self, since: float) -> Iterator[float]:
+        start = datetime.fromtimestamp(since - MINUTE, UTC)
+        return (time.timestamp() for time in CronSim(self._expression, start))
+
+    def _delay(self, time: float) -> float:
+        if not self._jitter:
+            return 0.0
+        digest = hashlib.sha256(f"{self._name} {time}".encode()).digest()
+        return self._jitter * int.from_bytes(digest[:4]) / 2**32
+
+
+def from_settings(settings: Settings) -> Timing:
+    """The timing as configured; what is wrong with it is one line."""
+    if not settings.producer_schedule:
+        unused = {"producer_jitter_seconds", "producer_missed"} & settings.model_fields_set
+        if unused:
+            raise ConfigurationError(
+                f"{' and '.join(sorted(unused))} need a schedule: set MILLRACE_PRODUCER_SCHEDULE"
+            )
+        return Interval(settings.producer_interval_seconds)
+    if "producer_interval_seconds" in settings.model_fields_set:
+        raise ConfigurationError(
+            "MILLRACE_PRODUCER_INTERVAL_SECONDS and MILLRACE_PRODUCER_SCHEDULE exclude each other"
+        )
+    return Schedule(
+        settings.producer_schedule,
+        name=settings.producer_name,
+        jitter=settings.producer_jitter_seconds,
+        missed=settings.producer_missed,
+    )

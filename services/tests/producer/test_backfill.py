@@ -1,0 +1,167 @@
+"""A range of the past: published once, with the ids it always has, and without any state."""
+
+import gzip
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace import logging, sources
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.events import Event
+from millrace.producer import backfill
+from millrace.producer.backfill import CHUNK, Interrupted, in_parts
+from millrace.sources import generator, replay
+from millrace.sources.base import Historical, Paced
+
+FIRST = date(2013, 1, 1)
+DAYS = 90
+ROW = "{name},{day},1,3,1,2,100,2\n"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two shares on each of ninety days."""
+    path = tmp_path_factory.mktemp("replay") / "stocks.csv.gz"
+    days = [FIRST + timedelta(days=number) for number in range(DAYS)]
+    rows = [ROW.format(name=name, day=day) for day in days for name in ("AAPL", "IBM")]
+    heading = "Ticker,Date,Open,High,Low,Close,Volume,Adj Close\n"
+    path.write_bytes(gzip.compress((heading + "".join(rows)).encode()))
+    return path
+
+
+@pytest.fixture
+def make(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path / "none"))
+
+    def settings(**values: Any) -> Settings:
+        values = {"producer_source": "replay", "producer_feed": "stocks"} | values
+        return Settings(
+            producer_name="history", producer_state_dir=tmp_path, replay_file=file, **values
+        )
+
+    return settings
+
+
+@given(st.integers(-5, DAYS + 5), st.integers(1, DAYS))
+def test_a_range_has_its_days_up_to_its_end(file: Path, begin: int, length: int) -> None:
+    first = FIRST + timedelta(days=begin)
+    end = first + timedelta(days=length)
+    whole = replay.Replay(file, []).fetch("").events
+    part = replay.Replay(file, []).between(first, end).events
+    expected = [e for e in whole if first <= e.observed_at.date() < end]
+    assert [e.event_id for e in part] == [e.event_id for e in expected]
+    wanted = {FIRST + timedelta(days=number) for number in range(DAYS)}
+    assert {e.observed_at.date() for e in part} == {d for d in wanted if first <= d < end}
+
+
+def test_neighbouring_ranges_are_the_whole_without_overlap(file: Path) -> None:
+    source = replay.Replay(file, ["IBM"])
+    middle = FIRST + timedelta(days=31)
+    parts = [source.between(FIRST, middle), source.between(middle, date(2014, 1, 1))]
+    ids = [event.event_id for part in parts for event in part.events]
+    assert ids == [event.event_id for event in source.fetch("").events]
+
+
+def test_it_is_published_and_counted_and_leaves_no_state(
+    make: Callable[..., Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    published: list[Event] = []
+
+    def publish(_: Settings, events: Sequence[Event], topic: str, __: threading.Event) -> None:
+        assert topic == "stock-data"
+        published.extend(events)
+
+    monkeypatch.setattr(backfill, "publish", publish)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(logging, "configure", lambda *_: None)
+    backfill.run(make(), FIRST, date(2013, 2, 1))
+    assert len(published) == 62
+    assert capsys.readouterr().out == "published 62 events from 2013-01-01 up to 2013-02-01\n"
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "end", "says"),
+    [
+        ({}, FIRST, None, "both --from and --to"),
+        ({}, None, FIRST, "both --from and --to"),
+        ({}, FIRST, FIRST, "no day"),
+        (
+            {"producer_source": "generator", "producer_feed": "quotes"},
+            FIRST,
+            date(2014, 1, 1),
+            r"generator does not know the past \(replay does\)",
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    make: Callable[..., Settings],
+    values: dict[str, Any],
+    first: date | None,
+    end: date | None,
+    says: str,
+) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        backfill.run(make(**values), first, end)
+
+
+def event(number: int) -> Event:
+    now = datetime(2013, 1, 1, tzinfo=UTC)
+    return Event(
+        event_id=f"e{number}",
+        schema_version=1,
+        feed="stocks",
+        source="fake",
+        simulated=False,
+        symbol="IBM",
+        observed_at=now,
+        produced_at=now,
+    )
+
+
+def test_a_stop_says_how_far_it_came() -> None:
+    sent: list[Event] = []
+    stop = threading.Event()
+
+    def send(events: Sequence[Event]) -> None:
+        sent.extend(events)
+        if len(sent) == 2 * CHUNK:
+            stop.set()
+
+    with pytest.raises(Interrupted, match="2000 of 5001"):
+        in_parts([event(number) for number in range(5 * CHUNK + 1)], send, stop)
+    assert len(sent) == 2 * CHUNK
+
+
+def test_everything_is_sent_once_and_in_order() -> None:
+    sent: list[Event] = []
+    in_parts([event(number) for number in range(2 * CHUNK + 7)], sent.extend, threading.Event())
+    assert [e.event_id for e in sent] == [f"e{number}" for number in range(2 * CHUNK + 7)]
+
+
+def test_the_sources_are_named_for_what_they_can(make: Callable[..., Settings]) -> None:
+    """The names stand where no source is made; here each is compared with what it names."""
+    every = {
+        "replay": sources.make(make()),
+        "generator": sources.make(make(producer_source="generator", producer_feed="quotes")),
+        "metals_api": sources.make(
+            make(producer_source="metals_api", producer_feed="metals", producer_url="https://x")
+        ),
+        "alpha_vantage": sources.make(
+            make(producer_source="alpha_vantage", producer_url="https://x")
+        ),
+    }
+    paced = tuple(name for name, source in every.items() if isinstance(source, Paced))
+    historical = tuple(name for name, source in every.items() if isinstance(source, Historical))
+    assert (paced, historical) == (sources.WITH_RATE, sources.WITH_HISTORY)
+    assert isinstance(every["generator"], generator.Generator)
