@@ -8,6 +8,7 @@ from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
 from millrace import kafka, lag, mongo
+from millrace.api.log import CLIENT_LIMITS, KafkaLog
 from millrace.api.ports import DependencyError
 from millrace.api.store import MongoStore, Store
 from millrace.config import Settings
@@ -27,10 +28,15 @@ class Dependencies:
         self._kafka: Any = None
         self._mongo_lock = threading.Lock()
         self._kafka_lock = threading.Lock()
+        self._log = KafkaLog(self._connect_producer)
 
     def store(self) -> Store:
         """The stored events."""
         return MongoStore(self._database())
+
+    def log(self) -> KafkaLog:
+        """Where events that clients send go."""
+        return self._log
 
     def ask_mongodb(self) -> None:
         """Return if MongoDB answers this API's user; DependencyError otherwise."""
@@ -69,4 +75,10 @@ class Dependencies:
             self._settings,
             bootstrap_timeout_ms=LIMIT_MILLISECONDS,
             request_timeout_ms=LIMIT_MILLISECONDS,
+        )
+
+    def _connect_producer(self) -> Any:
+        kafka.check_credentials(self._settings, timeout=LIMIT_MILLISECONDS / 1000)
+        return kafka.producer(
+            self._settings, bootstrap_timeout_ms=LIMIT_MILLISECONDS, **CLIENT_LIMITS
         )

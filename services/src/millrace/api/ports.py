@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from millrace.api.store import Store
+from millrace.events import Event
 from millrace.lag import PartitionLag
 
 
@@ -11,11 +12,23 @@ class DependencyError(Exception):
     """A dependency does not answer, or not in time."""
 
 
+class Log(Protocol):
+    """What the views need of Kafka."""
+
+    def append(self, topic: str, events: Sequence[Event]) -> list[bool]:
+        """Whether each event is on every in-sync replica; DependencyError if none can be sent."""
+        ...
+
+
 class Dependencies(Protocol):
     """MongoDB and Kafka, as the application asks them."""
 
     def store(self) -> Store:
         """The stored events."""
+        ...
+
+    def log(self) -> Log:
+        """Where events that clients send go."""
         ...
 
     def ask_mongodb(self) -> None:
