@@ -22,7 +22,9 @@ def takes_json(view: View) -> View:
 
 def check() -> None:
     """Refuse a body that nobody would read, and one that is too large or of unknown size."""
-    view = current_app.view_functions.get(request.endpoint or "")
+    if request.endpoint is None:
+        return  # There is no such path or method, which is about to be said.
+    view = current_app.view_functions[request.endpoint]
     is_chunked = "Transfer-Encoding" in request.headers
     length = request.content_length or 0
     if not hasattr(view, "takes_json"):
