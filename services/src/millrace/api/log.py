@@ -22,7 +22,7 @@ CLIENT_LIMITS = {"delivery_timeout_ms": 8000, "request_timeout_ms": 5000, "max_b
 """Of the client. It has given up before the request does, so no request leaves records behind."""
 PAUSE_SECONDS = 1.0
 """Who asks so soon after a failed attempt to connect has its answer: they do not queue for it."""
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 0.5
 
 
 class _Client:
