@@ -28,7 +28,9 @@ from millrace.api.follow import STEP, Follower, committed, decode, encode
 from millrace.api.fresh import FRESH_SECONDS, Fresh
 from millrace.api.ports import DependencyError
 from millrace.api.problems import Problem
+from millrace.api.store import MongoStore
 from millrace.api.stream import KEEP_ALIVE_SECONDS, LONGEST_SECONDS, lines
+from millrace.feeds.base import BY_POSITION
 from millrace.lag import PartitionLag
 
 positions = st.dictionaries(st.integers(0, 20), st.integers(0, 10**12), min_size=1)
@@ -331,6 +333,34 @@ def test_streams_are_bounded_and_leave_their_place(
     first.close()
     assert open_stream(client).status_code == 200
     problem(open_stream(client), 429)
+
+
+@pytest.mark.parametrize("symbol", [None, "A"])
+def test_the_documents_between_two_offsets_are_read_by_the_index_of_positions(
+    symbol: str | None,
+) -> None:
+    asked: dict[str, Any] = {}
+
+    class Found:
+        def sort(self, keys: Any) -> "Found":
+            asked["sort"] = tuple(keys)
+            return self
+
+        def max_time_ms(self, limit: int) -> list[Any]:
+            assert 0 < limit <= 5000
+            return [document(3)]
+
+    class Collection:
+        def find(self, condition: Any) -> Found:
+            asked["condition"] = condition
+            return Found()
+
+    database: Any = {"stock_data": Collection()}
+    found = MongoStore(database).between("stock_data", 0, 3, 9, symbol)
+    assert found == [document(3)]
+    assert asked["sort"] == BY_POSITION.keys
+    place = {"kafka.partition": 0, "kafka.offset": {"$gte": 3, "$lt": 9}}
+    assert asked["condition"] == ({**place, "symbol": symbol} if symbol else place)
 
 
 SERVE = """
