@@ -16,8 +16,8 @@ from ansible.errors import AnsibleFilterError
 ON_EVENTS = {
     "producer": ("write",),
     "processor": ("read",),
-    # The API shows the lag: it sees offsets, and no event.
-    "api": ("describe",),
+    # The API shows the lag and passes on what clients send: it sees offsets, and no event.
+    "api": ("describe", "write"),
     # The operator reads everything and can send a dead letter to its topic again.
     "operator": ("read", "write"),
 }

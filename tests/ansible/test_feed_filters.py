@@ -34,6 +34,7 @@ def test_each_service_may_do_its_own_part_with_a_topic(filters: ModuleType) -> N
         ("User:producer", "stock-data", "write"),
         ("User:processor", "stock-data", "read"),
         ("User:api", "stock-data", "describe"),
+        ("User:api", "stock-data", "write"),
         ("User:operator", "stock-data", "read"),
         ("User:operator", "stock-data", "write"),
         ("User:processor", "stock-alerts", "write"),

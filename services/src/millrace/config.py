@@ -250,6 +250,10 @@ class Settings(BaseSettings):
     api_token: SecretStr = Field(
         default=SecretStr(""), description="Bearer token for that; empty: one word a dependency."
     )
+    api_ingest_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer token that may send events only: `verify` tries what it must not do.",
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -1,7 +1,7 @@
 """The envelope that every event carries, from the producer to the stored document."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -9,6 +9,15 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 # Wide enough for any market, narrow enough that no derived number overflows.
 Price = Annotated[float, msgspec.Meta(ge=1e-9, le=1e12)]
+
+MILLISECOND = 1000
+"""Microseconds: MongoDB keeps times in milliseconds, so event time has no finer resolution."""
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""Between these, no window and no time zone leaves what a datetime can hold."""
+AHEAD = timedelta(days=1)
+"""An exchange's day may end after the event was made. More would move the window of its series
+for good, past everything that is to come."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -27,6 +36,24 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     symbol: Name
     observed_at: Time
     produced_at: Time
+
+
+E = TypeVar("E", bound=Event)
+
+
+def timed(event: E) -> E:
+    """The event, its time as fine as it is kept; ValueError names a time that cannot be."""
+    observed_at = event.observed_at
+    if not EARLIEST <= observed_at <= LATEST:
+        raise ValueError("`observed_at` is out of range")
+    if not EARLIEST <= event.produced_at <= LATEST:
+        raise ValueError("`produced_at` is out of range")
+    if observed_at > event.produced_at and observed_at - event.produced_at > AHEAD:
+        raise ValueError("`observed_at` is more than a day after it was produced")
+    if observed_at.microsecond % MILLISECOND:
+        floor = observed_at.microsecond // MILLISECOND * MILLISECOND
+        event = msgspec.structs.replace(event, observed_at=observed_at.replace(microsecond=floor))
+    return event
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

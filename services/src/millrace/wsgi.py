@@ -1,5 +1,7 @@
 """Runs a WSGI application under gunicorn: TLS, one process, threads, logs like everything else."""
 
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,28 @@ class _Server(BaseApplication):
         return self._app
 
 
-def serve(app: Any, port: int, certificate: Path, key: Path, threads: int = THREADS) -> None:
-    """Serve the application over HTTPS on all addresses until SIGTERM."""
+def _announces(stop: threading.Event) -> Any:
+    """A hook that has the worker set `stop` when it is told to end."""
+
+    def hook(worker: Any) -> None:
+        def on_signal(number: int, frame: Any) -> None:
+            stop.set()
+            worker.handle_exit(number, frame)
+
+        signal.signal(signal.SIGTERM, on_signal)
+
+    return hook
+
+
+def serve(
+    app: Any,
+    port: int,
+    certificate: Path,
+    key: Path,
+    threads: int = THREADS,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve the application over HTTPS on all addresses until SIGTERM, which sets `stop`."""
     _Server(
         app,
         {
@@ -46,5 +68,6 @@ def serve(app: Any, port: int, certificate: Path, key: Path, threads: int = THRE
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - gunicorn's heartbeat: memory, not a disk
             "control_socket_disable": True,
             "logger_class": _Logger,
+            "post_worker_init": _announces(stop or threading.Event()),
         },
     ).run()

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
-from services.tests.api.world import AUTHORIZED, STRANGER, TOKENS, World, document
+from services.tests.api.world import AUTHORIZED, SENDING, STRANGER, TOKENS, World, document
 from werkzeug.test import TestResponse
 
 from millrace.api import auth, openapi
@@ -17,6 +17,7 @@ from millrace.api.auth import Token, load_tokens
 from millrace.api.events import EventsParameters, LatestParameters
 from millrace.api.health import Health
 from millrace.api.problems import MEDIA_TYPE
+from millrace.api.stream import StreamParameters
 from millrace.errors import ConfigurationError
 from millrace.feeds import FEEDS
 
@@ -25,7 +26,10 @@ DOCUMENT = openapi.document(list(FEEDS))
 
 @pytest.fixture
 def world() -> World:
-    return World(*(document(n, symbol) for n in range(6) for symbol in "AB"))
+    world = World(*(document(n, symbol) for n in range(6) for symbol in "AB"))
+    # Streams end at once.
+    world.stop.set()
+    return world
 
 
 @pytest.fixture
@@ -55,10 +59,11 @@ def problem(answer: TestResponse, status: int) -> str:
     return str(body["detail"])
 
 
-def routes(app: Flask) -> list[tuple[str, str]]:
-    """Every path of the application with its places filled in, and the scope that it needs."""
+def routes(app: Flask) -> list[tuple[str, str, str]]:
+    """Every method and path with its places filled in, and the scope that it needs."""
     return [
         (
+            "POST" if "POST" in (rule.methods or ()) else "GET",
             rule.rule.replace("<feed>", "stocks").replace("<symbol>", "A"),
             auth.required_scope(app, rule.endpoint),
         )
@@ -67,19 +72,25 @@ def routes(app: Flask) -> list[tuple[str, str]]:
 
 
 def test_every_route_that_is_not_known_to_be_public_needs_a_token(client: FlaskClient) -> None:
-    public = {path for path, scope in routes(client.application) if scope == auth.PUBLIC}
+    public = {path for _, path, scope in routes(client.application) if scope == auth.PUBLIC}
     assert public == {"/live", "/health", "/openapi.json"}
-    for path, scope in routes(client.application):
+    for method, path, scope in routes(client.application):
         if scope == auth.PUBLIC:
-            assert client.get(path).status_code == HTTPStatus.OK
+            assert client.open(path, method=method).status_code == HTTPStatus.OK
             continue
-        answer = client.get(path)
+        assert (method, scope) in {("GET", auth.READ), ("POST", auth.INGEST)}
+        answer = client.open(path, method=method)
         problem(answer, 401)
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="millrace"'
-        answer = client.get(path, headers={"Authorization": f"Bearer {STRANGER}"})
-        assert scope in problem(answer, 403)
-        assert "insufficient_scope" in answer.headers["WWW-Authenticate"]
-        assert client.get(path, headers=AUTHORIZED).status_code == HTTPStatus.OK
+        other = SENDING if scope == auth.READ else AUTHORIZED
+        for headers in ({"Authorization": f"Bearer {STRANGER}"}, other):
+            answer = client.open(path, method=method, headers=headers)
+            assert scope in problem(answer, 403)
+            assert "insufficient_scope" in answer.headers["WWW-Authenticate"]
+        right = AUTHORIZED if scope == auth.READ else SENDING
+        status = client.open(path, method=method, headers=right).status_code
+        # What needs a body misses it: the token was good.
+        assert status == (HTTPStatus.OK if method == "GET" else HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
 def test_a_route_without_a_rule_does_not_start() -> None:
@@ -119,7 +130,7 @@ def test_the_feeds_lead_to_their_events(client: FlaskClient) -> None:
     body = check(client.get("/v1/feeds", headers=AUTHORIZED), "/v1/feeds")
     assert [feed["name"] for feed in body["feeds"]] == ["metals", "stocks", "quotes"]
     for feed in body["feeds"]:
-        for path in (feed["latest"], feed["events"]):
+        for path in (feed["latest"], feed["events"], feed["stream"]):
             assert client.get(path, headers=AUTHORIZED).status_code == HTTPStatus.OK
 
 
@@ -340,17 +351,30 @@ def test_the_openapi_document_describes_every_route(client: FlaskClient) -> None
     assert described == served
     for path, methods in body["paths"].items():
         names = set(re.findall("{(.*?)}", path))
-        given = {p["name"] for p in methods["get"]["parameters"] if p["in"] == "path"}
-        assert given == names
+        (operation,) = methods.values()
+        assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == names
+    described = {
+        (method.upper(), path) for path, methods in body["paths"].items() for method in methods
+    }
+    assert described == {
+        (method, re.sub("/stocks", "/{feed}", path))
+        for method, path, _ in routes(client.application)
+    }
 
 
 def test_the_openapi_document_describes_every_parameter() -> None:
-    for path, kind in (("events", EventsParameters), ("latest", LatestParameters)):
+    for path, kind in (
+        ("events", EventsParameters),
+        ("latest", LatestParameters),
+        ("stream", StreamParameters),
+    ):
         described = DOCUMENT["paths"][f"/v1/{{feed}}/{path}"]["get"]["parameters"]
         names = {p["name"] for p in described if p["in"] == "query"}
         assert names == set(kind.__struct_encode_fields__)
 
 
 def test_the_openapi_document_refers_to_schemas_that_exist() -> None:
-    for reference in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(DOCUMENT)):
+    references = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(DOCUMENT))
+    assert "Batch" in references
+    for reference in references:
         Draft202012Validator.check_schema(DOCUMENT["components"]["schemas"][reference])

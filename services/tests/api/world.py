@@ -1,6 +1,7 @@
 """A small world for tests of the API: events in memory, and dependencies that can fail."""
 
 import hashlib
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,16 +13,19 @@ from millrace.api.app import create_app
 from millrace.api.auth import Token
 from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
 from millrace.api.ports import DependencyError
+from millrace.events import Event
 from millrace.feeds import FEEDS
 from millrace.lag import PartitionLag
 from millrace.latest import Latest
 
-READER, STRANGER = "reader-token", "stranger-token"
+READER, SENDER, STRANGER = "reader-token", "sender-token", "stranger-token"
 TOKENS = [
     Token("reader", hashlib.sha256(READER.encode()).hexdigest(), ["read"]),
+    Token("sender", hashlib.sha256(SENDER.encode()).hexdigest(), ["ingest"]),
     Token("stranger", hashlib.sha256(STRANGER.encode()).hexdigest(), ["other"]),
 ]
 AUTHORIZED = {"Authorization": f"Bearer {READER}"}
+SENDING = {"Authorization": f"Bearer {SENDER}"}
 
 
 def document(number: int, symbol: str = "A", **fields: Any) -> dict[str, Any]:
@@ -92,6 +96,37 @@ class MemoryStore:
             found.sort(key=lambda d: d[name], reverse=direction < 0)
         return list(found[:limit])
 
+    def between(
+        self, collection: str, partition: int, start: int, end: int, symbol: str | None
+    ) -> list[Mapping[str, Any]]:
+        self._check()
+        found = [
+            d
+            for d in self.documents
+            if d["kafka"]["partition"] == partition
+            and start <= d["kafka"]["offset"] < end
+            and symbol in (None, d["symbol"])
+        ]
+        return sorted(found, key=lambda d: d["kafka"]["offset"])
+
+
+class MemoryLog:
+    """What is acknowledged, until nothing is: by the number of events that still are."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, Event]] = []
+        self.room: float = float("inf")
+
+    def append(self, topic: str, events: Sequence[Event]) -> list[bool]:
+        if not self.room:
+            raise DependencyError("secret reason")
+        accepted = [number < self.room for number in range(len(events))]
+        self.records += [
+            (topic, event) for event, good in zip(events, accepted, strict=True) if good
+        ]
+        self.room -= sum(accepted)
+        return accepted
+
 
 class MemoryCache:
     """Latest values in memory."""
@@ -115,6 +150,8 @@ class World:
     def __init__(self, *documents: dict[str, Any]) -> None:
         self.memory = MemoryStore(documents)
         self.redis: MemoryCache | None = MemoryCache()
+        self.kafka = MemoryLog()
+        self.stop = threading.Event()
         self.down: set[str] = set()
         self.asked = 0
         self.lag = [PartitionLag("stock-data", 0, 12, 3), PartitionLag("stock-data", 1, 5, 1)]
@@ -124,6 +161,9 @@ class World:
 
     def cache(self) -> MemoryCache | None:
         return self.redis
+
+    def log(self) -> MemoryLog:
+        return self.kafka
 
     def ask_mongodb(self) -> None:
         self.asked += 1
@@ -136,4 +176,4 @@ class World:
         return self.lag
 
     def app(self) -> Flask:
-        return create_app(list(FEEDS.values()), TOKENS, self, stale_seconds=60.0)
+        return create_app(list(FEEDS.values()), TOKENS, self, stale_seconds=60.0, stop=self.stop)

@@ -24,11 +24,14 @@ def test_a_document_holds_what_the_history_is_rebuilt_from(feed: Feed[Any]) -> N
     assert value == feed.value(event)
 
 
-def test_the_queries_of_rebuilding_and_of_the_api_have_an_index(feed: Feed[Any]) -> None:
+def test_the_queries_of_rebuilding_of_the_api_and_of_verifying_have_an_index(
+    feed: Feed[Any],
+) -> None:
     # And nothing else has: every index is written with every insert.
     assert {index.keys for index in feed.indexes} == {
         (("symbol", 1), (TIME_FIELD, -1)),
         ((TIME_FIELD, -1), ("_id", -1)),
+        (("kafka.partition", 1), ("kafka.offset", 1)),
     }
 
 

@@ -5,13 +5,14 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import bson
 import pytest
 from kafka.protocol.metadata import MetadataRequest
 
 from millrace.config import Settings
-from millrace.verify import attempts_kafka, wire
+from millrace.verify import attempts_api, attempts_kafka, wire
 from millrace.verify.attempts import Attempt, expect, judge
 from millrace.verify.attempts_kafka import metadata_request
 from millrace.verify.attempts_mongodb import hello
@@ -139,3 +140,54 @@ def test_every_broker_is_tried_and_its_inner_ports_where_they_can_be_reached() -
     assert [name for server, name, _ in found if server == "kafka-2 9093"] == ["connect"]
     assert ("kafka-2 9093", "connect", CLOSED) in found
     assert ("kafka-2 9094", "no certificate", TLS) in found
+
+
+class Api(BaseHTTPRequestHandler):
+    """An API with two tokens, that refuses as it should or lets everyone in."""
+
+    is_open = False
+
+    def do_GET(self) -> None:
+        self._answer("reader")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert body == b'{"events": []}', "something would come of it"
+        self._answer("sender")
+
+    def _answer(self, right: str) -> None:
+        token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+        known = token in {"reader", "sender"}
+        status = 200 if token == right or self.is_open else 403 if known else 401
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_token_is_tried_for_what_it_must_not_do(
+    is_open: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Api, "is_open", is_open)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as api:
+        threading.Thread(target=api.serve_forever, daemon=True).start()
+        settings = Settings(
+            api_url=f"http://127.0.0.1:{api.server_port}",
+            api_token="reader",  # type: ignore[arg-type]
+            api_ingest_token="sender",  # type: ignore[arg-type]
+        )
+        with attempts_api.attempts(settings) as attempts:
+            found = [judge(one) for one in attempts if "token" in one.name]
+        api.shutdown()
+    assert [(one.name, one.expected) for one in found] == [
+        ("no token: read", AUTHENTICATION),
+        ("no token: ingest", AUTHENTICATION),
+        ("wrong token: read", AUTHENTICATION),
+        ("wrong token: ingest", AUTHENTICATION),
+        ("a reader's token: ingest", AUTHORISATION),
+        ("a sender's token: read", AUTHORISATION),
+    ]
+    assert {one.ok for one in found} == {not is_open}

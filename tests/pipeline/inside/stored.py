@@ -1,6 +1,6 @@
 """How often each event of a source is stored.
 
-Usage: stored.py SOURCE. Prints {event_id: count} for the documents of that source.
+Usage: stored.py SOURCE [COLLECTION]. Prints {event_id: count} for the documents of that source.
 """
 
 import json
@@ -12,6 +12,7 @@ from millrace.mongo import client
 
 settings = Settings()
 with client(settings) as connection:
-    collection = connection[settings.mongodb_database]["stock_data"]
+    name = sys.argv[2] if len(sys.argv) > 2 else "stock_data"
+    collection = connection[settings.mongodb_database][name]
     found = Counter(d["_id"] for d in collection.find({"source": sys.argv[1]}, {"_id": 1}))
 print(json.dumps(found))

@@ -1,24 +1,38 @@
-"""The API: stored events over HTTPS, for those who hold a token."""
+"""The API: events over HTTPS, stored ones and new ones, for those who hold a token."""
 
 from millrace.config import Settings
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM."""
+    import threading
+
     from millrace import logging, wsgi
     from millrace.api.app import create_app
     from millrace.api.auth import load_tokens
     from millrace.api.dependencies import Dependencies
+    from millrace.api.ingest import MAX_REQUESTS
+    from millrace.api.stream import MAX_STREAMS
     from millrace.feeds import FEEDS
 
     settings.require("kafka_username", "kafka_password", "mongodb_username", "mongodb_password")
     if settings.redis_host:
         settings.require("redis_username", "redis_password")
     logging.configure("api", settings.log_level, settings.secrets())
+    stop = threading.Event()
     app = create_app(
         feeds=[FEEDS[name] for name in settings.feeds],
         tokens=load_tokens(settings.api_tokens_file),
         dependencies=Dependencies(settings),
         stale_seconds=settings.stale_seconds,
+        stop=stop,
     )
-    wsgi.serve(app, settings.api_port, settings.api_tls_cert, settings.api_tls_key)
+    wsgi.serve(
+        app,
+        settings.api_port,
+        settings.api_tls_cert,
+        settings.api_tls_key,
+        # Whatever streams and ingestion hold, others are answered as before.
+        threads=wsgi.THREADS + MAX_STREAMS + MAX_REQUESTS,
+        stop=stop,
+    )

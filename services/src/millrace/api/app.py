@@ -1,12 +1,12 @@
 """The Flask application."""
 
+import threading
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
-from millrace.api import auth, events, health, latest, openapi, problems
+from millrace.api import auth, bodies, events, health, ingest, latest, openapi, problems, stream
 from millrace.api.auth import Token
 from millrace.api.ports import Dependencies
 from millrace.feeds.base import Feed
@@ -26,26 +26,25 @@ def create_app(
     tokens: Sequence[Token],
     dependencies: Dependencies,
     stale_seconds: float = 60.0,
+    stop: threading.Event | None = None,
 ) -> Flask:
-    """Make the application; nothing is connected to before a request needs it."""
+    """Make the application; nothing is connected to before a request needs it.
+
+    What would go on for long ends when `stop` is set.
+    """
     app = Flask(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     problems.register(app)
-    app.before_request(_refuse_bodies)
+    app.before_request(bodies.check)
     app.after_request(_add_headers)
     app.register_blueprint(health.blueprint(health.Health(dependencies)))
     app.register_blueprint(events.blueprint(feeds, dependencies.store))
     app.register_blueprint(latest.blueprint(feeds, dependencies, stale_seconds))
+    app.register_blueprint(stream.blueprint(feeds, dependencies, stop or threading.Event()))
+    app.register_blueprint(ingest.blueprint(feeds, dependencies.log))
     app.register_blueprint(openapi.blueprint([feed.name for feed in feeds]))
     auth.protect(app, tokens)
     return app
-
-
-def _refuse_bodies() -> None:
-    if request.content_length or "Transfer-Encoding" in request.headers:
-        raise problems.Problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "No request to this API has a body."
-        )
 
 
 def _add_headers(response: Response) -> Response:

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from flask import Flask, current_app, g, request
@@ -14,6 +14,7 @@ from millrace.api.problems import Problem
 from millrace.errors import ConfigurationError
 
 READ = "read"
+INGEST = "ingest"
 PUBLIC = ""
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -22,7 +23,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token that is accepted. Only its hash is known."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    """It is in the source of the events that its holder sends."""
     sha256: str
     scopes: list[str]
 

@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 
 from millrace import cache, kafka, lag, mongo
 from millrace.api.cache import LIMIT_SECONDS, RedisCache
+from millrace.api.log import CLIENT_LIMITS, KafkaLog
 from millrace.api.ports import DependencyError
 from millrace.api.store import MongoStore, Store
 from millrace.config import Settings
@@ -30,6 +31,7 @@ class Dependencies:
         self._kafka_lock = threading.Lock()
         self._cache: RedisCache | None = None
         self._cache_lock = threading.Lock()
+        self._log = KafkaLog(self._connect_producer)
 
     def store(self) -> Store:
         """The stored events."""
@@ -46,6 +48,10 @@ class Dependencies:
                 )
                 self._cache = RedisCache(client)
             return self._cache
+
+    def log(self) -> KafkaLog:
+        """Where events that clients send go."""
+        return self._log
 
     def ask_mongodb(self) -> None:
         """Return if MongoDB answers this API's user; DependencyError otherwise."""
@@ -84,4 +90,10 @@ class Dependencies:
             self._settings,
             bootstrap_timeout_ms=LIMIT_MILLISECONDS,
             request_timeout_ms=LIMIT_MILLISECONDS,
+        )
+
+    def _connect_producer(self) -> Any:
+        kafka.check_credentials(self._settings, timeout=LIMIT_MILLISECONDS / 1000)
+        return kafka.producer(
+            self._settings, bootstrap_timeout_ms=LIMIT_MILLISECONDS, **CLIENT_LIMITS
         )

@@ -53,30 +53,31 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
     @routes.get("/feeds")
     @scope(READ)
     def list_feeds() -> Response:
-        _parameters(msgspec.defstruct("NoParameters", [], forbid_unknown_fields=True))
+        parameters(msgspec.defstruct("NoParameters", [], forbid_unknown_fields=True))
         described = [
             {
                 "name": feed.name,
                 "latest": f"/v1/{feed.name}/latest",
                 "events": f"/v1/{feed.name}/events",
+                "stream": f"/v1/{feed.name}/stream",
             }
             for feed in known.values()
         ]
-        return _json({"feeds": described})
+        return answer({"feeds": described})
 
     @routes.get("/<feed>/latest")
     @scope(READ)
     def latest(feed: str) -> Response:
         name = collection(feed)
-        wanted = _parameters(LatestParameters)
-        found = _ask(lambda: store().latest(name, wanted.symbol))
-        return _json({"events": [as_shown(document) for document in found]})
+        wanted = parameters(LatestParameters)
+        found = ask(lambda: store().latest(name, wanted.symbol))
+        return answer({"events": [as_shown(document) for document in found]})
 
     @routes.get("/<feed>/events")
     @scope(READ)
     def events(feed: str) -> Response:
         name = collection(feed)
-        wanted = _parameters(EventsParameters)
+        wanted = parameters(EventsParameters)
         query = Query(
             feed=feed,
             order=wanted.order,
@@ -87,13 +88,13 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
         )
         after = decode(query, wanted.cursor) if wanted.cursor is not None else None
         # One more than is shown tells whether there is a next page.
-        found = _ask(lambda: store().events(name, query, after, wanted.limit + 1))
-        shown = found[: wanted.limit]
+        found = ask(lambda: store().events(name, query, after, wanted.limit + 1))
+        page = found[: wanted.limit]
         following = None
-        if len(found) > len(shown):
-            last = shown[-1]
+        if len(found) > len(page):
+            last = page[-1]
             following = encode(query, Position(last[TIME_FIELD], last["_id"]))
-        return _json({"events": [as_shown(document) for document in shown], "next": following})
+        return answer({"events": [as_shown(document) for document in page], "next": following})
 
     return routes
 
@@ -103,7 +104,8 @@ def _read(name: str, text: str) -> str | int:
     return int(text) if name == "limit" and re.fullmatch("[0-9]{1,9}", text) else text
 
 
-def _parameters(kind: type[Any]) -> Any:
+def parameters(kind: type[Any]) -> Any:
+    """The query parameters of this request; a problem names the one that is not understood."""
     given = request.args.to_dict(flat=False)
     for name, values in given.items():
         if len(values) > 1:
@@ -125,12 +127,14 @@ def _aware(name: str, time: datetime | None) -> datetime | None:
         raise bad_request(f"The time in `{name}` is out of range.") from None
 
 
-def _ask(question: Callable[[], list[Any]]) -> list[Any]:
+def ask(question: Callable[[], list[Any]]) -> list[Any]:
+    """What the database answers; a problem if it does not."""
     try:
         return question()
     except PyMongoError as error:
         raise unavailable("The database does not answer.") from error
 
 
-def _json(body: Any) -> Response:
-    return Response(msgspec.json.encode(body), mimetype="application/json")
+def answer(body: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """A body as JSON."""
+    return Response(msgspec.json.encode(body), status, mimetype="application/json")

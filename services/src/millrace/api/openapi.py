@@ -1,15 +1,19 @@
 """The OpenAPI document: what the routes of this API take and answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response
 
+from millrace.api import bodies, items, stream
 from millrace.api.auth import public
 from millrace.api.events import DEFAULT_LIMIT, MAX_LIMIT
+from millrace.api.ingest import MAX_ITEMS, QUOTE_CURRENCY, QUOTES
 from millrace.api.problems import MEDIA_TYPE
+from millrace.events import Event
+from millrace.feeds import FEEDS, Feed
 
 Node = dict[str, Any]
 
@@ -35,7 +39,8 @@ def document(feed_names: Sequence[str]) -> Node:
         "info": {
             "title": "Millrace",
             "version": version("millrace"),
-            "description": "Stored market events. Event time is `timestamp_utc`.",
+            "description": "Events as they were stored, as they are stored, and new ones. "
+            "Event time is `timestamp_utc`.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
@@ -90,10 +95,13 @@ def document(feed_names: Sequence[str]) -> Node:
                     missing="No quote of this symbol is known.",
                 )
             },
+            "/v1/{feed}/stream": {"get": _stream(feed)},
+            "/v1/ingest/{feed}": {"post": _ingest(feed)},
+            **({"/ingest/quote": {"post": _ingest_quote()}} if QUOTES in feed_names else {}),
         },
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-            "schemas": _SCHEMAS,
+            "schemas": {**_SCHEMAS, "Batch": _batch([FEEDS[name] for name in feed_names])},
         },
     }
 
@@ -122,6 +130,109 @@ def _operation(
         "parameters": list(parameters),
         "responses": responses,
         "security": [{}] if public_ else [{"bearer": []}],
+    }
+
+
+def _stream(feed: Node) -> Node:
+    operation = _operation(
+        "stream",
+        "Events as they are stored, as server-sent events: `id` is where to resume, `event` is "
+        "`event`, `data` is what /events shows. It begins with what comes from now on.",
+        "Event",
+        parameters=[
+            feed,
+            _parameter("symbol", NAME),
+            _parameter(
+                "Last-Event-ID",
+                {"type": "string", "pattern": "^[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,18})*$"},
+                "Begin after this `id`.",
+                "header",
+            ),
+        ],
+    )
+    operation["responses"] |= {
+        "200": {"description": "Success.", "content": {stream.MEDIA_TYPE: {"schema": STRING}}},
+        "429": _answer("Too many streams are open.", "Problem"),
+    }
+    return operation
+
+
+def _ingest(feed: Node) -> Node:
+    answers = {
+        "202": _answer("All are acknowledged by Kafka.", "Results"),
+        "207": _answer("Not all are accepted.", "Results"),
+        "404": _answer("There is no such feed.", "Problem"),
+    }
+    summary = "Take events. The result of each is in the place of its item."
+    return _taking("ingest", summary, _ref("Batch"), answers, [feed])
+
+
+def _ingest_quote() -> Node:
+    answers = {"202": _answer("It is acknowledged by Kafka.", "Accepted")}
+    return _taking("ingestQuote", "Take one quote.", _ref("Quote"), answers)
+
+
+def _taking(
+    name: str,
+    summary: str,
+    body: Node,
+    answers: Mapping[str, Node],
+    parameters: Sequence[Node] = (),
+) -> Node:
+    """An operation that takes events."""
+    problems = {
+        "400": "The body is not understood.",
+        "401": "The token is missing or not known.",
+        "403": "The token lacks the scope `ingest`.",
+        "411": "The size of the body is not known before it is read.",
+        "413": f"The body is larger than {bodies.LARGEST} bytes.",
+        "415": "The body is not JSON.",
+        "429": "Too many requests wait for Kafka. None of the events is accepted.",
+        "503": "Kafka does not acknowledge. None of the events is accepted.",
+    }
+    return {
+        "operationId": name,
+        "summary": summary,
+        "parameters": list(parameters),
+        "requestBody": {"required": True, "content": {bodies.MEDIA_TYPE: {"schema": body}}},
+        "responses": {
+            **answers,
+            **{status: _answer(text, "Problem") for status, text in problems.items()},
+        },
+        "security": [{"bearer": []}],
+    }
+
+
+def _batch(feeds: Sequence[Feed[Any]]) -> Node:
+    """What a request may hold: anything, each item being answered for by itself."""
+    wanted = [{**_item(feed), "title": feed.name} for feed in feeds]
+    events: Node = {
+        **_list({"anyOf": [*wanted, {"description": "Anything else is rejected by itself."}]}),
+        "minItems": 1,
+        "maxItems": MAX_ITEMS,
+    }
+    return _object({"events": events})
+
+
+def _item(feed: Feed[Any]) -> Node:
+    """An item that can become an event of the feed: see items.mint."""
+    _, definitions = msgspec.json.schema_components([feed.event_type])
+    described = definitions[feed.event_type.__name__]
+    own = {
+        name: schema
+        for name, schema in described["properties"].items()
+        if name not in Event.__struct_fields__
+    }
+    required = {name for name in own if name in described["required"]}
+    symbol = described["properties"]["symbol"]
+    id_: Node = {"type": "string", "minLength": 1, "maxLength": items.LONGEST_ID}
+    times = items.time_names(feed)
+    return {
+        "type": "object",
+        "required": sorted(required | ({"symbol"} if feed.symbol_of is None else set())),
+        "properties": {**own, "symbol": symbol, "event_id": id_, **dict.fromkeys(times, TIME)},
+        "oneOf": [{"required": [name]} for name in times],
+        "additionalProperties": False,
     }
 
 
@@ -174,6 +285,8 @@ _EVENTS_PARAMETERS = [
 ]
 
 _SYMBOL = _parameter("symbol", {"type": "string", "minLength": 1}, place="path")
+_QUOTE = ("symbol", "price", "volume")
+
 _LATENCY: Node = {"type": "number", "minimum": 0}
 
 _FRESHNESS: Node = {
@@ -209,7 +322,35 @@ _SCHEMAS: Node = {
         }
     ),
     "Feeds": _object(
-        {"feeds": _list(_object({"name": STRING, "latest": STRING, "events": STRING}))}
+        {
+            "feeds": _list(
+                _object({"name": STRING, "latest": STRING, "events": STRING, "stream": STRING})
+            )
+        }
+    ),
+    "Quote": _object(
+        {
+            **{name: _item(FEEDS[QUOTES])["properties"][name] for name in _QUOTE},
+            "timestamp": TIME,
+        },
+        {"currency": {**_item(FEEDS[QUOTES])["properties"]["currency"], "default": QUOTE_CURRENCY}},
+    ),
+    "Accepted": _object({"status": {"const": "accepted"}, "symbol": STRING, "event_id": STRING}),
+    "Results": _object(
+        {
+            "results": _list(
+                {
+                    "oneOf": [
+                        _object({"status": {"const": "accepted"}, "event_id": STRING}),
+                        _object({"status": {"const": "rejected"}, "reason": STRING}),
+                        {
+                            **_object({"status": {"const": "failed"}, "reason": STRING}),
+                            "description": "Send it again: it is the same event then.",
+                        },
+                    ]
+                }
+            )
+        }
     ),
     "LastPrice": _object(
         {"symbol": STRING, "price": {"type": "number"}, "timestamp": TIME, **_FRESHNESS}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from millrace.api.store import Store
+from millrace.events import Event
 from millrace.lag import PartitionLag
 from millrace.latest import Latest
 
@@ -24,6 +25,14 @@ class Cache(Protocol):
         ...
 
 
+class Log(Protocol):
+    """What the views need of Kafka."""
+
+    def append(self, topic: str, events: Sequence[Event]) -> list[bool]:
+        """Whether each event is on every in-sync replica; DependencyError if none can be sent."""
+        ...
+
+
 class Dependencies(Protocol):
     """MongoDB, Kafka and Redis, as the application asks them."""
 
@@ -33,6 +42,10 @@ class Dependencies(Protocol):
 
     def cache(self) -> Cache | None:
         """The latest values; None where there is no Redis."""
+        ...
+
+    def log(self) -> Log:
+        """Where events that clients send go."""
         ...
 
     def ask_mongodb(self) -> None:

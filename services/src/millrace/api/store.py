@@ -7,6 +7,7 @@ from pymongo.database import Database
 
 from millrace import mongo
 from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
+from millrace.feeds.base import BY_POSITION
 
 Document = Mapping[str, Any]
 LIMIT_MILLISECONDS = 5000
@@ -23,6 +24,12 @@ class Store(Protocol):
         self, collection: str, query: Query, after: Position | None, limit: int
     ) -> list[Document]:
         """At most `limit` events of a query, after a position in it."""
+        ...
+
+    def between(
+        self, collection: str, partition: int, start: int, end: int, symbol: str | None
+    ) -> list[Document]:
+        """What came from these offsets, `end` excluded, of a partition, by offset."""
         ...
 
 
@@ -42,3 +49,15 @@ class MongoStore:
         """At most `limit` events of a query, after a position in it."""
         found = self._database[collection].find(mongo_filter(query, after))
         return list(found.sort(mongo_sort(query)).limit(limit).max_time_ms(LIMIT_MILLISECONDS))
+
+    def between(
+        self, collection: str, partition: int, start: int, end: int, symbol: str | None
+    ) -> list[Document]:
+        """What came from these offsets, `end` excluded, of a partition, by offset."""
+        condition: dict[str, Any] = {
+            "kafka.partition": partition,
+            "kafka.offset": {"$gte": start, "$lt": end},
+            **({"symbol": symbol} if symbol is not None else {}),
+        }
+        found = self._database[collection].find(condition)
+        return list(found.sort(list(BY_POSITION.keys)).max_time_ms(LIMIT_MILLISECONDS))

@@ -32,6 +32,14 @@ class Index:
     unique: bool = False
 
 
+BY_SERIES = Index((("symbol", 1), (TIME_FIELD, -1)))
+"""What rebuilding a history asks for."""
+BY_TIME = Index(((TIME_FIELD, -1), ("_id", -1)))
+"""How the API sorts."""
+BY_POSITION = Index((("kafka.partition", 1), ("kafka.offset", 1)))
+"""The order of the log, in which streams go on and in which everything is verified."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Feed(Generic[E]):
     """A feed names what flows. What the pipeline does with it follows from these fields."""
@@ -41,11 +49,7 @@ class Feed(Generic[E]):
     topic: str
     partitions: int
     collection: str
-    indexes: tuple[Index, ...] = (
-        Index((("symbol", 1), (TIME_FIELD, -1))),
-        Index(((TIME_FIELD, -1), ("_id", -1))),
-    )
-    """Those that rebuilding a history asks for, and by which the API sorts."""
+    indexes: tuple[Index, ...] = (BY_SERIES, BY_TIME, BY_POSITION)
     window: timedelta
     """How far back in event time `derive` looks: the history kept and rebuilt per series."""
     value: Callable[[E], float]

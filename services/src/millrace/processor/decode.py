@@ -1,23 +1,13 @@
 """From a record's bytes to an event, or to the reason why it is none."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from millrace.events import Event
+from millrace.events import Event, timed
 from millrace.feeds.base import Feed
 from millrace.processor.errors import BadRecord
-
-MILLISECOND = 1000
-"""Microseconds: MongoDB keeps times in milliseconds, so event time has no finer resolution."""
-EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-"""Between these, no window and no time zone leaves what a datetime can hold."""
-AHEAD = timedelta(days=1)
-"""An exchange's day may end after the event was made. More would move the window of its series
-for good, past everything that is to come."""
 
 
 def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
@@ -31,16 +21,9 @@ def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
             event: Event = decode_json(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRecord("VALUE_CONVERTER", str(error)) from None
-        observed_at = event.observed_at
-        if not (EARLIEST <= observed_at <= LATEST and EARLIEST <= event.produced_at <= LATEST):
-            raise BadRecord("VALUE_CONVERTER", "a time is out of range")
-        if observed_at > event.produced_at and observed_at - event.produced_at > AHEAD:
-            raise BadRecord("VALUE_CONVERTER", "it was observed after it was produced")
-        if observed_at.microsecond % MILLISECOND:
-            floor = observed_at.microsecond // MILLISECOND * MILLISECOND
-            event = msgspec.structs.replace(
-                event, observed_at=observed_at.replace(microsecond=floor)
-            )
-        return event
+        try:
+            return timed(event)
+        except ValueError as error:
+            raise BadRecord("VALUE_CONVERTER", str(error)) from None
 
     return decode

@@ -39,6 +39,12 @@ class Undelivered(MillraceError):
     """The producer stopped with events that Kafka has not acknowledged."""
 
 
+def send(client: Any, topic: str, event: Event) -> Any:
+    """Give one event to a client; its future. KafkaError if it does not take it."""
+    # No timestamp: a record's time is that of its production, which retention counts from.
+    return client.send(topic, key=event.symbol.encode(), value=msgspec.json.encode(event))
+
+
 class Publisher:
     """Sends events and waits for their acknowledgement.
 
@@ -118,19 +124,13 @@ class Publisher:
             if error or self._stop.is_set():
                 break
             try:
-                waiting.append((index, self._send(event)))
+                waiting.append((index, send(self._client, self._topic, event)))
             except KafkaError as failure:
                 error = failure
         while waiting:
             settle_oldest()
         left = [event for index, event in enumerate(events) if index not in acknowledged]
         return left, error
-
-    def _send(self, event: Event) -> Any:
-        # No timestamp: a record's time is that of its production, which retention counts from.
-        return self._client.send(
-            self._topic, key=event.symbol.encode(), value=msgspec.json.encode(event)
-        )
 
     def _wait(self, future: Any) -> None:
         """Wait for one acknowledgement, less patiently once told to stop; KafkaError if none."""

@@ -16,7 +16,7 @@ from pymongo.errors import (
 )
 
 from millrace import mongo
-from millrace.feeds.base import TIME_FIELD, Feed, Series
+from millrace.feeds.base import BY_SERIES, TIME_FIELD, Feed, Series
 from millrace.mongo import Client, explain, reason
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient
@@ -76,13 +76,15 @@ class MongoStore:
             "kafka.offset": {"$lt": before},
         }
         shown = {TIME_FIELD: 1, feed.stored_value: 1}
+        # MongoDB might choose the index that has the order asked for, and every symbol with it.
+        index = list(BY_SERIES.keys)
         with _Kinds():
             found = self._database[feed.collection]
-            newest = found.find_one(past, {TIME_FIELD: 1}, sort=[(TIME_FIELD, -1)])
+            newest = found.find_one(past, {TIME_FIELD: 1}, sort=[(TIME_FIELD, -1)], hint=index)
             if newest is None:
                 return []
             past[TIME_FIELD] = {"$gte": newest[TIME_FIELD] - feed.window}
-            documents = found.find(past, shown, sort=[("kafka.offset", 1)])
+            documents = found.find(past, shown, sort=[("kafka.offset", 1)], hint=index)
             return [
                 (item[TIME_FIELD], item[value][part] if part else item[value]) for item in documents
             ]

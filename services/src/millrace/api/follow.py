@@ -1,0 +1,72 @@
+"""What comes after a position in a feed: each stored event once, in the order of its partition.
+
+A position names, for each partition of the feed's topic, the offset of the first record that has
+not been shown. Below the offset that the processor has committed everything is stored, in
+whatever order its writers finish: up to there, and no further, a stream may go on.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from millrace.api.problems import bad_request
+from millrace.api.store import Document
+from millrace.lag import PartitionLag
+
+STEP = 1000
+"""Offsets of a partition that one query covers."""
+FORM = re.compile(r"\d{1,9}:\d{1,18}(,\d{1,9}:\d{1,18})*", re.ASCII)
+
+Read = Callable[[int, int, int], Sequence[Document]]
+"""The documents of a partition from one offset to before another, by offset."""
+
+
+def committed(partitions: Sequence[PartitionLag]) -> dict[int, int]:
+    """By partition: the offset before which every record is processed."""
+    return {p.partition: p.end - p.lag for p in partitions}
+
+
+def encode(position: Mapping[int, int]) -> str:
+    """A position as text, such as 0:17,1:4."""
+    return ",".join(f"{partition}:{offset}" for partition, offset in sorted(position.items()))
+
+
+def decode(text: str, partitions: Sequence[PartitionLag]) -> dict[int, int]:
+    """Read a position; it is a problem if it is none, or none that this log can have had."""
+    if not FORM.fullmatch(text):
+        raise bad_request("The position is not one that this API has made.")
+    pairs = [part.split(":") for part in text.split(",")]
+    position = {int(partition): int(offset) for partition, offset in pairs}
+    if len(position) < len(pairs):
+        raise bad_request("The position is not one that this API has made.")
+    ends = {p.partition: p.end for p in partitions}
+    if any(offset > ends.get(partition, -1) for partition, offset in position.items()):
+        raise bad_request("The position is ahead of the log.")
+    return position
+
+
+class Follower:
+    """Goes on from a position. A partition that the position does not name is new: from its start.
+
+    Between two events `position` is where to resume after the first of them.
+    """
+
+    def __init__(self, read: Read, position: Mapping[int, int]) -> None:
+        self._read = read
+        self.position = dict(position)
+
+    def next(self, limits: Mapping[int, int]) -> Iterator[Mapping[str, Any]]:
+        """The documents of at most STEP more offsets in each partition, none beyond its limit."""
+        for partition, limit in sorted(limits.items()):
+            start = self.position.get(partition, 0)
+            end = min(limit, start + STEP)
+            if start >= end:
+                continue
+            for document in self._read(partition, start, end):
+                self.position[partition] = document["kafka"]["offset"] + 1
+                yield document
+            self.position[partition] = end
+
+    def is_behind(self, limits: Mapping[int, int]) -> bool:
+        """Whether there is more before these limits."""
+        return any(self.position.get(partition, 0) < limit for partition, limit in limits.items())

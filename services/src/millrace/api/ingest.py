@@ -1,0 +1,141 @@
+"""The routes that take events: what they answer for is acknowledged by Kafka."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from flask import Blueprint, Response, g
+
+from millrace.api import bodies, items
+from millrace.api.auth import INGEST, scope
+from millrace.api.events import answer
+from millrace.api.items import Rejected
+from millrace.api.ports import DependencyError, Log
+from millrace.api.problems import Problem, bad_request
+from millrace.events import Event
+from millrace.feeds.base import Feed
+
+MAX_ITEMS = 500
+MAX_REQUESTS = 8
+"""So many wait for Kafka at once, with so many items each: that bounds what is in flight."""
+QUOTES = "quotes"
+QUOTE_CURRENCY = "USD"
+RETRY = {"Retry-After": "5"}
+ACCEPTED, REJECTED, FAILED = "accepted", "rejected", "failed"
+UNAVAILABLE = "Kafka does not acknowledge. What is sent again is the same event."
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request: each item is looked at by itself."""
+
+    events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_ITEMS)]
+
+
+class Quote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request with a single quote."""
+
+    symbol: Any
+    price: Any
+    volume: Any
+    timestamp: Any
+    currency: Any = QUOTE_CURRENCY
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of an item. What has failed may be sent again, and is the same event then."""
+
+    status: str
+    event_id: str | None = None
+    reason: str | None = None
+
+
+def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], Log]) -> Blueprint:
+    """The routes for these feeds; the log is asked for when the first request needs it."""
+    routes = Blueprint("ingest", __name__)
+    known = {feed.name: feed for feed in feeds}
+    places = threading.BoundedSemaphore(MAX_REQUESTS)
+
+    def append(feed: Feed[Any], events: Sequence[Event]) -> list[bool]:
+        try:
+            return log().append(feed.topic, events) if events else []
+        except DependencyError:
+            return [False] * len(events)
+
+    def with_place(do: Callable[[], Response]) -> Response:
+        if not places.acquire(blocking=False):
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "Too many requests wait for Kafka.",
+                {"Retry-After": "1"},
+            )
+        try:
+            return do()
+        finally:
+            places.release()
+
+    @routes.post("/v1/ingest/<feed>")
+    @scope(INGEST)
+    @bodies.takes_json
+    def ingest(feed: str) -> Response:
+        if feed not in known:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such feed; /v1/feeds lists them.")
+        return with_place(lambda: batch(known[feed]))
+
+    def batch(feed: Feed[Any]) -> Response:
+        given = _decode(bodies.read(), Batch).events
+        source, now = items.source_of(g.token.id), datetime.now(UTC)
+        minted = [_mint(feed, item, source, now) for item in given]
+        acknowledged = iter(append(feed, [one for one in minted if isinstance(one, Event)]))
+        results = [
+            Result(REJECTED, reason=str(one))
+            if isinstance(one, Rejected)
+            else Result(ACCEPTED, one.event_id)
+            if next(acknowledged)
+            else Result(FAILED, reason=UNAVAILABLE)
+            for one in minted
+        ]
+        found = {result.status for result in results}
+        if FAILED in found and ACCEPTED not in found:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE, RETRY)
+        status = HTTPStatus.ACCEPTED if found == {ACCEPTED} else HTTPStatus.MULTI_STATUS
+        return answer({"results": results}, status)
+
+    if QUOTES in known:
+
+        @routes.post("/ingest/quote")
+        @scope(INGEST)
+        @bodies.takes_json
+        def ingest_quote() -> Response:
+            return with_place(quote)
+
+    def quote() -> Response:
+        given = msgspec.structs.asdict(_decode(bodies.read(), Quote))
+        try:
+            event = items.mint(known[QUOTES], given, items.source_of(g.token.id), datetime.now(UTC))
+        except Rejected as error:
+            raise bad_request(f"{error}.") from None
+        if append(known[QUOTES], [event]) != [True]:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE, RETRY)
+        accepted = {"status": ACCEPTED, "symbol": event.symbol, "event_id": event.event_id}
+        return answer(accepted, HTTPStatus.ACCEPTED)
+
+    return routes
+
+
+def _mint(feed: Feed[Any], item: msgspec.Raw, source: str, now: datetime) -> Event | Rejected:
+    try:
+        event: Event = items.mint(feed, items.read(item), source, now)
+    except Rejected as error:
+        return error
+    return event
+
+
+def _decode(data: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        text = str(error).replace("Object", "The body").replace("`$.", "`")
+        raise bad_request(f"{text}.") from None

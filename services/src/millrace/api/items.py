@@ -1,0 +1,115 @@
+"""From an item that a client sends to the event that it stands for, or to what is wrong with it."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from millrace.events import Event, timed
+from millrace.feeds.base import Feed
+
+E = TypeVar("E", bound=Event)
+
+SOURCE = "ingest"
+SET_HERE = ("schema_version", "feed", "source", "simulated", "produced_at")
+TIME_NAMES = ("observed_at", "ts", "timestamp")
+LONGEST_ID = 100
+DIGEST_CHARACTERS = 32
+"""Half of a SHA-256: feed, source, an id of the client and this are at most 200 characters."""
+
+
+class Rejected(Exception):
+    """An item that is no event of the feed. The text names the field."""
+
+
+def source_of(token_id: str) -> str:
+    """The source of what the holder of a token sends."""
+    return f"{SOURCE}:{token_id}"
+
+
+def read(data: bytes | msgspec.Raw) -> Any:
+    """The value that a JSON text stands for; Rejected if it is none."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected(str(error)) from None
+
+
+def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
+    """The event, as the processor will decode it; Rejected if it would not.
+
+    An item has the fields of the feed, `symbol` unless it follows from these, and event time as
+    `observed_at`, `ts` or `timestamp`. Its id follows from all that, or from its `event_id` in
+    place of its content: the same item is the same event, however often it is sent.
+    """
+    if not isinstance(item, dict):
+        raise Rejected("an event is a JSON object")
+    for name in SET_HERE:
+        if name in item:
+            raise Rejected(f"`{name}` is not for the client to set")
+    fields, time_name = _with_one_time(feed, item)
+    own_id = "event_id" in fields
+    fields |= {
+        "event_id": fields.get("event_id", SOURCE),
+        "schema_version": 1,
+        "feed": feed.name,
+        "source": source,
+        "simulated": False,
+        "produced_at": now,
+    }
+    if feed.symbol_of is not None:
+        event = _convert(feed, {"symbol": SOURCE, **fields}, time_name)
+        symbol = feed.symbol_of(own_fields(event))
+        if fields.setdefault("symbol", symbol) != symbol:
+            raise Rejected(f"`symbol` follows from the other fields: it is {symbol}")
+    event = _convert(feed, fields, time_name)
+    if own_id and len(event.event_id) > LONGEST_ID:
+        raise Rejected(f"`event_id` is longer than {LONGEST_ID} characters")
+    try:
+        event = timed(event)
+    except ValueError as error:
+        raise Rejected(str(error).replace("observed_at", time_name)) from None
+    observed_at = event.observed_at.astimezone(UTC)
+    event_id = _event_id(event, observed_at, event.event_id if own_id else None)
+    return msgspec.structs.replace(event, event_id=event_id, observed_at=observed_at)
+
+
+def own_fields(event: Event) -> dict[str, Any]:
+    """What a feed adds to the envelope."""
+    envelope = Event.__struct_fields__
+    return {k: v for k, v in msgspec.structs.asdict(event).items() if k not in envelope}
+
+
+def time_names(feed: Feed[Any]) -> list[str]:
+    """The names for event time that are not those of the feed's own fields."""
+    own = feed.event_type.__struct_fields__
+    return [name for name in TIME_NAMES if name == "observed_at" or name not in own]
+
+
+def _with_one_time(feed: Feed[Any], item: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The fields with event time as `observed_at`, and what the client calls it."""
+    given = [name for name in time_names(feed) if name in item]
+    if not given:
+        raise Rejected("`observed_at` is missing")
+    if len(given) > 1:
+        raise Rejected(f"`{given[0]}` and `{given[1]}` are the same: give one")
+    fields = {name: value for name, value in item.items() if name != given[0]}
+    return {**fields, "observed_at": item[given[0]]}, given[0]
+
+
+def _convert(feed: Feed[E], fields: dict[str, Any], time_name: str) -> E:
+    try:
+        return msgspec.convert(fields, feed.event_type, strict=True)
+    except (msgspec.ValidationError, RecursionError) as error:
+        text = str(error).replace("`$.", "`").replace("`observed_at`", f"`{time_name}`")
+        raise Rejected(text) from None
+
+
+def _event_id(event: Event, observed_at: datetime, own_id: str | None) -> str:
+    """Whatever the client's own ids say, one id is one symbol at one time of observation."""
+    content = own_fields(event) if own_id is None else own_id
+    what = [event.feed, event.source, event.symbol, observed_at, content]
+    digest = hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()
+    parts = [event.feed, event.source, *([own_id] if own_id is not None else [])]
+    return ":".join([*parts, digest[:DIGEST_CHARACTERS]])

@@ -1,0 +1,137 @@
+"""The routes that send events as they are stored: server-sent events."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from flask import Blueprint, Response, request
+from pymongo.errors import PyMongoError
+
+from millrace.api import follow
+from millrace.api.auth import READ, scope
+from millrace.api.events import Name, parameters
+from millrace.api.follow import Follower
+from millrace.api.fresh import FRESH_SECONDS, Fresh
+from millrace.api.ports import Dependencies, DependencyError
+from millrace.api.problems import Problem
+from millrace.api.store import Document
+from millrace.feeds.base import Feed, as_shown
+from millrace.lag import PartitionLag
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "text/event-stream"
+MAX_STREAMS = 8
+"""Each holds one of the server's threads."""
+LONGEST_SECONDS = 3600.0
+"""Then the client comes again, with a token that has to be good still."""
+KEEP_ALIVE_SECONDS = 15.0
+WRITE_SECONDS = 30.0
+"""A client that takes nothing for so long has gone."""
+RECONNECT_MILLISECONDS = 3000
+
+
+class StreamParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query parameters of `stream`."""
+
+    symbol: Name | None = None
+
+
+def blueprint(
+    feeds: Iterable[Feed[Any]], dependencies: Dependencies, stop: threading.Event
+) -> Blueprint:
+    """The routes for these feeds. Streams end when `stop` is set."""
+    routes = Blueprint("streams", __name__, url_prefix="/v1")
+    known = {feed.name: feed for feed in feeds}
+    places = threading.BoundedSemaphore(MAX_STREAMS)
+    ask_kafka = Fresh(dependencies.ask_kafka)
+
+    def partitions(feed: Feed[Any]) -> list[PartitionLag]:
+        return [p for p in ask_kafka() if p.topic == feed.topic]
+
+    @routes.get("/<feed>/stream")
+    @scope(READ)
+    def stream(feed: str) -> Response:
+        if feed not in known:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such feed; /v1/feeds lists them.")
+        follower = begin(known[feed])
+        if request.method == "HEAD":
+            return Response(mimetype=MEDIA_TYPE)
+        place = ExitStack()
+        if not places.acquire(blocking=False):
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS, "Too many streams are open.", {"Retry-After": "30"}
+            )
+        place.callback(places.release)
+        # gunicorn's own timeout does not watch threads.
+        if connection := request.environ.get("gunicorn.socket"):
+            connection.settimeout(WRITE_SECONDS)
+        limits = lambda: follow.committed(partitions(known[feed]))  # noqa: E731
+        response = Response(lines(follower, limits, stop), mimetype=MEDIA_TYPE)
+        response.call_on_close(place.close)
+        return response
+
+    def begin(feed: Feed[Any]) -> Follower:
+        wanted = parameters(StreamParameters)
+        try:
+            found = partitions(feed)
+        except DependencyError as error:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "Kafka does not answer.", {"Retry-After": "5"}
+            ) from error
+        after = request.headers.get("Last-Event-ID")
+        position = follow.committed(found) if after is None else follow.decode(after, found)
+
+        def read(partition: int, start: int, end: int) -> list[Document]:
+            store = dependencies.store()
+            return store.between(feed.collection, partition, start, end, wanted.symbol)
+
+        return Follower(read, position)
+
+    return routes
+
+
+def lines(
+    follower: Follower,
+    limits: Callable[[], Mapping[int, int]],
+    stop: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[bytes]:
+    """The stream, until told to stop, or for LONGEST_SECONDS. A dependency that is away is waited
+    for: nothing is skipped.
+    """
+    end = clock() + LONGEST_SECONDS
+    yield _block(f"retry: {RECONNECT_MILLISECONDS}", follower)
+    said_at = clock()
+    is_well = True
+    while not stop.is_set() and clock() < end:
+        behind = False
+        try:
+            known = limits()
+            for document in follower.next(known):
+                data = msgspec.json.encode(as_shown(document)).decode()
+                yield _block(f"event: event\ndata: {data}", follower)
+                said_at = clock()
+                if stop.is_set():
+                    return
+            behind = follower.is_behind(known)
+            is_well = True
+        except (DependencyError, PyMongoError) as error:
+            if is_well:
+                log.warning("stream waits for a dependency", reason=type(error).__name__)
+            is_well = False
+        if clock() - said_at >= KEEP_ALIVE_SECONDS:
+            # With a filter, the position moves on also where nothing is shown.
+            yield _block(": keep-alive", follower)
+            said_at = clock()
+        if not behind:
+            stop.wait(FRESH_SECONDS)
+
+
+def _block(text: str, follower: Follower) -> bytes:
+    return f"{text}\nid: {follow.encode(follower.position)}\n\n".encode()

@@ -1,0 +1,204 @@
+"""Ingestion from outside: nothing is accepted that Kafka has not acknowledged."""
+
+import json
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from services.tests.api.test_api import DOCUMENT, problem
+from services.tests.api.test_items import item
+from services.tests.api.world import AUTHORIZED, SENDING, World
+from werkzeug.test import TestResponse
+
+from millrace.api import bodies, ingest
+from millrace.events import Event
+
+QUOTE = {"symbol": "AAPL", "price": 187.5, "volume": 300, "timestamp": "2026-01-02T15:00:00Z"}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def client(world: World) -> FlaskClient:
+    return world.app().test_client()
+
+
+def post(client: FlaskClient, path: str, body: Any, **headers: str) -> TestResponse:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", **SENDING, **headers}
+    return client.post(path, data=data, headers=headers)
+
+
+def check(answer: TestResponse, status: int, path: str = "/v1/ingest/{feed}") -> Any:
+    """Compare a good answer with what the OpenAPI document says of its route."""
+    assert answer.status_code == status, answer.text
+    described = DOCUMENT["paths"][path]["post"]["responses"][str(status)]
+    schema = described["content"][answer.mimetype]["schema"]
+    body = json.loads(answer.data)
+    Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(body)
+    return body
+
+
+def test_a_quote_is_accepted_when_it_is_acknowledged(client: FlaskClient, world: World) -> None:
+    body = check(post(client, "/ingest/quote", QUOTE), 202, "/ingest/quote")
+    ((topic, event),) = world.kafka.records
+    assert topic == "quotes"
+    assert body == {"status": "accepted", "symbol": "AAPL", "event_id": event.event_id}
+    assert event.source == "ingest:sender"
+    assert (event.price, event.volume, event.currency) == (187.5, 300, "USD")  # type: ignore[attr-defined]
+
+
+def test_a_quote_that_is_sent_again_is_the_same_event(client: FlaskClient, world: World) -> None:
+    for _ in range(2):
+        post(client, "/ingest/quote", QUOTE)
+    one, other = (event.event_id for _, event in world.kafka.records)
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"price": "1"}, "`price`"),
+        ({"price": ...}, "`price`"),
+        ({"timestamp": "2026-01-02T15:00:00"}, "`timestamp`"),
+        ({"timestamp": "2100-01-02T15:00:00Z"}, "`timestamp` is more than a day after"),
+        ({"extra": 1}, "`extra`"),
+    ],
+)
+def test_a_bad_quote_is_a_problem_that_names_the_field(
+    client: FlaskClient, world: World, changes: dict[str, Any], detail: str
+) -> None:
+    body = {name: value for name, value in {**QUOTE, **changes}.items() if value is not ...}
+    assert detail in problem(post(client, "/ingest/quote", body), 400)
+    assert not world.kafka.records
+
+
+def test_each_item_of_a_batch_has_its_result(client: FlaskClient, world: World) -> None:
+    good = [item({"symbol": symbol}) for symbol in "AB"]
+    body = check(post(client, "/v1/ingest/quotes", {"events": good}), 202)
+    assert [r["status"] for r in body["results"]] == ["accepted", "accepted"]
+    accepted = [event.event_id for _, event in world.kafka.records]
+    assert [r["event_id"] for r in body["results"]] == accepted
+
+    mixed = [item({"symbol": "C"}), item({"price": -1}), 5, item({"symbol": "D"})]
+    results = check(post(client, "/v1/ingest/quotes", {"events": mixed}), 207)["results"]
+    assert [r["status"] for r in results] == ["accepted", "rejected", "rejected", "accepted"]
+    assert "`price`" in results[1]["reason"]
+    assert [event.symbol for _, event in world.kafka.records[2:]] == ["C", "D"]
+
+
+def test_a_number_beyond_all_bounds_spoils_its_own_item_only(
+    client: FlaskClient, world: World
+) -> None:
+    good = json.dumps(item({})).encode()
+    huge = good.replace(b"200.0", b"1e999")
+    body = b'{"events": [' + huge + b"," + good + b"]}"
+    results = check(post(client, "/v1/ingest/quotes", body), 207)["results"]
+    assert [r["status"] for r in results] == ["rejected", "accepted"]
+    assert len(world.kafka.records) == 1
+
+
+@pytest.mark.parametrize("feed", ["metals", "stocks", "quotes"])
+def test_every_feed_that_is_served_takes_events(
+    client: FlaskClient, world: World, feed: str
+) -> None:
+    check(post(client, f"/v1/ingest/{feed}", {"events": [item({}, feed)]}), 202)
+    assert [event.feed for _, event in world.kafka.records] == [feed]
+    problem(post(client, "/v1/ingest/nothing", {"events": [item({}, feed)]}), 404)
+
+
+def test_what_is_not_acknowledged_has_failed(client: FlaskClient, world: World) -> None:
+    world.kafka.room = 1
+    events = [item({"symbol": symbol}) for symbol in "ABC"]
+    results = check(post(client, "/v1/ingest/quotes", {"events": events}), 207)["results"]
+    assert [r["status"] for r in results] == ["accepted", "failed", "failed"]
+    assert "the same event" in results[1]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/ingest/quote", QUOTE), ("/v1/ingest/quotes", {"events": [item({}), 5]})]
+)
+def test_without_kafka_nothing_is_accepted(
+    client: FlaskClient, world: World, path: str, body: Any
+) -> None:
+    world.kafka.room = 0
+    answer = post(client, path, body)
+    assert "secret" not in problem(answer, 503)
+    assert answer.headers["Retry-After"]
+    assert not world.kafka.records
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"events": NaN}',
+        b'{"events": []}',
+        b'{"events": {}}',
+        b'{"events": [1], "more": 1}',
+        b'{"events": ' + b"[" * 100_000,
+        json.dumps({"events": [1] * (ingest.MAX_ITEMS + 1)}).encode(),
+    ],
+)
+def test_a_body_that_is_no_batch_is_a_problem(client: FlaskClient, body: bytes) -> None:
+    problem(post(client, "/v1/ingest/quotes", body), 400)
+
+
+def test_a_body_has_a_type_and_a_size_that_is_known_and_small(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/v1/ingest/quotes"
+    problem(post(client, path, {"events": [1]}, **{"Content-Type": "text/plain"}), 415)
+    problem(client.post(path, headers=SENDING), 415)
+
+    def fail() -> bytes:
+        raise AssertionError("the body is read")
+
+    monkeypatch.setattr(bodies, "read", fail)
+    problem(post(client, path, b" " * (bodies.LARGEST + 1)), 413)
+    problem(post(client, path, b"{}", **{"Transfer-Encoding": "chunked"}), 411)
+
+
+def test_as_many_requests_as_may_wait_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "MAX_REQUESTS", 1)
+    app = world.app()
+    waiting, go_on = threading.Event(), threading.Event()
+    append = world.kafka.append
+
+    def wait(topic: str, events: Sequence[Event]) -> list[bool]:
+        waiting.set()
+        go_on.wait(10)
+        return append(topic, events)
+
+    monkeypatch.setattr(world.kafka, "append", wait)
+    answers: list[TestResponse] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(post(app.test_client(), "/ingest/quote", QUOTE))
+    )
+    thread.start()
+    waiting.wait(10)
+    answer = post(app.test_client(), "/ingest/quote", QUOTE)
+    problem(answer, 429)
+    assert answer.headers["Retry-After"]
+    go_on.set()
+    thread.join()
+    assert answers[0].status_code == 202
+    # A place is free again, also after a request that was refused.
+    problem(post(app.test_client(), "/ingest/quote", b"{"), 400)
+    assert post(app.test_client(), "/ingest/quote", QUOTE).status_code == 202
+
+
+def test_a_reader_may_not_send_and_a_sender_may_not_read(client: FlaskClient, world: World) -> None:
+    problem(post(client, "/ingest/quote", QUOTE, **AUTHORIZED), 403)
+    problem(client.get("/v1/quotes/latest", headers=SENDING), 403)
+    assert not world.kafka.records
