@@ -346,9 +346,6 @@ def test_health_checks_are_no_load(world: World) -> None:
 
 def test_the_openapi_document_describes_every_route(client: FlaskClient) -> None:
     body = check(client.get("/openapi.json"), "/openapi.json")
-    described = set(body["paths"])
-    served = {re.sub("<(.*?)>", r"{\1}", r.rule) for r in client.application.url_map.iter_rules()}
-    assert described == served
     for path, methods in body["paths"].items():
         names = set(re.findall("{(.*?)}", path))
         (operation,) = methods.values()
@@ -356,10 +353,11 @@ def test_the_openapi_document_describes_every_route(client: FlaskClient) -> None
     described = {
         (method.upper(), path) for path, methods in body["paths"].items() for method in methods
     }
-    assert described == {
-        (method, re.sub("/stocks", "/{feed}", path))
-        for method, path, _ in routes(client.application)
+    served = {
+        ("POST" if "POST" in (rule.methods or ()) else "GET", re.sub("<(.*?)>", r"{\1}", rule.rule))
+        for rule in client.application.url_map.iter_rules()
     }
+    assert described == served
 
 
 def test_the_openapi_document_describes_every_parameter() -> None:
