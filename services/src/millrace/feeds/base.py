@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from millrace.events import Alert, Event
-from millrace.feeds.history import History
+from millrace.feeds.history import History, Past
 
 E = TypeVar("E", bound=Event)
 
@@ -32,6 +32,18 @@ class Index:
     unique: bool = False
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Documents that a feed's readers look things up in: the processor keeps them as they are here.
+
+    Those of them that change are replaced; what else is in the collection is left alone.
+    """
+
+    collection: str
+    indexes: tuple[Index, ...]
+    documents: tuple[Mapping[str, Any], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Feed(Generic[E]):
     """A feed names what flows. What the pipeline does with it follows from these fields."""
@@ -48,11 +60,13 @@ class Feed(Generic[E]):
     """Those that rebuilding a history asks for, and by which the API sorts."""
     window: timedelta
     """How far back in event time `derive` looks: the history kept and rebuilt per series."""
-    value: Callable[[E], float]
-    """The number that the history keeps of an event."""
-    stored_value: str
-    """Where that number is in the document, with a dot before a part of a field."""
-    derive: Callable[[E, History], Meta]
+    history: Callable[[timedelta], Past] = History
+    """Makes the empty history of a series, of the kind that `derive` looks into."""
+    value: Callable[[E], Any]
+    """What the history keeps of an event."""
+    stored_value: str | tuple[str, ...]
+    """Where that is in the document, with a dot before a part of a field; where its parts are."""
+    derive: Callable[[E, Any], Meta]
     """Derived values, a pure function of the event and of the events before it in the log."""
     document: Callable[[E, Meta], dict[str, Any]]
     """The stored document, without `_id` and `kafka` position: the processor adds these."""
@@ -63,6 +77,25 @@ class Feed(Generic[E]):
     """The symbol that follows from an event's own fields; None: every event names its symbol."""
     is_cached: bool = False
     """Whether Redis keeps the latest event of each symbol."""
+    reference: Reference | None = None
+    """What the processor keeps beside the feed's documents."""
+
+    @property
+    def stored_fields(self) -> tuple[str, ...]:
+        """The fields that `value_in` needs."""
+        stored = self.stored_value
+        return (stored,) if isinstance(stored, str) else stored
+
+    def value_in(self, document: Mapping[str, Any]) -> Any:
+        """What `value` said of the event whose stored document this is."""
+        parts = tuple(_part(document, name) for name in self.stored_fields)
+        return parts[0] if isinstance(self.stored_value, str) else parts
+
+
+def _part(document: Any, name: str) -> Any:
+    for step in name.split("."):
+        document = document[step]
+    return document
 
 
 class Priced(Protocol):

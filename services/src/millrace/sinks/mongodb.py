@@ -15,7 +15,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from millrace.feeds.base import TIME_FIELD, Feed, Series
+from millrace.feeds.base import TIME_FIELD, Feed, Index, Series
 from millrace.mongo import Client, explain, reason
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient
@@ -36,12 +36,16 @@ class MongoStore:
         self._database = client[database]
 
     def prepare(self, feeds: Iterable[Feed[Any]]) -> None:
-        """Create the indexes of the feeds' collections that are missing. Transient, Permanent."""
+        """Create what is missing: indexes, documents to refer to. Transient, Permanent."""
         with _Kinds():
             for feed in feeds:
-                self._database[feed.collection].create_indexes(
-                    [IndexModel(list(index.keys), unique=index.unique) for index in feed.indexes]
-                )
+                self._index(feed.collection, feed.indexes)
+                if feed.reference is not None:
+                    self._index(feed.reference.collection, feed.reference.indexes)
+                    for document in feed.reference.documents:
+                        self._database[feed.reference.collection].replace_one(
+                            {"_id": document["_id"]}, document, upsert=True
+                        )
 
     def ping(self) -> None:
         """Ask the primary whether it is there. Transient, Permanent."""
@@ -64,16 +68,17 @@ class MongoStore:
 
     def history(
         self, feed: Feed[Any], series: Series, partition: int, before: int
-    ) -> Iterable[tuple[datetime, float]]:
+    ) -> Iterable[tuple[datetime, Any]]:
         """See processor.ports.Store."""
-        value, _, part = feed.stored_value.partition(".")
+        if not feed.stored_fields:
+            return []
         past = {
             "symbol": series.symbol,
             "source": series.source,
             "kafka.partition": partition,
             "kafka.offset": {"$lt": before},
         }
-        shown = {TIME_FIELD: 1, feed.stored_value: 1}
+        shown = {TIME_FIELD: 1, **dict.fromkeys(feed.stored_fields, 1)}
         with _Kinds():
             found = self._database[feed.collection]
             newest = found.find_one(past, {TIME_FIELD: 1}, sort=[(TIME_FIELD, -1)])
@@ -81,9 +86,12 @@ class MongoStore:
                 return []
             past[TIME_FIELD] = {"$gte": newest[TIME_FIELD] - feed.window}
             documents = found.find(past, shown, sort=[("kafka.offset", 1)])
-            return [
-                (item[TIME_FIELD], item[value][part] if part else item[value]) for item in documents
-            ]
+            return [(item[TIME_FIELD], feed.value_in(item)) for item in documents]
+
+    def _index(self, collection: str, indexes: Iterable[Index]) -> None:
+        self._database[collection].create_indexes(
+            [IndexModel(list(index.keys), unique=index.unique) for index in indexes]
+        )
 
     def _insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         try:

@@ -16,7 +16,7 @@ from bson.errors import BSONError
 from millrace.events import Alert
 from millrace.feeds import Feed
 from millrace.feeds.base import TIME_FIELD, Series
-from millrace.feeds.history import History
+from millrace.feeds.history import Past
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
 
@@ -74,14 +74,14 @@ def outcomes(
     checked, and what comes after them depends on them. Memory grows with the number of events by
     their ids only.
     """
-    histories: dict[tuple[int, Series], History] = {}
+    histories: dict[tuple[int, Series], Past] = {}
     seen: set[str] = set()
     for document in past:
         seen.add(document["_id"])
         series = Series(document["source"], document["symbol"])
         place = (document["kafka"]["partition"], series)
-        history = histories.setdefault(place, History(feed.window))
-        history.add(document[TIME_FIELD], _stored_value(feed, document))
+        history = histories.setdefault(place, feed.history(feed.window))
+        history.add(document[TIME_FIELD], feed.value_in(document))
     decode = decoder(feed)
     for record in records:
         try:
@@ -94,7 +94,7 @@ def outcomes(
             continue
         seen.add(event.event_id)
         place = (record.partition, Series(event.source, event.symbol))
-        history = histories.setdefault(place, History(feed.window))
+        history = histories.setdefault(place, feed.history(feed.window))
         meta = feed.derive(event, history)
         history.add(event.observed_at, feed.value(event))
         position = {"topic": feed.topic, "partition": record.partition, "offset": record.offset}
@@ -106,10 +106,3 @@ def outcomes(
             continue
         alert = feed.alert(event, meta, alert_threshold) if feed.alert else None
         yield Stored(stored, alert)
-
-
-def _stored_value(feed: Feed[Any], document: Mapping[str, Any]) -> float:
-    value: Any = document
-    for part in feed.stored_value.split("."):
-        value = value[part]
-    return float(value)
