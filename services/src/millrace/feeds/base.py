@@ -1,7 +1,7 @@
 """What a feed is: one kind of event, where it flows, how it is stored, what is derived."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -41,7 +41,7 @@ class Reference:
 
     collection: str
     indexes: tuple[Index, ...]
-    documents: tuple[Mapping[str, Any], ...]
+    documents: tuple[Mapping[str, Any], ...] = field(hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)
