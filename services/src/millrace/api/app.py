@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from millrace.api import auth, events, health, openapi, problems
+from millrace.api import auth, events, gpus, health, openapi, problems
 from millrace.api.auth import Token
 from millrace.api.ports import Dependencies
 from millrace.feeds.base import Feed
@@ -32,6 +32,7 @@ def create_app(
     app.after_request(_add_headers)
     app.register_blueprint(health.blueprint(health.Health(dependencies)))
     app.register_blueprint(events.blueprint(feeds, dependencies.store))
+    app.register_blueprint(gpus.blueprint(feeds, dependencies.store))
     app.register_blueprint(openapi.blueprint([feed.name for feed in feeds]))
     auth.protect(app, tokens)
     return app

@@ -16,7 +16,7 @@ from millrace.api.problems import Problem, bad_request
 from millrace.api.store import Store
 from millrace.feeds.base import TIME_FIELD, Feed
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
 
@@ -53,7 +53,7 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
     @routes.get("/feeds")
     @scope(READ)
     def list_feeds() -> Response:
-        _parameters(msgspec.defstruct("NoParameters", [], forbid_unknown_fields=True))
+        no_parameters()
         described = [
             {
                 "name": feed.name,
@@ -62,38 +62,40 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
             }
             for feed in known.values()
         ]
-        return _json({"feeds": described})
+        return json_response({"feeds": described})
 
     @routes.get("/<feed>/latest")
     @scope(READ)
     def latest(feed: str) -> Response:
         name = collection(feed)
-        wanted = _parameters(LatestParameters)
-        found = _ask(lambda: store().latest(name, wanted.symbol))
-        return _json({"events": [_event(document) for document in found]})
+        wanted = parameters(LatestParameters)
+        found = ask(lambda: store().latest(name, wanted.symbol))
+        return json_response({"events": [event_shown(document) for document in found]})
 
     @routes.get("/<feed>/events")
     @scope(READ)
     def events(feed: str) -> Response:
         name = collection(feed)
-        wanted = _parameters(EventsParameters)
+        wanted = parameters(EventsParameters)
         query = Query(
             feed=feed,
             order=wanted.order,
             symbol=wanted.symbol,
             source=wanted.source,
-            since=_aware("from", wanted.since),
-            until=_aware("to", wanted.until),
+            since=aware("from", wanted.since),
+            until=aware("to", wanted.until),
         )
         after = decode(query, wanted.cursor) if wanted.cursor is not None else None
         # One more than is shown tells whether there is a next page.
-        found = _ask(lambda: store().events(name, query, after, wanted.limit + 1))
+        found = ask(lambda: store().events(name, query, after, wanted.limit + 1))
         shown = found[: wanted.limit]
         following = None
         if len(found) > len(shown):
             last = shown[-1]
             following = encode(query, Position(last[TIME_FIELD], last["_id"]))
-        return _json({"events": [_event(document) for document in shown], "next": following})
+        return json_response(
+            {"events": [event_shown(document) for document in shown], "next": following}
+        )
 
     return routes
 
@@ -103,7 +105,13 @@ def _read(name: str, text: str) -> str | int:
     return int(text) if name == "limit" and re.fullmatch("[0-9]{1,9}", text) else text
 
 
-def _parameters(kind: type[Any]) -> Any:
+def no_parameters() -> None:
+    """Refuse a query to a route that takes none."""
+    parameters(msgspec.defstruct("NoParameters", [], forbid_unknown_fields=True))
+
+
+def parameters(kind: type[Any]) -> Any:
+    """The parameters of the request as this type, or the problem with them."""
     given = request.args.to_dict(flat=False)
     for name, values in given.items():
         if len(values) > 1:
@@ -114,7 +122,8 @@ def _parameters(kind: type[Any]) -> Any:
         raise bad_request(f"{error}.".replace("Object", "The query").replace("`$.", "`")) from None
 
 
-def _aware(name: str, time: datetime | None) -> datetime | None:
+def aware(name: str, time: datetime | None) -> datetime | None:
+    """The time of a parameter in UTC, or the problem with it."""
     if time is None:
         return None
     if time.tzinfo is None:
@@ -125,7 +134,8 @@ def _aware(name: str, time: datetime | None) -> datetime | None:
         raise bad_request(f"The time in `{name}` is out of range.") from None
 
 
-def _ask(question: Callable[[], list[Any]]) -> list[Any]:
+def ask(question: Callable[[], list[Any]]) -> list[Any]:
+    """What the database answers, or the problem that it does not."""
     try:
         return question()
     except PyMongoError as error:
@@ -134,11 +144,12 @@ def _ask(question: Callable[[], list[Any]]) -> list[Any]:
         ) from error
 
 
-def _event(document: Mapping[str, Any]) -> dict[str, Any]:
+def event_shown(document: Mapping[str, Any]) -> dict[str, Any]:
     """A stored document as it is shown: its place in Kafka is not for outside."""
     shown = {name: value for name, value in document.items() if name not in ("_id", "kafka")}
     return {"event_id": document["_id"], **shown}
 
 
-def _json(body: Any) -> Response:
+def json_response(body: Any) -> Response:
+    """The answer with this body."""
     return Response(msgspec.json.encode(body), mimetype="application/json")
