@@ -16,7 +16,7 @@ from millrace.processor.decode import decoder
 from millrace.sources import dcgm, scrape, vllm
 from millrace.sources.base import Auth, Permanent, SourceError, Transient
 from millrace.sources.dcgm import Dcgm
-from millrace.sources.gpus import Place
+from millrace.sources.gpus import Place, usage
 from millrace.sources.scrape import Exporter, Sample
 from millrace.sources.vllm import Vllm
 
@@ -154,6 +154,13 @@ def test_without_a_url_there_is_nothing_to_scrape(settings: Any) -> None:
             source.from_settings(settings())
 
 
+def test_vllm_that_is_polled_too_seldom_for_a_rate_is_refused(settings: Any) -> None:
+    values = {"producer_source": "vllm", "producer_url": "http://127.0.0.1:9/metrics"}
+    vllm.from_settings(settings(**values, producer_interval_seconds=30))
+    with pytest.raises(ConfigurationError, match="30 seconds"):
+        vllm.from_settings(settings(**values))
+
+
 def test_vllm_has_no_event_at_first_and_then_what_was_used(exporter: Server) -> None:
     server = Scraped(exporter)
     assert not server.poll(vllm_page("1.000648e+06", "2.0e+05", seconds=10, requests=4))
@@ -256,8 +263,8 @@ def test_whatever_is_scraped_the_processor_takes_what_is_not_rejected(
     for found in dcgm.normalise(first, PLACE, NOW, simulated=False):
         if isinstance(found, GpuMetrics):
             assert take[GPU_METRICS](msgspec.json.encode(found)) == found
-    for used in vllm.normalise(vllm.read(first), vllm.read(second)):
-        event = vllm.usage("vllm", PLACE, used, "", NOW, simulated=False)
+    for fields in vllm.normalise(vllm.read(first), vllm.read(second)):
+        event = usage("vllm", PLACE, fields, "", NOW, simulated=False)
         if isinstance(event, TokenUsage):
             assert take[TOKEN_USAGE](msgspec.json.encode(event)) == event
 

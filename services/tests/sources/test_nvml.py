@@ -87,7 +87,8 @@ def test_what_is_not_supported_is_null() -> None:
     answers = {f"DeviceGet{name}": unsupported for name in (*names, "TotalEnergyConsumption")}
     (event,) = source(Library(**answers)).fetch("gpus").events
     assert isinstance(event, GpuMetrics)
-    assert event.uuid is event.utilization is event.mem_used_mb is event.mem_total_mb is None
+    assert event.uuid is None
+    assert event.utilization is event.mem_used_mb is event.mem_total_mb is None
     assert event.power_w is event.temp_c is event.energy_j is None
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from millrace.config import Settings
-from millrace.feeds.token_usage import TokenUsage
+from millrace.errors import ConfigurationError
+from millrace.feeds.token_usage import WINDOW, TokenUsage
 from millrace.sources.base import Batch, Permanent, Rejected
 from millrace.sources.gpus import Place, usage
 from millrace.sources.scrape import Exporter, Sample
@@ -71,6 +72,12 @@ class Vllm:
 
 def from_settings(settings: Settings) -> Vllm:
     """The source as configured."""
+    longest = WINDOW.total_seconds()
+    if settings.producer_interval_seconds > longest:
+        raise ConfigurationError(
+            f"vllm must be polled every {longest:.0f} seconds at least, for a rate to be known:"
+            " set MILLRACE_PRODUCER_INTERVAL_SECONDS"
+        )
     return Vllm(Exporter.from_settings(settings), Place.from_settings(settings))
 
 
