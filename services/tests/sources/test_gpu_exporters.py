@@ -151,7 +151,7 @@ def test_nobody_there_is_transient(exporter: Server) -> None:
 def test_without_a_url_there_is_nothing_to_scrape(settings: Any) -> None:
     for source in (dcgm, vllm):
         with pytest.raises(ConfigurationError, match="PRODUCER_URL"):
-            source.from_settings(settings())
+            source.from_settings(settings(producer_interval_seconds=10))
 
 
 def test_vllm_that_is_polled_too_seldom_for_a_rate_is_refused(settings: Any) -> None:
