@@ -24,6 +24,8 @@ ON_EVENTS = {
 ON_ALERTS = {"processor": ("write",), "operator": ("read",)}
 # The processor makes its indexes, reads its history and inserts. It can neither change nor drop.
 ON_DOCUMENTS = ("find", "insert", "createIndex", "listIndexes")
+# What it refers to it keeps as the services' data says.
+ON_REFERENCES = (*ON_DOCUMENTS, "update")
 
 
 def found(names: Iterable[str]) -> list[Any]:
@@ -72,7 +74,10 @@ def feed_acls(names: Sequence[str]) -> list[dict[str, str]]:
 
 def feed_privileges(names: Sequence[str]) -> list[dict[str, Any]]:
     """Give the privileges of the processor as `mongodb_roles` declares them."""
-    return [{"collection": feed.collection, "actions": [*ON_DOCUMENTS]} for feed in found(names)]
+    feeds = found(names)
+    actions = {feed.collection: ON_DOCUMENTS for feed in feeds}
+    actions |= {feed.reference.collection: ON_REFERENCES for feed in feeds if feed.reference}
+    return [{"collection": name, "actions": [*allowed]} for name, allowed in actions.items()]
 
 
 def feeds_cached(names: Sequence[str]) -> list[str]:

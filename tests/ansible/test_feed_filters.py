@@ -48,8 +48,17 @@ def test_the_processor_writes_to_the_collections_of_feeds_and_drops_nothing(
     filters: ModuleType,
 ) -> None:
     privileges = filters.feed_privileges([*FEEDS])
-    assert [p["collection"] for p in privileges] == [feed.collection for feed in FEEDS.values()]
-    assert all(p["actions"] == ["find", "insert", "createIndex", "listIndexes"] for p in privileges)
+    *own, gpus = privileges
+    assert [p["collection"] for p in own] == [feed.collection for feed in FEEDS.values()]
+    assert all(p["actions"] == ["find", "insert", "createIndex", "listIndexes"] for p in own)
+    assert gpus["collection"] == "gpus"
+    assert {*gpus["actions"]} == {"find", "insert", "update", "createIndex", "listIndexes"}
+
+
+def test_only_the_feeds_that_refer_to_the_gpus_may_touch_them(filters: ModuleType) -> None:
+    for names, there in ((["stocks"], False), (["token_usage"], True)):
+        found = [p["collection"] for p in filters.feed_privileges(names)]
+        assert ("gpus" in found) is there
 
 
 def test_feeds_that_redis_keeps_the_latest_of_are_named(
@@ -63,7 +72,7 @@ def test_feeds_that_redis_keeps_the_latest_of_are_named(
 
 
 def test_a_feed_that_does_not_exist_is_named_with_those_that_do(filters: ModuleType) -> None:
-    message = r"no such feed: stonks \(known: metals, stocks, quotes\)"
+    message = r"no such feed: stonks \(known: metals, stocks, quotes, gpu_metrics, token_usage\)"
     functions = (filters.feed_topics, filters.feed_acls, filters.feed_privileges)
     for function in (*functions, filters.feeds_cached):
         with pytest.raises(AnsibleFilterError, match=message):

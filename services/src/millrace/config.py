@@ -90,9 +90,18 @@ class Settings(BaseSettings):
     producer_name: str = Field(
         default="", description="Name of this producer: in its logs, metrics and Kafka client id."
     )
-    producer_source: Literal["", "metals_api", "alpha_vantage", "replay", "generator"] = Field(
-        default="", description="Where events come from."
-    )
+    producer_source: Literal[
+        "",
+        "metals_api",
+        "alpha_vantage",
+        "replay",
+        "generator",
+        "workload",
+        "nvml",
+        "dcgm",
+        "vllm",
+        "openai_usage",
+    ] = Field(default="", description="Where events come from.")
     producer_feed: str = Field(default="", description="Feed that the source's events belong to.")
     producer_interval_seconds: float = Field(
         default=60.0,
@@ -119,10 +128,13 @@ class Settings(BaseSettings):
         default=[], description="Symbols to poll, or to replay; empty: all that the source knows."
     )
     producer_rate_per_second: float = Field(
-        default=20.0, gt=0, le=10_000, description="Quotes that the generator makes in a second."
+        default=20.0,
+        gt=0,
+        le=10_000,
+        description="Events that generator and workload make in a second.",
     )
     producer_seed: int = Field(
-        default=1, description="What the generator's prices follow from: one seed, one story."
+        default=1, description="What invented events follow from: one seed, one story."
     )
     producer_state_dir: Path = Field(
         default=Path("/var/lib/millrace"),
@@ -131,7 +143,32 @@ class Settings(BaseSettings):
     producer_url: str = Field(
         default="",
         description="Base URL of the upstream API; empty: the provider's. Without an API key it"
-        " must be the simulator's.",
+        " must be the simulator's. For dcgm and vllm, the URL of their metrics.",
+    )
+    producer_host: str = Field(
+        default="",
+        max_length=100,
+        pattern="^[^/]*$",
+        description="Host whose GPUs are observed, as events name it; empty: the name of this one.",
+    )
+    producer_gpu_index: int = Field(
+        default=0, ge=0, le=999, description="GPU that the models run on whose tokens are counted."
+    )
+    producer_gpu_name: str = Field(
+        default="",
+        max_length=100,
+        description="Name of that GPU, by which the table of prices knows it.",
+    )
+    producer_gpu_price_per_hour: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e6,
+        description="US dollars that an hour of a GPU costs; unset: what the table of prices says.",
+    )
+    producer_usage_file: Path = Field(
+        default=Path("/var/lib/millrace/usage.jsonl"),
+        description="File to which a gateway appends the answers of OpenAI-compatible APIs, one a"
+        " line.",
     )
     producer_stop_seconds: float = Field(
         default=6.0, gt=0, description="Time that a stopping producer gives unacknowledged events."

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import bson
 import msgspec
 
-from millrace.feeds.base import TIME_FIELD, Feed, as_shown, stored_number
+from millrace.feeds.base import TIME_FIELD, Feed, as_shown
 from millrace.mongo import AS_STORED
 
 COMPLETE = "millrace:complete"
@@ -53,7 +53,7 @@ def of(feed: Feed[Any], document: Mapping[str, Any]) -> Latest:
     return Latest(
         stored["symbol"],
         (stored[TIME_FIELD] - _EPOCH) // _MILLISECOND,
-        decimal(stored_number(feed, stored)),
+        decimal(float(feed.value_in(stored))),
         msgspec.json.encode(as_shown(stored)).decode(),
     )
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from flask import Flask
 from pymongo.errors import ServerSelectionTimeoutError
+from services.tests.feeds.events import gpu, tokens
 
 from millrace.api.app import create_app
 from millrace.api.auth import Token
+from millrace.api.costs import CostQuery
 from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
 from millrace.api.ports import DependencyError
 from millrace.events import Event
@@ -47,6 +49,24 @@ def document(number: int, symbol: str = "A", **fields: Any) -> dict[str, Any]:
     }
 
 
+def gpu_document(seconds: float, *, index: int = 0) -> dict[str, Any]:
+    """What a GPU did so many seconds after the start of the feeds' events."""
+    return stored(gpu(71.0, seconds=seconds, index=index))
+
+
+def usage_document(prompt: int, completion: int, seconds: float, **fields: Any) -> dict[str, Any]:
+    """Tokens that were used so many seconds after the start of the feeds' events."""
+    return stored(tokens(prompt, completion, seconds=seconds, **fields))
+
+
+def stored(event: Event) -> dict[str, Any]:
+    """The document of the first event of a series."""
+    feed = FEEDS[event.feed]
+    made = feed.document(event, feed.derive(event, feed.history(feed.window)))
+    position = {"topic": feed.topic, "partition": 0, "offset": 0}
+    return {"_id": event.event_id, **made, "kafka": position}
+
+
 def matches(found: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     """What MongoDB would say of a document and a filter, as far as filters here go."""
     compare = {
@@ -80,10 +100,13 @@ class MemoryStore:
         if self.broken:
             raise ServerSelectionTimeoutError("secret-host:27017 is down")
 
+    def _in(self, collection: str) -> list[dict[str, Any]]:
+        return [d for d in self.documents if FEEDS[d["feed"]].collection == collection]
+
     def latest(self, collection: str, symbol: str | None) -> list[Mapping[str, Any]]:
         self._check()
         newest: dict[str, dict[str, Any]] = {}
-        for one in sorted(self.documents, key=lambda d: d["timestamp_utc"]):
+        for one in sorted(self._in(collection), key=lambda d: d["timestamp_utc"]):
             newest[one["symbol"]] = one
         return [newest[name] for name in sorted(newest) if symbol in (None, name)]
 
@@ -91,7 +114,7 @@ class MemoryStore:
         self, collection: str, query: Query, after: Position | None, limit: int
     ) -> list[Mapping[str, Any]]:
         self._check()
-        found = [d for d in self.documents if matches(d, mongo_filter(query, after))]
+        found = [d for d in self._in(collection) if matches(d, mongo_filter(query, after))]
         for name, direction in reversed(mongo_sort(query)):
             found.sort(key=lambda d: d[name], reverse=direction < 0)
         return list(found[:limit])
@@ -108,6 +131,39 @@ class MemoryStore:
             and symbol in (None, d["symbol"])
         ]
         return sorted(found, key=lambda d: d["kafka"]["offset"])
+
+    def costs(self, collection: str, query: CostQuery) -> list[Mapping[str, Any]]:
+        """What MongoDB's pipeline sums, computed in another way."""
+        self._check()
+        groups: dict[tuple[datetime, str], list[dict[str, Any]]] = {}
+        for one in self._in(collection):
+            time = one["timestamp_utc"]
+            if query.since <= time < query.until:
+                zero = {"minute": 0} if query.bucket == "hour" else {}
+                start = time.replace(second=0, microsecond=0, **zero)
+                gpu = f"{one['host']}/{one['gpu_index']}"
+                group = gpu if query.by == "gpu" else one[query.by]
+                groups.setdefault((start, group), []).append({**one, "gpu": gpu})
+        found = []
+        for (start, group), events in groups.items():
+            prices: dict[str, float | None] = {}
+            for one in events:
+                told = [prices.get(one["gpu"]), one["meta"]["price_per_hour_usd"]]
+                prices[one["gpu"]] = max((p for p in told if p is not None), default=None)
+            found.append(
+                {
+                    "_id": {"start": start, "group": group},
+                    "prompt_tokens": sum(one["prompt_tokens"] for one in events),
+                    "completion_tokens": sum(one["completion_tokens"] for one in events),
+                    "events": len(events),
+                    "gpus": len(prices),
+                    "priced": sum(price is not None for price in prices.values()),
+                    "price": sum(price or 0 for price in prices.values()),
+                }
+            )
+        found.sort(key=lambda one: one["_id"]["group"])
+        found.sort(key=lambda one: one["_id"]["start"], reverse=True)
+        return list(found[: query.limit])
 
 
 class MemoryLog:

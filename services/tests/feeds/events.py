@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from millrace.events import Event
+from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.feeds.metals import MetalPrice
 from millrace.feeds.quotes import Quote
 from millrace.feeds.stocks import StockPrice
+from millrace.feeds.token_usage import TokenUsage
 
 START = datetime(2026, 1, 2, 15, tzinfo=UTC)
 
@@ -73,9 +75,61 @@ def quote(price: float, *, seconds: float = 0, symbol: str = "IBM", **fields: An
     return Quote(**(plain | fields))
 
 
+def gpu(
+    utilization: float | None, *, seconds: float = 0, index: int = 0, **fields: Any
+) -> GpuMetrics:
+    """What a GPU does so many seconds after the start."""
+    observed_at = START + timedelta(seconds=seconds)
+    plain: dict[str, Any] = {
+        "event_id": f"gpu_metrics:test:{index}:{observed_at.isoformat()}",
+        "schema_version": 1,
+        "feed": "gpu_metrics",
+        "source": "test",
+        "simulated": True,
+        "symbol": f"gpu-host/{index}",
+        "observed_at": observed_at,
+        "produced_at": observed_at,
+        "host": "gpu-host",
+        "gpu_index": index,
+        "name": "RTX 3090",
+        "utilization": utilization,
+        "mem_used_mb": 6144.0,
+        "mem_total_mb": 24576.0,
+        "power_w": 281.44,
+        "temp_c": 66.0,
+    }
+    return GpuMetrics(**(plain | fields))
+
+
+def tokens(
+    prompt: int, completion: int = 0, *, seconds: float = 0, model: str = "llama", **fields: Any
+) -> TokenUsage:
+    """Tokens that were used so many seconds after the start."""
+    observed_at = START + timedelta(seconds=seconds)
+    plain: dict[str, Any] = {
+        "event_id": f"token_usage:test:{model}:{observed_at.isoformat()}",
+        "schema_version": 1,
+        "feed": "token_usage",
+        "source": "test",
+        "simulated": True,
+        "symbol": f"gpu-host/0/{model}",
+        "observed_at": observed_at,
+        "produced_at": observed_at,
+        "host": "gpu-host",
+        "gpu_index": 0,
+        "model": model,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "gpu_name": "RTX 3090",
+    }
+    return TokenUsage(**(plain | fields))
+
+
 ONE_OF_EACH: Mapping[str, Event] = {
     "metals": metal(2000.0),
     "stocks": stock(200.0),
     "quotes": quote(200.0),
+    "gpu_metrics": gpu(71.0),
+    "token_usage": tokens(100, 200),
 }
 """An event of every feed, by the feed's name."""

@@ -15,7 +15,6 @@ from services.tests.processor.chance import Chance, Weather
 from services.tests.processor.world import DEAD, Record, World
 
 from millrace.config import Settings
-from millrace.feeds.stocks import STOCKS
 from millrace.processor import backoff
 from millrace.processor import loop as loop_module
 from millrace.processor.batch import Partition
@@ -153,7 +152,7 @@ class Processor:
         )
         self.loop = Loop(
             settings,
-            {STOCKS.topic: STOCKS},
+            {world.feed.topic: world.feed},
             self.consumer,
             world,
             self.writer.complete,

@@ -123,8 +123,9 @@ def test_whatever_is_decoded_can_be_derived_and_stored(feed: str, data: st.DataO
         event = read(value, feed)
     except BadRecord:
         return
-    history = History(FEEDS[feed].window)
-    history.add(START - timedelta(hours=30), 1e-9)
+    history = FEEDS[feed].history(FEEDS[feed].window)
+    if isinstance(history, History):
+        history.add(START - timedelta(hours=30), 1e-9)
     meta = FEEDS[feed].derive(event, history)
     history.add(event.observed_at, FEEDS[feed].value(event))
     assert bson.encode({"_id": event.event_id, **FEEDS[feed].document(event, meta)})

@@ -12,12 +12,15 @@ import msgspec
 from hypothesis import settings as configure
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from services.tests.feeds.events import stock
+from services.tests.feeds.events import stock, tokens
 from services.tests.processor.chance import Crash, Weather
 from services.tests.processor.process import Processor, in_one_thread
 from services.tests.processor.world import World
 
 from millrace.config import Settings
+from millrace.feeds import Feed
+from millrace.feeds.stocks import STOCKS
+from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.processor.errors import Permanent
 from millrace.sinks.dead_letters import PREFIX
 from millrace.verify.oracle import DeadLetter, Stored
@@ -42,9 +45,11 @@ BAD = (None, b"", b"{}", b"\xff", b'{"event_id": 1}')
 class Delivery(RuleBasedStateMachine):
     """Processors come, go, crash and share partitions while events are produced."""
 
+    feed: Feed[Any]
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(PARTITIONS)
+        self.world = World(PARTITIONS, self.feed)
         self.stack = ExitStack()
         self.stack.enter_context(in_one_thread(self.world))
         self.start()
@@ -58,27 +63,6 @@ class Delivery(RuleBasedStateMachine):
         if processors:
             owners = {p: self.world.chance.one_of(*processors) for p in self.world.log}
             self.world.rebalance(owners)
-
-    @rule(
-        partition=st.integers(0, PARTITIONS - 1),
-        symbol=st.integers(0, 1),
-        what=st.lists(quarters_of_days | st.sampled_from(BAD), min_size=1, max_size=12),
-        price=st.sampled_from([80.0, 100.0, 110.0, 130.0]),
-    )
-    def produce(
-        self, partition: int, symbol: int, what: list[int | bytes | None], price: float
-    ) -> None:
-        """Prices and bad records. The window is 14 days: some come too late, and some again."""
-        names = SYMBOLS[partition]
-        for number, time in enumerate(what):
-            if not isinstance(time, int):
-                self.world.produce(partition, time)
-                continue
-            event = stock(price + number, minutes=time * 6 * 60, symbol=names[symbol % len(names)])
-            # A finer time than MongoDB keeps, which must not make a difference.
-            finer = event.observed_at + timedelta(microseconds=number)
-            event = msgspec.structs.replace(event, observed_at=finer)
-            self.world.produce(partition, msgspec.json.encode(event))
 
     @rule(seed=seeds, which=st.integers(0, 1), turns=st.integers(1, 20), weather=weathers)
     def work(self, seed: int, which: int, turns: int, weather: Weather) -> None:
@@ -159,7 +143,7 @@ class Delivery(RuleBasedStateMachine):
         return found
 
     def is_committed(self, partition: int, offset: int) -> bool:
-        return offset < self.world.committed["stock-data", partition]
+        return offset < self.world.committed[self.feed.topic, partition]
 
     def remove(self, processor: Processor) -> None:
         self.world.processors.remove(processor)
@@ -181,5 +165,61 @@ class Delivery(RuleBasedStateMachine):
             self.remove(processor)
 
 
-Delivery.TestCase.settings = configure(max_examples=300, stateful_step_count=30, deadline=None)
-TestDelivery = Delivery.TestCase
+class Prices(Delivery):
+    """Prices of shares, the window being 14 days."""
+
+    feed = STOCKS
+
+    @rule(
+        partition=st.integers(0, PARTITIONS - 1),
+        symbol=st.integers(0, 1),
+        what=st.lists(quarters_of_days | st.sampled_from(BAD), min_size=1, max_size=12),
+        price=st.sampled_from([80.0, 100.0, 110.0, 130.0]),
+    )
+    def produce(
+        self, partition: int, symbol: int, what: list[int | bytes | None], price: float
+    ) -> None:
+        """Prices and bad records. The window is 14 days: some come too late, and some again."""
+        names = SYMBOLS[partition]
+        for number, time in enumerate(what):
+            if not isinstance(time, int):
+                self.world.produce(partition, time)
+                continue
+            event = stock(price + number, minutes=time * 6 * 60, symbol=names[symbol % len(names)])
+            # A finer time than MongoDB keeps, which must not make a difference.
+            finer = event.observed_at + timedelta(microseconds=number)
+            event = msgspec.structs.replace(event, observed_at=finer)
+            self.world.produce(partition, msgspec.json.encode(event))
+
+
+class Tokens(Delivery):
+    """Tokens that models use, the window being 30 seconds."""
+
+    feed = TOKEN_USAGE
+
+    @rule(
+        partition=st.integers(0, PARTITIONS - 1),
+        what=st.lists(st.integers(0, 120) | st.sampled_from(BAD), min_size=1, max_size=12),
+        start=st.integers(0, 300),
+        prompt=st.integers(0, 1000),
+        many=st.booleans(),
+    )
+    def produce(
+        self, partition: int, what: list[int | bytes | None], start: int, prompt: int, many: bool
+    ) -> None:
+        """Uses and bad records: some at one time, some too late, and some again."""
+        for number, time in enumerate(what):
+            if not isinstance(time, int):
+                self.world.produce(partition, time)
+                continue
+            second = start + time
+            event = tokens(prompt, number, seconds=second, model=f"model-{partition}")
+            if many:
+                event = msgspec.structs.replace(event, event_id=f"{event.event_id}/{number % 3}")
+            self.world.produce(partition, msgspec.json.encode(event))
+
+
+Prices.TestCase.settings = configure(max_examples=300, stateful_step_count=30, deadline=None)
+TestPrices = Prices.TestCase
+Tokens.TestCase.settings = configure(max_examples=200, stateful_step_count=30, deadline=None)
+TestTokens = Tokens.TestCase

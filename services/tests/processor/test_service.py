@@ -60,6 +60,6 @@ def test_being_told_to_stop_ends_the_waiting() -> None:
 
 
 def test_a_feed_that_nobody_knows_is_named() -> None:
-    message = r"no such feed: weather \(known: metals, stocks, quotes\)"
+    message = r"no such feed: weather \(known: metals, stocks, quotes, gpu_metrics, token_usage\)"
     with pytest.raises(ConfigurationError, match=message):
         service.run(Settings(feeds=["stocks", "weather"]))

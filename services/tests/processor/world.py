@@ -39,10 +39,11 @@ class Record:
 class World:
     """What survives a processor: the log, the committed offsets, the database, what was sent."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, feed: Feed[Any] = STOCKS) -> None:
+        self.feed = feed
         self.chance = Chance()
         self.log: dict[Partition, list[Record]] = {
-            (STOCKS.topic, number): [] for number in range(partitions)
+            (feed.topic, number): [] for number in range(partitions)
         }
         self.committed = dict.fromkeys(self.log, 0)
         self.documents: dict[str, dict[str, Any]] = {}
@@ -59,8 +60,8 @@ class World:
         headers: Sequence[tuple[str, bytes | None]] = (),
     ) -> None:
         """Append to the log."""
-        records = self.log[STOCKS.topic, partition]
-        records.append(Record(STOCKS.topic, partition, len(records), key, value, headers))
+        records = self.log[self.feed.topic, partition]
+        records.append(Record(self.feed.topic, partition, len(records), key, value, headers))
 
     def rebalance(self, owners: Mapping[Partition, "Processor"]) -> None:
         """Everybody loses all partitions and gets those that they own now."""
@@ -74,7 +75,7 @@ class World:
             for partition in self.log.values()
             for r in partition
         )
-        return list(oracle.outcomes(STOCKS, records, threshold))
+        return list(oracle.outcomes(self.feed, records, threshold))
 
     def raised(self) -> dict[str, set[Alert]]:
         """The alerts that were published, by their id."""
@@ -88,7 +89,7 @@ class World:
 
     def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """See ports.Store. A failed insert may have stored any part of its documents."""
-        assert collection == STOCKS.collection
+        assert collection == self.feed.collection
         if self.chance.seldom(Weather.FAILURES | Weather.CRASHES):
             self._store(self.chance.part(documents))
             self.chance.fault(permanent=True)
@@ -107,7 +108,7 @@ class World:
 
     def own(self, collection: str, documents: Sequence[dict[str, Any]]) -> set[str]:
         """See ports.Store."""
-        assert collection == STOCKS.collection
+        assert collection == self.feed.collection
         self.chance.fault()
         stored = (self.documents.get(document["_id"]) for document in documents)
         return {
@@ -118,11 +119,11 @@ class World:
 
     def history(
         self, feed: Feed[Any], series: Series, partition: int, before: int
-    ) -> Iterable[tuple[datetime, float]]:
+    ) -> Iterable[tuple[datetime, Any]]:
         """See ports.Store."""
         self.chance.fault()
         past = sorted(
-            (d["kafka"]["offset"], d[TIME_FIELD], d["price"]["value"])
+            (d["kafka"]["offset"], d[TIME_FIELD], feed.value_in(d))
             for d in self.documents.values()
             if (d["source"], d["symbol"]) == series
             and d["kafka"]["partition"] == partition

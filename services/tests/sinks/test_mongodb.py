@@ -45,13 +45,19 @@ class Collection:
     def create_indexes(self, models: list[Any]) -> None:
         self.indexes += [model.document for model in models]
 
+    def replace_one(self, found: Any, document: dict[str, Any], *, upsert: bool) -> None:
+        assert upsert
+        assert found == {"_id": document["_id"]}
+        self.stored = [d for d in self.stored if d["_id"] != document["_id"]] + [document]
+
     def find(self, condition: Any, shown: Any) -> list[dict[str, Any]]:
         assert shown == {"kafka": 1}
         return [d for d in self.stored if d["_id"] in condition["_id"]["$in"]]
 
 
 def store(collection: Any) -> MongoStore:
-    client: Any = {"millrace": {feed.collection: collection for feed in FEEDS.values()}}
+    names = [*(feed.collection for feed in FEEDS.values()), "gpus"]
+    client: Any = {"millrace": dict.fromkeys(names, collection)}
     return MongoStore(client, "millrace")
 
 
@@ -179,3 +185,15 @@ def test_a_history_is_read_by_the_index_of_its_series() -> None:
     # An index of another order holds every symbol: the whole partition would be read.
     assert [tuple(hint) for hint in hints] == [BY_SERIES.keys] * 2
     assert BY_SERIES in feed.indexes
+
+
+def test_what_a_feed_refers_to_is_kept_as_its_data_says() -> None:
+    collection = Collection()
+    collection.stored = [{"_id": "A100 40GB", "price_per_hour_usd": 1.0}, {"_id": "own"}]
+    for _ in range(2):
+        store(collection).prepare([FEEDS["gpu_metrics"], FEEDS["token_usage"]])
+    prices = {d["_id"]: d.get("price_per_hour_usd") for d in collection.stored}
+    assert prices == {"own": None, "RTX 3090": 0.85, "A100 40GB": 3.2}
+    keys = [tuple(index["key"].items()) for index in collection.indexes]
+    assert (("name", 1),) in keys
+    assert (("gpu_index", 1),) in keys

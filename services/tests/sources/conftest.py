@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from services.tests.sources.exporter import Server
 from services.tests.sources.harness import Simulator
 
 from millrace.config import Settings
@@ -27,3 +28,11 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
         return Settings(producer_name="test", producer_state_dir=tmp_path, **values)
 
     return make
+
+
+@pytest.fixture
+def exporter() -> Iterator[Server]:
+    """An exporter of its own for each test."""
+    server = Server()
+    yield server
+    server.close()

@@ -6,7 +6,18 @@ from typing import Any
 
 from flask import Flask, Response
 
-from millrace.api import auth, bodies, events, health, ingest, latest, openapi, problems, stream
+from millrace.api import (
+    auth,
+    bodies,
+    events,
+    gpus,
+    health,
+    ingest,
+    latest,
+    openapi,
+    problems,
+    stream,
+)
 from millrace.api.auth import Token
 from millrace.api.ports import Dependencies
 from millrace.feeds.base import Feed
@@ -42,6 +53,7 @@ def create_app(
     app.register_blueprint(latest.blueprint(feeds, dependencies, stale_seconds))
     app.register_blueprint(stream.blueprint(feeds, dependencies, stop or threading.Event()))
     app.register_blueprint(ingest.blueprint(feeds, dependencies.log))
+    app.register_blueprint(gpus.blueprint(feeds, dependencies.store))
     app.register_blueprint(openapi.blueprint([feed.name for feed in feeds]))
     auth.protect(app, tokens)
     return app

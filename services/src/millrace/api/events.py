@@ -16,7 +16,7 @@ from millrace.api.problems import Problem, bad_request, unavailable
 from millrace.api.store import Store
 from millrace.feeds.base import TIME_FIELD, Feed, as_shown
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
 
@@ -53,7 +53,7 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
     @routes.get("/feeds")
     @scope(READ)
     def list_feeds() -> Response:
-        parameters(msgspec.defstruct("NoParameters", [], forbid_unknown_fields=True))
+        no_parameters()
         described = [
             {
                 "name": feed.name,
@@ -83,8 +83,8 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
             order=wanted.order,
             symbol=wanted.symbol,
             source=wanted.source,
-            since=_aware("from", wanted.since),
-            until=_aware("to", wanted.until),
+            since=aware("from", wanted.since),
+            until=aware("to", wanted.until),
         )
         after = decode(query, wanted.cursor) if wanted.cursor is not None else None
         # One more than is shown tells whether there is a next page.
@@ -104,6 +104,11 @@ def _read(name: str, text: str) -> str | int:
     return int(text) if name == "limit" and re.fullmatch("[0-9]{1,9}", text) else text
 
 
+def no_parameters() -> None:
+    """Refuse a query to a route that takes none."""
+    parameters(msgspec.defstruct("NoParameters", [], forbid_unknown_fields=True))
+
+
 def parameters(kind: type[Any]) -> Any:
     """The query parameters of this request; a problem names the one that is not understood."""
     given = request.args.to_dict(flat=False)
@@ -116,7 +121,8 @@ def parameters(kind: type[Any]) -> Any:
         raise bad_request(f"{error}.".replace("Object", "The query").replace("`$.", "`")) from None
 
 
-def _aware(name: str, time: datetime | None) -> datetime | None:
+def aware(name: str, time: datetime | None) -> datetime | None:
+    """The time of a parameter in UTC, or the problem with it."""
     if time is None:
         return None
     if time.tzinfo is None:

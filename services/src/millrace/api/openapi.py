@@ -98,6 +98,24 @@ def document(feed_names: Sequence[str]) -> Node:
             "/v1/{feed}/stream": {"get": _stream(feed)},
             "/v1/ingest/{feed}": {"post": _ingest(feed)},
             **({"/ingest/quote": {"post": _ingest_quote()}} if QUOTES in feed_names else {}),
+            "/v1/token_usage/cost": {
+                "get": _operation(
+                    "cost",
+                    "What tokens cost by minute or hour: price of the GPUs * hours / tokens.",
+                    "Costs",
+                    parameters=_COST_PARAMETERS,
+                )
+            },
+            "/gpu/info": {
+                "get": {
+                    **(info := _operation("gpu_info", "What GPUs told last.", "GpuInfo")),
+                    "responses": {
+                        **info["responses"],
+                        "400": _answer("It takes no parameter.", "Problem"),
+                        "404": _answer("There is nothing yet.", "Problem"),
+                    },
+                }
+            },
         },
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
@@ -267,7 +285,7 @@ def _ref(name: str) -> Node:
 STRING: Node = {"type": "string"}
 TIME: Node = {"type": "string", "format": "date-time"}
 COUNT: Node = {"type": "integer", "minimum": 0}
-NAME: Node = {"type": "string", "minLength": 1, "maxLength": 64}
+NAME: Node = {"type": "string", "minLength": 1, "maxLength": 200}
 STATUS: Node = {"enum": ["ok", "unavailable"]}
 SHORT_STATUS: Node = {"enum": ["OK", "FAIL"]}
 
@@ -287,6 +305,19 @@ _EVENTS_PARAMETERS = [
 _SYMBOL = _parameter("symbol", {"type": "string", "minLength": 1}, place="path")
 _QUOTE = ("symbol", "price", "volume")
 
+_COST_PARAMETERS = [
+    _parameter("by", {"enum": ["model", "gpu", "host"], "default": "model"}, "What is grouped."),
+    _parameter("bucket", {"enum": ["minute", "hour"], "default": "hour"}),
+    _parameter("from", TIME, "Not before this time; else the 24 buckets before `to`."),
+    _parameter("to", TIME, "Before this time; else now."),
+    _parameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        "How many are shown, the newest first.",
+    ),
+]
+
+_DOLLARS: Node = {"type": ["number", "null"], "minimum": 0}
 _LATENCY: Node = {"type": "number", "minimum": 0}
 
 _FRESHNESS: Node = {
@@ -314,6 +345,51 @@ _SCHEMAS: Node = {
         "additionalProperties": True,
         "description": "An event. A feed adds fields of its own.",
     },
+    "GpuInfo": {
+        "allOf": [
+            _ref("Event"),
+            {
+                "type": "object",
+                "required": ["gpus", "host", "gpu_index"],
+                "properties": {"gpus": _list(_ref("Event"))},
+            },
+        ],
+        "description": "The newest event of all GPUs, and in `gpus` the newest of each.",
+    },
+    "Costs": _object(
+        {
+            "by": STRING,
+            "bucket": STRING,
+            "costs": _list(
+                _object(
+                    {
+                        "start": TIME,
+                        "end": TIME,
+                        "group": STRING,
+                        "prompt_tokens": COUNT,
+                        "completion_tokens": COUNT,
+                        "tokens": COUNT,
+                        "events": COUNT,
+                        "gpus": COUNT,
+                        "hours": {
+                            "type": "number",
+                            "minimum": 0,
+                            "maximum": 1,
+                            "description": "How much of the bucket was asked for and is over.",
+                        },
+                        "price_per_hour_usd": {
+                            **_DOLLARS,
+                            "description": "Of all its GPUs; null if that of one is not known.",
+                        },
+                        "cost_per_token": {
+                            **_DOLLARS,
+                            "description": "price_per_hour_usd * hours / tokens; null without.",
+                        },
+                    }
+                )
+            ),
+        }
+    ),
     "Latest": _object({"events": _list(_ref("Event"))}),
     "Page": _object(
         {

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from pymongo.database import Database
 
 from millrace import mongo
+from millrace.api.costs import CostQuery, pipeline
 from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
 from millrace.feeds.base import BY_POSITION
 
@@ -30,6 +31,10 @@ class Store(Protocol):
         self, collection: str, partition: int, start: int, end: int, symbol: str | None
     ) -> list[Document]:
         """What came from these offsets, `end` excluded, of a partition, by offset."""
+        ...
+
+    def costs(self, collection: str, query: CostQuery) -> list[Document]:
+        """The sums of a query, as its pipeline gives them."""
         ...
 
 
@@ -61,3 +66,8 @@ class MongoStore:
         }
         found = self._database[collection].find(condition)
         return list(found.sort(list(BY_POSITION.keys)).max_time_ms(LIMIT_MILLISECONDS))
+
+    def costs(self, collection: str, query: CostQuery) -> list[Document]:
+        """The sums of a query, as its pipeline gives them."""
+        found = self._database[collection].aggregate(pipeline(query), maxTimeMS=LIMIT_MILLISECONDS)
+        return list(found)

@@ -1,12 +1,12 @@
 """What a feed is: one kind of event, where it flows, how it is stored, what is derived."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from millrace.events import Alert, Event
-from millrace.feeds.history import History
+from millrace.feeds.history import History, Past
 
 E = TypeVar("E", bound=Event)
 
@@ -40,6 +40,18 @@ BY_POSITION = Index((("kafka.partition", 1), ("kafka.offset", 1)))
 """The order of the log, in which streams go on and in which everything is verified."""
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Documents that a feed's readers look things up in: the processor keeps them as they are here.
+
+    Those of them that change are replaced; what else is in the collection is left alone.
+    """
+
+    collection: str
+    indexes: tuple[Index, ...]
+    documents: tuple[Mapping[str, Any], ...] = field(hash=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Feed(Generic[E]):
     """A feed names what flows. What the pipeline does with it follows from these fields."""
@@ -52,11 +64,13 @@ class Feed(Generic[E]):
     indexes: tuple[Index, ...] = (BY_SERIES, BY_TIME, BY_POSITION)
     window: timedelta
     """How far back in event time `derive` looks: the history kept and rebuilt per series."""
-    value: Callable[[E], float]
-    """The number that the history keeps of an event."""
-    stored_value: str
-    """Where that number is in the document, with a dot before a part of a field."""
-    derive: Callable[[E, History], Meta]
+    history: Callable[[timedelta], Past] = History
+    """Makes the empty history of a series, of the kind that `derive` looks into."""
+    value: Callable[[E], Any]
+    """What the history keeps of an event."""
+    stored_value: str | tuple[str, ...]
+    """Where that is in the document, with a dot before a part of a field; where its parts are."""
+    derive: Callable[[E, Any], Meta]
     """Derived values, a pure function of the event and of the events before it in the log."""
     document: Callable[[E, Meta], dict[str, Any]]
     """The stored document, without `_id` and `kafka` position: the processor adds these."""
@@ -68,6 +82,25 @@ class Feed(Generic[E]):
     is_cached: bool = False
     """Whether Redis keeps the latest event of each symbol. Its keys name the symbol alone, so that
     one feed at most can say so."""
+    reference: Reference | None = None
+    """What the processor keeps beside the feed's documents."""
+
+    @property
+    def stored_fields(self) -> tuple[str, ...]:
+        """The fields that `value_in` needs."""
+        stored = self.stored_value
+        return (stored,) if isinstance(stored, str) else stored
+
+    def value_in(self, document: Mapping[str, Any]) -> Any:
+        """What `value` said of the event whose stored document this is."""
+        parts = tuple(_part(document, name) for name in self.stored_fields)
+        return parts[0] if isinstance(self.stored_value, str) else parts
+
+
+def _part(document: Any, name: str) -> Any:
+    for step in name.split("."):
+        document = document[step]
+    return document
 
 
 class Priced(Protocol):
@@ -105,14 +138,6 @@ def with_envelope(event: Event, own: Mapping[str, Any], meta: Meta) -> dict[str,
         "produced_at": event.produced_at,
         "meta": meta,
     }
-
-
-def stored_number(feed: Feed[Any], document: Mapping[str, Any]) -> float:
-    """The feed's number of an event, from its document."""
-    value: Any = document
-    for part in feed.stored_value.split("."):
-        value = value[part]
-    return float(value)
 
 
 def as_shown(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,29 @@
 from array import array
 from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 Point = tuple[datetime, float]
 
 TRIM_EVERY = 64
+
+
+class Past(Protocol):
+    """A history of some kind. What it says follows from what was added, in that order."""
+
+    def add(self, time: datetime, value: Any) -> None:
+        """Remember what the feed's `value` says of an event."""
+        ...
+
+
+class Nothing:
+    """The history of feeds that derive nothing from the past."""
+
+    def __init__(self, window: timedelta) -> None:
+        """See History."""
+
+    def add(self, time: datetime, value: Any) -> None:
+        """See Past."""
 
 
 class History:

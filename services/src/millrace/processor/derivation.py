@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from millrace.feeds.base import Feed, Series
-from millrace.feeds.history import History
+from millrace.feeds.history import Past
 from millrace.processor.batch import Batch, Documents, Message, Record
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
 
-Past = Callable[[Series], History]
+Recall = Callable[[Series], Past]
 """The history of a series as of where the partition is read from."""
 
 
@@ -22,12 +22,12 @@ class Lane:
     from the database when the series is first seen, and is kept from then on.
     """
 
-    def __init__(self, feed: Feed[Any], threshold: float, past: Past) -> None:
+    def __init__(self, feed: Feed[Any], threshold: float, recall: Recall) -> None:
         self._feed = feed
         self._threshold = threshold
-        self._past = past
+        self._recall = recall
         self._decode = decoder(feed)
-        self._histories: dict[tuple[str, str], History] = {}
+        self._histories: dict[tuple[str, str], Past] = {}
 
     def take(self, records: Sequence[Record], batch: Batch, in_flight: set[str]) -> None:
         """Add what the records become to the batch; event ids in flight are duplicates."""
@@ -50,7 +50,7 @@ class Lane:
             series = (event.source, event.symbol)
             history = histories.get(series)
             if history is None:
-                history = histories[series] = self._past(Series(*series))
+                history = histories[series] = self._recall(Series(*series))
             meta = derive(event, history)
             history.add(event.observed_at, value(event))
             seen.add(event_id)

@@ -12,7 +12,7 @@ import structlog
 
 from millrace.config import Settings
 from millrace.feeds.base import Feed, Series
-from millrace.feeds.history import History
+from millrace.feeds.history import Past
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Partition, Record
 from millrace.processor.breaker import Breaker
@@ -156,13 +156,13 @@ class Loop:
             topic, number = partition
             feed = self._feeds[topic]
 
-            def past(series: Series) -> History:
-                history = History(feed.window)
+            def recall(series: Series) -> Past:
+                history = feed.history(feed.window)
                 for observed_at, value in self._store.history(feed, series, number, first):
                     history.add(observed_at, value)
                 return history
 
-            lane = Lane(feed, self._settings.stock_alert_threshold, past)
+            lane = Lane(feed, self._settings.stock_alert_threshold, recall)
             self._lanes[partition] = lane
         return lane
 

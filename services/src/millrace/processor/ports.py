@@ -50,7 +50,7 @@ class Store(Protocol):
 
     def history(
         self, feed: Feed[Any], series: Series, partition: int, before: int
-    ) -> Iterable[tuple[datetime, float]]:
+    ) -> Iterable[tuple[datetime, Any]]:
         """Stored times and values of a series with Kafka offsets below `before`, in log order.
 
         At least those within the feed's window before the newest. Transient, Permanent.

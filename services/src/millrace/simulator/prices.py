@@ -5,8 +5,9 @@ price is a sum of smooth noises, from one that turns every few minutes to one th
 months; so prices wander without end but never leave a plausible band.
 """
 
-import hashlib
 import math
+
+from millrace.noise import smooth
 
 SHORTEST_TURN = 60.0
 OCTAVES = 9
@@ -22,18 +23,5 @@ def price(symbol: str, anchor: float, at: float) -> float:
         turn = SHORTEST_TURN * TURN_RATIO**octave
         # As in a random walk, the swing grows with the square root of the time.
         swing = SWING * TURN_RATIO ** ((octave - OCTAVES + 1) / 2)
-        wander += swing * _noise(f"{symbol}/{octave}", at / turn)
+        wander += swing * smooth(f"{symbol}/{octave}", at / turn)
     return anchor * math.exp(wander)
-
-
-def _noise(name: str, position: float) -> float:
-    """Smooth noise in -1..1 that passes through a random value at each whole position."""
-    start = math.floor(position)
-    share = position - start
-    blend = share * share * (3 - 2 * share)
-    return (1 - blend) * _random(name, start) + blend * _random(name, start + 1)
-
-
-def _random(name: str, position: int) -> float:
-    digest = hashlib.blake2b(f"{name}/{position}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**63 - 1

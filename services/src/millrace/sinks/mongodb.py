@@ -16,7 +16,7 @@ from pymongo.errors import (
 )
 
 from millrace import mongo
-from millrace.feeds.base import BY_SERIES, TIME_FIELD, Feed, Series
+from millrace.feeds.base import BY_SERIES, TIME_FIELD, Feed, Index, Series
 from millrace.mongo import Client, explain, reason
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient
@@ -38,12 +38,16 @@ class MongoStore:
         self._database = client[database]
 
     def prepare(self, feeds: Iterable[Feed[Any]]) -> None:
-        """Create the indexes of the feeds' collections that are missing. Transient, Permanent."""
+        """Create what is missing: indexes, documents to refer to. Transient, Permanent."""
         with _Kinds():
             for feed in feeds:
-                self._database[feed.collection].create_indexes(
-                    [IndexModel(list(index.keys), unique=index.unique) for index in feed.indexes]
-                )
+                self._index(feed.collection, feed.indexes)
+                if feed.reference is not None:
+                    self._index(feed.reference.collection, feed.reference.indexes)
+                    for document in feed.reference.documents:
+                        self._database[feed.reference.collection].replace_one(
+                            {"_id": document["_id"]}, document, upsert=True
+                        )
 
     def ping(self) -> None:
         """Ask the primary whether it is there. Transient, Permanent."""
@@ -66,16 +70,17 @@ class MongoStore:
 
     def history(
         self, feed: Feed[Any], series: Series, partition: int, before: int
-    ) -> Iterable[tuple[datetime, float]]:
+    ) -> Iterable[tuple[datetime, Any]]:
         """See processor.ports.Store."""
-        value, _, part = feed.stored_value.partition(".")
+        if not feed.stored_fields:
+            return []
         past = {
             "symbol": series.symbol,
             "source": series.source,
             "kafka.partition": partition,
             "kafka.offset": {"$lt": before},
         }
-        shown = {TIME_FIELD: 1, feed.stored_value: 1}
+        shown = {TIME_FIELD: 1, **dict.fromkeys(feed.stored_fields, 1)}
         # MongoDB might choose the index that has the order asked for, and every symbol with it.
         index = list(BY_SERIES.keys)
         with _Kinds():
@@ -85,9 +90,12 @@ class MongoStore:
                 return []
             past[TIME_FIELD] = {"$gte": newest[TIME_FIELD] - feed.window}
             documents = found.find(past, shown, sort=[("kafka.offset", 1)], hint=index)
-            return [
-                (item[TIME_FIELD], item[value][part] if part else item[value]) for item in documents
-            ]
+            return [(item[TIME_FIELD], feed.value_in(item)) for item in documents]
+
+    def _index(self, collection: str, indexes: Iterable[Index]) -> None:
+        self._database[collection].create_indexes(
+            [IndexModel(list(index.keys), unique=index.unique) for index in indexes]
+        )
 
     def newest(self, feed: Feed[Any], symbol: str | None) -> Sequence[dict[str, Any]]:
         """The newest document of each symbol, or of one. Transient, Permanent."""

@@ -14,13 +14,28 @@ WITH_HISTORY = ("replay",)
 
 def make(settings: Settings) -> Source:
     """The source of this producer; what is wrong with its settings is one line."""
-    from millrace.sources import alpha_vantage, generator, metals_api, replay
+    from millrace.sources import (
+        alpha_vantage,
+        dcgm,
+        generator,
+        metals_api,
+        nvml,
+        openai_usage,
+        replay,
+        vllm,
+        workload,
+    )
 
     makers: dict[str, Callable[[Settings], Source]] = {
         "metals_api": metals_api.from_settings,
         "alpha_vantage": alpha_vantage.from_settings,
         "replay": replay.from_settings,
         "generator": generator.from_settings,
+        "workload": workload.from_settings,
+        "nvml": nvml.from_settings,
+        "dcgm": dcgm.from_settings,
+        "vllm": vllm.from_settings,
+        "openai_usage": openai_usage.from_settings,
     }
     settings.require("producer_name", "producer_source", "producer_feed")
     source = makers[settings.producer_source](settings)

@@ -14,8 +14,8 @@ from bson.errors import BSONError
 
 from millrace.events import Alert
 from millrace.feeds import Feed
-from millrace.feeds.base import TIME_FIELD, Series, stored_number
-from millrace.feeds.history import History
+from millrace.feeds.base import TIME_FIELD, Series
+from millrace.feeds.history import Past
 from millrace.mongo import AS_STORED
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
@@ -72,14 +72,14 @@ def outcomes(
     checked, and what comes after them depends on them. Memory grows with the number of events by
     their ids only.
     """
-    histories: dict[tuple[int, Series], History] = {}
+    histories: dict[tuple[int, Series], Past] = {}
     seen: set[str] = set()
     for document in past:
         seen.add(document["_id"])
         series = Series(document["source"], document["symbol"])
         place = (document["kafka"]["partition"], series)
-        history = histories.setdefault(place, History(feed.window))
-        history.add(document[TIME_FIELD], stored_number(feed, document))
+        history = histories.setdefault(place, feed.history(feed.window))
+        history.add(document[TIME_FIELD], feed.value_in(document))
     decode = decoder(feed)
     for record in records:
         try:
@@ -92,7 +92,7 @@ def outcomes(
             continue
         seen.add(event.event_id)
         place = (record.partition, Series(event.source, event.symbol))
-        history = histories.setdefault(place, History(feed.window))
+        history = histories.setdefault(place, feed.history(feed.window))
         meta = feed.derive(event, history)
         history.add(event.observed_at, feed.value(event))
         position = {"topic": feed.topic, "partition": record.partition, "offset": record.offset}

@@ -1,0 +1,109 @@
+"""What tokens cost by minute or hour: the pipeline that MongoDB runs, and the formula behind it.
+
+    cost_per_token = hourly_price * hours / tokens
+
+`hourly_price` is the sum of the prices of all GPUs that served the group in the bucket, each the
+highest that its events tell; `hours` is the part of the bucket that was asked for and is over. Time
+in which a GPU did nothing is paid for, too. Nothing is said where no token was used, or where the
+price of a GPU is not known.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from millrace.feeds.base import TIME_FIELD
+
+By = Literal["model", "gpu", "host"]
+Bucket = Literal["minute", "hour"]
+
+LENGTHS: Mapping[Bucket, timedelta] = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+}
+BUCKETS_SHOWN = 24
+"""So many buckets before the end are looked at if nobody says where to begin."""
+HOUR = timedelta(hours=1)
+_GPU = {"$concat": ["$host", "/", {"$toString": "$gpu_index"}]}
+_GROUPS: Mapping[By, Any] = {"model": "$model", "gpu": _GPU, "host": "$host"}
+
+
+class CostQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which costs. `since` is inclusive, `until` is not."""
+
+    by: By
+    bucket: Bucket
+    since: datetime
+    until: datetime
+    limit: int
+
+
+def pipeline(query: CostQuery) -> list[dict[str, Any]]:
+    """What MongoDB sums: a document for each bucket and group, the newest bucket first."""
+    start = {"$dateTrunc": {"date": f"${TIME_FIELD}", "unit": query.bucket}}
+    sums = ("prompt_tokens", "completion_tokens", "events")
+    return [
+        {"$match": {TIME_FIELD: {"$gte": query.since, "$lt": query.until}}},
+        {
+            "$group": {
+                "_id": {"start": start, "group": _GROUPS[query.by], "gpu": _GPU},
+                "prompt_tokens": {"$sum": "$prompt_tokens"},
+                "completion_tokens": {"$sum": "$completion_tokens"},
+                "events": {"$sum": 1},
+                # Of no price at all, $max says null.
+                "price": {"$max": "$meta.price_per_hour_usd"},
+            }
+        },
+        {
+            "$group": {
+                "_id": {"start": "$_id.start", "group": "$_id.group"},
+                **{name: {"$sum": f"${name}"} for name in sums},
+                "gpus": {"$sum": 1},
+                "priced": {"$sum": {"$cond": [{"$eq": ["$price", None]}, 0, 1]}},
+                "price": {"$sum": "$price"},
+            }
+        },
+        {"$sort": {"_id.start": -1, "_id.group": 1}},
+        {"$limit": query.limit},
+    ]
+
+
+def costs(
+    sums: Iterable[Mapping[str, Any]], query: CostQuery, now: datetime
+) -> list[dict[str, Any]]:
+    """What the API shows of what MongoDB summed."""
+    return [_cost(one, query, now) for one in sums]
+
+
+def _cost(sums: Mapping[str, Any], query: CostQuery, now: datetime) -> dict[str, Any]:
+    start = sums["_id"]["start"]
+    end = start + LENGTHS[query.bucket]
+    elapsed = min(end, query.until, now) - max(start, query.since)
+    hours = max(elapsed / HOUR, 0.0)
+    tokens = sums["prompt_tokens"] + sums["completion_tokens"]
+    price = sums["price"] if sums["priced"] == sums["gpus"] else None
+    return {
+        "start": start,
+        "end": end,
+        "group": sums["_id"]["group"],
+        "prompt_tokens": sums["prompt_tokens"],
+        "completion_tokens": sums["completion_tokens"],
+        "tokens": tokens,
+        "events": sums["events"],
+        "gpus": sums["gpus"],
+        "hours": hours,
+        "price_per_hour_usd": price,
+        "cost_per_token": price * hours / tokens
+        if price is not None and tokens and hours
+        else None,
+    }
+
+
+def beginning(bucket: Bucket, until: datetime) -> datetime:
+    """Where to begin if nobody says."""
+    try:
+        return until - BUCKETS_SHOWN * LENGTHS[bucket]
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)

@@ -1,0 +1,104 @@
+"""A sliding window over what was used: sums of one series by event time, each event once."""
+
+from bisect import bisect_left, bisect_right
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+Use = tuple[str, int, int]
+"""An event id, and the two numbers that are summed."""
+
+TRIM_EVERY = 64
+ZERO = timedelta(0)
+
+
+class Sums(NamedTuple):
+    """What a window holds, and the seconds in which it came about."""
+
+    first: int
+    second: int
+    seconds: float
+
+
+class Window:
+    """The uses of one series, ordered by event time, as far as a window needs them.
+
+    An event counts once, whatever its time and however often it comes. One that is older than the
+    newest by more than the allowed lateness never counts. As with History, what is said follows
+    from the uses added in their order and from nothing else: what is forgotten is what no question
+    can reach. A question about a time that is not late reaches two windows back.
+    """
+
+    __slots__ = ("_first", "_ids", "_known", "_lateness", "_second", "_times", "_width")
+
+    def __init__(self, width: timedelta, lateness: timedelta) -> None:
+        self._width = width
+        self._lateness = lateness
+        # Sums from the beginning: those of a window are the difference of two. They are whole
+        # numbers, so that the order in which they came makes no difference.
+        self._times: list[datetime] = []
+        self._first: list[int] = []
+        self._second: list[int] = []
+        self._ids: list[str] = []
+        self._known: set[str] = set()
+
+    def is_late(self, time: datetime) -> bool:
+        """Whether an event of this time comes too late to count."""
+        return bool(self._times) and time < self._times[-1] - self._lateness
+
+    def add(self, time: datetime, value: Use) -> None:
+        """Count a use; constant time for those that come in order."""
+        event_id, first, second = value
+        if self.is_late(time) or event_id in self._known:
+            return
+        self._known.add(event_id)
+        times = self._times
+        place = bisect_right(times, time)
+        times.insert(place, time)
+        self._ids.insert(place, event_id)
+        for sums, number in ((self._first, first), (self._second, second)):
+            before = sums[place - 1] if place else 0
+            sums[place:] = [before + number, *(later + number for later in sums[place:])]
+        if not len(times) % TRIM_EVERY:
+            self._trim()
+
+    def sums(self, time: datetime, first: int, second: int) -> Sums:
+        """What is used in the window that ends at a time, with a use at that time.
+
+        The window is open at its beginning. Its seconds count from the use before it, which may be
+        as old as two windows: what an event reports was used since the one before. Without one they
+        count from the oldest use in the window.
+        """
+        times = self._times
+        start, end = bisect_right(times, time - self._width), bisect_right(times, time)
+        before = start - 1
+        if before >= 0 and times[before] >= time - 2 * self._width:
+            since = times[before]
+        else:
+            since = times[start] if start < end else time
+        return Sums(
+            first + self._between(self._first, start, end),
+            second + self._between(self._second, start, end),
+            (time - since).total_seconds(),
+        )
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    @staticmethod
+    def _between(sums: list[int], start: int, end: int) -> int:
+        if start == end:
+            return 0
+        return sums[end - 1] - (sums[start - 1] if start else 0)
+
+    def _trim(self) -> None:
+        oldest = self._times[-1] - self._lateness - 2 * self._width
+        gone = bisect_left(self._times, oldest)
+        if not gone:
+            return
+        self._known.difference_update(self._ids[:gone])
+        for sums in (self._first, self._second):
+            base = sums[gone - 1]
+            sums[:gone] = []
+            sums[:] = [number - base for number in sums]
+        del self._times[:gone]
+        del self._ids[:gone]

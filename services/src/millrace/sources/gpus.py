@@ -1,0 +1,124 @@
+"""What the sources about GPUs share: where a GPU is, and how events are made of readings.
+
+Readings are believed if the feed's event type takes them, and rejected one by one if not.
+"""
+
+import hashlib
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from millrace.config import Settings
+from millrace.events import Event
+from millrace.feeds import gpu_metrics, token_usage
+from millrace.feeds.gpu_metrics import GpuMetrics
+from millrace.feeds.gpus import price_at
+from millrace.feeds.token_usage import TokenUsage
+from millrace.sources.base import Rejected
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True)
+class Place:
+    """The GPU that a model runs on, as far as a source does not say it itself."""
+
+    host: str
+    gpu_index: int = 0
+    gpu_name: str | None = None
+    price_per_hour: float | None = None
+    """US dollars; None: what the table of prices says."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Place":
+        """The place as configured."""
+        return cls(
+            settings.producer_host or socket.gethostname(),
+            settings.producer_gpu_index,
+            settings.producer_gpu_name or None,
+            settings.producer_gpu_price_per_hour,
+        )
+
+
+def whole_milliseconds(seconds: float) -> datetime:
+    """A time as MongoDB keeps it."""
+    return datetime.fromtimestamp(int(seconds * 1000) / 1000, UTC)
+
+
+def metrics(
+    source: str,
+    readings: Mapping[str, Any],
+    price: float | None,
+    now: float,
+    *,
+    simulated: bool,
+    observed_at: datetime | None = None,
+) -> GpuMetrics | Rejected:
+    """The event of a GPU's readings, by the names of GpuMetrics; `now` in seconds since 1970."""
+    symbol = gpu_metrics.symbol_of(readings)
+    time = observed_at or whole_milliseconds(now)
+    known = price_at(str(readings["name"]), time) if price is None else price
+    fields = {
+        **readings,
+        "event_id": f"gpu_metrics:{source}:{symbol}:{round(time.timestamp() * 1000)}",
+        "price_per_hour_usd": known,
+    }
+    return _event(GpuMetrics, "gpu_metrics", source, symbol, fields, time, now, simulated)
+
+
+def usage(
+    source: str,
+    place: Place,
+    used: Mapping[str, Any],
+    identity: str,
+    now: float,
+    *,
+    simulated: bool,
+    observed_at: datetime | None = None,
+) -> TokenUsage | Rejected:
+    """The event of some tokens: model, tokens and latency by the names of TokenUsage.
+
+    `identity` is what is unlike that of any other use of the series at the same time.
+    """
+    time = observed_at or whole_milliseconds(now)
+    fields = {
+        "host": place.host,
+        "gpu_index": place.gpu_index,
+        "gpu_name": place.gpu_name,
+        "price_per_hour_usd": place.price_per_hour,
+        **used,
+    }
+    symbol = token_usage.symbol_of(fields)
+    # Names of models are long, and ids are not: an id is a digest.
+    unique = f"{symbol}\n{time.isoformat()}\n{identity}".encode(errors="replace")
+    fields["event_id"] = f"token_usage:{source}:{hashlib.sha256(unique).hexdigest()[:32]}"
+    return _event(TokenUsage, "token_usage", source, symbol, fields, time, now, simulated)
+
+
+def _event(
+    kind: type[E],
+    feed: str,
+    source: str,
+    symbol: str,
+    fields: Mapping[str, Any],
+    time: datetime,
+    now: float,
+    simulated: bool,
+) -> E | Rejected:
+    envelope = {
+        "schema_version": 1,
+        "feed": feed,
+        "source": source,
+        "simulated": simulated,
+        "symbol": symbol,
+        "observed_at": time,
+        "produced_at": datetime.fromtimestamp(now, UTC),
+    }
+    try:
+        return msgspec.convert({**envelope, **fields}, kind)
+    except msgspec.ValidationError as error:
+        return Rejected(symbol[:200], str(error))

@@ -1,0 +1,106 @@
+"""NVML: the GPUs of this host, as NVIDIA's driver sees them.
+
+Power comes in milliwatts, energy in millijoules and memory in bytes. What a GPU or its driver does
+not support is null; a GPU that fails is rejected, and the others are not. The library is opened for
+each poll: a driver may be replaced while the producer runs.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pynvml
+
+from millrace.config import Settings
+from millrace.sources.base import Batch, Permanent, Rejected, Transient
+from millrace.sources.gpus import Place, metrics
+
+MEBIBYTE = 1024 * 1024
+MILLI = 1000
+
+
+class Nvml:
+    """The source: one poll reads all GPUs."""
+
+    feed = "gpu_metrics"
+    units: tuple[str, ...] = ("gpus",)
+    shortest_interval = 0.0
+    endless = True
+    simulated = False
+    budget_left = None
+
+    def __init__(
+        self, place: Place, library: Any = pynvml, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._place = place
+        self._library = library
+        self._clock = clock
+
+    def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
+        """The metrics of every GPU."""
+        library = self._library
+        try:
+            library.nvmlInit()
+        except (library.NVMLError_LibraryNotFound, library.NVMLError_DriverNotLoaded) as error:
+            raise Permanent(f"there is no NVIDIA driver here: {error}") from None
+        except library.NVMLError as error:
+            raise Transient(f"NVML does not start: {error}") from None
+        try:
+            count = library.nvmlDeviceGetCount()
+            found = [self._gpu(number) for number in range(count)]
+        except library.NVMLError as error:
+            raise Transient(f"NVML: {error}") from None
+        finally:
+            library.nvmlShutdown()
+        return Batch(
+            [event for event in found if not isinstance(event, Rejected)],
+            simulated=False,
+            rejected=[event for event in found if isinstance(event, Rejected)],
+        )
+
+    def _gpu(self, number: int) -> Any:
+        library, host = self._library, self._place.host
+        try:
+            handle = library.nvmlDeviceGetHandleByIndex(number)
+            used, total = self._memory(handle)
+            utilization = self._read(library.nvmlDeviceGetUtilizationRates, handle)
+            readings = {
+                "host": host,
+                "gpu_index": number,
+                "name": library.nvmlDeviceGetName(handle),
+                "uuid": self._read(library.nvmlDeviceGetUUID, handle),
+                "utilization": None if utilization is None else utilization.gpu,
+                "mem_used_mb": used,
+                "mem_total_mb": total,
+                "power_w": self._thousandth(library.nvmlDeviceGetPowerUsage, handle),
+                "temp_c": self._read(
+                    library.nvmlDeviceGetTemperature, handle, library.NVML_TEMPERATURE_GPU
+                ),
+                "energy_j": self._thousandth(library.nvmlDeviceGetTotalEnergyConsumption, handle),
+            }
+        except library.NVMLError as error:
+            return Rejected(f"{host}/{number}", f"NVML: {error}")
+        return metrics("nvml", readings, self._place.price_per_hour, self._clock(), simulated=False)
+
+    def _memory(self, handle: Any) -> tuple[float | None, float | None]:
+        memory = self._read(self._library.nvmlDeviceGetMemoryInfo, handle)
+        if memory is None:
+            return None, None
+        return memory.used / MEBIBYTE, memory.total / MEBIBYTE
+
+    def _thousandth(self, read: Callable[..., Any], handle: Any) -> float | None:
+        value = self._read(read, handle)
+        return None if value is None else value / MILLI
+
+    def _read(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        """What is read; None if the GPU or the driver does not support it."""
+        library = self._library
+        try:
+            return read(*arguments)
+        except (library.NVMLError_NotSupported, library.NVMLError_FunctionNotFound):
+            return None
+
+
+def from_settings(settings: Settings) -> Nvml:
+    """The source as configured."""
+    return Nvml(Place.from_settings(settings))

@@ -1,0 +1,188 @@
+"""OpenAI-compatible answers: the tokens that each of them says it used.
+
+A gateway appends the answers to a file, one JSON object a line: those of chat and text completions,
+of embeddings, and of the Responses API, which has other names for the same. How far the file is
+read survives a restart. It is written down only when what was read before is acknowledged: after a
+crash some lines are read again, and are the same events, for the id is that of the answer.
+
+A file that was renamed is read to its end before the new one, if it lies beside it. One that was
+cut off is read from its beginning: the bytes before the position tell whether it is the same.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from millrace.config import Settings
+from millrace.feeds.token_usage import TokenUsage
+from millrace.sources.base import Batch, Permanent, Rejected, Transient
+from millrace.sources.gpus import Place, usage
+from millrace.state import write_atomically
+
+CHUNK = 4 * 1024 * 1024
+TAIL = 1024
+MAX_ID = 500
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a file is read, and a digest of the bytes before."""
+
+    inode: int = 0
+    offset: int = 0
+    tail: str = ""
+
+
+class OpenaiUsage:
+    """The source: each poll reads what the file has more, at most CHUNK bytes."""
+
+    feed = "token_usage"
+    units: tuple[str, ...] = ("usage",)
+    shortest_interval = 0.0
+    endless = True
+    simulated = False
+    budget_left = None
+
+    def __init__(
+        self, path: Path, place: Place, state: Path, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path = path
+        self._place = place
+        self._state = state
+        self._clock = clock
+        self._position = self._kept = self._load()
+
+    def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
+        """The events of the lines that are complete. The call means that the last are published."""
+        if self._position != self._kept:
+            write_atomically(self._state, msgspec.json.encode(self._position))
+            self._kept = self._position
+        try:
+            lines = self._lines()
+        except FileNotFoundError:
+            raise Transient(f"there is no file {self._path} yet") from None
+        except OSError as error:
+            raise Permanent(f"cannot read {self._path}: {error.strerror}") from None
+        found = [normalise(line, self._place, self._clock(), place) for place, line in lines]
+        return Batch(
+            [event for event in found if isinstance(event, TokenUsage)],
+            simulated=False,
+            rejected=[event for event in found if isinstance(event, Rejected)],
+        )
+
+    def _lines(self) -> list[tuple[int, bytes]]:
+        """Lines with their offsets, and the position behind them."""
+        renamed = self._renamed()
+        if renamed is not None:
+            with renamed.open("rb") as file:
+                lines = self._read(file)
+            if lines:
+                return lines
+            self._position = Position()
+        with self._path.open("rb") as file:
+            return self._read(file)
+
+    def _renamed(self) -> Path | None:
+        """Where the file is now whose beginning is read, if it is not in its place."""
+        inode = self._position.inode
+        if not inode or (self._path.exists() and self._path.stat().st_ino == inode):
+            return None
+        siblings = self._path.parent.glob(f"{self._path.name}*")
+        return next((p for p in siblings if p.is_file() and p.stat().st_ino == inode), None)
+
+    def _read(self, file: BinaryIO) -> list[tuple[int, bytes]]:
+        inode = Path(f"/proc/self/fd/{file.fileno()}").stat().st_ino
+        offset = self._position.offset
+        if inode != self._position.inode or _tail(file, offset) != self._position.tail:
+            offset = 0
+        file.seek(offset)
+        data = file.read(CHUNK)
+        end = data.rfind(b"\n") + 1
+        if not end:
+            if len(data) == CHUNK:
+                raise Permanent(f"the line at byte {offset} of {self._path} has no end")
+            return []
+        self._position = Position(inode, offset + end, _tail(file, offset + end))
+        lines = []
+        for line in data[: end - 1].split(b"\n"):
+            if line.strip():
+                lines.append((offset, line))
+            offset += len(line) + 1
+        return lines
+
+    def _load(self) -> Position:
+        try:
+            return msgspec.json.decode(self._state.read_bytes(), type=Position)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return Position()
+
+
+def from_settings(settings: Settings) -> OpenaiUsage:
+    """The source as configured."""
+    return OpenaiUsage(
+        settings.producer_usage_file,
+        Place.from_settings(settings),
+        settings.producer_state_dir / "usage.json",
+    )
+
+
+def normalise(line: bytes, place: Place, now: float, offset: int) -> TokenUsage | Rejected | None:
+    """The event of an answer; None of a part of a stream, which says nothing about usage."""
+    try:
+        answer = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Rejected(f"byte {offset}", f"no JSON: {error}")
+    if not isinstance(answer, dict):
+        return Rejected(f"byte {offset}", "no JSON object")
+    used = answer.get("usage")
+    if used is None and str(answer.get("object")).endswith(".chunk"):
+        return None
+    try:
+        prompt, completion = _tokens(used)
+        observed_at = _time(answer)
+    except ValueError as error:
+        return Rejected(f"byte {offset}", str(error))
+    identity = answer.get("id")
+    if not isinstance(identity, str) or not 0 < len(identity) <= MAX_ID:
+        identity = f"{offset}:{hashlib.sha256(line).hexdigest()}"
+    fields = {
+        "model": answer.get("model"),
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "latency_ms": answer.get("latency_ms"),
+    }
+    return usage(
+        "openai_usage", place, fields, identity, now, simulated=False, observed_at=observed_at
+    )
+
+
+def _tokens(used: Any) -> tuple[object, object]:
+    """Tokens read and written. An embedding writes none; reasoning is part of what is written."""
+    if isinstance(used, Mapping):
+        if "prompt_tokens" in used:
+            return used["prompt_tokens"], used.get("completion_tokens", 0)
+        if "input_tokens" in used:
+            return used["input_tokens"], used.get("output_tokens", 0)
+    raise ValueError("it has no usage with prompt_tokens or input_tokens")
+
+
+def _time(answer: Mapping[str, Any]) -> datetime:
+    """When the answer was made, as it says itself."""
+    created = answer.get("created", answer.get("created_at"))
+    try:
+        if isinstance(created, int | float) and not isinstance(created, bool):
+            return datetime.fromtimestamp(int(created * 1000) / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise ValueError("its time is out of range") from None
+    raise ValueError("it has no time: neither created nor created_at")
+
+
+def _tail(file: BinaryIO, offset: int) -> str:
+    start = max(0, offset - TAIL)
+    file.seek(start)
+    tail = file.read(offset - start)
+    return hashlib.sha256(tail).hexdigest() if len(tail) == offset - start else ""

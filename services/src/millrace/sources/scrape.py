@@ -1,0 +1,91 @@
+"""Scraping: the numbers that a Prometheus exporter shows, bounded and without what is none."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import requests
+import urllib3
+from prometheus_client.parser import text_string_to_metric_families
+
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.sources.base import Auth, Permanent, SourceError, Transient
+from millrace.sources.http import SIMULATOR_HEADER, TIMEOUTS
+
+MAX_BODY = 8 * 1024 * 1024
+
+
+class Sample(NamedTuple):
+    """One finite number."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+@dataclass(frozen=True)
+class Page:
+    """What an exporter shows at one time."""
+
+    samples: Sequence[Sample]
+    simulated: bool
+
+
+class Exporter:
+    """One exporter, by the URL of its metrics."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session = requests.Session()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Exporter":
+        """The exporter as configured."""
+        if not settings.producer_url:
+            raise ConfigurationError(
+                f"{settings.producer_source} has nothing to ask: set MILLRACE_PRODUCER_URL"
+                " to the URL of its metrics"
+            )
+        return cls(settings.producer_url)
+
+    def scrape(self) -> Page:
+        """One GET; whatever is no page of metrics is a typed error."""
+        try:
+            with self._session.get(
+                self._url, timeout=TIMEOUTS, allow_redirects=False, stream=True
+            ) as response:
+                body = response.raw.read(MAX_BODY + 1, decode_content=True)
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise Transient(f"no answer: {type(error).__name__}") from None
+        except urllib3.exceptions.HTTPError as error:
+            raise Transient(f"broken answer: {type(error).__name__}") from None
+        if response.status_code != requests.codes.ok:
+            raise _error(response.status_code)
+        if len(body) > MAX_BODY:
+            raise Transient("the answer is too long")
+        return Page(parse(body), SIMULATOR_HEADER in response.headers)
+
+
+def parse(body: bytes) -> list[Sample]:
+    """The finite samples of a page in the text format; Transient if it is none."""
+    try:
+        families = list(text_string_to_metric_families(body.decode()))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        # The parser has no error of its own: what is no page fails wherever it happens to.
+        raise Transient(f"the answer is no page of metrics: {type(error).__name__}") from None
+    return [
+        Sample(sample.name, dict(sample.labels), float(sample.value))
+        for family in families
+        for sample in family.samples
+        if math.isfinite(sample.value)
+    ]
+
+
+def _error(status: int) -> SourceError:
+    if status in (requests.codes.unauthorized, requests.codes.forbidden):
+        return Auth(f"HTTP {status}")
+    if requests.codes.multiple_choices <= status < requests.codes.server_error:
+        return Permanent(f"HTTP {status}: is the URL right?")
+    return Transient(f"HTTP {status}")

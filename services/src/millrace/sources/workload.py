@@ -1,0 +1,183 @@
+"""Workload: two GPUs that serve language models, invented: their metrics, or the tokens they use.
+
+Everything is a function of seed, GPU and time, so every producer and every restart tells the same
+story. The load of a GPU rises and falls with the day (UTC) and wanders; power follows it, the
+temperature follows power as heat does, and the tokens of a request follow the load.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from millrace import noise
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.events import Event
+from millrace.sources.base import Batch, Rejected
+from millrace.sources.gpus import Place, metrics, usage
+
+DAY_SECONDS = 86_400
+BUSIEST_HOUR = 14
+TURNS = ((30.0, 6.0), (300.0, 12.0), (3600.0, 8.0))
+"""Seconds in which a noise turns, and how far it moves the load, in percent."""
+AMBIENT = 27.0
+DEGREES_PER_WATT = 0.15
+HEAT_SECONDS = 60.0
+"""Time in which two thirds of a change of power have become heat."""
+HEAT_STEPS = 12
+PROMPT_SHARE = 0.7
+SHORTEST_GAP = 10.0
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A kind of GPU, and the model that it serves."""
+
+    index: int
+    name: str
+    memory: int
+    """MiB."""
+    idle_watts: float
+    most_watts: float
+    model: str
+    model_memory: int
+    """MiB."""
+    most_tokens: float
+    """Tokens a second when it is fully used."""
+
+
+GPUS = (
+    Gpu(0, "RTX 3090", 24_576, 30.0, 350.0, "llama-3.1-8b-instruct", 17_200, 900.0),
+    Gpu(1, "A100 40GB", 40_960, 45.0, 250.0, "qwen2.5-14b-instruct", 31_800, 2400.0),
+)
+
+
+class Workload:
+    """The source: each poll brings the events whose time has come since the one before.
+
+    Events are due at whole multiples of the step since 1970. What would be older than `longest_gap`
+    seconds is left out: after an outage nobody asks what the load had been.
+    """
+
+    units: tuple[str, ...] = ("workload",)
+    shortest_interval = 0.0
+    endless = True
+    simulated = True
+    budget_left = None
+
+    def __init__(
+        self,
+        feed: str,
+        step: float,
+        seed: int,
+        host: str,
+        *,
+        gpus: Sequence[Gpu] = GPUS,
+        longest_gap: float = SHORTEST_GAP,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`step` is the time between two events of one GPU, in seconds."""
+        self.feed = feed
+        self._event = self._metrics if feed == "gpu_metrics" else self._usage
+        self._step = step
+        self._seed = seed
+        self._host = host
+        self._gpus = gpus
+        self._longest_gap = longest_gap
+        self._clock = clock
+        self._next = math.floor(clock() / step)
+
+    def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
+        """The events that are due."""
+        now = self._clock()
+        last = math.floor(now / self._step)
+        first = max(self._next, last - math.floor(self._longest_gap / self._step))
+        self._next = max(self._next, last + 1)
+        found = [
+            self._event(gpu, number, now) for number in range(first, last + 1) for gpu in self._gpus
+        ]
+        return Batch([event for event in found if not isinstance(event, Rejected)], simulated=True)
+
+    def load(self, gpu: Gpu, at: float) -> float:
+        """How busy a GPU is at a time (seconds since 1970), in percent."""
+        turn = 2 * math.pi * (at / DAY_SECONDS - BUSIEST_HOUR / 24)
+        load = 55 + 25 * math.cos(turn)
+        for seconds, swing in TURNS:
+            load += swing * noise.smooth(self._name(gpu, f"load/{seconds}"), at / seconds)
+        return min(max(load, 0.0), 100.0)
+
+    def power(self, gpu: Gpu, at: float) -> float:
+        """Watts at a time."""
+        return gpu.idle_watts + (gpu.most_watts - gpu.idle_watts) * self.load(gpu, at) / 100
+
+    def temperature(self, gpu: Gpu, at: float) -> float:
+        """Degrees Celsius at a time: what its power was, the recent past counting most."""
+        step = 4 * HEAT_SECONDS / HEAT_STEPS
+        weights = [math.exp(-n * step / HEAT_SECONDS) for n in range(HEAT_STEPS)]
+        heat = sum(w * self.power(gpu, at - n * step) for n, w in enumerate(weights))
+        return AMBIENT + DEGREES_PER_WATT * heat / sum(weights)
+
+    def _metrics(self, gpu: Gpu, number: int, now: float) -> Event | Rejected:
+        at = number * self._step
+        readings = {
+            "host": self._host,
+            "gpu_index": gpu.index,
+            "name": gpu.name,
+            "utilization": float(round(self.load(gpu, at))),
+            "mem_used_mb": float(gpu.model_memory + round(20 * self.load(gpu, at))),
+            "mem_total_mb": float(gpu.memory),
+            "power_w": round(self.power(gpu, at), 2),
+            "temp_c": float(round(self.temperature(gpu, at))),
+        }
+        return metrics(
+            "workload", readings, None, now, simulated=True, observed_at=self._time(number)
+        )
+
+    def _usage(self, gpu: Gpu, number: int, now: float) -> Event | Rejected:
+        at = number * self._step
+        spread = 1 + noise.at(self._name(gpu, "request"), number) / 2
+        tokens = gpu.most_tokens * self.load(gpu, at) / 100 * self._step * spread
+        completion = round(tokens * (1 - PROMPT_SHARE))
+        used = {
+            "model": gpu.model,
+            "prompt_tokens": round(tokens * PROMPT_SHARE),
+            "completion_tokens": completion,
+            "latency_ms": round(80 + 1000 * completion / 60, 1),
+        }
+        place = Place(self._host, gpu.index, gpu.name)
+        return usage(
+            "workload",
+            place,
+            used,
+            str(number),
+            now,
+            simulated=True,
+            observed_at=self._time(number),
+        )
+
+    def _name(self, gpu: Gpu, what: str) -> str:
+        return f"{self._seed}/{self._host}/{gpu.index}/{what}"
+
+    def _time(self, number: int) -> datetime:
+        return datetime.fromtimestamp(math.floor(number * self._step * 1000) / 1000, UTC)
+
+
+def from_settings(settings: Settings) -> Workload:
+    """The source as configured: metrics at the interval, or requests at the rate."""
+    interval = settings.producer_interval_seconds
+    steps = {
+        "gpu_metrics": interval,
+        "token_usage": len(GPUS) / settings.producer_rate_per_second,
+    }
+    feed = settings.producer_feed
+    if feed not in steps:
+        raise ConfigurationError(f"source workload gives {' or '.join(steps)}, not {feed}")
+    return Workload(
+        feed,
+        steps[feed],
+        settings.producer_seed,
+        settings.producer_host or "gpu-1",
+        longest_gap=max(SHORTEST_GAP, 2 * interval),
+    )

@@ -1,0 +1,129 @@
+"""nvml: units and errors, at the boundary of the library, whose driver is not here."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pynvml
+import pytest
+
+from millrace.feeds.gpu_metrics import GpuMetrics
+from millrace.sources.base import Permanent, Transient
+from millrace.sources.gpus import Place
+from millrace.sources.nvml import Nvml
+
+NOW = 1_790_000_000.123
+
+
+class Library:
+    """NVML with one GPU, whose answers a test replaces. The errors are the real ones."""
+
+    NVMLError = pynvml.NVMLError
+    NVML_TEMPERATURE_GPU = pynvml.NVML_TEMPERATURE_GPU
+
+    def __init__(self, **answers: Any) -> None:
+        self.open = 0
+        self._answers = {
+            "Init": None,
+            "DeviceGetCount": 1,
+            "DeviceGetHandleByIndex": "handle",
+            "DeviceGetName": "NVIDIA GeForce RTX 3090",
+            "DeviceGetUUID": "GPU-1f2e",
+            "DeviceGetUtilizationRates": SimpleNamespace(gpu=71, memory=12),
+            "DeviceGetMemoryInfo": SimpleNamespace(total=24576 << 20, used=9012 << 20, free=1),
+            "DeviceGetPowerUsage": 281_440,
+            "DeviceGetTemperature": 66,
+            "DeviceGetTotalEnergyConsumption": 1_500_000,
+            **answers,
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("NVMLError_"):
+            return getattr(pynvml, name)
+        answer = self._answers[name.removeprefix("nvml")]
+        return lambda *arguments: self._answer(answer, arguments)
+
+    def _answer(self, answer: Any, arguments: tuple[Any, ...]) -> Any:
+        found = answer(*arguments) if callable(answer) else answer
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def nvmlInit(self) -> None:  # noqa: N802 - the library's name
+        self._answer(self._answers["Init"], ())
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:  # noqa: N802 - the library's name
+        self.open -= 1
+
+
+def error(code: int) -> Exception:
+    found: Exception = pynvml.NVMLError(code)
+    return found
+
+
+def source(library: Library) -> Nvml:
+    return Nvml(Place("box"), library, lambda: NOW)
+
+
+def test_a_gpu_has_our_units() -> None:
+    library = Library()
+    (event,) = source(library).fetch("gpus").events
+    assert isinstance(event, GpuMetrics)
+    assert (event.symbol, event.name, event.uuid) == (
+        "box/0",
+        "NVIDIA GeForce RTX 3090",
+        "GPU-1f2e",
+    )
+    assert (event.utilization, event.mem_used_mb, event.mem_total_mb) == (71, 9012, 24576)
+    assert (event.power_w, event.temp_c, event.energy_j) == (281.44, 66, 1500)
+    assert event.price_per_hour_usd == 0.85
+    assert event.observed_at.timestamp() == NOW
+    assert library.open == 0
+
+
+def test_what_is_not_supported_is_null() -> None:
+    unsupported = error(pynvml.NVML_ERROR_NOT_SUPPORTED)
+    names = ("UUID", "UtilizationRates", "MemoryInfo", "PowerUsage", "Temperature")
+    answers = {f"DeviceGet{name}": unsupported for name in (*names, "TotalEnergyConsumption")}
+    (event,) = source(Library(**answers)).fetch("gpus").events
+    assert isinstance(event, GpuMetrics)
+    assert event.uuid is None
+    assert event.utilization is event.mem_used_mb is event.mem_total_mb is None
+    assert event.power_w is event.temp_c is event.energy_j is None
+
+
+def test_a_gpu_that_is_lost_is_rejected_and_the_others_are_read() -> None:
+    def handle(number: int) -> object:
+        return error(pynvml.NVML_ERROR_GPU_IS_LOST) if number == 1 else number
+
+    batch = source(Library(DeviceGetCount=3, DeviceGetHandleByIndex=handle)).fetch("gpus")
+    assert [event.symbol for event in batch.events] == ["box/0", "box/2"]
+    assert [rejected.symbol for rejected in batch.rejected] == ["box/1"]
+
+
+@pytest.mark.parametrize(
+    "code", [pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED]
+)
+def test_without_a_driver_the_error_says_so(code: int) -> None:
+    with pytest.raises(Permanent, match="no NVIDIA driver"):
+        source(Library(Init=error(code))).fetch("gpus")
+
+
+def test_another_error_may_pass_and_the_library_is_closed() -> None:
+    with pytest.raises(Transient):
+        source(Library(Init=error(pynvml.NVML_ERROR_UNKNOWN))).fetch("gpus")
+    library = Library(DeviceGetCount=error(pynvml.NVML_ERROR_UNKNOWN))
+    with pytest.raises(Transient):
+        source(library).fetch("gpus")
+    assert library.open == 0
+
+
+def test_the_real_library_says_that_there_is_no_driver_where_there_is_none() -> None:
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError_LibraryNotFound:
+        with pytest.raises(Permanent, match="no NVIDIA driver"):
+            Nvml(Place("box")).fetch("gpus")
+    else:
+        pynvml.nvmlShutdown()
+        assert Nvml(Place("box")).fetch("gpus").events

@@ -1,0 +1,133 @@
+"""workload: one story a seed, readings that hang together, and tokens that follow the load."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace import sources
+from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.events import Event
+from millrace.feeds import FEEDS
+from millrace.feeds.gpu_metrics import GpuMetrics
+from millrace.feeds.token_usage import TokenUsage
+from millrace.processor.decode import decoder
+from millrace.sources.workload import GPUS, Workload
+
+START = datetime(2026, 1, 2, 15, tzinfo=UTC).timestamp()
+pauses = st.lists(st.floats(0.01, 9), min_size=1, max_size=12)
+feeds = st.sampled_from(["gpu_metrics", "token_usage"])
+
+
+class World:
+    """A workload, and a time that passes when it is told to."""
+
+    def __init__(self, feed: str, step: float = 1.0, seed: int = 1) -> None:
+        self.now = START
+        self.source = Workload(feed, step, seed, "gpu-1", clock=lambda: self.now)
+
+    def after(self, *pauses: float) -> list[Event]:
+        found: list[Event] = []
+        for pause in pauses:
+            self.now += pause
+            batch = self.source.fetch("workload")
+            assert batch.simulated
+            found += batch.events
+        return found
+
+
+def story(events: list[Event]) -> list[Event]:
+    """Without what depends on when it was polled."""
+    return [msgspec.structs.replace(event, produced_at=event.observed_at) for event in events]
+
+
+@given(pauses, feeds)
+def test_a_seed_is_one_story_however_it_is_polled(pauses: list[float], feed: str) -> None:
+    polled = story(World(feed).after(*pauses))
+    assert polled == story(World(feed).after(*[1.0] * 120))[: len(polled)]
+    assert not polled or polled != story(World(feed, seed=2).after(*pauses))
+    assert len({event.event_id for event in polled}) == len(polled)
+
+
+def test_a_restart_goes_on_with_the_same_story() -> None:
+    whole = story(World("token_usage").after(*[1.0] * 20))
+    late = World("token_usage")
+    late.now += 12
+    late.source = Workload("token_usage", 1.0, 1, "gpu-1", clock=lambda: late.now)
+    again = story(late.after(*[1.0] * 8))
+    assert again
+    assert again == whole[-len(again) :]
+
+
+def test_after_an_outage_it_goes_on_with_what_is_recent() -> None:
+    world = World("gpu_metrics")
+    events = world.after(3600)
+    assert len(events) == 11 * len(GPUS)
+    assert min(event.observed_at.timestamp() for event in events) >= world.now - 10
+
+
+def test_a_clock_that_is_set_back_brings_nothing_twice() -> None:
+    ids = [event.event_id for event in World("gpu_metrics").after(5, -3, 1, 4)]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
+def test_readings_hang_together_over_a_day(gpu: object) -> None:
+    source = World("gpu_metrics").source
+    (gpu,) = [one for one in GPUS if one is gpu]
+    times = [START + 300 * n for n in range(288)]
+    loads = [source.load(gpu, at) for at in times]
+    powers = [source.power(gpu, at) for at in times]
+    heats = [source.temperature(gpu, at) for at in times]
+    assert all(0 <= load <= 100 for load in loads)
+    assert max(loads) - min(loads) > 40
+    assert all(gpu.idle_watts <= power <= gpu.most_watts for power in powers)
+    assert all(25 < heat < 90 for heat in heats)
+    order = sorted(range(len(times)), key=loads.__getitem__)
+    assert [powers[n] for n in order] == sorted(powers)
+
+
+def test_the_temperature_lags_behind_the_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a GPU that is idle and then fully used from one moment to the next."""
+    source, gpu = World("gpu_metrics").source, GPUS[0]
+    monkeypatch.setattr(source, "load", lambda _gpu, at: 100.0 if at >= START else 0.0)
+    heats = [source.temperature(gpu, START + after) for after in (-1, 0, 60, 120, 600)]
+    assert heats == sorted(heats)
+    assert heats[1] < heats[4] - 20
+    assert heats[4] == pytest.approx(27 + 0.15 * gpu.most_watts)
+
+
+def test_tokens_follow_the_load() -> None:
+    world = World("token_usage")
+    events = [event for event in world.after(*[9.0] * 40) if isinstance(event, TokenUsage)]
+    for gpu in GPUS:
+        own = [event for event in events if event.gpu_index == gpu.index]
+        used = sum(event.prompt_tokens + event.completion_tokens for event in own)
+        expected = sum(
+            gpu.most_tokens * world.source.load(gpu, event.observed_at.timestamp()) / 100
+            for event in own
+        )
+        assert used == pytest.approx(expected, rel=0.1)
+
+
+@given(pauses, feeds)
+def test_the_processor_takes_every_event(pauses: list[float], feed: str) -> None:
+    decode = decoder(FEEDS[feed])
+    for event in World(feed, step=0.1).after(*pauses):
+        assert decode(msgspec.json.encode(event)) == event
+
+
+def test_it_gives_the_feed_that_is_asked_for(settings: Callable[..., Settings]) -> None:
+    for feed, kind in (("gpu_metrics", GpuMetrics), ("token_usage", TokenUsage)):
+        made = settings(
+            producer_source="workload", producer_feed=feed, producer_interval_seconds=0.001
+        )
+        source = sources.make(made)
+        assert source.feed == feed
+        assert {type(event) for event in source.fetch(source.units[0]).events} <= {kind}
+    with pytest.raises(ConfigurationError, match="gpu_metrics or token_usage, not stocks"):
+        sources.make(settings(producer_source="workload", producer_feed="stocks"))
