@@ -34,7 +34,12 @@ DOCUMENT = openapi.document(list(FEEDS))
 
 @pytest.fixture
 def world() -> World:
-    prices = (document(n, symbol) for n in range(6) for symbol in "AB")
+    prices = (
+        document(n, symbol, feed)
+        for n in range(6)
+        for symbol in "AB"
+        for feed in ("stocks", "quotes")
+    )
     world = World(*prices, gpu_document(0))
     # Streams end at once.
     world.stop.set()

@@ -28,7 +28,7 @@ AT_MINUTE_5 = int(datetime(2024, 1, 1, 0, 5, tzinfo=UTC).timestamp() * 1000)
 
 @pytest.fixture
 def world() -> World:
-    return World(*(document(n, symbol) for n in range(6) for symbol in "AB"))
+    return World(*(document(n, symbol, "quotes") for n in range(6) for symbol in "AB"))
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_without_a_value_in_redis_the_stored_one_is_the_answer(
         "from": "store",
     }
     quote = ask(client, QUOTE)
-    assert quote["quote"]["event_id"] == "stocks:test:A:5"
+    assert quote["quote"]["event_id"] == "quotes:test:A:5"
     assert "kafka" not in quote["quote"]
 
 

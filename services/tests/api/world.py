@@ -30,13 +30,13 @@ AUTHORIZED = {"Authorization": f"Bearer {READER}"}
 SENDING = {"Authorization": f"Bearer {SENDER}"}
 
 
-def document(number: int, symbol: str = "A", **fields: Any) -> dict[str, Any]:
+def document(number: int, symbol: str = "A", feed: str = "stocks", **fields: Any) -> dict[str, Any]:
     """A stored document; the number is its minute."""
     time = datetime(2024, 1, 1, number // 60, number % 60, tzinfo=UTC)
     return {
-        "_id": f"stocks:test:{symbol}:{number}",
+        "_id": f"{feed}:test:{symbol}:{number}",
         "schema_version": 1,
-        "feed": "stocks",
+        "feed": feed,
         "symbol": symbol,
         "price": {"value": 1.5, "currency": "USD"},
         "source": "test",
@@ -44,7 +44,7 @@ def document(number: int, symbol: str = "A", **fields: Any) -> dict[str, Any]:
         "timestamp_utc": time,
         "produced_at": time,
         "meta": {"change_pct": None},
-        "kafka": {"topic": "stock-data", "partition": 0, "offset": number},
+        "kafka": {"topic": FEEDS[feed].topic, "partition": 0, "offset": number},
         **fields,
     }
 

@@ -33,6 +33,7 @@ class Client:
         self.sought: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self.closed: dict[str, Any] = {}
+        self.topics: dict[str, set[int]] = {}
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener
@@ -70,6 +71,11 @@ class Client:
     def position(self, partition: TopicPartition, timeout_ms: int) -> int | None:
         return {MINE: 40}.get(partition)
 
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        if self.error:
+            raise self.error
+        return self.topics.get(topic, set())
+
     def close(self, **options: Any) -> None:
         self.closed = options
 
@@ -96,6 +102,13 @@ def test_it_is_a_static_member_so_that_a_restart_goes_on_at_once(
 ) -> None:
     assert client.options["group_id"] == "processor"
     assert client.options["group_instance_id"] == "one"
+
+
+def test_it_waits_for_topics_that_kafka_does_not_know_yet(group: Group, client: Client) -> None:
+    with pytest.raises(Transient, match="stock-data"):
+        group.learn_topics()
+    client.topics["stock-data"] = {0, 1, 2}
+    group.learn_topics()
 
 
 def test_every_change_of_the_assignment_is_a_new_epoch(group: Group, client: Client) -> None:

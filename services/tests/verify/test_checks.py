@@ -200,6 +200,7 @@ INDEXES = {
     "_id_": {"key": [("_id", 1)]},
     "a": {"key": [("symbol", 1.0), ("timestamp_utc", -1.0)]},
     "b": {"key": [("timestamp_utc", -1), ("_id", -1)]},
+    "c": {"key": [("kafka.partition", 1), ("kafka.offset", 1)]},
 }
 
 
@@ -212,7 +213,7 @@ def test_a_missing_index_and_a_missing_collection_are_found() -> None:
     less = {name: index for name, index in INDEXES.items() if name != "b"}
     database: Any = FakeDatabase(metal_prices=FakeCollection(less, []))
     assert failed(replica_set.collections(database, ["metals", "stocks"])) == [
-        ("2 indexes", "missing: timestamp_utc -1, _id -1"),
+        ("3 indexes", "missing: timestamp_utc -1, _id -1"),
         ("exists", "there is no such collection"),
     ]
 

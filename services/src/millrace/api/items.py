@@ -1,6 +1,7 @@
 """From an item that a client sends to the event that it stands for, or to what is wrong with it."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -59,8 +60,7 @@ def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
         "produced_at": now,
     }
     if feed.symbol_of is not None:
-        event = _convert(feed, {"symbol": SOURCE, **fields}, time_name)
-        symbol = feed.symbol_of(own_fields(event))
+        symbol = _symbol(feed.symbol_of, fields)
         if fields.setdefault("symbol", symbol) != symbol:
             raise Rejected(f"`symbol` follows from the other fields: it is {symbol}")
     event = _convert(feed, fields, time_name)
@@ -73,6 +73,14 @@ def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
     observed_at = event.observed_at.astimezone(UTC)
     event_id = _event_id(event, observed_at, event.event_id if own_id else None)
     return msgspec.structs.replace(event, event_id=event_id, observed_at=observed_at)
+
+
+def _symbol(symbol_of: Callable[[Mapping[str, Any]], str], fields: Mapping[str, Any]) -> str:
+    """What follows from fields that nobody has looked at yet."""
+    try:
+        return symbol_of(fields)
+    except KeyError as error:
+        raise Rejected(f"`{error.args[0]}` is missing") from None
 
 
 def own_fields(event: Event) -> dict[str, Any]:

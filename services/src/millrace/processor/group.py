@@ -51,6 +51,7 @@ class Group:
 
     def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
         self._epoch = _Epoch()
+        self._topics = topics
         # A broker that has little to send waits for more, at most the linger: small batches are
         # what costs most at a low rate. Static membership lets a restarted process go on at once.
         self._client = kafka.consumer(
@@ -70,6 +71,16 @@ class Group:
     def epoch(self) -> int:
         """See ports.Consumer."""
         return self._epoch.number
+
+    def learn_topics(self) -> None:
+        """Return when the partitions of all topics are known. Transient, Permanent.
+
+        Who joins before that is assigned nothing, and does not look again for minutes.
+        """
+        with _Kinds("ask for its topics"):
+            unknown = [one for one in self._topics if not self._client.partitions_for_topic(one)]
+        if unknown:
+            raise Transient(f"Kafka does not know the topics {', '.join(unknown)}")
 
     def poll(self, seconds: float) -> Mapping[Partition, Sequence[Record]]:
         """See ports.Consumer."""

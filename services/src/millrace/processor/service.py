@@ -109,6 +109,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             stop=stop,
         )
         try:
+            _until_there(group.learn_topics, settings, stop, heartbeat.beat)
             loop.run()
         finally:
             give_up.set()
