@@ -52,6 +52,7 @@ def test_the_cost_is_that_of_the_price_list() -> None:
     assert aws_cost.aws_cost(wanted(), PRICES)["month"] == pytest.approx(
         45.55 + 9.60 + 14.60, abs=0.01
     )
+    assert cost("four-hosts-gpus.yml") == pytest.approx(69.75, abs=0.01)
     assert cost("three-hosts.yml") == pytest.approx(3 * 15.184 + 100 * 0.08 + 3 * 3.65, abs=0.01)
     assert cost("one-host-stocks.yml") == pytest.approx(30.368 + 40 * 0.08 + 3.65, abs=0.01)
 
