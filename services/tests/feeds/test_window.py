@@ -72,7 +72,7 @@ def filled(log: list[Used]) -> Window:
     return window
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(logs)
 def test_it_equals_keeping_everything(log: list[Used]) -> None:
     window, model = Window(WIDTH, LATENESS), Everything()
