@@ -59,7 +59,10 @@ images: bootstrap ## Pull or build the images
 molecule: bootstrap-dev images ## The pipeline and every role in real containers, fleets on emulated EC2 (SCENARIOS="kafka default" for some)
 	@scripts/molecule $(SCENARIOS)
 
-test: lint test-unit molecule ## Everything that CI runs
+test: bootstrap-dev ## Everything that CI runs
+	@echo "Images, linters and unit tests beside each other: each prints when it has ended"
+	@printf '%s\n' images lint test-unit | xargs -P 3 -n 1 $(MAKE) --no-print-directory --output-sync
+	@$(MAKE) --no-print-directory molecule
 
 aws-lab: bootstrap-dev ## Keep an emulated EC2 running, to deploy onto and look around; says how to use it
 	@PYTHONPATH=molecule/aws python -m lab up $(ARGS)
