@@ -60,9 +60,9 @@ molecule: bootstrap-dev images ## The pipeline and every role in real containers
 	@scripts/molecule $(SCENARIOS)
 
 test: bootstrap-dev ## Everything that CI runs
-	@echo "Images, linters and unit tests beside each other: each prints when it has ended"
-	@printf '%s\n' images lint test-unit | xargs -P 3 -n 1 $(MAKE) --no-print-directory --output-sync
-	@$(MAKE) --no-print-directory molecule
+	@echo "Images and linters beside each other: each prints when it has ended; then scenarios beside the unit tests"
+	@printf '%s\n' images lint | xargs -P 2 -n 1 $(MAKE) --no-print-directory --output-sync
+	@printf '%s\n' test-unit molecule | xargs -P 2 -n 1 $(MAKE) --no-print-directory
 
 aws-lab: bootstrap-dev ## Keep an emulated EC2 running, to deploy onto and look around; says how to use it
 	@PYTHONPATH=molecule/aws python -m lab up $(ARGS)
