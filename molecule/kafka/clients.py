@@ -17,7 +17,7 @@ from millrace.kafka import probe
 HOST = "kafka-1"
 CLIENTS, CONTROLLER, NODES = 9092, 9093, 9094
 CA_FILE = "/run/secrets/ca.pem"
-TIMEOUT = 5
+TIMEOUT = 15
 # ApiVersions, version 0, which every Kafka listener answers before anything else.
 REQUEST = bytes.fromhex("0000000a" "0012" "0000" "00000007" "ffff")  # fmt: skip
 # Metadata of all topics: what a client asks that has not logged in.
