@@ -141,16 +141,17 @@ class _Rights:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._admin = kafka.admin(settings)
-        feeds = [FEEDS[name] for name in settings.feeds]
-        self._alerts = next((f.alert_topic for f in feeds if f.alert_topic), feeds[0].topic)
+        # The operator may write to feeds' topics, to replay dead letters, and to no other.
+        alerts = (FEEDS[name].alert_topic for name in settings.feeds)
+        self._topic = next(filter(None, alerts), settings.dead_letters_topic)
 
     def close(self) -> None:
         self._admin.close()
 
     def exceeded(self) -> dict[str, Callable[[], Answer]]:
         return {
-            f"write to {self._alerts}": self._refused(self._write),
-            f"delete records of {self._alerts}": self._refused(self._delete),
+            f"write to {self._topic}": self._refused(self._write),
+            f"delete records of {self._topic}": self._refused(self._delete),
             "create a topic": self._refused(self._create),
             "list access rules": self._refused(self._list_rules),
             "commit for the processor": self._refused(self._commit),
@@ -171,13 +172,13 @@ class _Rights:
     def _write(self) -> None:
         client = kafka.producer(self._settings)
         try:
-            client.send(self._alerts, value=b"access test").get(timeout=10)
+            client.send(self._topic, value=b"access test").get(timeout=10)
         finally:
             client.close(timeout=5)
 
     def _delete(self) -> None:
         # Before offset 0 there is nothing.
-        self._admin.delete_records({TopicPartition(self._alerts, 0): 0})
+        self._admin.delete_records({TopicPartition(self._topic, 0): 0})
 
     def _create(self) -> None:
         self._admin.create_topics(
@@ -197,7 +198,7 @@ class _Rights:
 
     def _commit(self) -> None:
         group = self._settings.processor_group_id
-        partition = TopicPartition(self._alerts, 0)
+        partition = TopicPartition(self._topic, 0)
         results = self._admin.alter_group_offsets(group, {partition: OffsetAndMetadata(0, "", -1)})
         if results[partition] is not NoError:
             raise results[partition]
