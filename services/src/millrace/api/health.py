@@ -7,11 +7,11 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 import structlog
 from flask import Blueprint, Response
 
 from millrace.api.auth import is_authenticated, public
+from millrace.api.events import answer
 from millrace.api.ports import Cache, Dependencies, DependencyError
 
 log = structlog.get_logger(__name__)
@@ -83,7 +83,7 @@ def blueprint(health: Health) -> Blueprint:
     @routes.get("/live")
     @public
     def live() -> Response:
-        return _json({"status": OK}, HTTPStatus.OK)
+        return answer({"status": OK})
 
     @routes.get("/health")
     @public
@@ -94,13 +94,9 @@ def blueprint(health: Health) -> Blueprint:
         short = {SHORT[n]: "OK" if answers[n] else "FAIL" for n in SHORT.keys() & answers.keys()}
         if not is_authenticated():
             checks = {name: {"status": check["status"]} for name, check in checks.items()}
-        return _json(
+        return answer(
             {"status": OK if well else UNAVAILABLE, "checks": checks, **short},
             HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE,
         )
 
     return routes
-
-
-def _json(body: Any, status: HTTPStatus) -> Response:
-    return Response(msgspec.json.encode(body), status, mimetype="application/json")

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 from flask import Blueprint, Response, request
-from pymongo.errors import PyMongoError
 
 from millrace import latest
 from millrace.api.auth import READ, scope
+from millrace.api.events import answer, ask
 from millrace.api.ports import Dependencies, DependencyError
-from millrace.api.problems import Problem, bad_request, unavailable
+from millrace.api.problems import Problem, bad_request
 from millrace.feeds.base import Feed
 from millrace.latest import Latest
 
@@ -43,7 +43,7 @@ def blueprint(
     @scope(READ)
     def last_price(symbol: str) -> Response:
         found = find(symbol)
-        return answer(
+        return fresh(
             found,
             {
                 "symbol": symbol,
@@ -57,7 +57,7 @@ def blueprint(
     @scope(READ)
     def last_quote(symbol: str) -> Response:
         found = find(symbol)
-        return answer(found, {"quote": msgspec.Raw(found.value.quote.encode())})
+        return fresh(found, {"quote": msgspec.Raw(found.value.quote.encode())})
 
     def find(symbol: str) -> Found:
         if request.args:
@@ -67,11 +67,11 @@ def blueprint(
             raise Problem(HTTPStatus.NOT_FOUND, "No quote of this symbol is known.")
         return found
 
-    def answer(found: Found, own: dict[str, Any]) -> Response:
+    def fresh(found: Found, own: dict[str, Any]) -> Response:
         age_ms = max(0, int(1000 * clock()) - found.value.ts_ms)
         stale = age_ms > 1000 * stale_seconds
         body = {**own, "age_ms": age_ms, "stale": stale, "from": found.origin}
-        return Response(msgspec.json.encode(body), mimetype="application/json")
+        return answer(body)
 
     return routes
 
@@ -87,8 +87,5 @@ def _find(feed: Feed[Any], symbol: str, dependencies: Dependencies) -> Found | N
         else:
             if value is not None:
                 return Found(value, CACHE)
-    try:
-        documents = dependencies.store().latest(feed.collection, symbol)
-    except PyMongoError as error:
-        raise unavailable("The database does not answer.") from error
+    documents = ask(lambda: dependencies.store().latest(feed.collection, symbol))
     return Found(latest.of(feed, documents[0]), STORE) if documents else None

@@ -12,7 +12,7 @@ from typing import Any
 from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.sources.base import Batch, Permanent, Rejected
-from millrace.sources.gpus import Place, metrics
+from millrace.sources.gpus import Place, batch, metrics
 from millrace.sources.scrape import Exporter, Sample
 
 PREFIX = "DCGM_FI_"
@@ -46,11 +46,7 @@ class Dcgm:
         if not any(sample.name.startswith(PREFIX) for sample in page.samples):
             raise Permanent("the page has no metrics of DCGM: is the URL right?")
         found = normalise(page.samples, self._place, self._clock(), simulated=page.simulated)
-        return Batch(
-            [event for event in found if isinstance(event, GpuMetrics)],
-            page.simulated,
-            [event for event in found if isinstance(event, Rejected)],
-        )
+        return batch(found, simulated=page.simulated)
 
 
 def from_settings(settings: Settings) -> Dcgm:

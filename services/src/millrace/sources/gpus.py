@@ -5,7 +5,7 @@ Readings are believed if the feed's event type takes them, and rejected one by o
 
 import hashlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from millrace.feeds import gpu_metrics, token_usage
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.feeds.gpus import price_at
 from millrace.feeds.token_usage import TokenUsage
-from millrace.sources.base import Rejected
+from millrace.sources.base import Batch, Rejected
 
 E = TypeVar("E", bound=Event)
 
@@ -42,6 +42,18 @@ class Place:
             settings.producer_gpu_name or None,
             settings.producer_gpu_price_per_hour,
         )
+
+
+def batch(found: Iterable[Event | Rejected], *, simulated: bool) -> Batch:
+    """What one poll brought: what is believed, and what is not."""
+    events: list[Event] = []
+    rejected: list[Rejected] = []
+    for one in found:
+        if isinstance(one, Rejected):
+            rejected.append(one)
+        else:
+            events.append(one)
+    return Batch(events, simulated, rejected)
 
 
 def whole_milliseconds(seconds: float) -> datetime:

@@ -13,7 +13,7 @@ import pynvml
 
 from millrace.config import Settings
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
-from millrace.sources.gpus import Place, metrics
+from millrace.sources.gpus import Place, batch, metrics
 
 MEBIBYTE = 1024 * 1024
 MILLI = 1000
@@ -52,11 +52,7 @@ class Nvml:
             raise Transient(f"NVML: {error}") from None
         finally:
             library.nvmlShutdown()
-        return Batch(
-            [event for event in found if not isinstance(event, Rejected)],
-            simulated=False,
-            rejected=[event for event in found if isinstance(event, Rejected)],
-        )
+        return batch(found, simulated=False)
 
     def _gpu(self, number: int) -> Any:
         library, host = self._library, self._place.host

@@ -21,7 +21,7 @@ import msgspec
 from millrace.config import Settings
 from millrace.feeds.token_usage import TokenUsage
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
-from millrace.sources.gpus import Place, usage
+from millrace.sources.gpus import Place, batch, usage
 from millrace.state import write_atomically
 
 CHUNK = 4 * 1024 * 1024
@@ -68,11 +68,7 @@ class OpenaiUsage:
         except OSError as error:
             raise Permanent(f"cannot read {self._path}: {error.strerror}") from None
         found = [normalise(line, self._place, self._clock(), place) for place, line in lines]
-        return Batch(
-            [event for event in found if isinstance(event, TokenUsage)],
-            simulated=False,
-            rejected=[event for event in found if isinstance(event, Rejected)],
-        )
+        return batch((one for one in found if one is not None), simulated=False)
 
     def _lines(self) -> list[tuple[int, bytes]]:
         """Lines with their offsets, and the position behind them."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.feeds.token_usage import WINDOW, TokenUsage
-from millrace.sources.base import Batch, Permanent, Rejected
-from millrace.sources.gpus import Place, usage
+from millrace.feeds.token_usage import WINDOW
+from millrace.sources.base import Batch, Permanent
+from millrace.sources.gpus import Place, batch, usage
 from millrace.sources.scrape import Exporter, Sample
 
 PROMPT, COMPLETION = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
@@ -63,11 +63,7 @@ class Vllm:
             usage("vllm", self._place, used, "", now, simulated=page.simulated)
             for used in normalise(before, counters)
         ]
-        return Batch(
-            [event for event in found if isinstance(event, TokenUsage)],
-            page.simulated,
-            [event for event in found if isinstance(event, Rejected)],
-        )
+        return batch(found, simulated=page.simulated)
 
 
 def from_settings(settings: Settings) -> Vllm:
