@@ -19,6 +19,7 @@ class Library:
 
     NVMLError = pynvml.NVMLError
     NVML_TEMPERATURE_GPU = pynvml.NVML_TEMPERATURE_GPU
+    nvmlMemory_v2 = pynvml.nvmlMemory_v2
 
     def __init__(self, **answers: Any) -> None:
         self.open = 0
@@ -79,6 +80,27 @@ def test_a_gpu_has_our_units() -> None:
     assert event.price_per_hour_usd == 0.85
     assert event.observed_at.timestamp() == NOW
     assert library.open == 0
+
+
+def test_what_the_driver_keeps_for_itself_is_not_used() -> None:
+    def memory(_handle: str, version: int | None = None) -> object:
+        assert version == pynvml.nvmlMemory_v2
+        return SimpleNamespace(total=81559 << 20, reserved=480 << 20, used=0, free=81079 << 20)
+
+    (event,) = source(Library(DeviceGetMemoryInfo=memory)).fetch("gpus").events
+    assert isinstance(event, GpuMetrics)
+    assert (event.mem_used_mb, event.mem_total_mb) == (0, 81559)
+
+
+def test_an_older_driver_answers_in_the_first_form() -> None:
+    def memory(_handle: str, version: int | None = None) -> object:
+        if version is not None:
+            return error(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+        return SimpleNamespace(total=24576 << 20, used=9012 << 20, free=1)
+
+    (event,) = source(Library(DeviceGetMemoryInfo=memory)).fetch("gpus").events
+    assert isinstance(event, GpuMetrics)
+    assert (event.mem_used_mb, event.mem_total_mb) == (9012, 24576)
 
 
 def test_what_is_not_supported_is_null() -> None:

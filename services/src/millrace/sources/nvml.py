@@ -79,7 +79,12 @@ class Nvml:
         return metrics("nvml", readings, self._place.price_per_hour, self._clock(), simulated=False)
 
     def _memory(self, handle: Any) -> tuple[float | None, float | None]:
-        memory = self._read(self._library.nvmlDeviceGetMemoryInfo, handle)
+        library = self._library
+        # The first form of the answer counts what the driver keeps for itself as used; nvidia-smi
+        # and DCGM do not. Drivers before 510 know no other.
+        memory = self._read(
+            library.nvmlDeviceGetMemoryInfo, handle, library.nvmlMemory_v2
+        ) or self._read(library.nvmlDeviceGetMemoryInfo, handle)
         if memory is None:
             return None, None
         return memory.used / MEBIBYTE, memory.total / MEBIBYTE
