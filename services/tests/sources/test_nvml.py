@@ -19,7 +19,7 @@ class Library:
 
     NVMLError = pynvml.NVMLError
     NVML_TEMPERATURE_GPU = pynvml.NVML_TEMPERATURE_GPU
-    nvmlMemory_v2 = pynvml.nvmlMemory_v2
+    nvmlMemory_v2 = pynvml.nvmlMemory_v2  # noqa: N815 - the name that the library has
 
     def __init__(self, **answers: Any) -> None:
         self.open = 0
