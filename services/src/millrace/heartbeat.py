@@ -19,6 +19,7 @@ class Heartbeat:
     def __init__(self, limit: float) -> None:
         self._limit = limit
         self._last = time.monotonic()
+        self._over = threading.Event()
 
     def beat(self) -> None:
         """The loop is alive."""
@@ -30,11 +31,15 @@ class Heartbeat:
         return f"the loop has been silent for {silence:.0f} s" if silence > self._limit else None
 
     def watch(self) -> None:
-        """From now on, end the process when the loop has been silent for too long."""
+        """From now on and until `rest`, end the process if the loop is silent for too long."""
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
+    def rest(self) -> None:
+        """The loop has ended and everything of it is closed: its silence is nothing to end for."""
+        self._over.set()
+
     def _watch(self) -> None:
-        while not (wrong := self.late()):
-            time.sleep(self._limit / 10)
-        log.error("ending a hung process", reason=wrong)
-        os._exit(HUNG)
+        while not self._over.wait(self._limit / 10):
+            if wrong := self.late():
+                log.error("ending a hung process", reason=wrong)
+                os._exit(HUNG)

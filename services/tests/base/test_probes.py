@@ -87,11 +87,23 @@ def test_a_hung_process_ends_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         ended.set()
 
     monkeypatch.setattr(os, "_exit", end)
-    heart = Heartbeat(0.5)
+    heart = Heartbeat(1.5)
     heart.watch()
-    for _ in range(6):
-        time.sleep(0.1)
+    for _ in range(8):
+        time.sleep(0.25)
         heart.beat()
     assert not ended.is_set()
-    assert ended.wait(5)
-    assert codes == [HUNG]
+    assert ended.wait(10)
+    heart.rest()
+    assert set(codes) == {HUNG}
+
+
+def test_a_process_whose_loop_has_ended_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    heart = Heartbeat(0.5)
+    heart.watch()
+    heart.rest()
+    time.sleep(0.8)
+    assert heart.late()
+    assert codes == []

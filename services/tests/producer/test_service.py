@@ -151,6 +151,19 @@ def test_a_refused_key_leaves_it_alive_and_not_ready(
     assert running.get("/live").ok
 
 
+def test_nothing_ends_the_process_once_the_producer_has_ended(
+    start: Callable[[], Running],
+) -> None:
+    running = start()
+    running.wait(lambda says: says["published"] > 0)
+    assert "watchdog" in {thread.name for thread in threading.enumerate()}
+    running.close()
+    deadline = time.monotonic() + 10
+    while "watchdog" in {thread.name for thread in threading.enumerate()}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_second_process_with_the_same_state_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

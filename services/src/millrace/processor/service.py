@@ -120,6 +120,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             latest.close()
         publisher.close()
         probes.close()
+        heartbeat.rest()
         log.info("stopped")
 
 

@@ -57,6 +57,7 @@ def produce(settings: Settings, source: Source, stop: threading.Event) -> None:
         _poll(settings, source, stop, status, heartbeat, connection)
     finally:
         probes.close()
+        heartbeat.rest()
         log.info("stopped", published=status.published)
 
 
