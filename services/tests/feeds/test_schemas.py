@@ -29,7 +29,12 @@ events = st.one_of(
         uuid=st.none() | st.just("GPU-1"),
     ),
     st.builds(
-        tokens, counts, counts, latency_ms=st.none() | floats, gpu_name=st.none() | st.just("A")
+        tokens,
+        counts,
+        counts,
+        latency_ms=st.none() | floats,
+        gpu_name=st.none() | st.just("A"),
+        span_s=st.none() | floats,
     ),
 )
 

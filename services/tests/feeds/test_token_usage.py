@@ -1,5 +1,6 @@
 """Feed token_usage: rates in the window, what a token costs, and the stored document."""
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -46,6 +47,27 @@ def test_the_rate_does_not_depend_on_how_often_counters_are_read(every: float) -
     """Each event holds what was used since the one before."""
     events = [tokens(round(1000 * every), seconds=number * every) for number in range(70)]
     assert meta(events[-1], *events[:-1])["tokens_per_second"] == pytest.approx(1000)
+
+
+@pytest.mark.parametrize("gap", [31.0, 60.0, 60.5, 90.0, 600.0, 86_400.0])
+def test_what_was_used_in_a_gap_is_shared_by_the_whole_of_it(gap: float) -> None:
+    """1000 tokens a second, told every 15 seconds but for once."""
+    times = [*(15.0 * n for n in range(5)), *(60 + gap + 15 * n for n in range(5))]
+    events = [
+        tokens(round(1000 * (now - before)), seconds=now, span_s=now - before)
+        for before, now in pairwise(times)
+    ]
+    for number, event in enumerate(events):
+        found = meta(event, *events[:number])
+        assert found["tokens_per_second"] == pytest.approx(1000)
+        assert found["cost_per_token"] == pytest.approx(0.85 / 3.6e6)
+
+
+def test_a_span_is_stored_where_it_is_known() -> None:
+    event = tokens(10, span_s=90.0)
+    document = {"_id": event.event_id, **TOKEN_USAGE.document(event, meta(event))}
+    assert document["span_s"] == 90
+    assert TOKEN_USAGE.value_in(document) == value(event)
 
 
 def test_the_first_event_is_not_divided_by_nothing() -> None:

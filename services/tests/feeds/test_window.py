@@ -6,7 +6,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.feeds.window import Window
+from millrace.feeds.window import Use, Window
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 WIDTH, LATENESS = timedelta(seconds=30), timedelta(seconds=10)
@@ -19,18 +19,26 @@ class Used(NamedTuple):
     second: int
     which: int
     amount: int
+    span: float | None = None
 
     @property
     def time(self) -> datetime:
         return START + timedelta(seconds=self.second)
 
     @property
-    def value(self) -> tuple[str, int, int]:
-        return f"{self.second}/{self.which}", self.amount, 3 * self.amount
+    def value(self) -> Use:
+        return f"{self.second}/{self.which}", self.amount, 3 * self.amount, self.span
 
 
 scattered = st.lists(
-    st.builds(Used, st.integers(0, 200), st.integers(0, 2), st.integers(0, 9)), max_size=40
+    st.builds(
+        Used,
+        st.integers(0, 200),
+        st.integers(0, 2),
+        st.integers(0, 9),
+        st.none() | st.sampled_from([0.5, 15.0, 600.0]),
+    ),
+    max_size=40,
 )
 # A long run in order makes the window trim itself, which it does for many uses at once.
 runs = st.integers(0, 400).map(lambda length: [Used(n, 0, n % 7) for n in range(length)])
@@ -57,11 +65,17 @@ class Everything:
         now = asked.time
         inside = [used for used in self.all.values() if now - WIDTH < used.time <= now]
         before = [u.time for u in self.all.values() if now - 2 * WIDTH <= u.time <= now - WIDTH]
-        since = max(before) if before else min([used.time for used in inside], default=now)
+        if before:
+            seconds = (now - max(before)).total_seconds()
+        else:
+            # Of those of one time, the one that came first.
+            oldest = min(inside, key=lambda used: used.time, default=asked)
+            seconds = (now - oldest.time).total_seconds() + (oldest.span or 0)
+            seconds = max(seconds, asked.span or 0)
         return (
             asked.amount + sum(used.amount for used in inside),
             3 * asked.amount + sum(3 * used.amount for used in inside),
-            (now - since).total_seconds(),
+            seconds,
         )
 
 

@@ -17,7 +17,7 @@ from millrace.errors import ConfigurationError
 from millrace.events import Event
 from millrace.producer import backfill
 from millrace.producer.backfill import CHUNK, Interrupted, in_parts
-from millrace.sources import generator, replay
+from millrace.sources import generator, replay, vllm
 from millrace.sources.base import Historical, Paced
 
 FIRST = date(2013, 1, 1)
@@ -165,3 +165,4 @@ def test_the_sources_are_named_for_what_they_can(make: Callable[..., Settings]) 
     historical = tuple(name for name, source in every.items() if isinstance(source, Historical))
     assert (paced, historical) == (sources.WITH_RATE, sources.WITH_HISTORY)
     assert isinstance(every["generator"], generator.Generator)
+    assert sources.LONGEST_INTERVALS == {"vllm": vllm.LONGEST_INTERVAL}

@@ -92,6 +92,7 @@ def test_a_check_changes_nothing(give: Give, producer: Producer) -> None:
     [
         (orders.rate(5), {"producer_source": "replay"}, r"replay has no rate \(generator has one"),
         (orders.interval(5), {"producer_schedule": "0 6 * * *"}, "at a schedule"),
+        (orders.interval(31), {"producer_source": "vllm"}, "every 30 seconds at least"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -1,6 +1,7 @@
 """dcgm and vllm: pages as the exporters write them, over HTTP, and whatever else may come."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -72,13 +73,18 @@ def dcgm_source(server: Server) -> Dcgm:
 class Scraped:
     """A vLLM server that is polled now and then."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, state: Path) -> None:
         self._server = server
-        self._source = Vllm(Exporter(server.url), PLACE, server.clock)
+        self._state = state / "counters.json"
+        self.restart()
 
-    def poll(self, page: str) -> list[TokenUsage]:
+    def restart(self) -> None:
+        """Of the producer, which may have another server to ask now."""
+        self._source = Vllm(Exporter(self._server.url), PLACE, self._state, self._server.clock)
+
+    def poll(self, page: str, after: float = 15) -> list[TokenUsage]:
         self._server.page = page
-        self._server.now += 15
+        self._server.now += after
         batch = self._source.fetch("metrics")
         assert not batch.rejected
         return list(batch.events)  # type: ignore[arg-type]
@@ -132,10 +138,10 @@ def test_dcgm_rejects_a_gpu_that_cannot_be_and_keeps_the_other(exporter: Server)
     ],
 )
 def test_failures_have_their_kind(
-    exporter: Server, status: int, page: str, kind: type[SourceError]
+    exporter: Server, tmp_path: Path, status: int, page: str, kind: type[SourceError]
 ) -> None:
     exporter.status, exporter.page = status, page
-    for source in (dcgm_source(exporter), Vllm(Exporter(exporter.url), PLACE)):
+    for source in (dcgm_source(exporter), Vllm(Exporter(exporter.url), PLACE, tmp_path / "state")):
         with pytest.raises(SourceError) as caught:
             source.fetch("metrics")
         assert type(caught.value) is kind
@@ -161,38 +167,82 @@ def test_vllm_that_is_polled_too_seldom_for_a_rate_is_refused(settings: Any) -> 
         vllm.from_settings(settings(**values))
 
 
-def test_vllm_has_no_event_at_first_and_then_what_was_used(exporter: Server) -> None:
-    server = Scraped(exporter)
+@pytest.fixture
+def server(exporter: Server, tmp_path: Path) -> Scraped:
+    return Scraped(exporter, tmp_path)
+
+
+def test_vllm_has_no_event_at_first_and_then_what_was_used(
+    server: Scraped, exporter: Server
+) -> None:
     assert not server.poll(vllm_page("1.000648e+06", "2.0e+05", seconds=10, requests=4))
     (event,) = server.poll(vllm_page("1.001648e+06", "2.005e+05", seconds=13, requests=6))
     assert (event.prompt_tokens, event.completion_tokens) == (1000, 500)
     assert event.latency_ms == pytest.approx(1500)
     assert (event.symbol, event.gpu_name) == ("here/1/llama", "A100 40GB")
     assert event.observed_at.timestamp() == exporter.now
+    assert event.span_s == 15
 
 
-def test_vllm_has_no_event_where_nothing_was_used(exporter: Server) -> None:
-    server = Scraped(exporter)
-    for _ in range(3):
-        assert not server.poll(vllm_page("1.0e+06", "2.0e+05"))
+def test_vllm_says_also_that_nothing_was_used(server: Scraped) -> None:
+    assert not server.poll(vllm_page("1.0e+06", "2.0e+05"))
+    for _ in range(2):
+        (event,) = server.poll(vllm_page("1.0e+06", "2.0e+05"))
+        assert (event.prompt_tokens, event.completion_tokens, event.latency_ms) == (0, 0, None)
 
 
-def test_vllm_that_restarted_has_used_all_that_it_shows(exporter: Server) -> None:
-    server = Scraped(exporter)
+def test_vllm_that_restarted_has_used_all_that_it_shows(server: Scraped) -> None:
     server.poll(vllm_page("1.0e+06", "2.0e+05", seconds=100, requests=50))
     (event,) = server.poll(vllm_page("300.0", "20.0", seconds=4, requests=2))
     assert (event.prompt_tokens, event.completion_tokens, event.latency_ms) == (300, 20, 2000)
 
 
-def test_a_failed_poll_loses_no_tokens(exporter: Server) -> None:
-    server = Scraped(exporter)
+def test_a_failed_poll_loses_no_tokens(server: Scraped, exporter: Server) -> None:
     server.poll(vllm_page("100", "10"))
     exporter.status = 503
     with pytest.raises(Transient):
         server.poll(vllm_page("200", "20"))
     exporter.status = 200
     (event,) = server.poll(vllm_page("300", "30"))
-    assert (event.prompt_tokens, event.completion_tokens) == (200, 20)
+    assert (event.prompt_tokens, event.completion_tokens, event.span_s) == (200, 20, 30)
+
+
+@pytest.mark.parametrize("gap", [15, 31, 90, 600])
+def test_the_rate_is_right_whatever_the_gap_between_two_polls(server: Scraped, gap: float) -> None:
+    """1000 tokens a second, the producer being paused or vLLM away for a while."""
+    used, events = 0.0, []
+    for after in (15, 15, gap, 15, 15, 15):
+        used += 1000 * after
+        events += server.poll(vllm_page(str(used), "0"), after)
+    window = TOKEN_USAGE.history(TOKEN_USAGE.window)
+    for event in events:
+        assert TOKEN_USAGE.derive(event, window)["tokens_per_second"] == pytest.approx(1000)
+        window.add(event.observed_at, TOKEN_USAGE.value(event))
+
+
+def test_what_is_used_while_the_producer_is_down_is_told_when_it_is_back(server: Scraped) -> None:
+    server.poll(vllm_page("100", "10"))
+    (known,) = server.poll(vllm_page("200", "10"))
+    server.restart()
+    again, event = server.poll(vllm_page("500", "40"), 600)
+    assert again == known, "nobody knows whether it was published"
+    assert (event.prompt_tokens, event.completion_tokens, event.span_s) == (300, 30, 600)
+    (event,) = server.poll(vllm_page("501", "40"))
+    assert event.prompt_tokens == 1
+
+
+def test_another_server_has_other_counters(server: Scraped, exporter: Server) -> None:
+    server.poll(vllm_page("100", "10"))
+    exporter.url += "/other"
+    server.restart()
+    assert not server.poll(vllm_page("1000", "100"))
+
+
+def test_counters_that_cannot_be_read_are_none(server: Scraped, tmp_path: Path) -> None:
+    server.poll(vllm_page("100", "10"))
+    (tmp_path / "counters.json").write_text("{")
+    server.restart()
+    assert not server.poll(vllm_page("200", "20"))
 
 
 steps = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.booleans()), max_size=8)
@@ -229,7 +279,7 @@ def test_all_tokens_of_all_engines_are_told_once(engines: dict[str, Any]) -> Non
         now = read()
         told = vllm.normalise(before, now)
         found = [(used["prompt_tokens"], used["completion_tokens"]) for used in told]
-        assert found == ([(prompts, completions)] if prompts or completions else [])
+        assert found == [(prompts, completions)]
         before = now
 
 

@@ -69,7 +69,8 @@ class Feed(Generic[E]):
     value: Callable[[E], Any]
     """What the history keeps of an event."""
     stored_value: str | tuple[str, ...]
-    """Where that is in the document, with a dot before a part of a field; where its parts are."""
+    """Where that is in the document, with a dot before a part of a field; where its parts are. What
+    a document does not have is None."""
     derive: Callable[[E, Any], Meta]
     """Derived values, a pure function of the event and of the events before it in the log."""
     document: Callable[[E, Meta], dict[str, Any]]
@@ -99,7 +100,7 @@ class Feed(Generic[E]):
 
 def _part(document: Any, name: str) -> Any:
     for step in name.split("."):
-        document = document[step]
+        document = document.get(step)
     return document
 
 

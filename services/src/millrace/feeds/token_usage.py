@@ -41,6 +41,8 @@ class TokenUsage(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gpu_name: GpuName | None = None
     price_per_hour_usd: HourlyPrice | None = None
     """What an hour costs; None: what the table of prices says of `gpu_name`."""
+    span_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+    """Seconds, up to event time, in which the tokens were used; None: since the event before."""
 
     def __post_init__(self) -> None:
         """Refuse a symbol that says something else than the fields."""
@@ -60,7 +62,7 @@ def history(_remembered: timedelta) -> Window:
 
 def value(event: TokenUsage) -> Use:
     """What the window keeps of an event."""
-    return event.event_id, event.prompt_tokens, event.completion_tokens
+    return event.event_id, event.prompt_tokens, event.completion_tokens, event.span_s
 
 
 def derive(event: TokenUsage, window: Window) -> Meta:
@@ -75,7 +77,7 @@ def derive(event: TokenUsage, window: Window) -> Meta:
     if window.is_late(event.observed_at):
         return _meta(price, late=True)
     prompt, completion, seconds = window.sums(
-        event.observed_at, event.prompt_tokens, event.completion_tokens
+        event.observed_at, event.prompt_tokens, event.completion_tokens, event.span_s
     )
     return _meta(price, prompt, completion, max(seconds, MIN_SECONDS))
 
@@ -120,6 +122,8 @@ def document(event: TokenUsage, meta: Meta) -> dict[str, Any]:
         "prompt_tokens": event.prompt_tokens,
         "completion_tokens": event.completion_tokens,
         "latency_ms": event.latency_ms,
+        # Who counts says it; a document without it is as it was before there was any.
+        **({} if event.span_s is None else {"span_s": event.span_s}),
         "cost_per_token": meta["cost_per_token"],
         "ts": event.observed_at,
     }
@@ -141,7 +145,7 @@ TOKEN_USAGE = Feed(
     window=2 * WINDOW + LATENESS,
     history=history,
     value=value,
-    stored_value=("_id", "prompt_tokens", "completion_tokens"),
+    stored_value=("_id", "prompt_tokens", "completion_tokens", "span_s"),
     derive=derive,
     document=document,
     symbol_of=symbol_of,

@@ -4,8 +4,9 @@ from bisect import bisect_left, bisect_right
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-Use = tuple[str, int, int]
-"""An event id, and the two numbers that are summed."""
+Use = tuple[str, int, int, float | None]
+"""An event id, the two numbers that are summed, and the seconds in which they came about, if that
+is known."""
 
 TRIM_EVERY = 64
 ZERO = timedelta(0)
@@ -28,7 +29,7 @@ class Window:
     can reach. A question about a time that is not late reaches two windows back.
     """
 
-    __slots__ = ("_first", "_ids", "_known", "_lateness", "_second", "_times", "_width")
+    __slots__ = ("_first", "_ids", "_known", "_lateness", "_second", "_spans", "_times", "_width")
 
     def __init__(self, width: timedelta, lateness: timedelta) -> None:
         self._width = width
@@ -38,6 +39,7 @@ class Window:
         self._times: list[datetime] = []
         self._first: list[int] = []
         self._second: list[int] = []
+        self._spans: list[float] = []
         self._ids: list[str] = []
         self._known: set[str] = set()
 
@@ -47,7 +49,7 @@ class Window:
 
     def add(self, time: datetime, value: Use) -> None:
         """Count a use; constant time for those that come in order."""
-        event_id, first, second = value
+        event_id, first, second, span = value
         if self.is_late(time) or event_id in self._known:
             return
         self._known.add(event_id)
@@ -55,30 +57,34 @@ class Window:
         place = bisect_right(times, time)
         times.insert(place, time)
         self._ids.insert(place, event_id)
+        self._spans.insert(place, span or 0.0)
         for sums, number in ((self._first, first), (self._second, second)):
             before = sums[place - 1] if place else 0
             sums[place:] = [before + number, *(later + number for later in sums[place:])]
         if not len(times) % TRIM_EVERY:
             self._trim()
 
-    def sums(self, time: datetime, first: int, second: int) -> Sums:
+    def sums(self, time: datetime, first: int, second: int, span: float | None = None) -> Sums:
         """What is used in the window that ends at a time, with a use at that time.
 
         The window is open at its beginning. Its seconds count from the use before it, which may be
         as old as two windows: what an event reports was used since the one before. Without one they
-        count from the oldest use in the window.
+        count from where the oldest use in the window began, however long ago that was.
         """
         times = self._times
         start, end = bisect_right(times, time - self._width), bisect_right(times, time)
         before = start - 1
         if before >= 0 and times[before] >= time - 2 * self._width:
-            since = times[before]
+            seconds = (time - times[before]).total_seconds()
         else:
-            since = times[start] if start < end else time
+            seconds = span or 0.0
+            if start < end:
+                oldest = (time - times[start]).total_seconds() + self._spans[start]
+                seconds = max(seconds, oldest)
         return Sums(
             first + self._between(self._first, start, end),
             second + self._between(self._second, start, end),
-            (time - since).total_seconds(),
+            seconds,
         )
 
     def __len__(self) -> int:
@@ -102,3 +108,4 @@ class Window:
             sums[:] = [number - base for number in sums]
         del self._times[:gone]
         del self._ids[:gone]
+        del self._spans[:gone]

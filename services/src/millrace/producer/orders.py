@@ -106,6 +106,12 @@ def interval(seconds: float | None) -> Order:
             )
         if says.get("timing") == "once":
             raise Refused(f"source {settings.producer_source} is polled once: it has no interval")
+        longest = sources.LONGEST_INTERVALS.get(settings.producer_source, math.inf)
+        if seconds is not None and seconds > longest:
+            raise Refused(
+                f"source {settings.producer_source} must be polled every {longest:g} seconds"
+                " at least"
+            )
         return replace(before, interval_seconds=seconds)
 
     return order

@@ -1,6 +1,6 @@
 """Sources: where events come from. `make` builds the one that the settings name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
@@ -10,6 +10,8 @@ WITH_RATE = ("generator",)
 """The sources that are `Paced`."""
 WITH_HISTORY = ("replay",)
 """The sources that are `Historical`."""
+LONGEST_INTERVALS: Mapping[str, float] = {"vllm": 30.0}
+"""Seconds between polls that some sources bear at most."""
 
 
 def make(settings: Settings) -> Source:

@@ -37,7 +37,7 @@ class Exporter:
     """One exporter, by the URL of its metrics."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._session = requests.Session()
 
     @classmethod
@@ -54,7 +54,7 @@ class Exporter:
         """One GET; whatever is no page of metrics is a typed error."""
         try:
             with self._session.get(
-                self._url, timeout=TIMEOUTS, allow_redirects=False, stream=True
+                self.url, timeout=TIMEOUTS, allow_redirects=False, stream=True
             ) as response:
                 body = response.raw.read(MAX_BODY + 1, decode_content=True)
         except (requests.RequestException, OSError, ValueError) as error:

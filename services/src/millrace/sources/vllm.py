@@ -1,22 +1,33 @@
 """vLLM: the tokens that its models used between two polls of its metrics.
 
 Counters begin at 0 when the server starts: one that is smaller than before has begun anew, and all
-that it shows was used since. The first poll shows only where counters stand, so what is used while
-the producer is down, and between the last poll and a restart of the server, is not known.
+that it shows was used since. Every poll has an event of every model, also of one that used nothing,
+and says how many seconds it is about: after a pause, an outage or a restart of the producer these
+are many. The very first poll shows only where counters stand, so what was used before it is not
+known, nor what is used between the last poll and a restart of the server.
+
+Counters survive a restart, together with the events that came of them: whether these were published
+is not known then, so they are told again, and are the same events.
 """
 
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.feeds.token_usage import WINDOW
-from millrace.sources.base import Batch, Permanent
+from millrace.feeds.token_usage import WINDOW, TokenUsage
+from millrace.sources.base import Batch, Permanent, Rejected
 from millrace.sources.gpus import Place, batch, usage
 from millrace.sources.scrape import Exporter, Sample
+from millrace.state import write_atomically
 
+LONGEST_INTERVAL = WINDOW.total_seconds()
 PROMPT, COMPLETION = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
 LATENCY = "vllm:e2e_request_latency_seconds_sum"
 REQUESTS = "vllm:e2e_request_latency_seconds_count"
@@ -31,6 +42,16 @@ class Counter(NamedTuple):
     engine: str
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What the last poll saw, and the events that came of it."""
+
+    server: str
+    """A digest of its URL: another server has other counters."""
+    at: float
+    counters: list[tuple[Counter, float]]
+    events: list[TokenUsage]
+
+
 class Vllm:
     """The source: one poll reads the server's page."""
 
@@ -42,12 +63,19 @@ class Vllm:
     budget_left = None
 
     def __init__(
-        self, exporter: Exporter, place: Place, clock: Callable[[], float] = time.time
+        self,
+        exporter: Exporter,
+        place: Place,
+        state: Path,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._exporter = exporter
         self._place = place
+        self._state = state
         self._clock = clock
-        self._before: Mapping[Counter, float] | None = None
+        self._server = hashlib.sha256(exporter.url.encode()).hexdigest()
+        self._seen = self._load()
+        self._again = [] if self._seen is None else self._seen.events
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """What each model used since the poll before; nothing at the first."""
@@ -56,25 +84,44 @@ class Vllm:
         counters = read(page.samples)
         if not counters:
             raise Permanent("the page has no counters of vLLM: is the URL right?")
-        before, self._before = self._before, counters
-        if before is None:
-            return Batch((), page.simulated)
-        found = [
-            usage("vllm", self._place, used, "", now, simulated=page.simulated)
-            for used in normalise(before, counters)
+        before = self._seen
+        found = [] if before is None else self._used(before, counters, now, page.simulated)
+        events = [one for one in found if isinstance(one, TokenUsage)]
+        self._seen = Seen(self._server, now, [*counters.items()], events)
+        write_atomically(self._state, msgspec.json.encode(self._seen))
+        again, self._again = self._again, []
+        return batch([*again, *found], simulated=page.simulated)
+
+    def _used(
+        self, before: Seen, counters: Mapping[Counter, float], now: float, simulated: bool
+    ) -> list[TokenUsage | Rejected]:
+        # A clock that was set back says nothing about how long it was.
+        span = now - before.at if now >= before.at else None
+        return [
+            usage("vllm", self._place, {**used, "span_s": span}, "", now, simulated=simulated)
+            for used in normalise(dict(before.counters), counters)
         ]
-        return batch(found, simulated=page.simulated)
+
+    def _load(self) -> Seen | None:
+        try:
+            seen = msgspec.json.decode(self._state.read_bytes(), type=Seen)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+        return seen if seen.server == self._server else None
 
 
 def from_settings(settings: Settings) -> Vllm:
     """The source as configured."""
-    longest = WINDOW.total_seconds()
-    if settings.producer_interval_seconds > longest:
+    if settings.producer_interval_seconds > LONGEST_INTERVAL:
         raise ConfigurationError(
-            f"vllm must be polled every {longest:.0f} seconds at least, for a rate to be known:"
-            " set MILLRACE_PRODUCER_INTERVAL_SECONDS"
+            f"vllm must be polled every {LONGEST_INTERVAL:.0f} seconds at least, for a rate to be"
+            " known: set MILLRACE_PRODUCER_INTERVAL_SECONDS"
         )
-    return Vllm(Exporter.from_settings(settings), Place.from_settings(settings))
+    return Vllm(
+        Exporter.from_settings(settings),
+        Place.from_settings(settings),
+        settings.producer_state_dir / "counters.json",
+    )
 
 
 def read(samples: Iterable[Sample]) -> dict[Counter, float]:
@@ -89,7 +136,7 @@ def read(samples: Iterable[Sample]) -> dict[Counter, float]:
 def normalise(
     before: Mapping[Counter, float], now: Mapping[Counter, float]
 ) -> list[dict[str, object]]:
-    """The fields of TokenUsage for each model that used a token, all its engines together."""
+    """The fields of TokenUsage for each model on the page, all its engines together."""
     models: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for counter, value in now.items():
         earlier = before.get(counter, 0.0)
@@ -102,5 +149,4 @@ def normalise(
             "latency_ms": 1000 * used[LATENCY] / used[REQUESTS] if used[REQUESTS] > 0 else None,
         }
         for model, used in models.items()
-        if round(used[PROMPT]) or round(used[COMPLETION])
     ]
