@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ from millrace.errors import ConfigurationError
 from millrace.events import Event
 from millrace.producer import backfill
 from millrace.producer.backfill import CHUNK, Interrupted, in_parts
-from millrace.sources import generator, replay, vllm
+from millrace.sources import replay, vllm
 from millrace.sources.base import Historical, Paced
 
 FIRST = date(2013, 1, 1)
@@ -151,18 +151,33 @@ def test_everything_is_sent_once_and_in_order() -> None:
 
 def test_the_sources_are_named_for_what_they_can(make: Callable[..., Settings]) -> None:
     """The names stand where no source is made; here each is compared with what it names."""
-    every = {
-        "replay": sources.make(make()),
-        "generator": sources.make(make(producer_source="generator", producer_feed="quotes")),
-        "metals_api": sources.make(
-            make(producer_source="metals_api", producer_feed="metals", producer_url="https://x")
-        ),
-        "alpha_vantage": sources.make(
-            make(producer_source="alpha_vantage", producer_url="https://x")
-        ),
+    values: dict[tuple[str, str], dict[str, Any]] = {
+        ("metals_api", "metals"): {"producer_url": "https://x"},
+        ("alpha_vantage", "stocks"): {"producer_url": "https://x"},
+        ("replay", "stocks"): {},
+        ("generator", "quotes"): {},
+        ("workload", "gpu_metrics"): {},
+        ("workload", "token_usage"): {},
+        ("nvml", "gpu_metrics"): {},
+        ("dcgm", "gpu_metrics"): {"producer_url": "https://x"},
+        ("vllm", "token_usage"): {
+            "producer_url": "https://x",
+            "producer_interval_seconds": sources.LONGEST_INTERVALS["vllm"],
+        },
+        ("openai_usage", "token_usage"): {},
     }
-    paced = tuple(name for name, source in every.items() if isinstance(source, Paced))
-    historical = tuple(name for name, source in every.items() if isinstance(source, Historical))
+    every = {
+        (name, feed): sources.make(make(producer_source=name, producer_feed=feed, **more))
+        for (name, feed), more in values.items()
+    }
+    named = get_args(Settings.model_fields["producer_source"].annotation)
+    assert {name for name, _ in every} == {*named} - {""}
+    # A source whose interval alone says how much it makes keeps no rate.
+    paced = tuple(
+        place
+        for place, source in every.items()
+        if isinstance(source, Paced) and source.pace(7.0, 1.0) != source.pace(8.0, 1.0)
+    )
+    historical = tuple(n for (n, _), source in every.items() if isinstance(source, Historical))
     assert (paced, historical) == (sources.WITH_RATE, sources.WITH_HISTORY)
-    assert isinstance(every["generator"], generator.Generator)
     assert sources.LONGEST_INTERVALS == {"vllm": vllm.LONGEST_INTERVAL}

@@ -51,7 +51,12 @@ def producer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Producer:
 @pytest.fixture
 def give(producer: Producer, capsys: pytest.CaptureFixture[str]) -> Give:
     def order(order: Order, *, check: bool = False, **values: Any) -> dict[str, Any]:
-        values = {"producer_name": "ticks", "producer_source": "generator"} | values
+        values = {
+            "producer_name": "ticks",
+            "producer_source": "generator",
+            "producer_feed": "quotes",
+            **values,
+        }
         settings = Settings(producer_state_dir=producer.directory, **values)
         orders.give(settings, order, check=check, as_json=True)
         return dict(json.loads(capsys.readouterr().out))
@@ -90,7 +95,16 @@ def test_a_check_changes_nothing(give: Give, producer: Producer) -> None:
 @pytest.mark.parametrize(
     ("order", "values", "says"),
     [
-        (orders.rate(5), {"producer_source": "replay"}, r"replay has no rate \(generator has one"),
+        (
+            orders.rate(5),
+            {"producer_source": "replay", "producer_feed": "stocks"},
+            r"replay for stocks has no rate \(there is one of generator for quotes",
+        ),
+        (
+            orders.rate(5),
+            {"producer_source": "workload", "producer_feed": "gpu_metrics"},
+            "workload for gpu_metrics has no rate",
+        ),
         (orders.interval(5), {"producer_schedule": "0 6 * * *"}, "at a schedule"),
         (orders.interval(31), {"producer_source": "vllm"}, "every 30 seconds at least"),
     ],

@@ -25,6 +25,7 @@ from millrace.sources.base import (
     SourceError,
     Transient,
 )
+from millrace.sources.generator import Generator
 
 START = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
 Answer = Batch | SourceError
@@ -372,9 +373,46 @@ def test_the_status_says_when_the_next_poll_is_and_what_was_heeded(world: World)
 
 def test_a_source_that_is_paced_has_the_rate_that_is_ordered(world: World) -> None:
     paces: list[tuple[float, float]] = []
-    world.pace = lambda rate, interval: paces.append((rate, interval))  # type: ignore[attr-defined]
+
+    def pace(rate: float, interval: float) -> float:
+        paces.append((rate, interval))
+        return rate
+
+    world.pace = pace  # type: ignore[attr-defined]
     world.order(10, rate_per_second=50.0)
     world.order(20, rate_per_second=None)
     world.run(batch(1), batch(2))
     assert paces == [(20, 60), (50, 60), (20, 60)]
     assert world.status.rate_per_second == 20
+
+
+def test_a_schedule_paces_its_source_too(world: World) -> None:
+    paces: list[float] = []
+
+    def pace(_rate: float, interval: float) -> float:
+        paces.append(interval)
+        return 7.0
+
+    world.pace = pace  # type: ignore[attr-defined]
+    world.run(batch(1), timing=Schedule("*/10 * * * *"))
+    assert paces == [600]
+    assert world.status.rate_per_second == 7
+
+
+def test_a_schedule_brings_all_that_a_generator_makes(world: World) -> None:
+    """12,000 quotes in ten minutes, whatever the timing."""
+    source = Generator((), 20.0, 1, clock=lambda: world.now)
+    world.fetch, world.pace = Fetch(world, source), source.pace  # type: ignore[method-assign, attr-defined]
+    world.run(*[batch()] * 11, timing=Schedule("* * * * *"))
+    assert len(world.published) >= 12_000
+
+
+class Fetch:
+    """Polls a real source; the world counts its prepared answers."""
+
+    def __init__(self, world: World, source: Generator) -> None:
+        self._count, self._source = world.fetch, source
+
+    def __call__(self, unit: str) -> Batch:
+        self._count(unit)
+        return self._source.fetch(unit)

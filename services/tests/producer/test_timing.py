@@ -127,6 +127,23 @@ def test_a_poll_that_took_long_is_followed_by_the_next_time_only() -> None:
     assert schedule.after(START.timestamp() + 600) == START.timestamp() + 660
 
 
+@pytest.mark.parametrize(
+    ("expression", "jitter", "seconds"),
+    [
+        ("* * * * *", 0.0, 60),
+        ("* * * * *", 30.0, 90),
+        ("*/15 * * * *", 0.0, 900),
+        ("0,10 * * * *", 0.0, 3000),
+        ("0 6 * * *", 0.0, HOUR),
+        ("0 0 29 2 *", 0.0, HOUR),
+    ],
+)
+def test_how_far_the_times_of_a_schedule_are_apart(
+    expression: str, jitter: float, seconds: float
+) -> None:
+    assert Schedule(expression, jitter=jitter).spacing == seconds
+
+
 def test_a_changed_schedule_misses_nothing_of_the_old_one(tmp_path: Path) -> None:
     now = START.timestamp()
     path = tmp_path / "state.json"

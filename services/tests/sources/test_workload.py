@@ -70,6 +70,34 @@ def test_after_an_outage_it_goes_on_with_what_is_recent() -> None:
     assert min(event.observed_at.timestamp() for event in events) >= world.now - 10
 
 
+@given(st.lists(st.tuples(st.sampled_from([0.3, 1.0, 4.0]), st.floats(0.01, 20)), max_size=6))
+def test_another_rate_holds_from_the_next_event_on(turns: list[tuple[float, float]]) -> None:
+    world = World("token_usage")
+    world.after(0.0)
+    told, ids = START, []
+    for rate, pause in turns:
+        world.source.pace(50.0, 60)
+        assert world.source.pace(rate, 60) == pytest.approx(rate)
+        events = world.after(pause)
+        times = sorted({event.observed_at.timestamp() for event in events})
+        assert abs(len(times) - (world.now - told) * rate / len(GPUS)) <= 1.01
+        assert all(told - 0.001 <= time <= world.now for time in times)
+        told = max([told, *times])
+        ids += [event.event_id for event in events]
+    assert len(ids) == len({*ids})
+
+
+def test_an_interval_that_is_ordered_loses_nothing() -> None:
+    tokens = World("token_usage")
+    tokens.after(0.0)
+    assert tokens.source.pace(4.0, 60) == 4
+    assert len(tokens.after(*[60] * 5)) == 5 * 240
+    metrics = World("gpu_metrics", step=5)
+    metrics.after(0.0)
+    assert metrics.source.pace(4.0, 60) == pytest.approx(2 / 60)
+    assert len(metrics.after(*[60] * 5)) == 5 * len(GPUS)
+
+
 def test_a_clock_that_is_set_back_brings_nothing_twice() -> None:
     ids = [event.event_id for event in World("gpu_metrics").after(5, -3, 1, 4)]
     assert len(set(ids)) == len(ids)

@@ -84,11 +84,10 @@ def rate(per_second: float | None) -> Order:
         raise Refused(f"a rate is more than 0 and at most {HIGHEST_RATE:,.0f} a second")
 
     def order(settings: Settings, before: Control, _says: Mapping[str, Any]) -> Control:
-        if settings.producer_source not in sources.WITH_RATE:
-            raise Refused(
-                f"source {settings.producer_source} has no rate"
-                f" ({', '.join(sources.WITH_RATE)} has one)"
-            )
+        asked = (settings.producer_source, settings.producer_feed)
+        if asked not in sources.WITH_RATE:
+            those = ", ".join(" for ".join(one) for one in sources.WITH_RATE)
+            raise Refused(f"source {' for '.join(asked)} has no rate (there is one of {those})")
         return replace(before, rate_per_second=per_second)
 
     return order

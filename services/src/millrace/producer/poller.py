@@ -132,8 +132,7 @@ class Poller:
     def _obey(self) -> None:
         rate = self._control.rate_per_second or self._rate
         if isinstance(self._source, Paced):
-            self._source.pace(rate, self._timing.interval or 0.0)
-            self._status.rate_per_second = rate
+            self._status.rate_per_second = self._source.pace(rate, self._timing.spacing)
         if self._agenda.ask(self._control.runs):
             self._refused_until = 0.0
         self._status.timing = self._timing.text if self._source.endless else "once"

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Literal, Protocol
 
 from cronsim import CronSim, CronSimError
@@ -12,6 +13,8 @@ from millrace.errors import ConfigurationError
 
 FIELDS = 5
 MINUTE = 60.0
+LONGEST_SPACING = 3600.0
+SOME = 100
 
 
 class Timing(Protocol):
@@ -21,6 +24,8 @@ class Timing(Protocol):
     """The timing in words that people know."""
     interval: float | None
     """Seconds between polls; None: not that regular."""
+    spacing: float
+    """Seconds from one poll to the next: what a poll has to bring that makes its events itself."""
 
     def first(self, now: float) -> float:
         """When a unit is due that was never polled."""
@@ -40,6 +45,7 @@ class Interval:
 
     def __init__(self, seconds: float) -> None:
         self.interval: float | None = seconds
+        self.spacing = seconds
         self._seconds = seconds
         self.text = f"every {seconds:g} s"
 
@@ -85,7 +91,7 @@ class Schedule:
                 " week"
             )
         try:
-            next(CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC)))
+            self.spacing = _spacing(CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))) + jitter
         except CronSimError as error:
             raise ConfigurationError(f"the schedule {expression!r} is wrong: {error}") from None
         except StopIteration:
@@ -122,6 +128,21 @@ class Schedule:
             return 0.0
         digest = hashlib.sha256(f"{self._name} {time}".encode()).digest()
         return self._jitter * int.from_bytes(digest[:4]) / 2**32
+
+
+def _spacing(times: Iterator[datetime]) -> float:
+    """The longest time between some times, but no longer than what memory has room for.
+
+    StopIteration if there is no time at all.
+    """
+    before = next(times)
+    longest = MINUTE
+    for time in islice(times, SOME):
+        longest = max(longest, (time - before).total_seconds())
+        if longest >= LONGEST_SPACING:
+            return LONGEST_SPACING
+        before = time
+    return longest
 
 
 def from_settings(settings: Settings) -> Timing:

@@ -6,8 +6,8 @@ from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.sources.base import Source
 
-WITH_RATE = ("generator",)
-"""The sources that are `Paced`."""
+WITH_RATE = (("generator", "quotes"), ("workload", "token_usage"))
+"""The sources that keep a rate, and the feed for which they do."""
 WITH_HISTORY = ("replay",)
 """The sources that are `Historical`."""
 LONGEST_INTERVALS: Mapping[str, float] = {"vllm": 30.0}

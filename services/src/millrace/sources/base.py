@@ -77,9 +77,23 @@ class Source(Protocol):
 class Paced(Protocol):
     """A source that makes its events itself, at a rate that can be changed."""
 
-    def pace(self, rate: float, interval: float) -> None:
-        """From now on make so many events a second, fetched every `interval` seconds."""
+    def pace(self, rate: float, interval: float) -> float:
+        """From now on make so many events a second, fetched every `interval` seconds.
+
+        The answer is the rate that is kept: where the interval alone says it, another one.
+        """
         ...
+
+
+SHORTEST_GAP = 10.0
+
+
+def gap(interval: float) -> float:
+    """How old what a paced source makes may be, in seconds: a poll that came late still brings all.
+
+    What would be older is left out: after an outage nobody asks what had been.
+    """
+    return max(SHORTEST_GAP, 2 * interval)
 
 
 @runtime_checkable

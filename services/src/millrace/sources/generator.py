@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from millrace.config import Settings
 from millrace.feeds.quotes import Quote
-from millrace.sources.base import Batch
+from millrace.sources.base import SHORTEST_GAP, Batch, gap
 
 SYMBOLS = ("AAPL", "AMZN", "GOOG", "IBM", "MSFT")
 YEAR_SECONDS = 365 * 86_400
@@ -27,14 +27,12 @@ LOWEST, HIGHEST = 50.0, 500.0
 HALF_SPREAD = 0.0001
 CENTS = 4
 """Decimals of a price."""
-SHORTEST_GAP = 10.0
 
 
 class Generator:
     """The source: each poll brings the quotes whose time has come since the one before.
 
-    What would be older than `longest_gap` seconds is left out: after an outage nobody quotes what
-    the price had been.
+    What would be older than `longest_gap` seconds is left out.
     """
 
     feed = "quotes"
@@ -65,11 +63,12 @@ class Generator:
         self._start = clock()
         self._number = 0
 
-    def pace(self, rate: float, interval: float) -> None:
+    def pace(self, rate: float, interval: float) -> float:
         """From the next quote on keep another rate; the gap that is borne follows the interval."""
         self._start += self._number / self._rate - self._number / rate
         self._rate = rate
         self._longest_gap = gap(interval)
+        return rate
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """The quotes that are due."""
@@ -117,8 +116,3 @@ def from_settings(settings: Settings) -> Generator:
         settings.producer_seed,
         longest_gap=gap(settings.producer_interval_seconds),
     )
-
-
-def gap(interval: float) -> float:
-    """How old a quote may be in seconds: a poll that came late still brings all of them."""
-    return max(SHORTEST_GAP, 2 * interval)

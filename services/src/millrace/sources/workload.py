@@ -15,9 +15,11 @@ from millrace import noise
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.events import Event
-from millrace.sources.base import Batch, Rejected
+from millrace.sources.base import SHORTEST_GAP, Batch, Rejected, gap
 from millrace.sources.gpus import Place, metrics, usage
 
+METRICS, TOKENS = "gpu_metrics", "token_usage"
+FEEDS = (METRICS, TOKENS)
 DAY_SECONDS = 86_400
 BUSIEST_HOUR = 14
 TURNS = ((30.0, 6.0), (300.0, 12.0), (3600.0, 8.0))
@@ -28,7 +30,6 @@ HEAT_SECONDS = 60.0
 """Time in which two thirds of a change of power have become heat."""
 HEAT_STEPS = 12
 PROMPT_SHARE = 0.7
-SHORTEST_GAP = 10.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Workload:
     """The source: each poll brings the events whose time has come since the one before.
 
     Events are due at whole multiples of the step since 1970. What would be older than `longest_gap`
-    seconds is left out: after an outage nobody asks what the load had been.
+    seconds is left out.
     """
 
     units: tuple[str, ...] = ("workload",)
@@ -80,7 +81,7 @@ class Workload:
     ) -> None:
         """`step` is the time between two events of one GPU, in seconds."""
         self.feed = feed
-        self._event = self._metrics if feed == "gpu_metrics" else self._usage
+        self._event = self._metrics if feed == METRICS else self._usage
         self._step = step
         self._seed = seed
         self._host = host
@@ -88,13 +89,24 @@ class Workload:
         self._longest_gap = longest_gap
         self._clock = clock
         self._next = math.floor(clock() / step)
+        self._told = (self._next - 1) * step
+
+    def pace(self, rate: float, interval: float) -> float:
+        """Metrics come at the interval, requests at the rate: from the next event on."""
+        step = step_of(self.feed, rate, interval, len(self._gpus))
+        if step != self._step:
+            self._next = math.floor(self._told / step) + 1
+            self._step = step
+        self._longest_gap = gap(interval)
+        return len(self._gpus) / step
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """The events that are due."""
         now = self._clock()
         last = math.floor(now / self._step)
         first = max(self._next, last - math.floor(self._longest_gap / self._step))
-        self._next = max(self._next, last + 1)
+        if last >= self._next:
+            self._next, self._told = last + 1, last * self._step
         found = [
             self._event(gpu, number, now) for number in range(first, last + 1) for gpu in self._gpus
         ]
@@ -166,18 +178,18 @@ class Workload:
 
 def from_settings(settings: Settings) -> Workload:
     """The source as configured: metrics at the interval, or requests at the rate."""
-    interval = settings.producer_interval_seconds
-    steps = {
-        "gpu_metrics": interval,
-        "token_usage": len(GPUS) / settings.producer_rate_per_second,
-    }
-    feed = settings.producer_feed
-    if feed not in steps:
-        raise ConfigurationError(f"source workload gives {' or '.join(steps)}, not {feed}")
+    interval, feed = settings.producer_interval_seconds, settings.producer_feed
+    if feed not in FEEDS:
+        raise ConfigurationError(f"source workload gives {' or '.join(FEEDS)}, not {feed}")
     return Workload(
         feed,
-        steps[feed],
+        step_of(feed, settings.producer_rate_per_second, interval, len(GPUS)),
         settings.producer_seed,
         settings.producer_host or "gpu-1",
-        longest_gap=max(SHORTEST_GAP, 2 * interval),
+        longest_gap=gap(interval),
     )
+
+
+def step_of(feed: str, rate: float, interval: float, gpus: int) -> float:
+    """Seconds between two events of one GPU: metrics come at the interval, requests at the rate."""
+    return interval if feed == METRICS else gpus / rate
