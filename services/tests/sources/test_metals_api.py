@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.feeds.metals import MetalPrice
+from millrace.redaction import Redactor
 from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError
 from millrace.sources.http import decode
 from millrace.sources.metals_api import METALS, error_in, normalise
@@ -33,6 +34,10 @@ JSON = st.recursive(
 
 def body(rates: Any, base: str = "USD", timestamp: Any = TIMESTAMP) -> Any:
     return {"success": True, "timestamp": timestamp, "base": base, "rates": rates}
+
+
+def sort(answer: Any, now: datetime = NOW) -> SourceError | None:
+    return error_in(answer, now, Redactor(["k3y"]))
 
 
 def read(answer: Any, *symbols: str) -> Batch:
@@ -123,18 +128,25 @@ def test_an_answer_without_a_credible_time_is_refused(timestamp: Any) -> None:
     ("code", "kind"), [(101, Auth), (102, Auth), (104, Quota), (105, Permanent), (202, Permanent)]
 )
 def test_errors_have_their_kind(code: int, kind: type[SourceError]) -> None:
-    assert type(error_in({"success": False, "error": {"code": code, "info": "x"}}, NOW)) is kind
+    assert type(sort({"success": False, "error": {"code": code, "info": "x"}})) is kind
+
+
+@pytest.mark.parametrize("code", [101, 104, 105, "k3y"])
+@pytest.mark.parametrize("before", [0, 185])
+def test_the_key_that_an_error_echoes_is_scrubbed(code: object, before: int) -> None:
+    said = "x" * before + " your key k3y is none"
+    assert "k3" not in str(sort({"error": {"code": code, "info": said}}))
 
 
 def test_no_rates_available_is_no_error() -> None:
-    assert error_in({"success": False, "error": {"code": 106}}, NOW) is None
+    assert sort({"success": False, "error": {"code": 106}}) is None
 
 
 def test_a_used_up_allowance_is_asked_about_once_a_day() -> None:
-    error = error_in({"error": {"code": 104}}, NOW)
+    error = sort({"error": {"code": 104}})
     assert isinstance(error, Quota)
     assert error.retry_at == NOW + timedelta(days=1)
-    error = error_in({"error": {"code": 104}}, datetime(2026, 1, 31, 23, tzinfo=UTC))
+    error = sort({"error": {"code": 104}}, datetime(2026, 1, 31, 23, tzinfo=UTC))
     assert isinstance(error, Quota)
     assert error.retry_at == datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -161,7 +173,7 @@ def test_any_rates_with_a_good_envelope_give_events_or_rejections(rates: Any) ->
 
 @given(JSON)
 def test_any_error_is_typed(error: Any) -> None:
-    assert isinstance(error_in({"success": False, "error": error}, NOW), SourceError | None)
+    assert isinstance(sort({"success": False, "error": error}), SourceError | None)
 
 
 @given(st.binary(max_size=200) | JSON.map(lambda value: msgspec.json.encode(str(value))))

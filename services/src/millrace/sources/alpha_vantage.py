@@ -126,7 +126,8 @@ def error_in(body: Mapping[str, Any], now: datetime, scrub: Callable[[str], str]
         return Permanent("no such symbol")
     if said is None:
         return Transient("the answer has no quote and no reason")
-    reason = scrub(text(said))
+    # Before it is cut: half a key is not known as one.
+    reason = text(scrub(str(said)))
     words = str(said).lower()
     if "Error Message" in body:
         return Auth(reason) if "apikey" in words else Permanent(reason)

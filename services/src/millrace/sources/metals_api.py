@@ -9,7 +9,7 @@ repeated observation is the same event.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,7 +62,7 @@ class MetalsApi(Metered):
         )
         now = datetime.now(UTC)
         if reply.body.get("success") is not True:
-            error = error_in(reply.body, now)
+            error = error_in(reply.body, now, self._client.redact)
             if isinstance(error, Quota):
                 self._budget.exhaust()
             if error:
@@ -125,12 +125,15 @@ def normalise(
     return Batch(events, simulated, rejected)
 
 
-def error_in(body: Mapping[str, Any], now: datetime) -> SourceError | None:
+def error_in(
+    body: Mapping[str, Any], now: datetime, scrub: Callable[[str], str]
+) -> SourceError | None:
     """The typed error of an error body; None if there is just nothing new."""
     error = body.get("error")
     code = error.get("code") if isinstance(error, dict) else None
     said = error.get("info") or error.get("type") if isinstance(error, dict) else error
-    reason = f"error {text(code)}: {text(said)}"
+    # Before it is cut: half a key is not known as one.
+    reason = text(scrub(f"error {code}: {said}"))
     match code:
         case 101 | 102:
             return Auth(reason)
