@@ -18,6 +18,8 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
 """An exchange's day may end after the event was made. More would move the window of its series
 for good, past everything that is to come."""
+CLOCKS = timedelta(minutes=1)
+"""What clocks differ by: no more is there to what is observed from moment to moment."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -41,15 +43,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 E = TypeVar("E", bound=Event)
 
 
-def timed(event: E) -> E:
-    """The event, its time as fine as it is kept; ValueError names a time that cannot be."""
+def timed(event: E, ahead: timedelta) -> E:
+    """The event, its time as fine as it is kept; ValueError names a time that cannot be.
+
+    `ahead` is how long after it was produced an event may have been observed.
+    """
     observed_at = event.observed_at
     if not EARLIEST <= observed_at <= LATEST:
         raise ValueError("`observed_at` is out of range")
     if not EARLIEST <= event.produced_at <= LATEST:
         raise ValueError("`produced_at` is out of range")
-    if observed_at > event.produced_at and observed_at - event.produced_at > AHEAD:
-        raise ValueError("`observed_at` is more than a day after it was produced")
+    if observed_at > event.produced_at and observed_at - event.produced_at > ahead:
+        seconds = ahead.total_seconds()
+        raise ValueError(f"`observed_at` is more than {seconds:.0f} s after it was produced")
     if observed_at.microsecond % MILLISECOND:
         floor = observed_at.microsecond // MILLISECOND * MILLISECOND
         event = msgspec.structs.replace(event, observed_at=observed_at.replace(microsecond=floor))

@@ -67,7 +67,7 @@ def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
     if own_id and len(event.event_id) > LONGEST_ID:
         raise Rejected(f"`event_id` is longer than {LONGEST_ID} characters")
     try:
-        event = timed(event)
+        event = timed(event, feed.ahead)
     except ValueError as error:
         raise Rejected(str(error).replace("observed_at", time_name)) from None
     observed_at = event.observed_at.astimezone(UTC)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from millrace.events import Alert, Event
+from millrace.events import AHEAD, Alert, Event
 from millrace.feeds.history import History, Past
 
 E = TypeVar("E", bound=Event)
@@ -64,6 +64,8 @@ class Feed(Generic[E]):
     indexes: tuple[Index, ...] = (BY_SERIES, BY_TIME, BY_POSITION)
     window: timedelta
     """How far back in event time `derive` looks: the history kept and rebuilt per series."""
+    ahead: timedelta = AHEAD
+    """How long after an event was produced it may have been observed."""
     history: Callable[[timedelta], Past] = History
     """Makes the empty history of a series, of the kind that `derive` looks into."""
     value: Callable[[E], Any]

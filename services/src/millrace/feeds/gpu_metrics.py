@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from millrace.events import Event
+from millrace.events import CLOCKS, Event
 from millrace.feeds.base import Feed, Index, Meta, with_envelope
 from millrace.feeds.gpus import GPUS, GpuIndex, GpuName, Host, HourlyPrice, price_at
 from millrace.feeds.history import Nothing
@@ -90,6 +90,7 @@ GPU_METRICS = Feed(
         Index((("host", 1), ("gpu_index", 1))),
     ),
     window=timedelta(0),
+    ahead=CLOCKS,
     history=Nothing,
     value=lambda _event: (),
     stored_value=(),

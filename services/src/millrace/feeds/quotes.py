@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from millrace.events import Event, Name, Price
+from millrace.events import CLOCKS, Event, Name, Price
 from millrace.feeds.base import Feed, Meta, change_pct, with_envelope
 
 WINDOW = timedelta(minutes=10)
@@ -41,6 +41,8 @@ QUOTES = Feed(
     partitions=3,
     collection="historical_quotes",
     window=WINDOW,
+    # One that is not yet true would be the latest until then.
+    ahead=CLOCKS,
     value=lambda event: event.price,
     stored_value="price.value",
     derive=change_pct,

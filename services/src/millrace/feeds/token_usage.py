@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from millrace.events import Event
+from millrace.events import CLOCKS, Event
 from millrace.feeds.base import Feed, Index, Meta, with_envelope
 from millrace.feeds.gpus import GPUS, GpuIndex, GpuName, Host, HourlyPrice, price_at
 from millrace.feeds.window import Use, Window
@@ -143,6 +143,8 @@ TOKEN_USAGE = Feed(
     ),
     # The window of an event that is late by as much as is allowed, and the event before it.
     window=2 * WINDOW + LATENESS,
+    # Behind one that is far ahead all others would be late.
+    ahead=CLOCKS,
     history=history,
     value=value,
     stored_value=("_id", "prompt_tokens", "completion_tokens", "span_s"),

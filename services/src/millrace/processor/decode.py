@@ -22,7 +22,7 @@ def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRecord("VALUE_CONVERTER", str(error)) from None
         try:
-            return timed(event)
+            return timed(event, feed.ahead)
         except ValueError as error:
             raise BadRecord("VALUE_CONVERTER", str(error)) from None
 
