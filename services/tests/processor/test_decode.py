@@ -21,6 +21,13 @@ GOOD: Mapping[str, dict[str, Any]] = {
     name: msgspec.to_builtins(event) for name, event in ONE_OF_EACH.items()
 }
 DEEP = b"[" * 100_000
+FIELDS = {
+    (name, field.name): field.required
+    for name, feed in FEEDS.items()
+    for field in msgspec.structs.fields(feed.event_type)
+    if field.name not in Event.__struct_fields__
+}
+"""The own fields of every feed, and whether an event has to have them."""
 
 
 def read(value: bytes | None, feed: str = "stocks") -> Event:
@@ -28,8 +35,8 @@ def read(value: bytes | None, feed: str = "stocks") -> Event:
     return event
 
 
-def encoded(**changes: Any) -> bytes:
-    fields = {**GOOD["stocks"], **changes}
+def encoded(feed: str = "stocks", /, **changes: Any) -> bytes:
+    fields = {**GOOD[feed], **changes}
     return msgspec.json.encode({k: v for k, v in fields.items() if v is not ...})
 
 
@@ -39,6 +46,7 @@ def test_what_a_producer_encodes_is_decoded(feed: str) -> None:
     assert read(msgspec.json.encode(event), feed) == event
 
 
+@pytest.mark.parametrize("feed", sorted(FEEDS))
 @pytest.mark.parametrize(
     "value",
     [
@@ -46,48 +54,106 @@ def test_what_a_producer_encodes_is_decoded(feed: str) -> None:
         pytest.param(b"", id="nothing"),
         pytest.param(b"{", id="cut off"),
         pytest.param(b"\xff\xfe", id="no UTF-8"),
-        pytest.param(encoded(symbol="IBM").replace(b"IBM", b"I\xffM"), id="no UTF-8 in a string"),
         pytest.param(b"null", id="null"),
         pytest.param(b"[]", id="a list"),
         pytest.param(DEEP, id="deep lists"),
-        pytest.param(
-            encoded(symbol=1).replace(b'"symbol":1', b'"symbol":' + DEEP), id="deep inside"
-        ),
-        pytest.param(encoded() + b"{}", id="two documents"),
-        pytest.param(encoded(price=...), id="a field is missing"),
-        pytest.param(encoded(extra=1), id="a field too many"),
-        pytest.param(encoded(**{"$set": 1}), id="a key with a dollar"),
-        pytest.param(encoded(**{"meta.change": 1}), id="a key with a dot"),
-        pytest.param(encoded(price="200.0"), id="a number as text"),
-        pytest.param(encoded(price=None), id="null for a number"),
-        pytest.param(encoded(price=0), id="no price"),
-        pytest.param(encoded(price=-1.5), id="a negative price"),
-        pytest.param(encoded(price=1e300), id="a price beyond all markets"),
-        pytest.param(encoded(volume=1).replace(b'"volume":1', b'"volume":1e999'), id="infinite"),
-        pytest.param(encoded(volume=2**63), id="more than MongoDB counts"),
-        pytest.param(encoded(volume=-1), id="a negative volume"),
-        pytest.param(encoded(volume=1.5), id="half a share"),
-        pytest.param(encoded(schema_version=2), id="another schema"),
-        pytest.param(encoded(feed="metals"), id="another feed"),
-        pytest.param(encoded(event_id=""), id="no id"),
-        pytest.param(encoded(event_id="x" * 201), id="an endless id"),
-        pytest.param(encoded(symbol="IBM").replace(b"IBM", b"\\ud800"), id="half a character"),
-        pytest.param(encoded(observed_at="2026-01-02T15:00:00"), id="a time without a zone"),
-        pytest.param(encoded(produced_at="2026-01-02T15:00:00"), id="produced without a zone"),
-        pytest.param(encoded(observed_at="yesterday"), id="no time"),
-        pytest.param(encoded(observed_at=1767366000), id="a time as a number"),
-        pytest.param(encoded(observed_at="2026-02-30T00:00:00Z"), id="no such day"),
-        pytest.param(encoded(observed_at="0001-01-01T00:00:00+14:00"), id="before all time"),
-        pytest.param(encoded(observed_at="9999-12-31T23:59:59-14:00"), id="after all time"),
-        pytest.param(encoded(produced_at="0001-01-01T00:00:00+14:00"), id="produced before time"),
-        pytest.param(encoded(observed_at="2026-01-03T15:00:02Z"), id="observed a day too early"),
     ],
 )
-def test_a_poisonous_record_is_a_dead_letter(value: bytes | None) -> None:
+def test_what_is_no_object_is_a_dead_letter(feed: str, value: bytes | None) -> None:
+    check_dead(value, feed)
+
+
+@pytest.mark.parametrize("feed", sorted(FEEDS))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"extra": 1}, id="a field too many"),
+        pytest.param({"$set": 1}, id="a key with a dollar"),
+        pytest.param({"meta.change": 1}, id="a key with a dot"),
+        pytest.param({"schema_version": 2}, id="another schema"),
+        pytest.param({"feed": "weather"}, id="another feed"),
+        pytest.param({"event_id": ""}, id="no id"),
+        pytest.param({"event_id": "x" * 201}, id="an endless id"),
+        pytest.param({"symbol": ""}, id="no symbol"),
+        pytest.param({"symbol": 5}, id="a symbol that is a number"),
+        pytest.param({"simulated": "no"}, id="text for yes or no"),
+        pytest.param({"observed_at": "2026-01-02T15:00:00"}, id="a time without a zone"),
+        pytest.param({"produced_at": "2026-01-02T15:00:00"}, id="produced without a zone"),
+        pytest.param({"observed_at": "yesterday"}, id="no time"),
+        pytest.param({"observed_at": 1767366000}, id="a time as a number"),
+        pytest.param({"observed_at": "2026-02-30T00:00:00Z"}, id="no such day"),
+        pytest.param({"observed_at": "0001-01-01T00:00:00+14:00"}, id="before all time"),
+        pytest.param({"observed_at": "9999-12-31T23:59:59-14:00"}, id="after all time"),
+        pytest.param({"produced_at": "0001-01-01T00:00:00+14:00"}, id="produced before time"),
+        pytest.param({"observed_at": "2026-01-03T15:00:02Z"}, id="observed a day too early"),
+    ],
+)
+def test_a_record_that_breaks_the_envelope_is_a_dead_letter(
+    feed: str, changes: dict[str, Any]
+) -> None:
+    check_dead(encoded(feed, **changes), feed)
+
+
+@pytest.mark.parametrize("feed", sorted(FEEDS))
+def test_an_object_that_is_spoilt_is_a_dead_letter(feed: str) -> None:
+    good = encoded(feed)
+    symbol = f'"symbol":"{GOOD[feed]["symbol"]}"'.encode()
+    assert symbol in good
+    check_dead(good + b"{}", feed)
+    check_dead(good[:-1], feed)
+    check_dead(good.replace(symbol, b'"symbol":"I\xffM"'), feed)
+    check_dead(good.replace(symbol, b'"symbol":"\\ud800"'), feed)
+    check_dead(good.replace(symbol, b'"symbol":' + DEEP), feed)
+
+
+@pytest.mark.parametrize(("feed", "name"), sorted(FIELDS))
+def test_a_field_that_is_no_such_thing_is_a_dead_letter(feed: str, name: str) -> None:
+    """Whatever a field of a feed is, it is no list, no truth value and no endless number."""
+    if FIELDS[feed, name]:
+        check_dead(encoded(feed, **{name: ...}), feed)
+    nothing: tuple[Any, ...] = ([], {}, True)
+    for wrong in nothing:
+        check_dead(encoded(feed, **{name: wrong}), feed)
+    good = encoded(feed, **{name: 1})
+    check_dead(good.replace(f'"{name}":1'.encode(), f'"{name}":1e999'.encode()), feed)
+    if isinstance(GOOD[feed].get(name), int | float):
+        check_dead(encoded(feed, **{name: str(GOOD[feed][name])}), feed)
+        check_dead(encoded(feed, **{name: -1e300}), feed)
+        check_dead(encoded(feed, **{name: 1e300}), feed)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"price": None}, id="null for a number"),
+        pytest.param({"price": 0}, id="no price"),
+        pytest.param({"price": -1.5}, id="a negative price"),
+        pytest.param({"volume": 2**63}, id="more than MongoDB counts"),
+        pytest.param({"volume": -1}, id="a negative volume"),
+        pytest.param({"volume": 1.5}, id="half a share"),
+    ],
+)
+@pytest.mark.parametrize("feed", ["stocks", "quotes"])
+def test_a_share_that_cannot_be_is_a_dead_letter(feed: str, changes: dict[str, Any]) -> None:
+    check_dead(encoded(feed, **changes), feed)
+
+
+def check_dead(value: bytes | None, feed: str) -> None:
     with pytest.raises(BadRecord) as bad:
-        read(value)
+        read(value, feed)
     assert bad.value.stage == "VALUE_CONVERTER"
     assert str(bad.value)
+
+
+@pytest.mark.parametrize("feed", sorted(FEEDS))
+def test_how_far_ahead_a_feed_may_be(feed: str) -> None:
+    ahead = timedelta(days=1) if feed in ("metals", "stocks") else timedelta(minutes=1)
+    good = GOOD[feed] | {"produced_at": START.isoformat()}
+    times = [START + ahead, START + ahead + timedelta(milliseconds=1)]
+    last, beyond = [msgspec.json.encode(good | {"observed_at": t.isoformat()}) for t in times]
+    assert read(last, feed).observed_at == times[0]
+    with pytest.raises(BadRecord, match="after it was produced"):
+        read(beyond, feed)
 
 
 def test_a_time_is_as_fine_as_mongodb_keeps_it() -> None:
