@@ -78,7 +78,7 @@ def routes(app: Flask) -> list[tuple[str, str, str]]:
     return [
         (
             "POST" if "POST" in (rule.methods or ()) else "GET",
-            rule.rule.replace("<feed>", "stocks").replace("<symbol>", "A"),
+            rule.rule.replace("<feed>", "stocks").replace("<path:symbol>", "A"),
             auth.required_scope(app, rule.endpoint),
         )
         for rule in app.url_map.iter_rules()
@@ -368,7 +368,10 @@ def test_the_openapi_document_describes_every_route(client: FlaskClient) -> None
         (method.upper(), path) for path, methods in body["paths"].items() for method in methods
     }
     served = {
-        ("POST" if "POST" in (rule.methods or ()) else "GET", re.sub("<(.*?)>", r"{\1}", rule.rule))
+        (
+            "POST" if "POST" in (rule.methods or ()) else "GET",
+            re.sub("<(?:path:)?(.*?)>", r"{\1}", rule.rule),
+        )
         for rule in client.application.url_map.iter_rules()
     }
     assert described == served

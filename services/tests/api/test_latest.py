@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from urllib import parse
 
 import pytest
 from flask import Flask
@@ -101,6 +102,17 @@ def test_without_a_value_in_redis_the_stored_one_is_the_answer(
     quote = ask(client, QUOTE)
     assert quote["quote"]["event_id"] == "quotes:test:A:5"
     assert "kafka" not in quote["quote"]
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD", "A//B", "A/", "a b/ü", "A%2FB"])
+@pytest.mark.parametrize("is_encoded", [True, False])
+def test_a_symbol_may_have_slashes(symbol: str, is_encoded: bool) -> None:
+    app = World(document(5, symbol, "quotes")).app()
+    written = parse.quote(symbol, safe="" if is_encoded else "/")
+    for path in (PRICE, QUOTE):
+        answer = app.test_client().get(path.replace("{symbol}", written), headers=AUTHORIZED)
+        body = check(answer, path)
+        assert body.get("quote", body)["symbol"] == symbol
 
 
 @pytest.mark.parametrize(

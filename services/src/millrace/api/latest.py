@@ -39,7 +39,8 @@ def blueprint(
     routes = Blueprint("latest", __name__, url_prefix="/market_data")
     feed = next((feed for feed in feeds if feed.is_cached), None)
 
-    @routes.get("/last_price/<symbol>")
+    # A symbol may have slashes.
+    @routes.get("/last_price/<path:symbol>")
     @scope(READ)
     def last_price(symbol: str) -> Response:
         found = find(symbol)
@@ -53,7 +54,7 @@ def blueprint(
             },
         )
 
-    @routes.get("/last_quote/<symbol>")
+    @routes.get("/last_quote/<path:symbol>")
     @scope(READ)
     def last_quote(symbol: str) -> Response:
         found = find(symbol)

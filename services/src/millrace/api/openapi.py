@@ -302,7 +302,12 @@ _EVENTS_PARAMETERS = [
     _parameter("cursor", {"type": "string", "maxLength": 1024}, "`next` of the page before."),
 ]
 
-_SYMBOL = _parameter("symbol", {"type": "string", "minLength": 1}, place="path")
+_SYMBOL = _parameter(
+    "symbol",
+    {"type": "string", "minLength": 1},
+    "A slash in it may be written as it is, or as %2F.",
+    "path",
+)
 _QUOTE = ("symbol", "price", "volume")
 
 _COST_PARAMETERS = [
