@@ -36,8 +36,11 @@ def test_a_price_holds_from_its_day_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert price_at("RTX 3090", datetime(2025, 9, 19, 23, 59, tzinfo=UTC)) is None
     assert price_at("RTX 3090", START - timedelta(days=1)) == 0.85
     assert price_at("RTX 3090", START) == 0.4
-    newest = {d["name"]: d["price_per_hour_usd"] for d in gpus._documents()}
-    assert newest == {"RTX 3090": 0.4, "A100 40GB": 3.2}
+    for now, price in ((START - timedelta(days=1), 0.85), (START, 0.4)):
+        shown = {d["name"]: d["price_per_hour_usd"] for d in gpus.documents(now)}
+        assert shown == {"RTX 3090": price, "A100 40GB": 3.2}
+    unborn = gpus.documents(datetime(2020, 1, 1, tzinfo=UTC))
+    assert [d["price_per_hour_usd"] for d in unborn] == [0.85, 3.2]
 
 
 def test_a_gpu_that_the_table_does_not_name_has_no_price() -> None:

@@ -1,6 +1,7 @@
 """dcgm and vllm: pages as the exporters write them, over HTTP, and whatever else may come."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from services.tests.sources.exporter import NOW, Server
 
 from millrace.errors import ConfigurationError
+from millrace.feeds import gpus
 from millrace.feeds.gpu_metrics import GPU_METRICS, GpuMetrics
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
@@ -182,6 +184,21 @@ def test_vllm_has_no_event_at_first_and_then_what_was_used(
     assert (event.symbol, event.gpu_name) == ("here/1/llama", "A100 40GB")
     assert event.observed_at.timestamp() == exporter.now
     assert event.span_s == 15
+
+
+def test_tokens_have_the_price_of_their_time_whatever_the_table_says_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used = {"model": "m", "prompt_tokens": 10, "completion_tokens": 20}
+    event = usage("vllm", PLACE, used, "", NOW, simulated=False)
+    own = usage("vllm", replace(PLACE, price_per_hour=1.5), used, "", NOW, simulated=False)
+    assert isinstance(event, TokenUsage)
+    assert isinstance(own, TokenUsage)
+    assert (event.price_per_hour_usd, own.price_per_hour_usd) == (3.2, 1.5)
+    before = TOKEN_USAGE.derive(event, TOKEN_USAGE.history(TOKEN_USAGE.window))
+    other = [msgspec.structs.replace(price, usd_per_hour=9.0) for price in gpus._PRICES]
+    monkeypatch.setattr(gpus, "_PRICES", other)
+    assert TOKEN_USAGE.derive(event, TOKEN_USAGE.history(TOKEN_USAGE.window)) == before
 
 
 def test_vllm_says_also_that_nothing_was_used(server: Scraped) -> None:

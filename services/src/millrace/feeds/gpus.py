@@ -1,7 +1,8 @@
 """What both feeds about GPUs share: how one is named, and what an hour of it costs.
 
 Prices are data: `data/gpu_prices.json` says from which day on each of them holds. A new price is a
-new entry, and what was derived by the one before stays right.
+new entry, and what was derived by the one before stays right. The sources put the price into their
+events, so that it stays theirs whatever is entered later.
 """
 
 from datetime import UTC, date, datetime, time
@@ -52,8 +53,10 @@ def price_at(name: str | None, moment: datetime) -> float | None:
     return found
 
 
-def _documents() -> tuple[dict[str, object], ...]:
-    newest = {price.name: price for price in _PRICES}
+def documents(now: datetime) -> tuple[dict[str, object], ...]:
+    """The GPUs that the table names, each with the price that holds now, else with its first."""
+    first = {price.name: price for price in reversed(_PRICES)}
+    newest = first | {price.name: price for price in _PRICES if price.start <= now}
     names = list(dict.fromkeys(price.name for price in _PRICES))
     return tuple(
         {
@@ -70,6 +73,6 @@ def _documents() -> tuple[dict[str, object], ...]:
 GPUS = Reference(
     collection="gpus",
     indexes=(Index((("name", 1),)), Index((("gpu_index", 1),))),
-    documents=_documents(),
+    documents=documents(datetime.now(UTC)),
 )
-"""The GPUs whose price is known, with the newest price of each."""
+"""The GPUs whose price is known, with the price of each that held when the process started."""

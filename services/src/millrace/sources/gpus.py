@@ -97,11 +97,12 @@ def usage(
     `identity` is what is unlike that of any other use of the series at the same time.
     """
     time = observed_at or whole_milliseconds(now)
+    price = place.price_per_hour
     fields = {
         "host": place.host,
         "gpu_index": place.gpu_index,
         "gpu_name": place.gpu_name,
-        "price_per_hour_usd": place.price_per_hour,
+        "price_per_hour_usd": price_at(place.gpu_name, time) if price is None else price,
         **used,
     }
     symbol = token_usage.symbol_of(fields)
