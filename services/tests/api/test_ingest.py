@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
@@ -15,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from millrace.api import bodies, ingest
 from millrace.events import Event
+from millrace.feeds import FEEDS
 
 QUOTE = {"symbol": "AAPL", "price": 187.5, "volume": 300, "timestamp": "2026-01-02T15:00:00Z"}
 
@@ -104,13 +106,62 @@ def test_a_number_beyond_all_bounds_spoils_its_own_item_only(
     assert len(world.kafka.records) == 1
 
 
-@pytest.mark.parametrize("feed", ["metals", "stocks", "quotes"])
+@pytest.mark.parametrize("feed", sorted(FEEDS))
 def test_every_feed_that_is_served_takes_events(
     client: FlaskClient, world: World, feed: str
 ) -> None:
     check(post(client, f"/v1/ingest/{feed}", {"events": [item({}, feed)]}), 202)
     assert [event.feed for _, event in world.kafka.records] == [feed]
     problem(post(client, "/v1/ingest/nothing", {"events": [item({}, feed)]}), 404)
+
+
+@pytest.mark.parametrize(
+    ("feed", "sent", "symbol"),
+    [
+        (
+            "gpu_metrics",
+            {
+                "gpu_index": 0,
+                "name": "RTX 3090",
+                "utilization": 0.7,
+                "mem_used_mb": 9012,
+                "mem_total_mb": 24576,
+                "power_w": 281.44,
+                "price_per_hour_usd": 0.85,
+                "ts": "2026-01-02T15:00:00Z",
+                "host": "gpu-host",
+            },
+            "gpu-host/0",
+        ),
+        (
+            "token_usage",
+            {
+                "ts": "2026-01-02T15:00:00Z",
+                "model": "llama",
+                "prompt_tokens": 300,
+                "completion_tokens": 600,
+                "latency_ms": 812,
+                "gpu_index": 1,
+            },
+            "sender/1/llama",
+        ),
+    ],
+)
+def test_events_of_the_shape_that_others_send_are_taken(
+    client: FlaskClient, world: World, feed: str, sent: dict[str, Any], symbol: str
+) -> None:
+    """Those of the pipelines that Millrace replaces; docs/origin.md."""
+    described = DOCUMENT["components"]["schemas"]["Batch"]["properties"]["events"]["items"]["anyOf"]
+    (schema,) = [one for one in described if one.get("title") == feed]
+    Draft202012Validator(schema).validate(sent)
+    check(post(client, f"/v1/ingest/{feed}", {"events": [sent]}), 202)
+    ((_, event),) = world.kafka.records
+    assert event.symbol == symbol
+    found = json.loads(msgspec.json.encode(event))
+    assert found["observed_at"] == sent["ts"]
+    assert {name: found[name] for name in sent if name != "ts"} == {
+        name: value for name, value in sent.items() if name != "ts"
+    }
 
 
 def test_what_is_not_acknowledged_has_failed(client: FlaskClient, world: World) -> None:

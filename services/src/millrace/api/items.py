@@ -41,7 +41,8 @@ def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
     """The event, as the processor will decode it; Rejected if it would not.
 
     An item has the fields of the feed, `symbol` unless it follows from these, and event time as
-    `observed_at`, `ts` or `timestamp`. Its id follows from all that, or from its `event_id` in
+    `observed_at`, `ts` or `timestamp`. The field `sent_by` of the feed is the sender's name if it
+    is missing. Its id follows from all that, or from its `event_id` in
     place of its content: the same item is the same event, however often it is sent.
     """
     if not isinstance(item, dict):
@@ -59,6 +60,8 @@ def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
         "simulated": False,
         "produced_at": now,
     }
+    if feed.sent_by is not None:
+        fields.setdefault(feed.sent_by, source.removeprefix(f"{SOURCE}:"))
     if feed.symbol_of is not None:
         symbol = _symbol(feed.symbol_of, fields)
         if fields.setdefault("symbol", symbol) != symbol:

@@ -241,7 +241,7 @@ def _item(feed: Feed[Any]) -> Node:
         for name, schema in described["properties"].items()
         if name not in Event.__struct_fields__
     }
-    required = {name for name in own if name in described["required"]}
+    required = {name for name in own if name in described["required"]} - {feed.sent_by}
     symbol = described["properties"]["symbol"]
     id_: Node = {"type": "string", "minLength": 1, "maxLength": items.LONGEST_ID}
     times = items.time_names(feed)

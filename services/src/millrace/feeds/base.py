@@ -82,6 +82,8 @@ class Feed(Generic[E]):
     alert_topic: str | None = None
     symbol_of: Callable[[Mapping[str, Any]], str] | None = None
     """The symbol that follows from an event's own fields; None: every event names its symbol."""
+    sent_by: str | None = None
+    """The field that is the name of the sender in an event that a client sends without it."""
     is_cached: bool = False
     """Whether Redis keeps the latest event of each symbol. Its keys name the symbol alone, so that
     one feed at most can say so."""

@@ -34,7 +34,7 @@ class GpuMetrics(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mem_used_mb: Mebibytes | None
     mem_total_mb: Mebibytes | None
     power_w: Watts | None
-    temp_c: Celsius | None
+    temp_c: Celsius | None = None
     energy_j: Joules | None = None
     price_per_hour_usd: HourlyPrice | None = None
 

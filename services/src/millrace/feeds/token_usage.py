@@ -151,5 +151,6 @@ TOKEN_USAGE = Feed(
     derive=derive,
     document=document,
     symbol_of=symbol_of,
+    sent_by="host",
     reference=GPUS,
 )
