@@ -1,5 +1,7 @@
 """The publisher of dead letters and alerts: acknowledged, or an error of the right kind."""
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ from millrace import kafka
 from millrace.config import Settings
 from millrace.processor.batch import Message
 from millrace.processor.errors import Permanent, Transient
+from millrace.sinks import topics
 from millrace.sinks.topics import TopicPublisher
 
 MESSAGES = [Message("dead-letters", b"k", b"%d" % n, [("h", None)]) for n in range(3)]
@@ -107,3 +110,28 @@ def test_what_the_broker_refuses_is_a_permanent_error(
     clients.outcomes = [kind()]
     with pytest.raises(Permanent, match="dead-letters"):
         TopicPublisher(Settings()).publish(MESSAGES)
+
+
+def test_a_message_that_is_stuck_does_not_hold_up_the_end(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "STOP_SECONDS", 0.05)
+    stuck, go_on = threading.Event(), threading.Event()
+
+    def get(_future: Future, timeout: float) -> None:
+        stuck.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(Future, "get", get)
+    publisher = TopicPublisher(Settings())
+    thread = threading.Thread(target=publisher.publish, args=(MESSAGES,))
+    thread.start()
+    stuck.wait(10)
+    started = time.monotonic()
+    publisher.close()
+    assert time.monotonic() - started < 5
+    assert not clients.made[0].closed
+    go_on.set()
+    thread.join()
+    publisher.close()
+    assert clients.made[0].closed

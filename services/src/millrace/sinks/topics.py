@@ -19,6 +19,7 @@ from millrace.processor.batch import Message
 from millrace.processor.errors import Permanent, Transient
 
 DELIVERY_SECONDS = 20
+STOP_SECONDS = 2.0
 LARGEST_BYTES = 4 * 1024 * 1024
 """A dead letter is a record of the largest size with headers added."""
 REFUSALS = (
@@ -52,9 +53,12 @@ class TopicPublisher:
                 raise Transient(f"Kafka, publish to {messages[0].topic}: {error!r}") from error
 
     def close(self) -> None:
-        """Hang up."""
-        with self._lock:
-            self._drop()
+        """Hang up, unless something is being published: the process does not end any later."""
+        if self._lock.acquire(timeout=STOP_SECONDS):
+            try:
+                self._drop()
+            finally:
+                self._lock.release()
 
     def _send(self, messages: Sequence[Message]) -> None:
         if self._client is None:
