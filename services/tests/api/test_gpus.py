@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pymongo.errors import ExecutionTimeout
 from services.tests.api.test_api import check, problem
 from services.tests.api.world import (
     AUTHORIZED,
@@ -139,6 +140,32 @@ def test_at_most_so_many_are_shown() -> None:
 def test_what_is_not_understood_is_refused(query: dict[str, str]) -> None:
     client = World().app().test_client()
     problem(client.get(COST, query_string=query, headers=AUTHORIZED), 400)
+
+
+@pytest.mark.parametrize(("bucket", "hours"), [("minute", 24), ("hour", 744)])
+def test_no_more_is_asked_for_than_can_be_summed(bucket: str, hours: int) -> None:
+    client = World().app().test_client()
+    for more in (timedelta(0), timedelta(milliseconds=1)):
+        end = START + timedelta(hours=hours) + more
+        query = {"bucket": bucket, "from": START.isoformat(), "to": end.isoformat()}
+        answer = client.get(COST, query_string=query, headers=AUTHORIZED)
+        if more:
+            assert f"more than {hours} hours" in problem(answer, 400)
+        else:
+            check(answer, COST)
+
+
+def test_what_takes_the_database_too_long_is_told_from_its_being_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(usage_document(1, 0, 1))
+
+    def slow(*_: Any) -> list[Any]:
+        raise ExecutionTimeout("operation exceeded time limit")
+
+    monkeypatch.setattr(world.memory, "costs", slow)
+    answer = world.app().test_client().get(COST, headers=AUTHORIZED)
+    assert "ask for less" in problem(answer, 503)
 
 
 def test_without_a_beginning_it_is_bounded_also_where_time_begins() -> None:

@@ -25,6 +25,11 @@ LENGTHS: Mapping[Bucket, timedelta] = {
 }
 BUCKETS_SHOWN = 24
 """So many buckets before the end are looked at if nobody says where to begin."""
+LONGEST: Mapping[Bucket, timedelta] = {
+    "minute": timedelta(days=1),
+    "hour": timedelta(days=31),
+}
+"""What is asked for at once: more events than those of so long are not summed in time."""
 HOUR = timedelta(hours=1)
 _GPU = {"$concat": ["$host", "/", {"$toString": "$gpu_index"}]}
 _GROUPS: Mapping[By, Any] = {"model": "$model", "gpu": _GPU, "host": "$host"}

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import msgspec
 from flask import Blueprint, Response, request
-from pymongo.errors import PyMongoError
+from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from millrace.api.auth import READ, scope
 from millrace.api.pagination import Order, Position, Query, decode, encode
 from millrace.api.problems import Problem, bad_request, unavailable
-from millrace.api.store import Store
+from millrace.api.store import LIMIT_MILLISECONDS, Store
 from millrace.feeds.base import TIME_FIELD, Feed, as_shown
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -137,6 +137,10 @@ def ask(question: Callable[[], list[Any]]) -> list[Any]:
     """What the database answers; a problem if it does not."""
     try:
         return question()
+    except ExecutionTimeout as error:
+        seconds = LIMIT_MILLISECONDS / 1000
+        detail = f"The database needs more than {seconds:.0f} s for this: ask for less."
+        raise unavailable(detail) from error
     except PyMongoError as error:
         raise unavailable("The database does not answer.") from error
 

@@ -9,7 +9,7 @@ import msgspec
 from flask import Blueprint, Response
 
 from millrace.api.auth import READ, scope
-from millrace.api.costs import Bucket, By, CostQuery, beginning, costs
+from millrace.api.costs import HOUR, LONGEST, Bucket, By, CostQuery, beginning, costs
 from millrace.api.events import answer, ask, aware, no_parameters, parameters
 from millrace.api.problems import Problem, bad_request
 from millrace.api.store import Store
@@ -67,6 +67,11 @@ def blueprint(
         since = aware("from", wanted.since) or beginning(wanted.bucket, until)
         if since > until:
             raise bad_request("The time in `from` is after the one in `to`.")
+        if until - since > (longest := LONGEST[wanted.bucket]):
+            raise bad_request(
+                f"From `from` to `to` are more than {longest / HOUR:.0f} hours, the most by"
+                f" {wanted.bucket}."
+            )
         query = CostQuery(
             by=wanted.by,
             bucket=wanted.bucket,

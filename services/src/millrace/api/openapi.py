@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 
 from millrace.api import bodies, items, stream
 from millrace.api.auth import public
+from millrace.api.costs import HOUR, LONGEST
 from millrace.api.events import DEFAULT_LIMIT, MAX_LIMIT
 from millrace.api.ingest import MAX_ITEMS, QUOTE_CURRENCY, QUOTES
 from millrace.api.problems import MEDIA_TYPE
@@ -313,7 +314,13 @@ _QUOTE = ("symbol", "price", "volume")
 _COST_PARAMETERS = [
     _parameter("by", {"enum": ["model", "gpu", "host"], "default": "model"}, "What is grouped."),
     _parameter("bucket", {"enum": ["minute", "hour"], "default": "hour"}),
-    _parameter("from", TIME, "Not before this time; else the 24 buckets before `to`."),
+    _parameter(
+        "from",
+        TIME,
+        "Not before this time; else the 24 buckets before `to`. Before `to` it is by "
+        + ", by ".join(f"{name} at most {long / HOUR:.0f} hours" for name, long in LONGEST.items())
+        + ".",
+    ),
     _parameter("to", TIME, "Before this time; else now."),
     _parameter(
         "limit",
