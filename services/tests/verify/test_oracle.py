@@ -1,15 +1,16 @@
 """The oracle, against the definition of a share's move looked up in the whole log."""
 
 from datetime import timedelta
-from itertools import count
+from itertools import count, pairwise
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from services.tests.feeds.events import metal, stock
+from services.tests.feeds.events import metal, stock, tokens
 
 from millrace.feeds.metals import METALS
 from millrace.feeds.stocks import STOCKS, WINDOW, StockPrice
+from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.verify.oracle import DeadLetter, Outcome, Record, Repeated, Stored, outcomes
 
 THRESHOLD = 0.2
@@ -89,3 +90,18 @@ def test_a_feed_without_alerts_raises_none() -> None:
     found = [o for o in outcomes(METALS, records, THRESHOLD) if isinstance(o, Stored)]
     assert [o.document["meta"]["change_pct_24h"] for o in found] == [None, 800.0]
     assert not any(o.alert for o in found)
+
+
+def test_what_is_stored_stands_in_for_records_that_are_gone() -> None:
+    """Tokens of a server that nobody polled for a while: what they say depends on the past."""
+    times = [0.0, 15, 30, 630, 645, 650, 660, 765, 780]
+    events = [
+        tokens(round(1000 * (now - before)), seconds=now, span_s=now - before)
+        for before, now in pairwise(times)
+    ]
+    records = [Record(0, n, None, msgspec.json.encode(event)) for n, event in enumerate(events)]
+    whole = [o for o in outcomes(TOKEN_USAGE, records, THRESHOLD) if isinstance(o, Stored)]
+    assert {o.document["meta"]["tokens_per_second"] for o in whole} == {1000.0}
+    for gone in range(len(records)):
+        past = [o.document for o in whole[:gone]]
+        assert [*outcomes(TOKEN_USAGE, records[gone:], THRESHOLD, past)] == whole[gone:]
