@@ -1,6 +1,6 @@
 """The comparison of a log with what was stored of it: it finds every kind of damage."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services.tests.feeds.events import stock
 
+from millrace.feeds.base import Series
 from millrace.feeds.stocks import STOCKS, StockPrice
 from millrace.verify.compare import (
     SHOWN,
@@ -43,6 +44,23 @@ def bad(offset: int) -> Record:
     return record(offset, b"{nope")
 
 
+class Remembered:
+    """What is stored of records that the log has forgotten: see oracle.Forgotten."""
+
+    def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
+        self._documents = documents
+
+    def documents(self, partition: int, series: Series) -> list[dict[str, Any]]:
+        return [
+            d
+            for d in self._documents
+            if (d["kafka"]["partition"], d["source"], d["symbol"]) == (partition, *series)
+        ]
+
+    def known(self, event_ids: Collection[str]) -> set[str]:
+        return {*event_ids} & {d["_id"] for d in self._documents}
+
+
 class World:
     """A log and what a faultless processor makes of it, to be damaged."""
 
@@ -50,7 +68,7 @@ class World:
         self.records = list(records)
         end = records[-1].offset + 1 if records else start
         self.partition = Partition("stock-data", 0, start, end)
-        self.past = list(past)
+        self.past = Remembered(past)
         self.documents: list[dict[str, Any]] = list(past)
         self.letters: Letters = {}
         self.elsewhere: set[str] = set()

@@ -1,5 +1,6 @@
 """The comparison of the replayed file with what is stored."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds.stocks import STOCKS
 from millrace.peers import Peer
+from millrace.sources import replay
 from millrace.verify import history
 from millrace.verify.compare import Tally
 
@@ -45,6 +47,71 @@ def test_a_missing_row_is_a_difference() -> None:
     assert run(stored(0)).examples == ["stocks:test:A:1 is in the file and is not stored"]
 
 
+class Collection:
+    """Documents in memory, all of them replayed."""
+
+    def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
+        self.documents = documents
+
+    def distinct(self, field: str, condition: dict[str, Any]) -> list[str]:
+        assert condition == {"source": "replay"}
+        return sorted({document[field] for document in self.documents})
+
+    def find(self, condition: dict[str, Any]) -> list[dict[str, Any]]:
+        return [d for d in self.documents if d["_id"] in condition["_id"]["$in"]]
+
+    def count_documents(self, condition: dict[str, Any]) -> int:
+        assert condition == {"source": "replay"}
+        return len(self.documents)
+
+
+FILE = [event(0, "A"), event(1, "A"), event(0, "B")]
+
+
+def stored_of(one: Any) -> dict[str, Any]:
+    return {"_id": one.event_id, **STOCKS.document(one, {"change_pct": 5.0}), "kafka": {}}
+
+
+def compared(
+    monkeypatch: pytest.MonkeyPatch, documents: Sequence[Any], declared: list[str] | None
+) -> Tally:
+    monkeypatch.setattr(replay, "read", lambda *_: iter(FILE))
+    database: Any = {STOCKS.collection: Collection(documents)}
+    return history.compare(database, Settings(), declared)
+
+
+def test_every_row_of_the_declared_symbols_has_to_be_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    everything = [stored_of(one) for one in FILE]
+    assert compared(monkeypatch, everything, []).examples == []
+    assert compared(monkeypatch, everything[:2], ["A"]).examples == []
+    missing = compared(monkeypatch, everything[:2], [])
+    assert missing.records == 3
+    assert missing.examples == [
+        "stocks:test:B:0 is in the file and is not stored",
+        "2 documents are stored of 3 rows of the file",
+    ]
+    assert compared(monkeypatch, [], ["B"]).differences == 2
+    assert compared(monkeypatch, [], []).differences == 4
+
+
+def test_what_was_replayed_before_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = [stored_of(one) for one in FILE]
+    assert compared(monkeypatch, everything, ["A"]).stored == 3
+    assert compared(monkeypatch, everything[:2], None).examples == []
+    assert compared(monkeypatch, everything[:1], None).differences == 2
+
+
+def test_a_replayed_document_that_is_in_no_row_is_a_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    everything = [stored_of(one) for one in [*FILE, event(7, "A")]]
+    assert compared(monkeypatch, everything, []).examples == [
+        "4 documents are stored of 3 rows of the file"
+    ]
+
+
 class Producers:
     """Producers that answer one state after the other."""
 
@@ -57,7 +124,8 @@ class Producers:
         states = self.states[host]
         state = states.pop(0) if len(states) > 1 else states[0]
         source = "replay" if host.startswith("replay") else "metals_api"
-        return Peer(host, ready=True, says={"source": source, "state": state})
+        symbols = host.split("-")[1:]
+        return Peer(host, ready=True, says={"source": source, "state": state, "symbols": symbols})
 
 
 def settings(*hosts: str) -> Settings:
@@ -66,13 +134,20 @@ def settings(*hosts: str) -> Settings:
 
 def test_a_replay_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     producers = Producers(monkeypatch, metals=["polling"], replay=["publishing"] * 3 + ["finished"])
-    history.wait(settings("metals", "replay"), 5)
+    assert history.wait(settings("metals", "replay"), 5) == []
     assert producers.states["replay"] == ["finished"]
 
 
 def test_without_a_replay_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     Producers(monkeypatch, metals=["polling"])
-    history.wait(settings("metals"), 0)
+    assert history.wait(settings("metals"), 0) is None
+
+
+def test_what_is_replayed_is_what_the_producers_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"replay": ["finished"], "replay-A-B": ["finished"], "replay-C": ["finished"]}
+    Producers(monkeypatch, **states)
+    assert history.wait(settings("replay-A-B", "replay-C"), 0) == ["A", "B", "C"]
+    assert history.wait(settings("replay-A-B", "replay"), 0) == []
 
 
 def test_a_replay_that_does_not_finish_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

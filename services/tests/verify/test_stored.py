@@ -11,10 +11,12 @@ from services.tests.verify.test_compare import bad, event, record
 from millrace import kafka, lag
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.feeds.base import TIME_FIELD, Series
 from millrace.feeds.stocks import STOCKS
 from millrace.lag import PartitionLag
 from millrace.verify import stored
 from millrace.verify.compare import Letter, Partition, Place, Tally
+from millrace.verify.forgotten import Forgotten
 from millrace.verify.oracle import Record, Stored, outcomes
 
 OLD, NEW = 0.05, 0.5
@@ -45,19 +47,46 @@ class FakeLog:
 
 
 class FakeCollection:
-    """Documents in memory, found by partition, offset and identity."""
+    """Documents in memory, found by partition, offset, series and identity."""
 
     def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
         self.documents = documents
+        self.read = 0
 
-    def find(self, condition: dict[str, Any]) -> Any:
+    def _matching(self, condition: dict[str, Any]) -> list[dict[str, Any]]:
         assert condition["kafka.partition"] == 0
-        before = condition.get("kafka.offset", {}).get("$lt", 1_000)
-        found = [d for d in self.documents if d["kafka"]["offset"] < before]
-        return SimpleNamespace(sort=lambda _: iter(found))
+        ids = condition.get("_id", {}).get("$in")
+        bounds = condition["kafka.offset"]
+        since = condition.get(TIME_FIELD, {}).get("$gte")
+        return [
+            d
+            for d in self.documents
+            if bounds.get("$gte", 0) <= d["kafka"]["offset"] < bounds.get("$lt", 1_000)
+            and (ids is None or d["_id"] in ids)
+            and all(d[name] == condition.get(name, d[name]) for name in ("source", "symbol"))
+            and (since is None or d[TIME_FIELD] >= since)
+        ]
 
-    def find_one(self, condition: dict[str, Any], _: Any) -> dict[str, Any] | None:
-        return next((d for d in self.documents if d["_id"] == condition["_id"]), None)
+    def find(self, condition: dict[str, Any], _: Any = None, **__: Any) -> Any:
+        found = self._matching(condition)
+        self.read += len(found)
+        return Found(found)
+
+    def find_one(self, condition: dict[str, Any], _: Any, **options: Any) -> dict[str, Any] | None:
+        if "_id" in condition:
+            return next((d for d in self.documents if d["_id"] == condition["_id"]), None)
+        assert options["sort"] == [(TIME_FIELD, -1)]
+        return max(self._matching(condition), key=lambda d: d[TIME_FIELD], default=None)
+
+    def count_documents(self, condition: dict[str, Any]) -> int:
+        return len(self._matching(condition))
+
+
+class Found(list[dict[str, Any]]):
+    """Documents in the order of the log, whatever order is asked for."""
+
+    def sort(self, _: Any) -> "Found":  # type: ignore[override]
+        return self
 
 
 def faultless(threshold: float) -> tuple[list[dict[str, Any]], list[bytes]]:
@@ -97,6 +126,20 @@ def test_alerts_of_events_that_the_log_has_forgotten_are_left_alone() -> None:
     tally = compare(faultless(OLD)[1], start=2)
     assert tally.examples == []
     assert (tally.trimmed, tally.stored, tally.alerts) == (2, 2, 1)
+
+
+def test_no_more_is_read_of_what_is_forgotten_than_is_asked_for() -> None:
+    documents, _ = faultless(OLD)
+    old = {**documents[0], "_id": "old", TIME_FIELD: documents[0][TIME_FIELD] - 2 * STOCKS.window}
+    collection: Any = FakeCollection([old, *documents])
+    forgotten = Forgotten(STOCKS, collection, Partition("stock-data", 0, 3, 5))
+    series = Series(documents[0]["source"], "A")
+    assert forgotten.count() == 4
+    assert [d["_id"] for d in forgotten.documents(0, series)] == [d["_id"] for d in documents[:3]]
+    assert list(forgotten.documents(0, Series("another", "A"))) == []
+    ids = [document["_id"] for document in documents]
+    assert forgotten.known([*ids, "new"]) == ids[:3]
+    assert collection.read == 6
 
 
 def lags(monkeypatch: pytest.MonkeyPatch, *positions: int) -> list[int]:

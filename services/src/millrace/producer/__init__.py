@@ -41,6 +41,7 @@ def produce(settings: Settings, source: Source, stop: threading.Event) -> None:
         source=settings.producer_source,
         feed=source.feed,
         simulated=source.simulated,
+        symbols=settings.producer_symbols,
         quota_left=source.budget_left,
     )
     heartbeat = Heartbeat(HUNG_SECONDS)

@@ -21,6 +21,8 @@ class Status(msgspec.Struct):
     source: str
     feed: str
     simulated: bool
+    symbols: list[str] = []
+    """What it is told to poll or to replay; none: all that the source knows."""
     state: str = "connecting to Kafka"
     paused: bool = False
     timing: str = ""

@@ -1,13 +1,12 @@
 """The replayed history: every row of its file equals its stored document."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 import bson
-from pymongo.collection import Collection
 from pymongo.database import Database
 
 from millrace.config import Settings
@@ -27,15 +26,25 @@ POLL_SECONDS = 0.5
 _NOT_IN_THE_FILE = ("produced_at", "meta", "kafka")
 
 
-def wait(settings: Settings, seconds: float) -> None:
-    """Wait until the producers that replay have published everything."""
+def wait(settings: Settings, seconds: float) -> list[str] | None:
+    """Wait until the producers that replay have published everything.
+
+    Gives the symbols that they are told to replay, none standing for all; None if nobody replays.
+    """
     deadline = time.monotonic() + seconds
-    hosts = settings.status_hosts
-    for host in [host for host in hosts if ask(settings, host).says.get("source") == SOURCE]:
+    told: list[list[str]] = []
+    for host in settings.status_hosts:
+        says = ask(settings, host).says
+        if says.get("source") != SOURCE:
+            continue
+        told.append(says.get("symbols", []))
         while (state := ask(settings, host).says.get("state")) != "finished":
             if time.monotonic() > deadline:
                 raise MillraceError(f"{host} has not finished within {seconds:.0f} s: {state}")
             time.sleep(POLL_SECONDS)
+    if not told:
+        return None
+    return [] if [] in told else [symbol for symbols in told for symbol in symbols]
 
 
 def is_replayed(database: Database[dict[str, Any]]) -> bool:
@@ -43,14 +52,28 @@ def is_replayed(database: Database[dict[str, Any]]) -> bool:
     return database[STOCKS.collection].find_one({"source": SOURCE}, {"_id": 1}) is not None
 
 
-def compare(database: Database[dict[str, Any]], settings: Settings) -> Tally:
-    """Compare each row with its document."""
+def compare(
+    database: Database[dict[str, Any]], settings: Settings, declared: Sequence[str] | None
+) -> Tally:
+    """Compare each row with its document, and the number of rows with that of documents.
+
+    Rows are those of the `declared` symbols, as `wait` gives them, and of those that are stored: a
+    producer may have been told otherwise before.
+    """
     tally = Tally()
-    rows = _rows(settings, database[STOCKS.collection])
+    collection = database[STOCKS.collection]
+    symbols = {*(declared or ()), *collection.distinct("symbol", {"source": SOURCE})}
+    rows = (
+        event
+        for event in replay.read(settings.replay_file, datetime.now(UTC))
+        if declared == [] or event.symbol in symbols
+    )
     while batch := list(islice(rows, BATCH)):
-        ids = [event.event_id for event in batch]
-        found = database[STOCKS.collection].find({"_id": {"$in": ids}})
+        found = collection.find({"_id": {"$in": [event.event_id for event in batch]}})
         compare_rows(batch, {document["_id"]: document for document in found}, tally)
+    count = collection.count_documents({"source": SOURCE})
+    if count != tally.records:
+        tally.differs(f"{count:,} documents are stored of {tally.records:,} rows of the file")
     return tally
 
 
@@ -74,11 +97,3 @@ def compare_rows(
 
 def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in _NOT_IN_THE_FILE}
-
-
-def _rows(settings: Settings, collection: Collection[dict[str, Any]]) -> Iterator[StockPrice]:
-    """The rows of the symbols that are replayed: a producer may be told to replay some only."""
-    symbols = set(collection.distinct("symbol", {"source": SOURCE}))
-    for event in replay.read(settings.replay_file, datetime.now(UTC)):
-        if event.symbol in symbols:
-            yield event

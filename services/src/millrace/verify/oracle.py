@@ -5,9 +5,10 @@ nothing of it: it reads a feed's log once, from its first record on, and says wh
 have led to.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
 import bson
 from bson.errors import BSONError
@@ -19,6 +20,10 @@ from millrace.feeds.history import Past
 from millrace.mongo import AS_STORED
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
+from millrace.verify.seen import Seen
+
+AT_ONCE = 500
+"""So many records are read before it is asked which of their events were stored before the log."""
 
 
 class Record(NamedTuple):
@@ -60,47 +65,89 @@ class DeadLetter:
 Outcome = Stored | Repeated | DeadLetter
 
 
+class Forgotten(Protocol):
+    """What is stored of records that retention has removed from the log."""
+
+    def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:
+        """Those of a series, in the order of the log, as far back as its history reaches."""
+        ...
+
+    def known(self, event_ids: Collection[str]) -> Collection[str]:
+        """Which of these events are among them."""
+        ...
+
+
+class Nothing:
+    """Nothing was removed: see Forgotten."""
+
+    def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:  # noqa: ARG002
+        """See Forgotten."""
+        return ()
+
+    def known(self, event_ids: Collection[str]) -> Collection[str]:  # noqa: ARG002
+        """See Forgotten."""
+        return ()
+
+
 def outcomes(
     feed: Feed[Any],
     records: Iterable[Record],
     alert_threshold: float,
-    past: Iterable[Mapping[str, Any]] = (),
+    forgotten: Forgotten | None = None,
 ) -> Iterator[Outcome]:
     """What each record leads to. Records of one partition come in the order of their offsets.
 
-    `past` are the documents, in that order too, whose records retention has removed: they cannot be
-    checked, and what comes after them depends on them. Memory grows with the number of events by
-    their ids only.
+    What is `forgotten` cannot be checked, and what comes after it depends on it. Memory grows with
+    the number of events by a digest of their ids only, and not with what is forgotten.
     """
+    before = forgotten or Nothing()
     histories: dict[tuple[int, Series], Past] = {}
-    seen: set[str] = set()
-    for document in past:
-        seen.add(document["_id"])
-        series = Series(document["source"], document["symbol"])
-        place = (document["kafka"]["partition"], series)
-        history = histories.setdefault(place, feed.history(feed.window))
-        history.add(document[TIME_FIELD], feed.value_in(document))
+    seen = Seen()
+    for batch in _batches(_decoded(feed, records)):
+        known = set(before.known([e.event_id for _, e in batch if not isinstance(e, BadRecord)]))
+        for record, event in batch:
+            if isinstance(event, BadRecord):
+                yield DeadLetter(record, str(event))
+                continue
+            if event.event_id in known or not seen.add(event.event_id):
+                yield Repeated(record, event.event_id)
+                continue
+            series = Series(event.source, event.symbol)
+            history = histories.get((record.partition, series))
+            if history is None:
+                history = _recall(feed, before.documents(record.partition, series))
+                histories[record.partition, series] = history
+            meta = feed.derive(event, history)
+            history.add(event.observed_at, feed.value(event))
+            position = {"topic": feed.topic, "partition": record.partition, "offset": record.offset}
+            document = {"_id": event.event_id, **feed.document(event, meta), "kafka": position}
+            try:
+                stored = bson.decode(bson.encode(document), AS_STORED)
+            except (BSONError, OverflowError, UnicodeEncodeError) as error:
+                yield DeadLetter(record, str(error))
+                continue
+            alert = feed.alert(event, meta, alert_threshold) if feed.alert else None
+            yield Stored(stored, alert)
+
+
+def _decoded(
+    feed: Feed[Any], records: Iterable[Record]
+) -> Iterator[tuple[Record, Any | BadRecord]]:
     decode = decoder(feed)
     for record in records:
         try:
-            event = decode(record.value)
+            yield record, decode(record.value)
         except BadRecord as bad:
-            yield DeadLetter(record, str(bad))
-            continue
-        if event.event_id in seen:
-            yield Repeated(record, event.event_id)
-            continue
-        seen.add(event.event_id)
-        place = (record.partition, Series(event.source, event.symbol))
-        history = histories.setdefault(place, feed.history(feed.window))
-        meta = feed.derive(event, history)
-        history.add(event.observed_at, feed.value(event))
-        position = {"topic": feed.topic, "partition": record.partition, "offset": record.offset}
-        document = {"_id": event.event_id, **feed.document(event, meta), "kafka": position}
-        try:
-            stored = bson.decode(bson.encode(document), AS_STORED)
-        except (BSONError, OverflowError, UnicodeEncodeError) as error:
-            yield DeadLetter(record, str(error))
-            continue
-        alert = feed.alert(event, meta, alert_threshold) if feed.alert else None
-        yield Stored(stored, alert)
+            yield record, bad
+
+
+def _batches(entries: Iterator[Any]) -> Iterator[list[Any]]:
+    while batch := list(islice(entries, AT_ONCE)):
+        yield batch
+
+
+def _recall(feed: Feed[Any], documents: Iterable[Mapping[str, Any]]) -> Past:
+    history = feed.history(feed.window)
+    for document in documents:
+        history.add(document[TIME_FIELD], feed.value_in(document))
+    return history

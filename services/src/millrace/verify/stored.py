@@ -18,8 +18,10 @@ from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.events import Alert
 from millrace.feeds import FEEDS, Feed
+from millrace.feeds.base import BY_POSITION
 from millrace.verify import alerts, compare, history, latest
 from millrace.verify.compare import Document, Letters, Partition, Tally
+from millrace.verify.forgotten import Forgotten
 from millrace.verify.log import Log
 from millrace.verify.oracle import Outcome, Record, Stored, outcomes
 
@@ -44,7 +46,7 @@ def verify(settings: Settings) -> DataReport:
     with mongo.client(settings) as client, Log(settings) as log:
         mongo.check(client)
         database = client[settings.mongodb_database]
-        history.wait(settings, WAIT_SECONDS)
+        replayed = history.wait(settings, WAIT_SECONDS)
         partitions = log.partitions([feed.topic for feed in feeds])
         wait_for_group(settings, partitions)
         waited = time.monotonic() - start
@@ -55,8 +57,8 @@ def verify(settings: Settings) -> DataReport:
             collection = database[feed.collection]
             parts[feed.name] = _feed(feed, own, log, collection, letters, settings)
         parts[LETTERS] = _strangers(letters, [feed.topic for feed in feeds])
-        if history.is_replayed(database):
-            parts[history.NAME] = history.compare(database, settings)
+        if replayed is not None or history.is_replayed(database):
+            parts[history.NAME] = history.compare(database, settings, replayed)
         parts |= _latest_values(feeds, database, settings)
     return DataReport(
         ok=all(part.differences == 0 for part in parts.values()),
@@ -114,9 +116,9 @@ def _feed(
     expected: dict[float, dict[str, Alert]] = {threshold: {} for threshold in thresholds}
 
     def outcomes_of(partition: Partition, threshold: float) -> Iterator[tuple[Record, Outcome]]:
-        past = _documents(collection, partition, {"$lt": partition.start})
+        forgotten = Forgotten(feed, collection, partition) if partition.start else None
         records, again = tee(_records(log, partition))
-        found = outcomes(feed, again, threshold, past)
+        found = outcomes(feed, again, threshold, forgotten)
         return zip(records, _noting_alerts(found, expected[threshold]), strict=True)
 
     def place_of(event_id: str) -> dict[str, Any] | None:
@@ -125,10 +127,12 @@ def _feed(
 
     highest = max(thresholds)
     for partition in partitions:
+        if partition.start:
+            tally.trimmed += Forgotten(feed, collection, partition).count()
         compare.compare(
             partition,
             outcomes_of(partition, highest),
-            _documents(collection, partition, {}),
+            _documents(collection, partition),
             letters,
             lambda event_id: place_of(event_id) is not None,
             tally,
@@ -155,14 +159,10 @@ def _records(log: Log, partition: Partition) -> Iterator[Record]:
         yield Record(partition.number, record.offset, record.key, record.value)
 
 
-def _documents(
-    collection: Collection[dict[str, Any]], partition: Partition, offsets: dict[str, int]
-) -> Iterator[Document]:
-    condition: dict[str, Any] = {"kafka.partition": partition.number}
-    if offsets:
-        condition["kafka.offset"] = offsets
-    order = [("kafka.partition", 1), ("kafka.offset", 1)]
-    return iter(collection.find(condition).sort(order))
+def _documents(collection: Collection[dict[str, Any]], partition: Partition) -> Iterator[Document]:
+    """What is stored of the records that the log still has, and of newer ones, in their order."""
+    condition = {"kafka.partition": partition.number, "kafka.offset": {"$gte": partition.start}}
+    return iter(collection.find(condition).sort(list(BY_POSITION.keys)))
 
 
 def _noting_alerts(found: Iterator[Outcome], expected: dict[str, Alert]) -> Iterator[Outcome]:
