@@ -15,7 +15,7 @@ from millrace.config import Settings
 from millrace.feeds.stocks import STOCKS
 from millrace.peers import Peer
 from millrace.verify import arrivals
-from millrace.verify.arrivals import Flow, between, follow, producers
+from millrace.verify.arrivals import Flow, between, follow, has_nothing_new, polls_often, producers
 from millrace.verify.compare import Letter, Letters, Partition, Place
 from millrace.verify.oracle import Record
 
@@ -135,37 +135,114 @@ class FakeLog:
         return {}
 
 
-def workflow(monkeypatch: pytest.MonkeyPatch, records: Sequence[Record], seconds: float) -> Any:
+def polling(host: str, **says: Any) -> Peer:
+    """A producer that polls often, as it says itself."""
+    counts = {"published": 5, "polls": {"success": 2}}
+    return Peer(host, True, {"feed": "stocks", "timing": "every 0.25 s", **counts, **says})
+
+
+def workflow(
+    monkeypatch: pytest.MonkeyPatch,
+    records: Sequence[Record],
+    seconds: float,
+    *looks: Sequence[Peer],
+) -> Any:
+    """What is found with producers that say one thing after the other, the last one for good."""
     log = FakeLog(records)
     database = {STOCKS.collection: FakeCollection({0: 0, 1: 1})}
     counts = iter((1, 2, 2))
     database[STOCKS.collection].estimated_document_count = lambda: next(counts)  # type: ignore[method-assign]
+    said = {host: [look[n] for look in looks] for n, host in enumerate(p.host for p in looks[0])}
+
+    def ask(_: Settings, host: str) -> Peer:
+        return said[host].pop(0) if len(said[host]) > 1 else said[host][0]
+
     monkeypatch.setattr(mongo, "client", lambda _: nullcontext({"millrace": database}))
     monkeypatch.setattr(mongo, "check", lambda _: None)
     monkeypatch.setattr(arrivals, "Log", lambda _: log)
     monkeypatch.setattr(arrivals, "wait_for_group", lambda *_: None)
-    monkeypatch.setattr(arrivals, "ask", lambda _, host: Peer(host, True, {"state": "waiting"}))
+    monkeypatch.setattr(arrivals, "ask", ask)
     monkeypatch.setattr(arrivals, "time", SimpleNamespace(
         monotonic=iter(range(1000)).__next__, sleep=lambda _: None
     ))  # fmt: skip
-    settings = Settings(feeds=["stocks"], status_hosts=["processor", "producer-stocks"])
+    settings = Settings(feeds=["stocks"], status_hosts=["processor", *said])
     return arrivals.verify(settings, seconds)
 
 
+WAITING = Peer("producer-stocks", True, {"feed": "stocks", "state": "waiting"})
+
+
 def test_new_events_that_are_stored_are_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = workflow(monkeypatch, [good(0), good(1)], 100)
+    report = workflow(monkeypatch, [good(0), good(1)], 100, [WAITING])
     assert report.ok
     assert report.silent == []
     assert report.feeds == {"stocks": Flow(1, 1, 0, 0, 1, 2)}
 
 
 def test_an_event_that_is_not_stored_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = workflow(monkeypatch, [good(0), good(1, number=9)], 100)
+    report = workflow(monkeypatch, [good(0), good(1, number=9)], 100, [WAITING])
     assert not report.ok
     assert report.silent == []
 
 
 def test_without_events_the_producers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = workflow(monkeypatch, [good(0)], 20)
+    report = workflow(monkeypatch, [good(0)], 20, [WAITING])
     assert not report.ok
     assert report.silent == ["producer-stocks: waiting"]
+
+
+def test_a_producer_that_does_not_answer_fails_whatever_comes_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dead = Peer("producer-dead", False, {"problem": "does not answer"})
+    report = workflow(monkeypatch, [good(0), good(1)], 100, [polling("producer-a"), dead])
+    assert not report.ok
+    assert report.feeds["stocks"].is_complete
+    assert report.silent == ["producer-dead: does not answer"]
+
+
+class Sources(arrivals._Producers):
+    """Producers that say first one thing and then, for good, another."""
+
+    def __init__(self, before: Sequence[Peer], now: Sequence[Peer]) -> None:
+        self._feeds, self._hosts = ["stocks", "quotes"], [peer.host for peer in before]
+        self._before, self._now = list(before), list(now)
+
+    def _look(self) -> list[Peer]:
+        return self._now
+
+
+def test_a_feed_whose_producer_polls_often_is_waited_for() -> None:
+    ticks = polling("producer-ticks", feed="quotes", state="polling")
+    sources = Sources([WAITING, ticks], [WAITING, ticks])
+    assert sources.awaited({"stocks"}) == [ticks]
+    assert sources.silent({"stocks"}) == ["producer-ticks: polling"]
+    assert sources.awaited({"stocks", "quotes"}) == []
+    assert sources.silent({"stocks", "quotes"}) == []
+
+
+def test_an_upstream_that_has_nothing_new_is_not_waited_for() -> None:
+    ticks = polling("producer-ticks", feed="quotes")
+    polled = polling("producer-ticks", feed="quotes", polls={"success": 3})
+    published = polling("producer-ticks", feed="quotes", polls={"success": 3}, published=6)
+    assert Sources([ticks], [polled]).awaited({"stocks"}) == []
+    assert Sources([ticks], [published]).awaited({"stocks"}) == [published]
+    assert not has_nothing_new(ticks, ticks)
+    assert not has_nothing_new(ticks, Peer("producer-ticks", False, {}))
+
+
+@pytest.mark.parametrize(
+    ("says", "often"),
+    [
+        ({}, True),
+        ({"timing": "every 10 s"}, True),
+        ({"state": "waiting after an error (transient)"}, True),
+        ({"timing": "every 60 s"}, False),
+        ({"timing": "at 30 6 * * 1-5"}, False),
+        ({"timing": "once"}, False),
+        ({"state": "paused"}, False),
+        ({"state": "finished"}, False),
+    ],
+)
+def test_who_polls_often(says: dict[str, Any], often: bool) -> None:
+    assert polls_often(polling("producer-a", **says)) == often

@@ -1,9 +1,11 @@
 """`millrace verify workflow`: new events flow from the producers into the database.
 
 Counts what there is, waits for the producers' next events, and follows each of them: what was
-published since is stored or a dead letter, and nothing is left behind.
+published since is stored or a dead letter, and nothing is left behind. Every producer has to
+answer, and who polls often has to publish.
 """
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -24,7 +26,9 @@ from millrace.verify.stored import wait_for_group
 
 POLL_SECONDS = 0.5
 SETTLE_SECONDS = 5.0
-"""How long to go on after the first event: that of other producers may be under way."""
+"""How long to go on after the first events: those of other producers may be under way."""
+OFTEN_SECONDS = 10.0
+"""The feed of a producer that polls at least so often is waited for."""
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -46,7 +50,7 @@ class Flow(msgspec.Struct, frozen=True):
 
 
 class WorkflowReport(msgspec.Struct, frozen=True):
-    """All feeds; `silent` says of each producer why nothing may have come, if nothing came."""
+    """All feeds; `silent` says of each producer from which nothing came why that may be so."""
 
     ok: bool
     waited_seconds: float
@@ -64,7 +68,8 @@ def verify(settings: Settings, seconds: float) -> WorkflowReport:
         # Counted before the log is looked at: what is published later is stored later.
         before = {name: _count(database, feed) for name, feed in feeds.items()}
         first = log.partitions([feed.topic for feed in feeds.values()])
-        last = _wait_for_events(log, first, start + seconds)
+        sources = _Producers(settings, list(feeds))
+        last = _wait_for_events(log, first, sources, start + seconds)
         wait_for_group(settings, last)
         waited = time.monotonic() - start
         news = between(first, last)
@@ -79,24 +84,81 @@ def verify(settings: Settings, seconds: float) -> WorkflowReport:
             )
             for name, feed in feeds.items()
         }
-    silent = [] if news else producers(ask(settings, host) for host in settings.status_hosts[1:])
+    silent = sources.silent(_came(news))
     return WorkflowReport(
-        ok=bool(news) and all(flow.is_complete for flow in flows.values()),
+        ok=bool(news) and not silent and all(flow.is_complete for flow in flows.values()),
         waited_seconds=round(waited, 1),
         feeds=flows,
         silent=silent,
     )
 
 
+class _Producers:
+    """The producers as they were in the beginning, and as they are now."""
+
+    def __init__(self, settings: Settings, feeds: Sequence[str]) -> None:
+        self._settings = settings
+        self._hosts = settings.status_hosts[1:]
+        self._feeds = feeds
+        self._before = self._look()
+
+    def _look(self) -> list[Peer]:
+        return [ask(self._settings, host) for host in self._hosts]
+
+    def awaited(self, came: set[str]) -> list[Peer]:
+        """Those whose feed has to bring something and has not, as they are now."""
+        if not any(_owes(peer, self._feeds, came) for peer in self._before):
+            return []
+        return [
+            now
+            for then, now in zip(self._before, self._look(), strict=True)
+            if _owes(then, self._feeds, came) and not has_nothing_new(then, now)
+        ]
+
+    def silent(self, came: set[str]) -> list[str]:
+        """Why nothing came from those that do not answer or owe something; from all, if so."""
+        late = [peer.host for peer in self.awaited(came)]
+        now = self._look()
+        wrong = [peer for peer in now if not (came and peer.ready) or peer.host in late]
+        return producers(wrong) if wrong or not came else []
+
+
+def _owes(peer: Peer, feeds: Sequence[str], came: set[str]) -> bool:
+    return polls_often(peer) and peer.says["feed"] in feeds and peer.says["feed"] not in came
+
+
+def polls_often(peer: Peer) -> bool:
+    """Whether a producer says that it polls all the time; not if it is paused, or has finished."""
+    every = re.fullmatch(r"every (\S+) s", str(peer.says.get("timing", "")))
+    rests = peer.says.get("state") in ("paused", "finished")
+    return peer.ready and not rests and bool(every and float(every[1]) <= OFTEN_SECONDS)
+
+
+def has_nothing_new(then: Peer, now: Peer) -> bool:
+    """Whether a producer has polled with success since, and had nothing to publish."""
+    if not (then.ready and now.ready):
+        return False
+    polled = now.says["polls"]["success"] > then.says["polls"]["success"]
+    return bool(polled and now.says["published"] == then.says["published"])
+
+
+def _came(news: Iterable[Partition]) -> set[str]:
+    topics = {feed.topic: name for name, feed in FEEDS.items()}
+    return {topics[part.topic] for part in news}
+
+
 def _count(database: Database[dict[str, Any]], feed: Feed[Any]) -> int:
     return database[feed.collection].estimated_document_count()
 
 
-def _wait_for_events(log: Log, first: Sequence[Partition], deadline: float) -> list[Partition]:
-    """The partitions as they are when something was published, or when the time is over."""
+def _wait_for_events(
+    log: Log, first: Sequence[Partition], sources: _Producers, deadline: float
+) -> list[Partition]:
+    """The partitions as they are when all that had to come has come, or when the time is over."""
     topics = sorted({partition.topic for partition in first})
     while time.monotonic() < deadline:
-        if between(first, log.partitions(topics)):
+        came = _came(between(first, log.partitions(topics)))
+        if came and not sources.awaited(came):
             time.sleep(SETTLE_SECONDS)
             break
         time.sleep(POLL_SECONDS)
