@@ -36,14 +36,14 @@ def ask(settings: Settings, host: str) -> Peer:
     return Peer(name, ready.ok, says)
 
 
-def ask_api(settings: Settings) -> Peer:
-    """Ask the API for its health."""
+def ask_api(settings: Settings, path: str = "/health") -> Peer:
+    """Ask the API for its health, or for another JSON object."""
     token = settings.api_token.get_secret_value()
     try:
         with requests.Session() as session:
             session.trust_env = False
             answer = session.get(
-                f"{settings.api_url}/health",
+                f"{settings.api_url}{path}",
                 headers={"Authorization": f"Bearer {token}"} if token else {},
                 timeout=2 * LIMIT_SECONDS,
                 verify=str(settings.mongodb_ca_file),

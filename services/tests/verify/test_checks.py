@@ -225,21 +225,21 @@ def test_an_index_that_is_not_unique_does_not_stand_for_one_that_is() -> None:
     assert replica_set.indexes("c", declared, {"s": {**found["s"], "unique": True}}).ok
 
 
-def test_the_gpus_are_asked_for_where_their_feed_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpu_feed = SimpleNamespace(collection="gpu_metrics", indexes=())
-    monkeypatch.setitem(FEEDS, "gpu_metrics", gpu_feed)
-    seeded = [{"name": "RTX 3090"}, {"name": "A100 40GB"}]
+@pytest.mark.parametrize("feed", ["gpu_metrics", "token_usage"])
+def test_what_the_readers_of_a_feed_look_up_is_there(feed: str) -> None:
+    seeded = [{"_id": "RTX 3090"}, {"_id": "A100 40GB"}, {"_id": "one of a user's"}]
     indexes = {"n": {"key": [("name", 1)]}, "g": {"key": [("gpu_index", 1)]}}
 
     def wrong(documents: list[dict[str, Any]], indexes: dict[str, Any]) -> list[tuple[str, str]]:
+        own = {str(n): {"key": list(index.keys)} for n, index in enumerate(FEEDS[feed].indexes)}
         database: Any = FakeDatabase(
-            gpu_metrics=FakeCollection({}, []), gpus=FakeCollection(indexes, documents)
+            {feed: FakeCollection(own, []), "gpus": FakeCollection(indexes, documents)}
         )
-        return failed(replica_set.collections(database, ["gpu_metrics"]))
+        return failed(replica_set.collections(database, [feed]))
 
     assert wrong(seeded, indexes) == []
-    assert wrong(seeded[:1], indexes) == [("2 GPUs to start with", "missing: A100 40GB")]
-    assert wrong(seeded, {"n": indexes["n"]}) == [("2 indexes", "missing: gpu_index")]
+    assert wrong(seeded[:1], indexes) == [("2 documents to start with", "missing: A100 40GB")]
+    assert wrong(seeded, {"n": indexes["n"]}) == [("2 indexes", "missing: gpu_index 1")]
 
 
 def group(state: str = "Stable", members: int = 1, error: str | None = None) -> dict[str, Any]:
@@ -270,7 +270,8 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(stored, "wait_for_group", lambda *_: None)
     monkeypatch.setattr(checks, "reached", lambda server, *_: [Check(server, "r", "TLS", ok=True)])
     monkeypatch.setattr(peers, "ask", lambda *_: READY)
-    monkeypatch.setattr(peers, "ask_api", lambda _: Peer("api", True, {"status": "ok"}))
+    says: dict[str, dict[str, Any]] = {"/health": {"status": "ok"}, "/gpu/info": {"gpus": [{}, {}]}}
+    monkeypatch.setattr(peers, "ask_api", lambda _, path="/health": Peer("api", True, says[path]))
     return Settings(feeds=["metals"])
 
 
@@ -305,3 +306,26 @@ def test_a_processor_for_other_feeds_or_that_is_not_ready_fails(
         ("its feeds", "none"),
         ("/health", "silent"),
     ]
+
+
+def test_the_api_is_asked_for_gpus_where_their_feed_is(settings: Settings) -> None:
+    def asked(feeds: list[str]) -> list[Check]:
+        found = services.verify(settings.model_copy(update={"feeds": feeds})).checks
+        return [check for check in found if check.name == "/gpu/info"]
+
+    assert asked(["metals", "gpu_metrics"]) == [Check("api", "/gpu/info", "GPUs: 2", ok=True)]
+    assert asked(["metals"]) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Peer("api", False, {"detail": "No GPU has told anything yet."}), "No GPU has told"),
+        (Peer("api", False, {"problem": "does not answer"}), "does not answer"),
+        (Peer("api", True, {"gpus": []}), "no word"),
+    ],
+)
+def test_an_api_that_knows_no_gpu_fails(answer: Peer, said: str) -> None:
+    check = services.gpus(answer)
+    assert not check.ok
+    assert check.found.startswith(said)

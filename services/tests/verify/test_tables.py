@@ -16,7 +16,7 @@ from millrace.verify.stored import DataReport
 
 
 def data_report(*, ok: bool) -> DataReport:
-    tally = Tally(records=12154, stored=12154)
+    tally = Tally(records=12154, stored=12154, repeated_letters=31, repeated_alerts=57)
     if not ok:
         tally.differs("stock-data[0]@1: it is [lost]")
     return DataReport(ok=ok, waited_seconds=0.5, seconds=2.0, parts={"stocks": asdict(tally)})
@@ -34,6 +34,9 @@ def test_equal_data_is_said_in_a_table(
     verify.data(Settings(), as_json=False)
     shown = capsys.readouterr().out
     assert "12,154" in shown
+    (row,) = (line for line in shown.splitlines() if " stocks " in line)
+    assert " 31 " in row
+    assert " 57 " in row
     assert "\nequal" in shown
 
 

@@ -10,16 +10,11 @@ from pymongo.database import Database
 from millrace import mongo
 from millrace.config import Settings
 from millrace.feeds import FEEDS
-from millrace.feeds.base import Index
+from millrace.feeds.base import Index, Reference
 from millrace.verify import checks
 from millrace.verify.checks import Check, PartReport
 
 LIMIT_MILLISECONDS = 5000
-GPU_FEED, GPUS = "gpu_metrics", "gpus"
-SEEDED = ("RTX 3090", "A100 40GB")
-"""The GPUs that `gpus` has from the start, by name."""
-GPU_FIELDS = ("name", "gpu_index")
-"""What `gpus` has an index on."""
 
 
 def verify(settings: Settings) -> PartReport:
@@ -80,8 +75,12 @@ def collections(database: Database[dict[str, Any]], feeds: Sequence[str]) -> lis
         count = collection.estimated_document_count()
         found.append(Check(feed.collection, "exists", f"{count:,} documents", ok=True))
         found.append(indexes(feed.collection, feed.indexes, collection.index_information()))
-    if GPU_FEED in feeds:
-        found += gpus(database[GPUS].distinct("name"), database[GPUS].index_information())
+    wanted = {
+        reference.collection: reference for name in feeds if (reference := FEEDS[name].reference)
+    }
+    for name, reference in wanted.items():
+        there_too = database[name].distinct("_id")
+        found += references(reference, there_too, database[name].index_information())
     return found
 
 
@@ -103,16 +102,14 @@ def indexes(
     return Check(collection, name, said, not missing)
 
 
-def gpus(names: Sequence[str], found: Mapping[str, Mapping[str, Any]]) -> list[Check]:
-    """Whether the GPUs that the database starts with are known, and found by index."""
-    unknown = [name for name in SEEDED if name not in names]
-    indexed = {index["key"][0][0] for index in found.values()}
-    bare = [field for field in GPU_FIELDS if field not in indexed]
+def references(
+    reference: Reference, found: Sequence[Any], information: Mapping[str, Mapping[str, Any]]
+) -> list[Check]:
+    """Whether what readers of feeds look up is there by its `_id`, and is found by its indexes."""
+    missing = [str(one["_id"]) for one in reference.documents if one["_id"] not in found]
+    said = f"missing: {', '.join(missing)}" if missing else "all"
+    name = f"{len(reference.documents)} documents to start with"
     return [
-        Check(GPUS, f"{len(SEEDED)} GPUs to start with", _missing(unknown), not unknown),
-        Check(GPUS, f"{len(GPU_FIELDS)} indexes", _missing(bare), not bare),
+        Check(reference.collection, name, said, not missing),
+        indexes(reference.collection, reference.indexes, information),
     ]
-
-
-def _missing(names: Sequence[str]) -> str:
-    return f"missing: {', '.join(names)}" if names else "all"

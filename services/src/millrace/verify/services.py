@@ -12,6 +12,8 @@ from millrace.verify import checks, stored
 from millrace.verify.checks import Check, PartReport
 from millrace.verify.compare import Partition
 
+GPU_FEED, GPUS_PATH = "gpu_metrics", "/gpu/info"
+
 
 def verify(settings: Settings) -> PartReport:
     """Ask the processor, its group and the API, and connect to what the processor connects to."""
@@ -21,6 +23,7 @@ def verify(settings: Settings) -> PartReport:
         *_reached(settings.kafka_bootstrap_servers, settings.kafka_ca_file),
         *_reached(settings.mongodb_hosts, settings.mongodb_ca_file),
         api(peers.ask_api(settings)),
+        *([gpus(peers.ask_api(settings, GPUS_PATH))] if GPU_FEED in settings.feeds else []),
     ]
     return checks.report("the processor", found)
 
@@ -41,6 +44,13 @@ def api(peer: Peer) -> Check:
     """Whether the API says that it can serve."""
     said = peer.says.get("problem") or peer.says.get("status") or "no word"
     return Check(peer.host, "/health", str(said), peer.ready)
+
+
+def gpus(peer: Peer) -> Check:
+    """Whether the API says what GPUs do."""
+    found = peer.says.get("gpus") or []
+    said = f"GPUs: {len(found)}" if found else peer.says.get("problem") or peer.says.get("detail")
+    return Check(peer.host, GPUS_PATH, str(said or "no word"), peer.ready and bool(found))
 
 
 def group(description: Mapping[str, Any], group_id: str) -> list[Check]:

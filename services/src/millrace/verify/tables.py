@@ -15,8 +15,10 @@ COLUMNS = {
     "stored": "stored",
     "repeated": "repeated",
     "dead_letters": "dead letters",
+    "repeated_letters": "repeated letters",
     "trimmed": "trimmed",
     "alerts": "alerts",
+    "repeated_alerts": "repeated alerts",
     "differences": "differences",
 }
 
