@@ -1,15 +1,16 @@
 """The status: everyone is asked, and who does not answer is part of it."""
 
 import json
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import requests
 from kafka.errors import KafkaTimeoutError
-from pymongo.errors import ServerSelectionTimeoutError
+from pymongo.errors import ExecutionTimeout, ServerSelectionTimeoutError
 
-from millrace import peers, status
+from millrace import mongo, peers, status
 from millrace.config import Settings
 from millrace.lag import PartitionLag
 from millrace.peers import Peer
@@ -36,7 +37,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(status, "ask", lambda _, host: PRODUCER)
     monkeypatch.setattr(status, "ask_api", lambda _: Peer("api", ready=False, says={}))
     monkeypatch.setattr(status, "_ask_kafka", lambda _: ([LAG], 3))
-    monkeypatch.setattr(status, "_ask_mongodb", lambda _: [STORED])
+    monkeypatch.setattr(status, "_ask_mongodb", lambda *_: [STORED])
     return Settings(status_hosts=["producer-metals"])
 
 
@@ -56,7 +57,7 @@ def test_what_cannot_be_asked_is_a_problem_of_one_line(
     def no_kafka(_: Settings) -> Any:
         raise KafkaTimeoutError("no broker")
 
-    def no_mongodb(_: Settings) -> Any:
+    def no_mongodb(*_: Any) -> Any:
         raise ServerSelectionTimeoutError("refused, Topology Description: long")
 
     monkeypatch.setattr(status, "_ask_kafka", no_kafka)
@@ -68,6 +69,39 @@ def test_what_cannot_be_asked_is_a_problem_of_one_line(
     assert len(report.problems) == 2
     assert "no broker" in report.problems[0]
     assert report.problems[1] == "MongoDB does not answer: refused"
+
+
+class FakeCollection:
+    """A collection whose documents can be told by source, or are too many for that."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name, self.count = name, count
+
+    def aggregate(self, _: Any, maxTimeMS: int) -> list[dict[str, Any]]:  # noqa: N803 - the driver's
+        assert maxTimeMS == status.LIMIT_MILLISECONDS
+        if self.count > 1_000_000:
+            raise ExecutionTimeout("operation exceeded time limit", 50)
+        source = {"source": "metals_api", "simulated": True}
+        return [{"_id": source, "count": self.count, "newest": STORED.newest}]
+
+    def estimated_document_count(self) -> int:
+        return self.count
+
+
+def test_a_collection_that_takes_too_long_is_a_problem_and_the_others_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = {
+        name: FakeCollection(name, count)
+        for name, count in (("historical_quotes", 12_000_000), ("metal_prices", 12))
+    }
+    monkeypatch.setattr(mongo, "client", lambda *_, **__: nullcontext({"millrace": database}))
+    problems: list[str] = []
+    found = status._ask_mongodb(Settings(feeds=["quotes", "metals"]), problems)
+    assert found == [STORED]
+    assert problems == [
+        "historical_quotes: 12,000,000 documents, too many to tell by source within 5 s"
+    ]
 
 
 def test_the_status_is_json_for_programs(

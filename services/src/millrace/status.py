@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 from kafka.errors import KafkaError
-from pymongo.errors import PyMongoError
+from pymongo.collection import Collection
+from pymongo.errors import ExecutionTimeout, PyMongoError
 from rich.table import Table
 
 from millrace import kafka, lag, mongo
@@ -64,7 +65,7 @@ def look(settings: Settings) -> StatusReport:
     except (KafkaError, MillraceError) as error:
         problems.append(str(error))
     try:
-        stored = _ask_mongodb(settings)
+        stored = _ask_mongodb(settings, problems)
     except (PyMongoError, MillraceError) as error:
         problems.append(
             str(mongo.explain(error) or error) if isinstance(error, PyMongoError) else str(error)
@@ -87,8 +88,21 @@ def lags(client: Any, settings: Settings) -> tuple[list[PartitionLag], int]:
     return behind, sum(partition.lag for partition in letters)
 
 
-def _ask_mongodb(settings: Settings) -> list[Stored]:
-    by_source: list[dict[str, Any]] = [
+def _ask_mongodb(settings: Settings, problems: list[str]) -> list[Stored]:
+    with mongo.client(settings, serverSelectionTimeoutMS=LIMIT_MILLISECONDS) as client:
+        database = client[settings.mongodb_database]
+        found: list[Stored] = []
+        for name in settings.feeds:
+            try:
+                found += by_source(database[FEEDS[name].collection])
+            except ExecutionTimeout:
+                problems.append(too_many(database[FEEDS[name].collection]))
+        return found
+
+
+def by_source(collection: Collection[dict[str, Any]]) -> list[Stored]:
+    """What each source has brought. It reads everything: ExecutionTimeout after some seconds."""
+    pipeline: list[dict[str, Any]] = [
         {
             "$group": {
                 "_id": {"source": "$source", "simulated": "$simulated"},
@@ -98,19 +112,23 @@ def _ask_mongodb(settings: Settings) -> list[Stored]:
         },
         {"$sort": {"_id": 1}},
     ]
-    with mongo.client(settings, serverSelectionTimeoutMS=LIMIT_MILLISECONDS) as client:
-        database = client[settings.mongodb_database]
-        return [
-            Stored(
-                FEEDS[name].collection,
-                group["_id"]["source"],
-                group["_id"]["simulated"],
-                group["count"],
-                group["newest"],
-            )
-            for name in settings.feeds
-            for group in database[FEEDS[name].collection].aggregate(by_source)
-        ]
+    return [
+        Stored(
+            collection.name,
+            group["_id"]["source"],
+            group["_id"]["simulated"],
+            group["count"],
+            group["newest"],
+        )
+        for group in collection.aggregate(pipeline, maxTimeMS=LIMIT_MILLISECONDS)
+    ]
+
+
+def too_many(collection: Collection[dict[str, Any]]) -> str:
+    """What can be said of a collection whose documents cannot be counted by source in time."""
+    seconds = LIMIT_MILLISECONDS // 1000
+    count = collection.estimated_document_count()
+    return f"{collection.name}: {count:,} documents, too many to tell by source within {seconds} s"
 
 
 def show(report: StatusReport) -> None:
