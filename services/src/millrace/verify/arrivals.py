@@ -116,7 +116,7 @@ class _Producers:
         ]
 
     def silent(self, came: set[str]) -> list[str]:
-        """Why nothing came from those that do not answer or owe something; from all, if so."""
+        """Who does not answer or owes something, with the reason; all, if nothing came at all."""
         late = [peer.host for peer in self.awaited(came)]
         now = self._look()
         wrong = [peer for peer in now if not (came and peer.ready) or peer.host in late]
