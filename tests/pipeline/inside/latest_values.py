@@ -1,12 +1,13 @@
 """The latest values: what is stored, what differs in Redis, what the API answers.
 
 Usage: latest_values.py. Prints {"stored": count of quotes, "symbols": count, "different": [texts],
-or null if Redis does not answer, "health": [status, body], "prices": {symbol: [status, body]}}.
+or null if Redis does not answer, "lives": {key: ms left}, "ttl_ms": ms, "health": [status, body],
+"prices": {symbol: [status, body, the stored prices of the time that the body names]}}.
 """
 
 import json
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import requests
@@ -14,7 +15,9 @@ import requests
 from millrace import cache, mongo
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.feeds.base import TIME_FIELD
 from millrace.feeds.quotes import QUOTES
+from millrace.latest import price_key, quote_key
 from millrace.verify import latest
 
 settings = Settings()
@@ -31,19 +34,32 @@ def ask(path: str) -> list[Any]:
     return [answer.status_code, answer.json()]
 
 
+def price(collection: Any, symbol: str) -> list[Any]:
+    status, body = ask(f"/market_data/last_price/{symbol}")
+    if status != 200:
+        return [status, body, []]
+    then = {"symbol": symbol, TIME_FIELD: datetime.fromisoformat(body["timestamp"])}
+    return [status, body, [found["price"]["value"] for found in collection.find(then)]]
+
+
 with mongo.client(settings) as client, closing(cache.client(settings)) as redis:
     collection = client[settings.mongodb_database][QUOTES.collection]
     symbols = sorted(d["symbol"] for d in mongo.newest(collection, None, 10_000))
     different: list[str] | None
+    lives: dict[str, int] = {}
     try:
         different = latest.compare(QUOTES, collection, redis, ttl, wait=1.0).examples
+        keys = [key(symbol) for symbol in symbols for key in (price_key, quote_key)]
+        lives = {key: redis.pttl(key) for key in keys if redis.exists(key)}
     except MillraceError:
         different = None
     found = {
         "stored": collection.count_documents({}),
         "symbols": len(symbols),
         "different": different,
+        "lives": lives,
+        "ttl_ms": 1000 * settings.redis_ttl_seconds,
         "health": ask("/health"),
-        "prices": {symbol: ask(f"/market_data/last_price/{symbol}") for symbol in symbols},
+        "prices": {symbol: price(collection, symbol) for symbol in symbols},
     }
 print(json.dumps(found))
