@@ -1,6 +1,7 @@
 """The latest values: Redis may be lost or killed, and nothing but itself is the worse for it."""
 
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from docker.models.containers import Container
 
 from .pipeline import Pipeline, wait_until
 from .test_faults import runs_again
+from .test_ingest import stored
 
 BACK_SECONDS = 60
 """Within this Redis is up, the processor has noticed, and every value is there again."""
@@ -27,9 +29,10 @@ def wait_for_values(pipeline: Pipeline) -> float:
 
 def assert_prices(found: dict[str, Any], origin: str) -> None:
     assert found["prices"]
-    for symbol, (status, body) in found["prices"].items():
+    for symbol, (status, body, stored_then) in found["prices"].items():
         assert status == 200, body
         assert (body["symbol"], body["from"]) == (symbol, origin)
+        assert body["price"] in stored_then
 
 
 @pytest.fixture
@@ -56,6 +59,40 @@ def empty(pipeline: Pipeline, redis: Container) -> None:
 def test_a_late_value_does_not_replace_a_newer_one(pipeline: Pipeline, run: str) -> None:
     found = pipeline.script("processor", "guard.py", f"GUARD.{run}").json
     assert found == ["ABSENT", "WRITTEN", "NOT_NEWER", "NOT_NEWER", "WRITTEN"]
+
+
+def test_every_value_expires_some_day(pipeline: Pipeline, redis: Container) -> None:
+    del redis
+    found = look(pipeline)
+    assert len(found["lives"]) >= 2 * 5
+    assert all(0 < left <= found["ttl_ms"] for left in found["lives"].values()), found["lives"]
+
+
+def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back(
+    pipeline: Pipeline, run: str
+) -> None:
+    sent = pipeline.script("operator", "disturbed.py", run).json
+    ids = {*sent["ids"]}
+    assert len(ids) == 4000 < sent["sent"], "none was sent twice"
+    assert sent["disordered"] > 20
+
+    def found() -> dict[str, int]:
+        return stored(pipeline, "historical_quotes")
+
+    wait_until("every quote is stored", lambda: ids <= found().keys(), timeout=60)
+    counts = found()
+    assert all(counts[event_id] == 1 for event_id in ids)
+    assert sum(f":{run}-" in event_id for event_id in counts) == len(ids)
+    wait_for_values(pipeline)
+    prices = look(pipeline)["prices"]
+    for symbol, (time_, price) in sent["newest"].items():
+        _, body, _ = prices[symbol]
+        assert body["from"] == "cache"
+        assert (datetime.fromisoformat(body["timestamp"]), body["price"]) == (
+            datetime.fromisoformat(time_),
+            price,
+        )
+    pipeline.verify()
 
 
 def test_what_redis_has_lost_comes_back_from_mongodb(pipeline: Pipeline, redis: Container) -> None:
