@@ -1,5 +1,7 @@
 """100 malformed records among 10,000 good ones: exactly 100 dead letters, bytes intact."""
 
+import base64
+
 from .pipeline import Pipeline, wait_until
 
 
@@ -16,18 +18,19 @@ def test_malformed_records_become_dead_letters_byte_for_byte(pipeline: Pipeline,
 
     def dead() -> list[tuple[str | None, str | None, dict[str, str]]]:
         letters = pipeline.script("operator", "dead_letters.py").json
-        wanted = {key for key, _, _ in sent["bad"]}
+        wanted = {key for key, *_ in sent["bad"]}
         return [(key, value, headers) for key, value, headers in letters if key in wanted]
 
     wait_until("the dead letters are there", lambda: len(dead()) >= len(sent["bad"]), timeout=60)
     letters = dead()
     assert len(letters) == len(sent["bad"]) == 100
-    assert {(k, v) for k, v, _ in letters} == {(k, v) for k, v, _ in sent["bad"]}
+    assert {(k, v) for k, v, _ in letters} == {(k, v) for k, v, *_ in sent["bad"]}
     by_key = {key: headers for key, _, headers in letters}
-    for key, _, headers in sent["bad"]:
+    assert len({topic for *_, topic in sent["bad"]}) == 5, "not every feed had its share"
+    for key, _, headers, topic in sent["bad"]:
         for name, value in headers:
             assert by_key[key][name] == value, "an original header was changed"
-        assert "__connect.errors.topic" in by_key[key]
+        assert base64.b64decode(by_key[key]["__connect.errors.topic"]).decode() == topic
         assert "__connect.errors.offset" in by_key[key]
         assert "__connect.errors.exception.message" in by_key[key]
     pipeline.verify()

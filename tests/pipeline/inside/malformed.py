@@ -1,7 +1,7 @@
-"""10,000 good stock events with 100 malformed records among them, spread evenly.
+"""10,000 good stock events, and spread evenly among them 100 malformed records of every feed.
 
-Usage: malformed.py RUN. Prints {"good": [event ids], "bad": [[key, value, headers]]}; bytes are
-in base64.
+Usage: malformed.py RUN. Prints {"good": [event ids], "bad": [[key, value, headers, topic]]}; bytes
+are in base64.
 """
 
 import base64
@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from millrace.config import Settings
+from millrace.events import Event
+from millrace.feeds import FEEDS
 from millrace.feeds.stocks import StockPrice
 from millrace.kafka import producer
 
@@ -39,14 +41,50 @@ def good(run: str, number: int) -> StockPrice:
     )
 
 
-def poison(valid: bytes, number: int) -> bytes | None:
+GPU = {"host": "bad", "gpu_index": 0}
+OWN = {
+    "metals": {"currency": "USD", "unit": "troy_ounce", "metal_name": "Gold", "price": 2000.0},
+    "stocks": {
+        "currency": "USD",
+        "volume": 1,
+        **dict.fromkeys(("open", "high", "low", "price"), 50.0),
+    },
+    "quotes": {"currency": "USD", "volume": 1, "price": 50.0},
+    "gpu_metrics": {
+        **GPU,
+        "symbol": "bad/0",
+        "name": "A100 40GB",
+        **dict.fromkeys(("utilization", "mem_used_mb", "mem_total_mb", "power_w", "temp_c"), 50.0),
+    },
+    "token_usage": {
+        **GPU,
+        "symbol": "bad/0/bad",
+        "model": "bad",
+        "prompt_tokens": 1,
+        "completion_tokens": 1,
+    },
+}
+"""The fields of an event of each feed, beside the envelope; the last is a number."""
+
+
+def valid(feed: str, run: str, number: int) -> dict[str, object]:
+    """An event that only damage keeps from being stored."""
+    envelope = msgspec.to_builtins(good(run, number))
+    mine = {name: envelope[name] for name in Event.__struct_fields__}
+    found = {**mine, "feed": feed, "event_id": f"{feed}:malformed-test:{run}:{number}", **OWN[feed]}
+    msgspec.convert(found, FEEDS[feed].event_type, strict=True)
+    return found
+
+
+def poison(record: dict[str, object], number: int) -> bytes | None:
     """Ten kinds of damage, in turn."""
-    record = json.loads(valid)
+    valid = json.dumps(record).encode()
+    amount = [*OWN[str(record["feed"])]][-1]
     kinds: list[bytes | None] = [
         b"{not json",
         b"\xff\xfe" + valid,
         None,
-        json.dumps({**record, "price": "12.5"}).encode(),
+        json.dumps({**record, amount: "12.5"}).encode(),
         json.dumps({**record, "schema_version": 99}).encode(),
         (b"[" * 2000) + (b"]" * 2000),
         json.dumps({**record, "$where": 1, "a.b": 2}).encode(),
@@ -73,11 +111,14 @@ def main() -> None:
         futures.append(client.send("stock-data", key=item.symbol.encode(), value=value))
         if number % (GOOD // BAD) == 0:
             which = number // (GOOD // BAD)
+            feed = [*OWN][which % len(OWN)]
+            topic = FEEDS[feed].topic
             key = f"bad-{run}-{which}".encode()
             headers = [("trace", f"\x00{which}".encode())]
-            broken = poison(value, which)
-            futures.append(client.send("stock-data", key=key, value=broken, headers=headers))
-            bad.append([encoded(key), encoded(broken), [[h, encoded(v)] for h, v in headers]])
+            broken = poison(valid(feed, run, number), which // len(OWN))
+            futures.append(client.send(topic, key=key, value=broken, headers=headers))
+            shown = [[h, encoded(v)] for h, v in headers]
+            bad.append([encoded(key), encoded(broken), shown, topic])
     client.flush(timeout=60)
     for future in futures:
         future.get(timeout=10)
