@@ -6,12 +6,22 @@ With live-restore, which the role docker_engine sets, containers run on while th
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from docker.errors import DockerException
 
-from .pipeline import Pipeline, wait_until
-from .test_faults import assert_nothing_lost, steady_load
+from .pipeline import INSIDE, Pipeline, Result, wait_until
+from .test_faults import (
+    AFTERWARDS_SECONDS,
+    RATE,
+    Load,
+    assert_nothing_lost,
+    steady_load,
+    stored_count,
+)
 
 ROOT = Path(__file__).parents[2]
 PID_FILE = Path("/var/run/docker.pid")
@@ -42,6 +52,31 @@ def restart_engine(pipeline: Pipeline, inventory: str) -> float:
     return wait_until("the engine answers", lambda: answers(pipeline), timeout=60)
 
 
+@contextmanager
+def detached_load(pipeline: Pipeline, run: str, longest: int = 300) -> Iterator[Load]:
+    """As steady_load, but nobody is connected to it: it goes on while the engine is away."""
+    load, producer = Load(run), pipeline.service("producer")
+    program = (INSIDE / "load.py").read_text()
+    ledger, errors, end = (f"/tmp/{name}-{run}" for name in ("ledger", "errors", "end"))
+    script = f'python3 -c "$0" "$@" > {ledger} 2> {errors}; echo $? > {end}'
+    inside = ("sh", "-c", script, program, run, str(RATE), str(longest))
+    name = f"{pipeline.instance}-{producer}"
+    subprocess.run(["docker", "exec", "--detach", name, *inside], check=True)
+
+    def read(path: str) -> Result:
+        return pipeline.run(producer, "cat", path)
+
+    try:
+        wait_until("the load is flowing", lambda: stored_count(pipeline, run) > 0, timeout=60)
+        yield load
+        time.sleep(AFTERWARDS_SECONDS)
+    finally:
+        pipeline.run(producer, "touch", f"/tmp/stop-{run}")
+        wait_until("the load has ended", lambda: read(end).stdout.strip() != "", timeout=150)
+        status = int(read(end).stdout)
+        load.results.append(Result(status, read(ledger).stdout, read(errors).stdout))
+
+
 def test_the_engine_is_restarted(pipeline: Pipeline, run: str, inventory: str) -> None:
     def all_healthy() -> bool:
         states = [c.attrs["State"] for c in pipeline.containers()]
@@ -50,15 +85,17 @@ def test_the_engine_is_restarted(pipeline: Pipeline, run: str, inventory: str) -
             for s in states
         )
 
-    # The load's own connection to the engine would break, so it has ended before the restart;
-    # the producers of the pipeline go on.
-    with steady_load(pipeline, run) as load:
-        pass
-    started = restart_engine(pipeline, inventory)
-    seconds = wait_until("every container is healthy", all_healthy, timeout=180)
-    print(
-        f"\n  the engine answered after {started:.1f} s, everything healthy {seconds:.1f} s later"
-    )
+    before = pipeline.started()
+    with detached_load(pipeline, run) as load:
+        count = stored_count(pipeline, run)
+        started = restart_engine(pipeline, inventory)
+        seconds = wait_until("every container is healthy", all_healthy, timeout=180)
+        print(
+            f"\n  the engine answered after {started:.1f} s, everything healthy"
+            f" {seconds:.1f} s later"
+        )
+        assert stored_count(pipeline, run) > count, "nothing was stored meanwhile"
+    assert pipeline.started() == before, "containers were restarted although they live on"
     assert_nothing_lost(pipeline, load)
     with steady_load(pipeline, run + "b") as again:
         pass
