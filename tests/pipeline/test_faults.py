@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from millrace.heartbeat import HUNG
+
 from .pipeline import Pipeline, Result, wait_until
 
 RATE = 300
@@ -117,6 +119,21 @@ def test_processor_is_killed_between_write_and_commit(pipeline: Pipeline, run: s
                 assert status == 128 + signal.SIGKILL, logs[-2000:]
         finally:
             pipeline.container("processor").start()
+    assert_nothing_lost(pipeline, load)
+
+
+def test_processor_hangs(pipeline: Pipeline, run: str) -> None:
+    with steady_load(pipeline, run) as load:
+        pipeline.container("processor").stop()
+        try:
+            start = time.monotonic()
+            status, logs = pipeline.run_instead("processor", "hung_processor.py", "5")
+            print(f"\n  its watchdog ended it {time.monotonic() - start:.1f} s after its start")
+        finally:
+            pipeline.container("processor").start()
+        assert "a write hangs" in logs
+        assert "ending a hung process" in logs
+        assert status == HUNG
     assert_nothing_lost(pipeline, load)
 
 
