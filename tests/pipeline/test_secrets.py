@@ -1,8 +1,12 @@
 """Replace every secret under watch: the pipeline goes on with the new ones, and none shows.
 
 Every secret of the vault gets a new value. While `site.yml -vvvv --diff` applies them, every
-process's arguments and environment are sampled; then a service is crashed, and everything that
-anybody could read is searched for the old and the new values.
+process's arguments and environment are sampled; then a service is crashed, another ends by an
+exception, and everything that anybody could read is searched for the old and the new values.
+
+The keys of the upstream APIs, which travel in URLs, get values too. With a key a producer trusts
+the public authorities only, so polling the simulator fails, with the key in the URL that fails.
+The producers are left like that: this is the last of the pipeline's tests.
 """
 
 import base64
@@ -12,9 +16,9 @@ import os
 import secrets
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -28,6 +32,8 @@ SAMPLE_SECONDS = 0.02
 LARGEST_FILE = 10_000_000
 KEPT = {"vault_ca_passphrase"}
 """It encrypts a key that exists: replacing it is not a matter of the next deployment."""
+KEYED = ("metals", "stocks")
+"""The producers that poll with a key."""
 
 
 class Vault:
@@ -48,7 +54,7 @@ class Vault:
 
 
 def replaced(name: str, value: str) -> str:
-    if name in KEPT or not value:
+    if name in KEPT:
         return value
     if name == "vault_mongodb_keyfile":
         return base64.b64encode(secrets.token_bytes(567)).decode()
@@ -96,6 +102,7 @@ def places(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
         yield f"docker network inspect {network.name}", json.dumps(network.attrs)
     for image in client.images.list():
         yield f"docker history {image.id}", json.dumps(image.history())
+    yield from content(Path("/var/log/dockerd.log"), skip=False)
     for folder in ("/etc/systemd/system", "/run/systemd/system", "/tmp", "/root/.ansible"):
         for path in files(folder):
             if "molecule" not in path.parts and "pytest" not in str(path):
@@ -111,10 +118,44 @@ def files(folder: str) -> Iterator[Path]:
         yield from (Path(directory, name) for name in names)
 
 
-def content(path: Path) -> Iterator[tuple[str, str]]:
+def content(path: Path, *, skip: bool = True) -> Iterator[tuple[str, str]]:
+    """What is in a file; a large one is skipped, or its end is read."""
     with contextlib.suppress(OSError):
-        if path.is_file() and path.stat().st_size < LARGEST_FILE:
-            yield str(path), path.read_text(errors="replace")
+        size = path.stat().st_size
+        if path.is_file() and (size < LARGEST_FILE or not skip):
+            with path.open("rb") as file:
+                file.seek(max(0, size - LARGEST_FILE))
+                yield str(path), file.read().decode(errors="replace")
+
+
+def keyed_producers() -> dict[str, object]:
+    """What the instance has as producers, but they ask the simulator also when they have a key."""
+    found: dict[str, list[dict[str, object]]] = yaml.safe_load(
+        (ROOT / "inventories/demo.yml").read_text()
+    )
+    return {
+        "millrace_producers": [
+            one | ({"url": "https://simulator:8443"} if one["name"] in KEYED else {})
+            for one in found["millrace_producers"]
+        ]
+    }
+
+
+def has_failed_to_poll(pipeline: Pipeline, producer: str) -> bool:
+    logs = pipeline.container(f"producer-{producer}").logs()
+    return b"no answer: " in logs
+
+
+def end_by_an_exception(pipeline: Pipeline) -> str:
+    """The logs of a processor that ends with a traceback, through the clients that it has."""
+    pipeline.container("processor").stop()
+    try:
+        status, logs = pipeline.run_instead("processor", "broken_processor.py")
+    finally:
+        pipeline.container("processor").start()
+    assert status == 1, logs[-2000:]
+    assert "Traceback" in logs
+    return logs
 
 
 def test_every_secret_is_replaced_and_none_shows(
@@ -125,6 +166,7 @@ def test_every_secret_is_replaced_and_none_shows(
     new = {name: replaced(name, value) for name, value in old.items()}
     changed = {name for name in old if old[name] != new[name]}
     assert len(changed) >= 9, "the vault holds fewer secrets than the pipeline has"
+    assert {"vault_metals_api_key", "vault_alpha_vantage_api_key"} <= changed
     vault.write(new)
     needles = {value for values in (old, new) for value in values.values() if len(value) >= 8}
 
@@ -139,7 +181,7 @@ def test_every_secret_is_replaced_and_none_shows(
         done = subprocess.run(
             [
                 *("ansible-playbook", "--inventory", inventory),
-                *("-vvvv", "--diff", "site.yml"),
+                *("-vvvv", "--diff", "--extra-vars", json.dumps(keyed_producers()), "site.yml"),
             ],
             cwd=ROOT,
             env=environment,
@@ -158,9 +200,14 @@ def test_every_secret_is_replaced_and_none_shows(
         return bool(state["StartedAt"] != before and state["Health"]["Status"] == "healthy")
 
     wait_until("the crashed processor is back", back, timeout=90)
-    time.sleep(1)
+
+    for producer in KEYED:
+        order = pipeline.run(f"producer-{producer}", "millrace", "producer", "run-now")
+        assert order.status == 0, order.stderr
+        wait_until("the poll fails", partial(has_failed_to_poll, pipeline, producer), timeout=60)
 
     texts = [
+        ("the logs of a traceback", end_by_an_exception(pipeline)),
         ("ansible-playbook -vvvv --diff", done.stdout + done.stderr),
         ("the log of Ansible", (tmp_path / "ansible.log").read_text()),
         *((str(path), path.read_text()) for path in facts.rglob("*") if path.is_file()),

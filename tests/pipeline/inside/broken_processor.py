@@ -1,0 +1,24 @@
+"""The processor, but a write ends it by an exception that nobody expects.
+
+Usage: broken_processor.py.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from millrace import config, logging, mongo
+from millrace.processor.batch import Inserted
+from millrace.processor.service import process
+from millrace.sinks.mongodb import MongoStore
+
+
+class BrokenStore(MongoStore):
+    def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
+        raise RuntimeError(f"{len(documents)} documents for {collection} and {settings!r}")
+
+
+settings = config.load()
+logging.configure(settings.processor_name, settings.log_level, settings.secrets())
+with mongo.client(settings) as client:
+    process(settings, BrokenStore(client, settings.mongodb_database), threading.Event())
