@@ -221,6 +221,26 @@ def test_a_feed_whose_producer_polls_often_is_waited_for() -> None:
     assert sources.silent({"stocks", "quotes"}) == []
 
 
+def test_the_wait_goes_on_until_every_feed_that_has_to_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = iter([(6, 1), (7, 1), (8, 2), (9, 3)])
+
+    class Growing:
+        def partitions(self, _: Any) -> list[Partition]:
+            stocks, quotes = next(ends)
+            return [Partition(TOPIC, 0, 0, stocks), Partition("quotes", 0, 0, quotes)]
+
+    monkeypatch.setattr(arrivals, "time", SimpleNamespace(
+        monotonic=iter(range(1000)).__next__, sleep=lambda _: None
+    ))  # fmt: skip
+    ticks = polling("producer-ticks", feed="quotes")
+    log: Any = Growing()
+    first = [Partition(TOPIC, 0, 0, 5), Partition("quotes", 0, 0, 1)]
+    last = arrivals._wait_for_events(log, first, Sources([ticks], [ticks]), 100)
+    assert [partition.end for partition in last] == [9, 3]
+
+
 def test_an_upstream_that_has_nothing_new_is_not_waited_for() -> None:
     ticks = polling("producer-ticks", feed="quotes")
     polled = polling("producer-ticks", feed="quotes", polls={"success": 3})
