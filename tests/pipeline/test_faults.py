@@ -127,7 +127,7 @@ def test_processor_hangs(pipeline: Pipeline, run: str) -> None:
         pipeline.container("processor").stop()
         try:
             start = time.monotonic()
-            status, logs = pipeline.run_instead("processor", "hung_processor.py", "5")
+            status, logs = pipeline.run_instead("processor", "hung_processor.py", "10")
             print(f"\n  its watchdog ended it {time.monotonic() - start:.1f} s after its start")
         finally:
             pipeline.container("processor").start()

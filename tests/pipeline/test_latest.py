@@ -61,8 +61,8 @@ def test_a_late_value_does_not_replace_a_newer_one(pipeline: Pipeline, run: str)
     assert found == ["ABSENT", "WRITTEN", "NOT_NEWER", "NOT_NEWER", "WRITTEN"]
 
 
-def test_every_value_expires_some_day(pipeline: Pipeline, redis: Container) -> None:
-    del redis
+@pytest.mark.usefixtures("redis")
+def test_every_value_expires_some_day(pipeline: Pipeline) -> None:
     found = look(pipeline)
     assert len(found["lives"]) >= 2 * 5
     assert all(0 < left <= found["ttl_ms"] for left in found["lives"].values()), found["lives"]
