@@ -7,8 +7,8 @@ export PATH
 # Python keeps what it compiled: that halves the start of every ansible-playbook.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Molecule scenarios: the whole pipeline, which runs alone, then fleets on emulated EC2, which take longest, then one a role.
-FIRST := default aws aws_fleets
+# Molecule scenarios: those that take longest, which are the fleets on emulated EC2 and the whole pipeline, then one a role.
+FIRST := aws aws_fleets default
 SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .NOTPARALLEL:
