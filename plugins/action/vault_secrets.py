@@ -10,6 +10,7 @@ errors name the secret and the file only.
         path: inventories/local/vault.yml
         password_file: scripts/vault-password   # a file, or a program that prints the password
         generate: true                          # default: a missing secret is an error
+        kept: the secret /a of Secrets Manager  # where they are changed, if the file is a copy
         secrets:
           vault_database_password: {kind: password}
           vault_database_keyfile: {kind: base64, length: 567}
@@ -161,7 +162,7 @@ def with_added(text: str, path: Path, added: list[Secret]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def check(path: Path, declared: list[Secret], values: dict[str, Any]) -> None:
+def check(place: str, change: str, declared: list[Secret], values: dict[str, Any]) -> None:
     """Refuse values that cannot be used."""
     complaints = [
         f"{secret.name} {complaint}"
@@ -169,9 +170,7 @@ def check(path: Path, declared: list[Secret], values: dict[str, Any]) -> None:
         if secret.name in values and (complaint := secret.complaint(values[secret.name]))
     ]
     if complaints:
-        raise VaultError(
-            f"{path}: {'; '.join(complaints)}. Change it with 'ansible-vault edit {path}'"
-        )
+        raise VaultError(f"{place}: {'; '.join(complaints)}. {change}")
 
 
 def listing(names: Iterable[str]) -> str:
@@ -183,7 +182,9 @@ def ensure(
     arguments: dict[str, Any], *, check_mode: bool, warn: Callable[[str], None]
 ) -> dict[str, Any]:
     """Do what the arguments ask for; return the task's result."""
-    path = Path(arguments["path"])
+    path, kept = Path(arguments["path"]), arguments.get("kept") or ""
+    place = kept or str(path)
+    change = "Change it there" if kept else f"Change it with 'ansible-vault edit {path}'"
     declared = [Secret.declared(name, spec) for name, spec in arguments["secrets"].items()]
     secret = get_file_vault_secret(filename=arguments["password_file"], loader=DataLoader())
     secret.load()
@@ -194,10 +195,10 @@ def ensure(
     required = [item.name for item in missing if item.kind != "optional"]
     if required and not arguments["generate"]:
         found = "lacks" if path.exists() else "does not exist; it must hold"
-        raise VaultError(f"{path} {found} {', '.join(required)}")
-    check(path, declared, values)
+        raise VaultError(f"{place} {found} {', '.join(required)}")
+    check(place, change, declared, values)
     if unknown := sorted(set(values) - {item.name for item in declared}):
-        warn(f"{path} holds names that nothing uses (misspelt?): {', '.join(unknown)}")
+        warn(f"{place} holds names that nothing uses (misspelt?): {', '.join(unknown)}")
 
     added = missing if arguments["generate"] else []
     if added and not check_mode:
@@ -228,6 +229,7 @@ class ActionModule(ActionBase):
                 "password_file": {"type": "path", "required": True, "no_log": False},
                 "secrets": {"type": "dict", "required": True, "no_log": False},
                 "generate": {"type": "bool", "default": False},
+                "kept": {"type": "str", "default": ""},
             }
         )
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -18,6 +20,7 @@ from tests.ansible.conftest import ROOT
 sys.path.insert(0, str(ROOT / "plugins" / "action"))
 
 import aws_secrets
+import vault_secrets
 
 REGION = "us-east-1"
 NAME = "/millrace/deployment"
@@ -35,6 +38,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def arguments(directory: Path, source: str) -> dict[str, Any]:
+    directory.mkdir(exist_ok=True)
     password = directory / "password"
     password.write_text("a vault password")
     path = directory / "state" / "secrets.yml"
@@ -42,13 +46,15 @@ def arguments(directory: Path, source: str) -> dict[str, Any]:
     return settings | {"path": str(path), "password_file": str(password)}
 
 
-def put(source: str, kind: str = "SecureString") -> None:
+def put(
+    source: str, kind: str = "SecureString", values: Mapping[str, str] = MappingProxyType(VALUES)
+) -> None:
     if source == "secretsmanager":
         client = boto3.client("secretsmanager", region_name=REGION)
-        client.create_secret(Name=NAME, SecretString=json.dumps(VALUES))
+        client.create_secret(Name=NAME, SecretString=json.dumps(dict(values)))
     else:
         client = boto3.client("ssm", region_name=REGION)
-        for name, value in VALUES.items():
+        for name, value in values.items():
             client.put_parameter(Name=f"{NAME}/{name}", Value=value, Type=kind)
 
 
@@ -95,3 +101,25 @@ def test_a_secret_that_is_no_object_is_refused_and_not_shown(tmp_path: Path, tex
 def test_a_misspelt_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(aws_secrets.SourceError, match="one of vault, secretsmanager, ssm"):
         aws_secrets.ensure(arguments(tmp_path, "secretmanager"), check_mode=False)
+
+
+def test_a_secret_that_is_optional_may_be_absent_wherever_they_are_kept(tmp_path: Path) -> None:
+    """Exactly the required ones are taken, and what plays read of the others has a default."""
+    shared = yaml.safe_load((ROOT / "inventories" / "shared" / "secrets.yml").read_text())
+    declared = shared["millrace_secrets"]
+    optional = [name for name, spec in declared.items() if spec["kind"] == "optional"]
+    value = {"password": "an unguessable value", "base64": "ABCDEFGH" * 8}
+    required = {name: value[x["kind"]] for name, x in declared.items() if name not in optional}
+    for source in ("secretsmanager", "ssm"):
+        put(source, values=required)
+        asked = arguments(tmp_path / source, source)
+        assert aws_secrets.ensure(asked, check_mode=False) is True
+        checked = {"secrets": declared, "generate": False, "kept": "there"}
+        found = vault_secrets.ensure(asked | checked, check_mode=False, warn=print)
+        assert (found["added"], found["empty"]) == ([], optional)
+
+    read = re.compile(rf"\b({'|'.join(optional)})\b(.{{0,14}})")
+    playbooks = "".join(path.read_text() for path in (ROOT / "playbooks").rglob("*.yml"))
+    after = [rest for _, rest in read.findall(playbooks)]
+    assert len(after) == len(optional)
+    assert {rest.split("(")[0] for rest in after} == {" | default"}
