@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from tests.ansible.conftest import ROOT, load
@@ -61,3 +63,38 @@ def test_what_the_kernel_refuses_is_reported(kernel: ModuleType, tmp_path: Path)
     done, left = kernel.settle({str(tmp_path / "no"): 1}, container=False, check_mode=False)
     assert done == []
     assert left == [f"{tmp_path / 'no'} is not 1: No such file or directory"]
+
+
+class Machine:
+    """A module on a machine whose clock becomes right after so many questions, or never."""
+
+    def __init__(self, *answers: str, **options: Any) -> None:
+        self.answers: Iterator[str] = iter(answers)
+        self.params = {"container": False, "clock_timeout": 0} | options
+        self.check_mode = False
+
+    def run_command(self, command: list[str]) -> tuple[int, str, str]:
+        assert command[0] == "timedatectl"
+        return 0, f"{next(self.answers)}\n", ""
+
+    def fail_json(self, msg: str) -> None:
+        raise SystemExit(msg)
+
+
+@pytest.mark.parametrize(("daemon", "says"), [("chronyd", "chronyd runs"), ("", "nothing sets it")])
+def test_a_clock_that_is_not_synchronised_is_refused(
+    kernel: ModuleType, monkeypatch: pytest.MonkeyPatch, daemon: str, says: str
+) -> None:
+    monkeypatch.setattr(kernel, "keeper", lambda: daemon)
+    with pytest.raises(SystemExit, match=f"the clock is not synchronised.*{says}"):
+        kernel.clock(Machine("no"))
+    assert kernel.clock(Machine("yes")) == (daemon or "synchronised")
+
+
+def test_a_clock_has_some_time_and_a_container_none_of_its_own(
+    kernel: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel.time, "sleep", lambda _: None)
+    monkeypatch.setattr(kernel, "keeper", lambda: "chronyd")
+    assert kernel.clock(Machine("no", "no", "yes", clock_timeout=60)) == "chronyd"
+    assert "the machine's" in kernel.clock(Machine(container=True))
