@@ -1,7 +1,7 @@
 """Ansible action: what the inventory says about AWS can be provisioned.
 
 It asks nobody and changes nothing: names, addresses, the fleet and the ports are compared with each
-other and with what AWS and Docker can take. Everything that is wrong is said at once.
+other and with what AWS, Docker and this machine can do. Everything that is wrong is said at once.
 
     - name: The settings fit together
       aws_settings:
@@ -14,6 +14,7 @@ import difflib
 import functools
 import ipaddress
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -73,8 +74,24 @@ def place(settings: Item) -> Iterator[str]:
         yield "millrace_zones: the letters of one or more zones, each once, as [a, b]"
     if settings["connection"] not in ("ssh", "ssm"):
         yield f"millrace_connection is {settings['connection']}: it must be ssh or ssm"
+    if settings["connection"] == "ssm":
+        yield from ssm(settings)
     if settings["budget_usd"] and "@" not in settings["budget_email"]:
         yield "millrace_budget_email is missing: nobody would get the mail of millrace_budget_usd"
+
+
+def ssm(settings: Item) -> Iterator[str]:
+    """Say what Systems Manager would need to reach the hosts."""
+    if "/debian/" in settings["ami_parameter"]:
+        yield (
+            "millrace_connection is ssm, and Debian's image comes without the agent of Systems "
+            "Manager: set millrace_ami_parameter to Ubuntu's, which has it (docs/aws.md)"
+        )
+    if not shutil.which("session-manager-plugin"):
+        yield (
+            "millrace_connection is ssm, and session-manager-plugin is not on this machine's PATH: "
+            "install it as AWS's documentation of Session Manager says"
+        )
 
 
 def expiry(settings: Item, today: date) -> Iterator[str]:

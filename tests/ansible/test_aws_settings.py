@@ -37,6 +37,7 @@ def good() -> dict[str, Any]:
         "zones": read("network.yml")["millrace_zones"],
         "admin_cidr": "203.0.113.7/32",
         "connection": "ssh",
+        "ami_parameter": read("environment.yml")["millrace_ami_parameter"],
         "fleet": read("fleet.yml")["millrace_fleet"],
         "ports": [
             row | {"port": 8443 if "{{" in str(row["port"]) else row["port"]}
@@ -58,6 +59,15 @@ def fleet(index: int, **changes: Any) -> list[dict[str, Any]]:
     hosts = copy.deepcopy(good()["fleet"])
     hosts[index] |= changes
     return hosts
+
+
+@pytest.fixture
+def session_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine has what sessions of Systems Manager need."""
+    monkeypatch.setattr(aws_settings.shutil, "which", lambda name: f"/usr/bin/{name}")
+
+
+UBUNTU = {"ami_parameter": "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64"}
 
 
 def test_the_inventory_is_good_once_it_is_filled_in() -> None:
@@ -144,5 +154,17 @@ def test_a_fleet_may_be_with_a_redis_and_without_one() -> None:
     assert refused(fleet=fleet(2, roles=["processor", "api", "redis"])) == ""
 
 
+@pytest.mark.usefixtures("session_plugin")
 def test_a_private_host_is_good_where_ssm_reaches_it() -> None:
-    assert refused(fleet=fleet(3, subnet="private"), connection="ssm") == ""
+    assert refused(fleet=fleet(3, subnet="private"), connection="ssm", **UBUNTU) == ""
+
+
+@pytest.mark.usefixtures("session_plugin")
+def test_ssm_is_refused_for_an_image_without_its_agent() -> None:
+    assert "Debian's image comes without the agent" in refused(connection="ssm")
+
+
+def test_ssm_is_refused_on_a_machine_without_its_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws_settings.shutil, "which", lambda _: None)
+    assert "session-manager-plugin is not on" in refused(connection="ssm", **UBUNTU)
+    assert refused() == ""
