@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jinja2
 import pytest
 import typer
 import yaml
@@ -67,3 +68,27 @@ def test_the_demonstration_polls_what_the_inventory_does_and_more() -> None:
     assert {name: usual[name] for name in usual} == {
         producer["name"]: producer for producer in producers if producer["name"] in usual
     }
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({}, "127.0.0.1"),
+        # Alone on AWS: the services know the host's private address, and nobody outside reaches it.
+        ({"controller": ["localhost"]}, "203.0.113.9"),
+        ({"fleet": ["here", "there"]}, "203.0.113.9"),
+    ],
+)
+def test_the_status_names_an_address_of_the_api_that_can_be_reached(
+    more: dict[str, list[str]], says: str
+) -> None:
+    names = tasks("status")[-1]["vars"]
+    facts: dict[str, Any] = {
+        "groups": {"fleet": ["here"], "api": ["here"]} | more,
+        "hostvars": {"here": {"ansible_host": "203.0.113.9"}},
+        "millrace_api_address": "127.0.0.1",
+    }
+    for name in ("__elsewhere", "__api"):
+        expression = names[name].removeprefix("{{").removesuffix("}}")
+        facts[name] = jinja2.Environment(autoescape=True).compile_expression(expression)(**facts)
+    assert facts["__api"] == says
