@@ -14,6 +14,12 @@ def tags(item: Item) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in item.get("Tags") or []}
 
 
+def state(item: Item) -> str:
+    """The state of what has one; that of an instance is a part of an answer."""
+    found = item.get("State", "")
+    return str(found["Name"] if isinstance(found, dict) else found).lower()
+
+
 def pick(item: Item, **keys: str) -> Item:
     """The named parts of an answer, and its tags."""
     return {name: item[key] for name, key in keys.items()} | {"tags": tags(item)}
@@ -67,6 +73,21 @@ def volume(item: Item) -> Item:
     }
 
 
+def root_volume(item: Item) -> str:
+    """Id of the volume that an instance's system is on."""
+    disks = {x["DeviceName"]: x["Ebs"]["VolumeId"] for x in item.get("BlockDeviceMappings", [])}
+    return str(disks.get(item.get("RootDeviceName", ""), ""))
+
+
+def emails(client: Any, **budget: str) -> list[str]:
+    """Who gets the mails of a budget, each address once."""
+    found = client.describe_notifications_for_budget(**budget).get("Notifications", [])
+    asked = [
+        client.describe_subscribers_for_notification(**budget, Notification=item) for item in found
+    ]
+    return sorted({x["Address"] for answer in asked for x in answer["Subscribers"]})
+
+
 def instance(item: Item, *, protected: bool) -> Item:
     """An instance of EC2."""
     metadata = item.get("MetadataOptions", {})
@@ -81,6 +102,7 @@ def instance(item: Item, *, protected: bool) -> Item:
         "profile": item.get("IamInstanceProfile", {}).get("Arn", "").split("/")[-1],
         "groups": sorted(group["GroupName"] for group in item.get("SecurityGroups", [])),
         "tokens": metadata.get("HttpTokens", ""),
+        "root": root_volume(item),
         "hops": metadata.get("HttpPutResponseHopLimit", 0),
         "protected": protected,
     }

@@ -1,0 +1,85 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: the tags of what environments there are in a region."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
+    from botocore.exceptions import BotoCoreError, ClientError
+
+from ansible.module_utils import aws_shapes as shapes
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+DOCUMENTATION = r"""
+module: aws_environments_info
+short_description: The tags of what environments there are in a region
+description:
+  - Asks for key pairs, which are made first, VPCs, hosts, and volumes, which may be left.
+  - Changes nothing.
+options: {}
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode:
+    support: full
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: Look at what there is
+  aws_environments_info:
+    region: us-east-1
+"""
+
+RETURN = r"""
+parts:
+  description: The tags of each part of an environment.
+  type: list
+  returned: always
+"""
+
+MINE = [{"Name": "tag:Project", "Values": ["millrace"]}]
+KINDS = {
+    "describe_key_pairs": "KeyPairs",
+    "describe_vpcs": "Vpcs",
+    "describe_instances": "Reservations",
+    "describe_volumes": "Volumes",
+}
+
+
+def parts(client: Any) -> list[dict[str, str]]:
+    """Ask for all kinds at once; terminated instances are none."""
+
+    def asked(operation: str) -> list[dict[str, Any]]:
+        if client.can_paginate(operation):
+            pages = list(client.get_paginator(operation).paginate(Filters=MINE))
+        else:
+            pages = [getattr(client, operation)(Filters=MINE)]
+        found = [item for page in pages for item in page[KINDS[operation]]]
+        return [part for item in found for part in item.get("Instances", [item])]
+
+    with ThreadPoolExecutor(len(KINDS)) as pool:
+        found = [item for items in pool.map(asked, KINDS) for item in items]
+    alive = [item for item in found if shapes.state(item) not in shapes.GONE]
+    return [shapes.tags(item) for item in alive]
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(argument_spec={}, supports_check_mode=True)
+    try:
+        found = parts(module.client("ec2"))
+    except (BotoCoreError, ClientError) as error:
+        module.fail_json_aws(error, msg="AWS did not say what there is")
+    module.exit_json(changed=False, parts=found)
+
+
+if __name__ == "__main__":
+    main()
