@@ -36,7 +36,10 @@ ADVICE = (
         r"InsufficientInstanceCapacity|Unsupported.*Availability Zone",
         "AWS has no such instance in this zone now: set another zone or type, or try later",
     ),
-    (r"ParameterNotFound", "millrace_ami_parameter names no parameter of this region: correct it"),
+    (
+        r"ParameterNotFound|Failed to find SSM parameter",
+        "millrace_ami_parameter names no parameter of this region: correct it",
+    ),
     (
         r"Could not connect to the endpoint|EndpointConnectionError|timed? ?out|Name or service",
         "AWS cannot be reached: look at this machine's network, and at the region's name",

@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 Item = dict[str, Any]
+# Objects that pass through the bucket are named after the instance that they are for.
+PASSED = "i-"
 
 
 def by_name(items: list[Item]) -> dict[str, Item]:
@@ -58,14 +60,24 @@ def tables(wanted: Item, found: Item, network: Item) -> list[Item]:
     return result
 
 
+def tagged(wanted: Item, item: Item) -> bool:
+    """Whether a resource has the tags that everything should have."""
+    return set(wanted["tags"].items()) <= set(item["tags"].items())
+
+
 def network_plan(wanted: Item, found: Item) -> Item:
     """The VPC and what is in it."""
     vpc = first_id(found["vpcs"])
+    # One that was made and not attached is attached now.
+    gateways = [x for x in found["gateways"] if vpc and x["vpc"] in (vpc, "")]
+    gateways.sort(key=lambda x: not x["vpc"])
     network: Item = {
         "vpc": vpc,
+        "vpc_done": bool(vpc) and found["vpcs"][0]["hostnames"],
         "cidr": wanted["vpc_cidr"],
         "subnets": joined(wanted["subnets"], found["subnets"]),
-        "gateway": first_id([x for x in found["gateways"] if vpc and x["vpc"] == vpc]),
+        "gateway": first_id(gateways),
+        "gateway_done": bool(gateways) and bool(gateways[0]["vpc"]),
         "nat_wanted": wanted["nat"],
         "nat": first_id(found["nats"]),
         "groups": wanted["groups"],
@@ -84,19 +96,16 @@ def network_plan(wanted: Item, found: Item) -> Item:
 
 def access_plan(wanted: Item, found: Item) -> Item:
     """IAM roles with their policies, instance profiles and the key pair."""
-    roles = {role["name"]: role for role in found["roles"]}
-    holders = {profile["name"]: profile["roles"] for profile in found["profiles"]}
+    roles, profiles = by_name(found["roles"]), by_name(found["profiles"])
     result = []
     for item in wanted["profiles"]:
-        role = roles.get(item["name"], {"policies": {}, "attached": []})
-        result.append(
-            item
-            | {
-                "role_exists": item["name"] in roles and not role["attached"],
-                "policy_done": role["policies"] == {"millrace": item["policy"]},
-                "profile_done": holders.get(item["name"]) == [item["name"]],
-            }
-        )
+        role, profile = roles.get(item["name"], {}), profiles.get(item["name"], {})
+        done = {
+            "role_done": bool(role) and not role["attached"] and tagged(wanted, role),
+            "policy_done": role.get("policies") == {"millrace": item["policy"]},
+            "profile_done": profile.get("roles") == [item["name"]] and tagged(wanted, profile),
+        }
+        result.append(item | done | {"role_exists": bool(role)})
     key_exists = wanted["key"] in [key["name"] for key in found["keys"]]
     return {
         "path": wanted["path"],
@@ -141,17 +150,21 @@ def hosts_plan(wanted: Item, found: Item, replace: str) -> list[Item]:
 
 
 def outdated(wanted: Item, found: Item) -> list[str]:
-    """What has other tags than everything should have; hosts are compared by themselves."""
-    kinds = ("vpcs", "subnets", "gateways", "tables", "endpoints", "nats", "groups", "volumes")
-    items = [item for kind in kinds for item in found[kind]]
-    tags = set(wanted["tags"].items())
-    return [x["id"] for x in items if tags - set(x["tags"].items())]
+    """What has other tags than everything should have, of what EC2 tags by its id.
+
+    Hosts, and what has no such id, are compared by themselves.
+    """
+    kinds = ("vpcs", "subnets", "gateways", "tables", "endpoints", "nats", "addresses", "groups")
+    items = [item for kind in (*kinds, "volumes", "keys") for item in found[kind]]
+    return [item["id"] for item in items if not tagged(wanted, item)]
 
 
 def strays(wanted: Item, found: Item) -> list[str]:
-    """Hosts that exist and that the inventory does not name."""
+    """What exists, costs, and is not in the inventory: hosts, and a gateway that none needs."""
     names = [host["name"] for host in wanted["hosts"]]
-    return [item["name"] or item["id"] for item in found["instances"] if item["name"] not in names]
+    hosts = [item["name"] or item["id"] for item in found["instances"] if item["name"] not in names]
+    gateways = [] if wanted["nat"] else [f"NAT gateway {item['id']}" for item in found["nats"]]
+    return hosts + gateways
 
 
 def steps(plan: Item) -> list[Item]:
@@ -163,10 +176,12 @@ def steps(plan: Item) -> list[Item]:
         rows.append({"kind": kind, "name": name, "do": what})
 
     network, access, name = plan["network"], plan["access"], plan["name"]
-    row("VPC", f"{name} {network['cidr']}", exists=bool(network["vpc"]))
+    differs = "" if network["vpc_done"] else "names of hosts"
+    row("VPC", f"{name} {network['cidr']}", exists=bool(network["vpc"]), differs=differs)
     for item in network["subnets"]:
         row("subnet", f"{item['name']} {item['cidr']}", exists=bool(item["id"]))
-    row("internet gateway", name, exists=bool(network["gateway"]))
+    differs = "" if network["gateway_done"] else "attach"
+    row("internet gateway", name, exists=bool(network["gateway"]), differs=differs)
     if network["nat_wanted"]:
         row("NAT gateway", name, exists=bool(network["nat"]))
     for item in network["tables"]:
@@ -183,14 +198,17 @@ def steps(plan: Item) -> list[Item]:
             differs="rules" * item["changed"],
         )
     for item in access["profiles"]:
-        done = item["policy_done"] and item["profile_done"]
-        row("IAM role", item["name"], exists=item["role_exists"], differs="" if done else "policy")
+        parts = {"role": "role_done", "policy": "policy_done", "instance profile": "profile_done"}
+        differs = ", ".join(part for part, done in parts.items() if not item[done])
+        row("IAM role", item["name"], exists=item["role_exists"], differs=differs)
     row("key pair", access["key"], exists=access["key_exists"])
-    row("image repository", plan["repository"]["name"], exists=plan["repository"]["exists"])
-    row("bucket", plan["bucket"]["name"], exists=plan["bucket"]["exists"])
-    if plan["budget"]["usd"]:
-        differs = "" if plan["budget"]["done"] else "limit"
-        row("budget", plan["budget"]["name"], exists=plan["budget"]["exists"], differs=differs)
+    for kind, item in (("image repository", plan["repository"]), ("bucket", plan["bucket"])):
+        differs = "" if item["done"] else "settings, tags"
+        row(kind, item["name"], exists=item["exists"], differs=differs)
+    budget = plan["budget"]
+    if budget["usd"] or budget["exists"]:
+        differs = "" if budget["done"] else "limit, mail" if budget["usd"] else "remove"
+        row("budget", budget["name"], exists=budget["exists"], differs=differs)
     if plan["retag"]:
         row("tags", f"of {len(plan['retag'])} resources", exists=True, differs="tags")
     for host in plan["hosts"]:
@@ -204,26 +222,40 @@ def steps(plan: Item) -> list[Item]:
     return rows
 
 
+def stores(wanted: Item, found: Item) -> Item:
+    """The image repository, the bucket and the budget: whether each is there, and finished."""
+    repository = by_name(found["repositories"]).get(wanted["repository"])
+    bucket = by_name(found["buckets"]).get(wanted["bucket"])
+    budget, exists = wanted["budget"], by_name(found["budgets"]).get(wanted["budget"]["name"])
+    same = exists and exists["usd"] == budget["usd"]
+    same = same and exists["email"] == budget["email"]
+    return {
+        "repository": {
+            "name": wanted["repository"],
+            "exists": bool(repository),
+            "done": bool(repository) and tagged(wanted, repository),
+        },
+        "bucket": {
+            "name": wanted["bucket"],
+            "exists": bool(bucket),
+            "done": bool(bucket) and tagged(wanted, bucket) and PASSED in bucket["removed"],
+        },
+        "budget": budget
+        | {
+            "exists": bool(exists),
+            "done": bool(same) if budget["usd"] else not exists,
+        },
+    }
+
+
 def aws_plan(wanted: Item, found: Item, replace: str = "") -> Item:
     """Compare."""
-    budgets = {budget["name"]: budget["usd"] for budget in found["budgets"]}
-    budget = wanted["budget"]
-    repositories = [x["name"] for x in found["repositories"]]
     plan: Item = {
         "name": wanted["name"],
         "tags": wanted["tags"],
         "network": network_plan(wanted, found),
         "access": access_plan(wanted, found),
-        "repository": {
-            "name": wanted["repository"],
-            "exists": wanted["repository"] in repositories,
-        },
-        "bucket": {"name": wanted["bucket"], "exists": bool(found["buckets"])},
-        "budget": budget
-        | {
-            "exists": budget["name"] in budgets,
-            "done": budgets.get(budget["name"], 0) == budget["usd"],
-        },
+        **stores(wanted, found),
         "hosts": hosts_plan(wanted, found, replace),
         "retag": outdated(wanted, found),
         "strays": strays(wanted, found),

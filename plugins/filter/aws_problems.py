@@ -45,6 +45,20 @@ def network_problems(wanted: Item, found: Item) -> list[str]:
     return lines
 
 
+def fixed(host: Item, exists: Item, subnets: dict[str, str]) -> list[tuple[str, str]]:
+    """What a host keeps all its life, as it is and as it should be."""
+    subnet = (subnets.get(exists["subnet"], exists["subnet"]), host["subnet"])
+    zone = (exists["zone"], host["zone"])
+    # A disk that is being made has no size yet.
+    disk = exists["root_gb"] or host["root_gb"]
+    return [
+        (exists["type"], host["type"]),
+        # In another zone it is in another subnet too: that is one thing to say.
+        zone if zone[0] != zone[1] else (f"in {subnet[0]}", f"in {subnet[1]}"),
+        (f"on a disk of {disk} GB", f"on a disk of {host['root_gb']} GB"),
+    ]
+
+
 def host_problems(wanted: Item, found: Item, replace: str) -> list[str]:
     """What provisioning will not do with hosts by itself."""
     lines = [
@@ -56,14 +70,14 @@ def host_problems(wanted: Item, found: Item, replace: str) -> list[str]:
     if replace and replace not in names:
         lines.append(f"replace={replace}: millrace_fleet has no such host ({', '.join(names)})")
     there, volumes = by_name(found["instances"]), {x["host"]: x for x in found["volumes"]}
+    subnets = {subnet["id"]: name for name, subnet in by_name(found["subnets"]).items()}
     for host in wanted["hosts"]:
         name, exists = host["name"], there.get(host["name"])
         if exists and name != replace:
-            zone = (exists["zone"], host["zone"])
             lines += [
                 f"{name} is {is_now} and should be {should}: -e replace={name} makes the host anew "
                 "and keeps its data volume; or set it back"
-                for is_now, should in ((exists["type"], host["type"]), zone)
+                for is_now, should in fixed(host, exists, subnets)
                 if is_now != should
             ]
         volume = volumes.get(name)

@@ -10,6 +10,7 @@ from typing import Any
 with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
     from botocore.exceptions import BotoCoreError, ClientError
 
+from ansible.module_utils import aws_shapes as shapes
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 DOCUMENTATION = r"""
@@ -83,26 +84,28 @@ def mails(params: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def current(client: Any, account: str, name: str) -> float | None:
-    """The limit that is set, or nothing."""
+def current(client: Any, account: str, name: str) -> tuple[float, list[str]] | None:
+    """The limit that is set and who is told, or nothing."""
+    asked = {"AccountId": account, "BudgetName": name}
     try:
-        answer = client.describe_budget(AccountId=account, BudgetName=name)
+        answer = client.describe_budget(**asked)
     except client.exceptions.NotFoundException:
         return None
-    return float(answer["Budget"]["BudgetLimit"]["Amount"])
+    return float(answer["Budget"]["BudgetLimit"]["Amount"]), shapes.emails(client, **asked)
 
 
 def ensure(module: Any) -> bool:
     """Make it so; return whether anything changed."""
     params, client = module.params, module.client("budgets")
     account = module.client("sts").get_caller_identity()["Account"]
-    wanted = params["usd"] if params["state"] == "present" else None
+    present = params["state"] == "present"
+    wanted = (params["usd"], [params["email"]]) if present else None
     found = current(client, account, params["name"])
     if found == wanted:
         return False
     if module.check_mode:
         return True
-    # A limit is changed by a new budget: what was counted counts again from AWS's own records.
+    # Another limit or address is another budget: what was spent counts again from AWS's records.
     if found is not None:
         client.delete_budget(AccountId=account, BudgetName=params["name"])
     if wanted is not None:

@@ -122,7 +122,10 @@ class Environment:
         names = {group["GroupId"]: group["GroupName"] for group in found["groups"]}
         pick = shapes.pick
         return {
-            "vpcs": [pick(x, id="VpcId", cidr="CidrBlock") for x in vpcs],
+            "vpcs": [
+                pick(x, id="VpcId", cidr="CidrBlock") | {"hostnames": self.hostnames(x["VpcId"])}
+                for x in vpcs
+            ],
             "subnets": [
                 pick(x, id="SubnetId", cidr="CidrBlock", zone="AvailabilityZone", vpc="VpcId")
                 for x in found["subnets"]
@@ -143,11 +146,19 @@ class Environment:
             "groups": [
                 shapes.group(x, names) for x in found["groups"] if x["GroupName"] != "default"
             ],
+            "disks": {x["VolumeId"]: x["Size"] for x in found["volumes"]},
             # The system's own volume goes with its instance.
             "volumes": [
                 shapes.volume(x) for x in found["volumes"] if shapes.tags(x).get("Role") == "data"
             ],
         }
+
+    def hostnames(self, vpc: str) -> bool:
+        """Whether hosts of a VPC get names: what is set last when one is made."""
+        answer = self.clients["ec2"].describe_vpc_attribute(
+            VpcId=vpc, Attribute="enableDnsHostnames"
+        )
+        return bool(answer["EnableDnsHostnames"]["Value"])
 
     def access(self) -> Item:
         """IAM roles, instance profiles and the key pair."""
@@ -165,47 +176,76 @@ class Environment:
                 "name": name,
                 "policies": policies,
                 "attached": [policy["PolicyName"] for policy in attached],
+                "tags": shapes.tags(iam.get_role(RoleName=name)["Role"]),
             }
+
+        def profile(item: Item) -> Item:
+            name = item["InstanceProfileName"]
+            # The list says nothing of tags.
+            tags = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+            holds = [role["RoleName"] for role in item["Roles"]]
+            return {"name": name, "roles": holds, "tags": shapes.tags(tags)}
 
         roles = self.every("iam", "list_roles", "Roles", PathPrefix=path)
         profiles = self.every("iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=path)
         keys = self.clients["ec2"].describe_key_pairs(Filters=self.mine)["KeyPairs"]
         return {
             "roles": parallel(role, roles),
-            "profiles": [
-                {"name": x["InstanceProfileName"], "roles": [y["RoleName"] for y in x["Roles"]]}
-                for x in profiles
-            ],
-            "keys": [{"name": x["KeyName"], "tags": shapes.tags(x)} for x in keys],
+            "profiles": parallel(profile, profiles),
+            "keys": [shapes.pick(x, id="KeyPairId", name="KeyName") for x in keys],
         }
 
     def stores(self) -> Item:
-        """Image repositories, the bucket and the budget: found by name."""
-        repositories = self.every("ecr", "describe_repositories", "repositories")
-        buckets = self.clients["s3"].list_buckets()["Buckets"]
-        bucket = f"{self.instance}-{self.account}-{self.region}"
+        """The image repository, the bucket and the budget: found by name."""
         return {
-            "repositories": [
-                {"name": x["repositoryName"], "uri": x["repositoryUri"], "arn": x["repositoryArn"]}
-                for x in repositories
-                if x["repositoryName"].startswith(f"{self.instance}/")
-            ],
-            "buckets": [{"name": x["Name"]} for x in buckets if x["Name"] == bucket],
+            "repositories": self.repositories(),
+            "buckets": self.buckets(),
             "budgets": self.budgets(),
         }
 
+    def repositories(self) -> list[Item]:
+        """The image repository. Its tags are what is set last when it is made."""
+        ecr, name = self.clients["ecr"], f"{self.instance}/millrace"
+        try:
+            found = ecr.describe_repositories(repositoryNames=[name])["repositories"]
+        except ecr.exceptions.RepositoryNotFoundException:
+            return []
+        arns = [item["repositoryArn"] for item in found]
+        listed = [ecr.list_tags_for_resource(resourceArn=arn)["tags"] for arn in arns]
+        return [{"name": name, "tags": shapes.tags({"Tags": tags})} for tags in listed]
+
+    def buckets(self) -> list[Item]:
+        """The bucket. Its rules for old objects are what is set last when it is made."""
+        s3, name = self.clients["s3"], f"{self.instance}-{self.account}-{self.region}"
+        if name not in [item["Name"] for item in s3.list_buckets()["Buckets"]]:
+            return []
+
+        def asked(operation: str, key: str, absent: str) -> list[Item]:
+            try:
+                return list(getattr(s3, operation)(Bucket=name)[key])
+            except ClientError as error:
+                if error.response["Error"]["Code"] == absent:
+                    return []
+                raise
+
+        rules = asked("get_bucket_lifecycle_configuration", "Rules", "NoSuchLifecycleConfiguration")
+        tags = asked("get_bucket_tagging", "TagSet", "NoSuchTagSet")
+        prefixes = [rule.get("Filter", {}).get("Prefix", "") for rule in rules]
+        return [{"name": name, "tags": shapes.tags({"Tags": tags}), "removed": prefixes}]
+
     def budgets(self) -> list[Item]:
         """The budget of the environment; who may not see budgets has none."""
+        client = self.clients["budgets"]
+        asked = {"AccountId": self.account, "BudgetName": f"{self.instance}-{self.region}"}
         try:
-            answer = self.clients["budgets"].describe_budget(
-                AccountId=self.account, BudgetName=f"{self.instance}-{self.region}"
-            )
+            budget = client.describe_budget(**asked)["Budget"]
+            emails = shapes.emails(client, **asked)
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NotFoundException", "AccessDeniedException"):
                 return []
             raise
-        budget = answer["Budget"]
-        return [{"name": budget["BudgetName"], "usd": float(budget["BudgetLimit"]["Amount"])}]
+        limit = float(budget["BudgetLimit"]["Amount"])
+        return [{"name": budget["BudgetName"], "usd": limit, "email": ", ".join(emails)}]
 
     def look(self) -> Item:
         """Everything."""
@@ -215,6 +255,9 @@ class Environment:
             found: Item = {"account": self.account, "instances": hosts.result()}
             for part in started:
                 found |= part.result()
+        sizes = found.pop("disks")
+        for host in found["instances"]:
+            host["root_gb"] = sizes.get(host["root"], 0)
         return found
 
 

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "plugins" / "filter"))
 
 import aws_advice
 import aws_cost
+import aws_environments
 import aws_plan
 import aws_problems
 import aws_wanted
@@ -102,8 +103,9 @@ def subnet(name: str, cidr: str, zone: str = "us-east-1a") -> dict[str, Any]:
     return {"id": "subnet-1", "name": name, "cidr": cidr, "zone": zone, "tags": {}}
 
 
-def instance(name: str) -> dict[str, Any]:
-    return {"id": f"i-{name}", "name": name, "type": "t3.small", "zone": "us-east-1a", "tags": {}}
+def instance(name: str, **changes: Any) -> dict[str, Any]:
+    found = {"id": f"i-{name}", "name": name, "type": "t3.small", "zone": "us-east-1a", "tags": {}}
+    return found | {"subnet": "subnet-1", "root_gb": 20} | changes
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,18 @@ def instance(name: str) -> dict[str, Any]:
         ({"subnets": [subnet("mine", "10.42.1.0/25")]}, "10.42.1.0/24 is taken by mine (subnet-1"),
         ({"instances": [instance("kafka-1")] * 2}, "2 instances are called kafka-1"),
         ({"instances": [instance("processor-1")]}, "is t3.small and should be t3.micro"),
+        ({"instances": [instance("kafka-1", zone="us-east-1b")]}, "should be us-east-1a: -e repl"),
+        (
+            {
+                "instances": [instance("kafka-1")],
+                "subnets": [subnet("millrace-private-a", "10.42.128.0/24")],
+            },
+            "kafka-1 is in millrace-private-a and should be in millrace-public-a: -e replace",
+        ),
+        (
+            {"instances": [instance("kafka-1", root_gb=30)]},
+            "kafka-1 is on a disk of 30 GB and should be on a disk of 20 GB: -e replace",
+        ),
         (
             {"volumes": [{"id": "v", "host": "kafka-1", "zone": "us-east-1b", "size": 20}]},
             "a volume cannot move",
@@ -126,6 +140,100 @@ def instance(name: str) -> dict[str, Any]:
 )
 def test_what_is_in_the_way_is_said(found: dict[str, Any], says: str) -> None:
     assert says in "; ".join(aws_problems.aws_problems(wanted(), NOTHING | found))
+
+
+def test_a_host_as_the_fleet_says_is_in_nobodys_way() -> None:
+    there = {"subnets": [subnet("millrace-public-a", "10.42.0.0/24")]}
+    for size in (20, 0):
+        there["instances"] = [instance("kafka-1", root_gb=size)]
+        assert aws_problems.aws_problems(wanted(), NOTHING | there) == []
+
+
+def done(plan: dict[str, Any], kind: str) -> str:
+    return str(next(step["do"] for step in plan["steps"] if step["kind"] == kind))
+
+
+def test_what_a_killed_run_left_half_made_is_finished() -> None:
+    """Each is there, and what is done last with it is not."""
+    tags = wanted()["tags"]
+    half = {
+        "vpcs": [{"id": "vpc-1", "cidr": "10.42.0.0/16", "hostnames": False, "tags": tags}],
+        "gateways": [{"id": "igw-1", "vpc": "", "tags": tags}],
+        "repositories": [{"name": "millrace/millrace", "tags": {}}],
+        "buckets": [{"name": f"millrace-{ACCOUNT}-us-east-1", "tags": tags, "removed": []}],
+    }
+    whole = {
+        "vpcs": [half["vpcs"][0] | {"hostnames": True}],
+        "gateways": [half["gateways"][0] | {"vpc": "vpc-1"}],
+        "repositories": [half["repositories"][0] | {"tags": tags}],
+        "buckets": [half["buckets"][0] | {"removed": ["i-"]}],
+    }
+    kinds = ("VPC", "internet gateway", "image repository", "bucket")
+    plan = aws_plan.aws_plan(wanted(), NOTHING | half)
+    assert [done(plan, kind).split(":")[0] for kind in kinds] == ["change"] * 4
+    assert plan["network"]["gateway"] == "igw-1"
+    plan = aws_plan.aws_plan(wanted(), NOTHING | whole)
+    assert [done(plan, kind) for kind in kinds] == ["is there"] * 4
+
+
+def test_another_owner_reaches_what_ec2_does_not_tag() -> None:
+    tags = wanted()["tags"]
+    name = f"millrace-{ACCOUNT}-us-east-1"
+    profile = wanted()["profiles"][0]
+    policies = {"policies": {"millrace": profile["policy"]}, "attached": []}
+    found = NOTHING | {
+        "keys": [{"id": "key-1", "name": "millrace", "tags": tags}],
+        "roles": [{"name": profile["name"], "tags": tags} | policies],
+        "profiles": [{"name": profile["name"], "roles": [profile["name"]], "tags": tags}],
+        "repositories": [{"name": "millrace/millrace", "tags": tags}],
+        "buckets": [{"name": name, "tags": tags, "removed": ["i-"]}],
+    }
+    for owner, says in (("me", "is there"), ("you", "change")):
+        plan = aws_plan.aws_plan(wanted(owner=owner), found)
+        kinds = ("IAM role", "image repository", "bucket")
+        assert [done(plan, kind).split(":")[0] for kind in kinds] == [says] * 3
+        assert plan["retag"] == ([] if owner == "me" else ["key-1"])
+
+
+def test_a_gateway_that_no_host_needs_is_said() -> None:
+    found = NOTHING | {"nats": [{"id": "nat-1", "tags": wanted()["tags"]}]}
+    assert aws_plan.aws_plan(wanted(), found)["strays"] == ["NAT gateway nat-1"]
+    hidden = wanted(fleet=fleet(3, subnet="private"), connection="ssm")
+    assert aws_plan.aws_plan(hidden, found)["strays"] == []
+
+
+@pytest.mark.parametrize(
+    ("usd", "email", "does"),
+    [
+        (50, "me@example.com", "is there"),
+        (60, "me@example.com", "change: limit, mail"),
+        (50, "you@example.com", "change: limit, mail"),
+        (0, "", "change: remove"),
+    ],
+)
+def test_a_budget_follows_its_limit_its_address_and_its_end(
+    usd: int, email: str, does: str
+) -> None:
+    there = {"name": "millrace-us-east-1", "usd": 50.0, "email": "me@example.com"}
+    plan = aws_plan.aws_plan(
+        wanted(budget_usd=usd, budget_email=email), NOTHING | {"budgets": [there]}
+    )
+    assert done(plan, "budget") == does
+    assert plan["budget"]["done"] is (does == "is there")
+
+
+def test_an_environment_is_past_once_all_of_it_is() -> None:
+    parts = [
+        {"Environment": "old", "ExpiresAt": "2020-01-01", "Owner": "me"},
+        {"Environment": "old", "ExpiresAt": "2019-01-01"},
+        {"Environment": "half"},
+        {"Environment": "half", "ExpiresAt": "2020-01-01", "Owner": "you"},
+        {"Project": "millrace"},
+    ]
+    assert aws_environments.aws_environments(parts) == [
+        {"name": "half", "expires": "never", "owner": "you"},
+        {"name": "old", "expires": "2020-01-01", "owner": "me"},
+    ]
 
 
 def test_a_host_to_replace_must_be_one_of_the_fleet() -> None:
@@ -172,6 +280,7 @@ def test_a_host_that_takes_tokens_of_the_old_kind_is_corrected() -> None:
         ("An error occurred (InvalidSubnet.Conflict)", "set another millrace_vpc_cidr"),
         ("Could not connect to the endpoint URL: x", "AWS cannot be reached"),
         ("An error occurred (InsufficientInstanceCapacity)", "another zone or type"),
+        ("Failed to find SSM parameter /x (ResourceNotFound)", "millrace_ami_parameter names no"),
         ("An error occurred (SomethingElse) now", "An error occurred (SomethingElse) now"),
     ],
 )
