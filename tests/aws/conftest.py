@@ -14,8 +14,9 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from botocore.config import Config
 
-from tests.aws.emulator import Emulator
+from tests.aws.emulator import OWN_AGENT, Emulator
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
@@ -57,6 +58,8 @@ class Aws:
         text = text.replace("tag:Environment: millrace", f"tag:Environment: {INSTANCE}")
         (self.inventory / "aws_ec2.yml").write_text(text)
         (directory / "password").write_text("not a secret of anybody")
+        # What Systems Manager's sessions need on this machine; no host is reached here.
+        (directory / "session-manager-plugin").touch(mode=0o755)
         image = self.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
         self.client("ssm").put_parameter(Name="/test/ami", Value=image, Type="String")
         self.image = image
@@ -70,6 +73,7 @@ class Aws:
             endpoint_url=self.emulator.url,
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
+            config=Config(user_agent_extra=OWN_AGENT),
         )
 
     def run(
@@ -103,6 +107,7 @@ class Aws:
             "AWS_MAX_ATTEMPTS": "2",
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.directory / "password"),
             "ANSIBLE_NOCOLOR": "1",
+            "PATH": f"{os.environ['PATH']}{os.pathsep}{self.directory}",
         }
         done = subprocess.run(
             command,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections import Counter
@@ -12,16 +13,27 @@ from typing import Any
 from urllib.parse import parse_qs
 from urllib.request import Request, urlopen
 
+from moto.budgets.models import budgets_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 Start = Callable[..., Any]
 Environ = dict[str, Any]
 
+# What the tests' own clients call themselves.
+OWN_AGENT = "millrace-tests"
 ERROR = (
     "<Response><Errors><Error><Code>{code}</Code><Message>{code}</Message></Error></Errors>"
     "<Error><Code>{code}</Code><Message>{code}</Message></Error><RequestID>1</RequestID></Response>"
 )
+
+
+def subscribers(environ: Environ) -> list[dict[str, str]]:
+    """Who is told of a budget, which moto keeps and does not say."""
+    asked = json.load(environ["wsgi.input"])
+    account = asked["AccountId"]
+    budget = budgets_backends[account]["global"].budgets[account][asked["BudgetName"]]
+    return list(budget.notifications[0].subscribers)
 
 
 class Quiet(WSGIRequestHandler):
@@ -37,6 +49,10 @@ class Emulator:
     def __init__(self) -> None:
         """Start nothing yet."""
         self.calls: Counter[str] = Counter()
+        self.seen: set[str] = set()
+        """Every call since the account was empty, but those of the tests themselves."""
+        self.said: dict[str, dict[str, list[str]]] = {}
+        """What the last call of each action said, of the services that are sent forms."""
         self.refuse: dict[str, tuple[int, str]] = {}
         """From which call on an action is refused, counted from 1, and with which error."""
         self.late: dict[str, str] = {}
@@ -66,6 +82,7 @@ class Emulator:
         with urlopen(request) as answer:
             assert answer.status == HTTPStatus.OK
         self.calls.clear()
+        self.seen.clear()
         self.refuse.clear()
         self.late.clear()
 
@@ -81,7 +98,9 @@ class Emulator:
             return f"{service}:{target.rsplit('.', 1)[1]}"
         form = parse_qs(body.decode(errors="replace")) if service != "s3" else {}
         if "Action" in form:
-            return f"{service}:{form['Action'][0]}"
+            action = f"{service}:{form['Action'][0]}"
+            self.said[action] = form
+            return action
         query = environ.get("QUERY_STRING", "").split("&")[0].split("=")[0]
         return f"{service}:{environ['REQUEST_METHOD']} {query}".strip()
 
@@ -89,11 +108,16 @@ class Emulator:
         """Answer a call, or refuse it."""
         action = self.action(environ)
         self.calls[action] += 1
+        if OWN_AGENT not in environ.get("HTTP_USER_AGENT", ""):
+            self.seen.add(action)
         number, code = self.refuse.get(action, (0, ""))
         late = self.late.pop(action, "")
         if late or (number and self.calls[action] >= number):
             code = late or code
             start_response("400 Bad Request", [("Content-Type", "text/xml")])
             return [ERROR.format(code=code).encode()]
+        if action == "budgets:DescribeSubscribersForNotification":
+            start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
+            return [json.dumps({"Subscribers": subscribers(environ)}).encode()]
         answer: Iterable[bytes] = self.moto(environ, start_response)
         return answer

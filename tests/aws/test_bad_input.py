@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-from tests.aws.conftest import INSTANCE, REGION, Aws
+import pytest
+import yaml
+
+from tests.aws.conftest import INSTANCE, REGION, ROOT, Aws
 
 WRITES = ("Create", "Run", "Put", "Import", "Attach", "Authorize")
 
@@ -15,15 +19,32 @@ def made(aws: Aws) -> list[str]:
     return [x for x in aws.emulator.calls if x.split(":")[1].startswith(WRITES)]
 
 
-def test_credentials_that_aws_does_not_know_are_one_line(aws: Aws) -> None:
-    """Neither the inventory nor the first question goes through."""
-    refused = ("sts:GetCallerIdentity", "ec2:DescribeInstances")
+@pytest.mark.parametrize(
+    ("refused", "code", "says"),
+    [
+        # Neither the inventory nor the first question goes through.
+        (
+            ("sts:GetCallerIdentity", "ec2:DescribeInstances"),
+            "AuthFailure",
+            "AWS does not know these credentials",
+        ),
+        (
+            ("sts:GetCallerIdentity", "ec2:DescribeInstances"),
+            "ExpiredToken",
+            "the session has expired: log in to AWS again",
+        ),
+        (("ec2:DescribeVpcs",), "UnauthorizedOperation", "a permission is missing"),
+    ],
+)
+def test_what_aws_refuses_at_once_is_one_line_and_nothing_was_made(
+    aws: Aws, refused: tuple[str, ...], code: str, says: str
+) -> None:
     aws.emulator.calls.clear()
-    aws.emulator.refuse = dict.fromkeys(refused, (1, "AuthFailure"))
+    aws.emulator.refuse = dict.fromkeys(refused, (1, code))
     result = aws.run("playbooks/provision.yml")
     aws.emulator.refuse = {}
     assert result.code != 0
-    assert "AWS does not know these credentials" in result.words
+    assert says in result.words
     assert "Traceback" not in result.output
     assert made(aws) == []
 
@@ -45,20 +66,64 @@ def test_wrong_settings_are_said_all_at_once_and_nobody_is_asked(aws: Aws) -> No
     assert made(aws) == []
 
 
-def test_a_missing_secret_is_named_before_the_first_change(aws: Aws) -> None:
-    """Secrets of Secrets Manager, one of them missing and one that everybody knows."""
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        ({"millrace_ownr": "me"}, "nothing reads the variable millrace_ownr: did you mean"),
+        ({"millrace_feeds": ["metals"]}, "would publish to a feed that is not in millrace_feeds"),
+    ],
+)
+def test_what_no_host_could_run_is_refused_before_there_is_one(
+    aws: Aws, chosen: dict[str, Any], says: str
+) -> None:
     aws.emulator.calls.clear()
-    secrets = {
-        "vault_ca_passphrase": "correct-horse-battery-staple",
-        "vault_api_token_operator": "changeme",
-    }
+    result = aws.run("site.yml", **chosen)
+    assert result.code != 0
+    assert says in result.words
+    assert made(aws) == []
+
+
+def test_a_key_pair_of_somebody_else_stays_theirs(aws: Aws) -> None:
+    ec2 = aws.client("ec2")
+    theirs = ec2.create_key_pair(KeyName=INSTANCE)["KeyFingerprint"]
+    aws.emulator.calls.clear()
+    result = aws.run("playbooks/provision.yml")
+    assert result.code != 0
+    assert "that does not belong to this environment" in result.words
+    assert made(aws) == []
+    assert [x["KeyFingerprint"] for x in ec2.describe_key_pairs()["KeyPairs"]] == [theirs]
+    ec2.delete_key_pair(KeyName=INSTANCE)
+
+
+def test_a_missing_secret_is_named_before_the_first_change(aws: Aws) -> None:
+    """Secrets of Secrets Manager: first most are missing, then one is one that everybody knows."""
+    secrets = {"vault_ca_passphrase": "correct-horse-battery-staple"}
+    name = f"/{INSTANCE}/deployment"
     manager = aws.client("secretsmanager")
-    manager.create_secret(Name=f"/{INSTANCE}/deployment", SecretString=json.dumps(secrets))
+    manager.create_secret(Name=name, SecretString=json.dumps(secrets))
     aws.emulator.calls.clear()
     settings: dict[str, Any] = {"millrace_secrets_source": "secretsmanager"}
     result = aws.run("playbooks/provision.yml", **settings)
     assert result.code != 0
-    assert "vault_kafka_producer_password" in result.words
+    kept = f"the secret {name} of Secrets Manager"
+    assert f"{kept} lacks vault_kafka_producer_password" in result.words
+
+    shared = yaml.safe_load((ROOT / "inventories" / "shared" / "secrets.yml").read_text())
+    declared = shared["millrace_secrets"]
+    # Every one that is required and none that is not.
+    values = {"password": "correct-horse-battery-staple", "base64": "ABCDEFGH" * 8}
+    secrets = {
+        key: values[spec["kind"]] for key, spec in declared.items() if spec["kind"] in values
+    }
+    secrets["vault_api_token_operator"] = "changeme"
+    manager.put_secret_value(SecretId=name, SecretString=json.dumps(secrets))
+    aws.emulator.calls.clear()
+    result = aws.run("playbooks/provision.yml", **settings)
+    assert result.code != 0
+    assert f"{kept}: vault_api_token_operator is a known default or placeholder" in result.words
+    assert "Change it there" in result.words
+    assert "ansible-vault edit" not in result.words
+    assert "changeme" not in result.output
     assert "correct-horse" not in result.output
     assert made(aws) == []
     copy = aws.directory / "state" / "secrets.yml"
@@ -106,6 +171,35 @@ def test_teardown_removes_what_was_made_half(aws: Aws) -> None:
             }
         ],
     )
+    # Not every repository below the environment's name is its own.
+    ecr, theirs = aws.client("ecr"), f"{INSTANCE}/theirs"
+    ecr.create_repository(repositoryName=theirs)
     result = aws.run("teardown.yml", confirm=INSTANCE)
     assert result.code == 0, result.output
-    assert aws.everything() == {}
+    left = aws.everything()
+    assert left.keys() == {"repositories"}
+    assert [x["repositoryName"] for x in left["repositories"]] == [theirs]
+    ecr.delete_repository(repositoryName=theirs)
+
+
+def test_what_an_expired_environment_left_is_listed_and_removed(aws: Aws) -> None:
+    """Neither has a VPC: a run that was killed at once left one, an expiry without data another."""
+    ec2 = aws.client("ec2")
+
+    def said(kind: str, name: str, day: str) -> list[dict[str, Any]]:
+        tags = {"Project": "millrace", "Environment": name, "ExpiresAt": day, "Owner": "me"}
+        tags |= {"Role": "data", "Host": "kafka-1"}
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        return [{"ResourceType": kind, "Tags": listed}]
+
+    old, day = "left-over", "2020-01-01"
+    ec2.create_key_pair(KeyName=INSTANCE, TagSpecifications=said("key-pair", INSTANCE, "never"))
+    zone, kind = f"{REGION}a", "volume"
+    ec2.create_volume(AvailabilityZone=zone, Size=1, TagSpecifications=said(kind, old, day))
+    aws.client("s3").create_bucket(Bucket=f"{old}-123456789012-{REGION}")
+    result = aws.run("playbooks/expire.yml", confirm=old, delete_data=old)
+    assert result.code == 0, result.output
+    assert re.search(rf"{INSTANCE}\s+never\s+me\n", result.output)
+    assert re.search(rf"{old}\s+{day}\s+me\s+\(past\)", result.output)
+    assert aws.everything() == {"keys": [INSTANCE]}
+    ec2.delete_key_pair(KeyName=INSTANCE)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.conftest import INSTANCE, REGION, Aws, Result, tags
+from tests.aws.conftest import INSTANCE, REGION, ROOT, Aws, Result, tags
 
 ADMIN = "203.0.113.7/32"
 # Two hosts: one with data, one without. More of them take longer and show no more.
@@ -54,6 +54,10 @@ MATRIX: dict[str, tuple[set[str], set[str]]] = {
 }
 # Each run is refused a call and goes no further: how far it came, why, and what it must say.
 KILLED = [
+    ("ecr:PutLifecyclePolicy", 1, "ServerException", "PutLifecyclePolicy"),
+    ("s3:PUT lifecycle", 1, "AccessDenied", "a permission is missing"),
+    ("ec2:ModifyVpcAttribute", 1, "ExpiredToken", "the session has expired"),
+    ("ec2:AttachInternetGateway", 1, "UnauthorizedOperation", "a permission is missing"),
     ("ec2:RunInstances", 2, "VcpuLimitExceeded", "quota of vCPUs is used up"),
     ("ec2:AttachVolume", 1, "IncorrectState", "Failed to attach volume"),
 ]
@@ -87,15 +91,60 @@ def test_a_run_that_was_killed_says_why_and_the_next_one_goes_on(killed: list[Re
     assert killed[-1].code == 0
 
 
-def test_a_second_run_changes_nothing(made: Aws) -> None:
+def test_a_second_run_changes_nothing_though_there_is_a_newer_image(made: Aws) -> None:
     before = made.instances()
+    made.client("ssm").put_parameter(
+        Name="/test/ami", Value=newer(made), Type="String", Overwrite=True
+    )
     made.emulator.calls.clear()
     result = made.run("playbooks/provision.yml", **FLEET)
     assert (result.code, result.changed) == (0, 0), result.output
-    assert made.instances().keys() == before.keys()
+    images = {name: host["ImageId"] for name, host in made.instances().items()}
+    assert images == dict.fromkeys(before, made.image)
     asked = {action.split(":")[1] for action in made.emulator.calls}
     verbs = r"(Describe|List|Get|GET|HEAD)"
     assert [name for name in asked if not re.match(verbs, name)] == []
+
+
+def newer(aws: Aws) -> str:
+    """An image that is not the one that hosts were first made from."""
+    found = aws.client("ec2").describe_images(Owners=["amazon"])["Images"]
+    return str(next(x["ImageId"] for x in found if x["ImageId"] != aws.image))
+
+
+def test_what_was_cut_short_was_finished(made: Aws) -> None:
+    """The settings that come after a resource was made, which killed runs never reached."""
+    ec2, ecr, s3 = made.client("ec2"), made.client("ecr"), made.client("s3")
+    repository = ecr.describe_repositories()["repositories"][0]
+    assert repository["repositoryName"] == f"{INSTANCE}/millrace"
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
+    policy = ecr.get_lifecycle_policy(repositoryName=repository["repositoryName"])
+    rule = json.loads(policy["lifecyclePolicyText"])["rules"][0]
+    assert rule["selection"]["countType"] == "imageCountMoreThan"
+
+    bucket = {"Bucket": f"{INSTANCE}-123456789012-{REGION}"}
+    assert all(
+        s3.get_public_access_block(**bucket)["PublicAccessBlockConfiguration"][
+            f"{verb}Public{what}"
+        ]
+        for verb, what in (("Block", "Acls"), ("Ignore", "Acls"), ("Block", "Policy"))
+    )
+    encryption = s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]
+    assert encryption["Rules"][0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    denied = json.loads(s3.get_bucket_policy(**bucket)["Policy"])["Statement"][0]
+    assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    rule = s3.get_bucket_lifecycle_configuration(**bucket)["Rules"][0]
+    # Objects of Systems Manager's sessions are named after the instance.
+    assert (rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) == ("i-", 1)
+
+    mine = [{"Name": "tag:Environment", "Values": [INSTANCE]}]
+    vpc = ec2.describe_vpcs(Filters=mine)["Vpcs"][0]["VpcId"]
+    names = ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsHostnames")
+    assert names["EnableDnsHostnames"]["Value"] is True
+    gateways = ec2.describe_internet_gateways()["InternetGateways"]
+    assert [[x["VpcId"] for x in gateway["Attachments"]] for gateway in gateways] == [[vpc]]
 
 
 def test_every_resource_says_whose_it_is(made: Aws) -> None:
@@ -159,6 +208,9 @@ def test_each_host_is_as_the_fleet_says(made: Aws) -> None:
             )
             # Data outlives its host, the system does not.
             assert disk["DeleteOnTermination"] is (device != "/dev/sdf")
+    # A burst costs no more than the instance; moto says this of any.
+    launch = made.emulator.said["ec2:RunInstances"]
+    assert launch["CreditSpecification.CpuCredits"] == ["standard"]
 
 
 def groups_of(aws: Aws) -> dict[str, tuple[set[str], set[str]]]:
@@ -211,8 +263,23 @@ def test_a_host_may_read_its_own_secrets_and_nobody_elses(made: Aws) -> None:
     assert [x for x, where in allowed.items() if where == "*"] == ["ecr:GetAuthorizationToken"]
 
 
+@pytest.mark.parametrize("playbook", ["hosts", "engine"])
+def test_a_host_without_its_volume_is_left_alone(made: Aws, playbook: str) -> None:
+    """Otherwise services would start empty on the system's disk."""
+    where = {
+        "VolumeId": made.volumes()["data"],
+        "InstanceId": made.instances()["data"]["InstanceId"],
+        "Device": "/dev/sdf",
+    }
+    made.client("ec2").detach_volume(**where)
+    result = made.run(f"playbooks/{playbook}.yml", **FLEET)
+    made.client("ec2").attach_volume(**where)
+    assert result.code != 0
+    assert "gives data a data volume of 30 GB, and EC2 says that none is attached" in result.words
+
+
 def damage(aws: Aws, hosts: dict[str, Any]) -> None:
-    """By hand: open a door, take a tag and a group, and widen a policy."""
+    """By hand: open a door, take a tag, a group and a route, allow old tokens, widen a policy."""
     ec2 = aws.client("ec2")
     groups = ec2.describe_security_groups(
         Filters=[{"Name": "group-name", "Values": [f"{INSTANCE}-kafka"]}]
@@ -224,6 +291,11 @@ def damage(aws: Aws, hosts: dict[str, Any]) -> None:
     ec2.modify_instance_attribute(InstanceId=app, Groups=[groups[0]["GroupId"]])
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
+    ec2.modify_instance_metadata_options(InstanceId=app, HttpTokens="optional")
+    endpoint = ec2.describe_vpc_endpoints()["VpcEndpoints"][0]
+    ec2.modify_vpc_endpoint(
+        VpcEndpointId=endpoint["VpcEndpointId"], RemoveRouteTableIds=endpoint["RouteTableIds"][:1]
+    )
     role = f"{INSTANCE}-{REGION}-kafka-mongodb-redis"
     aws.client("iam").put_role_policy(RoleName=role, PolicyName="millrace", PolicyDocument=document)
 
@@ -241,9 +313,14 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
         "millrace_budget_usd": 50,
         "millrace_budget_email": "me@example.com",
     }
-    refused = made.run("playbooks/provision.yml", **larger)
+    moved = [HOSTS[0] | {"subnet": "private"}, *larger["millrace_fleet"][1:]]
+    nowhere = {"millrace_fleet": moved, "millrace_ami_parameter": "/no/such"}
+    refused = made.run("playbooks/provision.yml", **larger | nowhere)
     assert refused.code != 0
     assert "data is t3.small and should be t3.medium" in refused.words
+    assert f"app is in {INSTANCE}-public-a and should be in {INSTANCE}-private-a" in refused.words
+    # Seen before a host is removed to be made anew.
+    assert "millrace_ami_parameter names no parameter of this region" in refused.words
     assert "-e replace=data" in refused.words
     assert made.instances().keys() == before.keys()
 
@@ -256,6 +333,9 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     assert after.keys() == before.keys() | {"api-2"}
     assert after["app"]["InstanceId"] == before["app"]["InstanceId"]
     assert tags(after["app"])["Owner"] == "tests"
+    assert after["app"]["MetadataOptions"]["HttpTokens"] == "required"
+    assert after["app"]["ImageId"] == made.image
+    assert after["data"]["ImageId"] == newer(made)
     assert len(after["app"]["SecurityGroups"]) == 4
     assert after["data"]["InstanceId"] != before["data"]["InstanceId"]
     assert after["data"]["InstanceType"] == "t3.medium"
@@ -264,6 +344,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     assert volumes["data"] in disks
     assert "PublicIpAddress" not in after["api-2"]
     assert_a_way_out(made, after["api-2"]["SubnetId"])
+    assert_all_of_it_expires(made, "2099-12-31")
 
     budget = made.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"][0]
     assert float(budget["BudgetLimit"]["Amount"]) == 50
@@ -273,6 +354,24 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     # Over SSM no port is open for SSH.
     rules = {role: (into - {SSH}, out | OUT) for role, (into, out) in MATRIX.items()}
     assert groups_of(made) == rules
+
+
+def assert_all_of_it_expires(aws: Aws, day: str) -> None:
+    """Another last day reaches what is no part of the network too."""
+    ec2, iam, ecr = aws.client("ec2"), aws.client("iam"), aws.client("ecr")
+    repository = ecr.describe_repositories()["repositories"][0]["repositoryArn"]
+    names = [x["InstanceProfileName"] for x in iam.list_instance_profiles()["InstanceProfiles"]]
+    profiles = [iam.get_instance_profile(InstanceProfileName=name) for name in names]
+    found: list[Any] = [
+        *ec2.describe_key_pairs()["KeyPairs"],
+        *[iam.list_role_tags(RoleName=x["RoleName"]) for x in iam.list_roles()["Roles"]],
+        *[x["InstanceProfile"] for x in profiles],
+        ecr.list_tags_for_resource(resourceArn=repository),
+        aws.client("s3").get_bucket_tagging(Bucket=f"{INSTANCE}-123456789012-{REGION}"),
+    ]
+    assert [tags(item)["ExpiresAt"] for item in found] == [day] * 9
+    endpoints = [x for x in ec2.describe_vpc_endpoints()["VpcEndpoints"] if x["State"] != "deleted"]
+    assert [len(x["RouteTableIds"]) for x in endpoints] == [2]
 
 
 def assert_a_way_out(aws: Aws, subnet: str) -> None:
@@ -293,6 +392,7 @@ def test_a_plan_shows_what_would_be_done_and_what_it_costs(made: Aws) -> None:
     assert result.code == 0, result.output
     assert re.search(r"host\s+app t3.micro\s+change: tags", result.output)
     assert re.search(r"host\s+more x\s+create", result.output)
+    assert re.search(rf"budget\s+{INSTANCE}-{REGION}\s+change: remove", result.output)
     assert "data is t3.medium and should be t3.small" in result.words
     assert "No price is known of x" in result.words
     # A small, a micro; 90 GB; 3 addresses.
@@ -342,3 +442,14 @@ def test_teardown_leaves_nothing(made: Aws) -> None:
     assert made.everything() == {}
     again = made.run("teardown.yml", confirm=INSTANCE)
     assert (again.code, again.changed) == (0, 0), again.output
+
+
+def test_the_operators_policy_allows_every_call(made: Aws) -> None:
+    """The options of the policy included, which the recorded fleet has no need of."""
+    document = json.loads((ROOT / "docs" / "aws-operator-policy.json").read_text())
+    allowed = {action for statement in document["Statement"] for action in statement["Action"]}
+    # These are named after the request, or after other actions; or anybody may ask.
+    others = ("s3:", "budgets:", "sts:")
+    seen = {action for action in made.emulator.seen if not action.startswith(others)}
+    assert "ec2:ModifyInstanceMetadataOptions" in seen
+    assert sorted(seen - allowed) == []
