@@ -291,7 +291,15 @@ def damage(aws: Aws, hosts: dict[str, Any]) -> None:
     ec2.modify_instance_attribute(InstanceId=app, Groups=[groups[0]["GroupId"]])
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
-    ec2.modify_instance_metadata_options(InstanceId=app, HttpTokens="optional")
+    # All of them: moto forgets those that are not named.
+    ec2.modify_instance_metadata_options(
+        InstanceId=app,
+        HttpTokens="optional",
+        HttpEndpoint="enabled",
+        HttpPutResponseHopLimit=1,
+        HttpProtocolIpv6="disabled",
+        InstanceMetadataTags="disabled",
+    )
     endpoint = ec2.describe_vpc_endpoints()["VpcEndpoints"][0]
     ec2.modify_vpc_endpoint(
         VpcEndpointId=endpoint["VpcEndpointId"], RemoveRouteTableIds=endpoint["RouteTableIds"][:1]
