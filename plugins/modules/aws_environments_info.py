@@ -68,7 +68,9 @@ def parts(client: Any) -> list[dict[str, str]]:
     with ThreadPoolExecutor(len(KINDS)) as pool:
         found = [item for items in pool.map(asked, KINDS) for item in items]
     alive = [item for item in found if shapes.state(item) not in shapes.GONE]
-    return [shapes.tags(item) for item in alive]
+    # The system's own volume goes with its host, and says what was said when both were made.
+    kept = [x for x in alive if "VolumeId" not in x or shapes.tags(x).get("Role") == "data"]
+    return [shapes.tags(item) for item in kept]
 
 
 def main() -> None:
