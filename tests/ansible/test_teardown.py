@@ -1,0 +1,103 @@
+"""A teardown removes all or, where an engine that may hold data does not answer, nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.ansible.conftest import ROOT
+
+INSTANCE = "mr-teardown-test"
+# Stands in for the look at the engine.
+ENGINE = """
+#!/usr/bin/python
+import json, os
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({"log": {"type": "path"}, "timeout": {"type": "int"}})
+module.exit_json(changed=False, **json.loads(os.environ["ENGINE"]))
+"""
+
+
+class Machine:
+    """A deployment's files, and teardown.yml with a stand-in for the engine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.vault, self.state = path / "vault.yml", path / "states" / INSTANCE
+        self.state.mkdir(parents=True)
+        for file in (self.vault, self.state / "ca.pem", path / "password"):
+            file.write_text("{}")
+        self.volumes = path / "volumes"
+        self.volumes.mkdir()
+        (path / "library").mkdir()
+        (path / "library/docker_engine_info.py").write_text(ENGINE.lstrip())
+
+    def teardown(self, **engine: bool) -> subprocess.CompletedProcess[str]:
+        variables = {
+            "confirm": INSTANCE,
+            "millrace_instance": INSTANCE,
+            "millrace_state_dir": str(self.state),
+            "millrace_vault_file": str(self.vault),
+            "keep_images": True,
+            "__volumes_path": str(self.volumes),
+        }
+        environment = {
+            "ANSIBLE_LIBRARY": f"{self.path}/library:{ROOT}/plugins/modules",
+            "ANSIBLE_NOCOLOR": "1",
+            "ENGINE": json.dumps({"answers": False, "installed": False, **engine}),
+            "MILLRACE_VAULT_PASSWORD_FILE": str(self.path / "password"),
+            "MILLRACE_VAULT_FILE": str(self.vault),
+        }
+        return subprocess.run(
+            [
+                Path(sys.executable).parent / "ansible-playbook",
+                f"--inventory={ROOT}/inventories/local",
+                f"--extra-vars={json.dumps(variables)}",
+                ROOT / "teardown.yml",
+            ],
+            env={**os.environ, **environment},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize("is_installed", [True, False], ids=["an engine", "only its volumes"])
+def test_nothing_is_removed_while_the_data_cannot_be(machine: Machine, is_installed: bool) -> None:
+    if not is_installed:
+        (machine.volumes / f"{INSTANCE}-mongodb-data").mkdir()
+    done = machine.teardown(installed=is_installed)
+    assert done.returncode != 0
+    assert "Nothing was removed: no Docker engine answers on localhost" in done.stdout
+    assert "playbooks/engine.yml" in done.stdout
+    assert "changed=0" in done.stdout
+    assert machine.vault.exists()
+    assert (machine.state / "ca.pem").exists()
+
+
+def test_without_any_engine_the_files_go_and_that_is_proven(machine: Machine) -> None:
+    (machine.volumes / "another-mongodb-data").mkdir()
+    done = machine.teardown()
+    assert done.returncode == 0, done.stdout
+    assert "no certificate authority, no secrets" in done.stdout
+    assert not machine.vault.exists()
+    assert not machine.state.exists()
+    assert "changed=0" in machine.teardown().stdout
+
+
+def test_secrets_that_another_instance_uses_stay_and_are_named(machine: Machine) -> None:
+    (machine.state.parent / "another").mkdir()
+    done = machine.teardown()
+    assert "the secrets, which another instance uses" in done.stdout
+    assert machine.vault.exists()
+    assert not machine.state.exists()
