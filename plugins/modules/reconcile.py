@@ -19,7 +19,7 @@ description:
   - Runs an administration command in a short-lived container beside the server and hands it the
     desired state on its standard input, so that no secret is in an argument, in the environment or
     in a file.
-  - The command prints one JSON object with C(changed), C(changes) and C(diff).
+  - The command prints one JSON object with C(changed), C(changes), C(diff) and C(notes).
 options:
   image:
     description: Image that holds the administration command.
@@ -79,6 +79,11 @@ EXAMPLES = r"""
 RETURN = r"""
 changes:
   description: What was changed, or would be, one line each.
+  type: list
+  elements: str
+  returned: always
+notes:
+  description: What is not as declared and stays so, one line each.
   type: list
   elements: str
   returned: always
@@ -148,6 +153,7 @@ def parse(status: int, stdout: str, stderr: str) -> dict[str, Any]:
     return {
         "changed": answer["changed"],
         "changes": answer.get("changes", []),
+        "notes": answer.get("notes", []),
         "diff": answer.get("diff", {"before": "", "after": ""}),
     }
 

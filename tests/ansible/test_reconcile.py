@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 
 PASSWORD = "canary-in-desired-state"
-ANSWER = {"changed": True, "changes": ["topic a: made"], "diff": {"before": "", "after": "a\n"}}
+ANSWER = {
+    "changed": True,
+    "changes": ["topic a: made"],
+    "notes": ["topic b is not declared"],
+    "diff": {"before": "", "after": "a\n"},
+}
 
 # Stands in for the docker client: keeps what it was given, then does as its environment says.
 DOCKER = """#!/bin/sh
