@@ -32,9 +32,13 @@ options:
     type: int
     required: true
   disk_mb:
-    description: Disk space that must be free.
+    description: Disk space that must be free where the instance is not deployed yet.
     type: int
     required: true
+  disk_deployed_mb:
+    description: Disk space that must be free where it is.
+    type: int
+    default: 1000
   disk_path:
     description: Directory whose file system is looked at. It need not exist yet.
     type: path
@@ -54,7 +58,11 @@ options:
         type: int
         required: true
       variable:
-        description: Variable that changes it.
+        description: Variable that changes the port.
+        type: str
+        required: true
+      address_variable:
+        description: Variable that changes the address.
         type: str
         required: true
   socket:
@@ -79,7 +87,10 @@ EXAMPLES = r"""
     memory_mb: 4000
     disk_mb: 10000
     ports:
-      - {address: 127.0.0.1, port: 8443, variable: millrace_api_port}
+      - address: 127.0.0.1
+        port: 8443
+        variable: millrace_api_port
+        address_variable: millrace_api_address
 """
 
 RETURN = r""" # """
@@ -87,18 +98,28 @@ RETURN = r""" # """
 LABEL = "io.millrace.instance"
 
 
-def running_containers(path: str, timeout: int) -> list[dict[str, Any]]:
-    """List what the engine runs: nothing where no engine runs, TimeoutError where it hangs."""
+def list_containers(path: str, timeout: int) -> list[dict[str, Any]]:
+    """List what the engine has, also what is stopped.
+
+    Nothing where no engine runs, TimeoutError where it hangs.
+    """
     try:
-        _, body = engine_api.ask(path, timeout, "GET", "/containers/json")
+        _, body = engine_api.ask(path, timeout, "GET", "/containers/json?all=true")
     except (FileNotFoundError, ConnectionRefusedError):
         return []
     found = json.loads(body)
     return found if isinstance(found, list) else []
 
 
+def is_deployed(instance: str, containers: list[dict[str, Any]], engine_path: Path) -> bool:
+    """Whether the instance is here; its volumes show it also while no engine runs."""
+    return any(container["Labels"].get(LABEL) == instance for container in containers) or any(
+        (engine_path / "volumes").glob(f"{instance}-*")
+    )
+
+
 def is_free(address: str, port: int) -> bool:
-    """Whether somebody could listen there."""
+    """Whether the port is; OSError where nobody could listen at the address at all."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -121,8 +142,14 @@ def port_problem(
             if container["Labels"].get(LABEL) == instance:
                 return None
             holder = f"container {container['Names'][0].lstrip('/')}"
-    if holder == "another program" and is_free(address, port):
-        return None
+    try:
+        if holder == "another program" and is_free(address, port):
+            return None
+    except OSError as error:
+        return (
+            f"nothing can listen at {address}:{port} ({error.strerror}): "
+            f"set {wanted['address_variable']} to an address of this host"
+        )
     return f"port {address}:{port} is taken by {holder}: stop it, or set {wanted['variable']}"
 
 
@@ -146,17 +173,19 @@ def problems(params: dict[str, Any]) -> list[str]:
     memory, needed = memory_mb(Path("/proc/meminfo").read_text()), params["memory_mb"]
     if memory < needed:
         found.append(f"{memory} MB of memory, {needed} MB are needed: use a larger machine")
-    disk, needed, path = free_mb(Path(params["disk_path"])), params["disk_mb"], params["disk_path"]
-    if disk < needed:
-        found.append(f"{disk} MB are free below {path}, {needed} MB are needed: free some")
     containers: list[dict[str, Any]] = []
     engine, timeout = params["socket"], params["timeout"]
     try:
-        containers = running_containers(engine, timeout)
+        containers = list_containers(engine, timeout)
     except TimeoutError:
         found.append(f"the engine at {engine} does not answer within {timeout} s: restart it")
     except PermissionError:
         found.append(f"no permission for the engine at {engine}: run as root")
+    path = params["disk_path"]
+    deployed = is_deployed(params["instance"], containers, Path(path))
+    disk, needed = free_mb(Path(path)), params["disk_deployed_mb" if deployed else "disk_mb"]
+    if disk < needed:
+        found.append(f"{disk} MB are free below {path}, {needed} MB are needed: free some")
     complaints = (port_problem(port, params["instance"], containers) for port in params["ports"])
     return [*found, *filter(None, complaints)]
 
@@ -168,6 +197,7 @@ def main() -> None:
             "instance": {"type": "str", "required": True},
             "memory_mb": {"type": "int", "required": True},
             "disk_mb": {"type": "int", "required": True},
+            "disk_deployed_mb": {"type": "int", "default": 1000},
             "disk_path": {"type": "path", "default": "/var/lib/docker"},
             "ports": {
                 "type": "list",
@@ -177,6 +207,7 @@ def main() -> None:
                     "address": {"type": "str", "required": True},
                     "port": {"type": "int", "required": True},
                     "variable": {"type": "str", "required": True},
+                    "address_variable": {"type": "str", "required": True},
                 },
             },
             "socket": {"type": "path", "default": "/var/run/docker.sock"},

@@ -64,6 +64,7 @@ def look(tmp_path: Path, **changes: Any) -> list[str]:
         "instance": "millrace",
         "memory_mb": 1,
         "disk_mb": 1,
+        "disk_deployed_mb": 1,
         "disk_path": str(tmp_path / "not" / "there" / "yet"),
         "ports": [],
         "socket": str(tmp_path / "no.sock"),
@@ -73,7 +74,14 @@ def look(tmp_path: Path, **changes: Any) -> list[str]:
 
 
 def port(number: int) -> list[dict[str, Any]]:
-    return [{"address": "127.0.0.1", "port": number, "variable": "millrace_api_port"}]
+    return [
+        {
+            "address": "127.0.0.1",
+            "port": number,
+            "variable": "millrace_api_port",
+            "address_variable": "millrace_api_address",
+        }
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +139,27 @@ def test_an_engine_that_does_not_run_is_no_problem(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(stale))
     assert look(tmp_path, socket=str(stale)) == []
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "no address"])
+def test_an_address_that_this_host_does_not_have_is_said_in_a_line(
+    tmp_path: Path, address: str
+) -> None:
+    [line] = look(tmp_path, ports=[{**port(8443)[0], "address": address}])
+    assert line.startswith(f"nothing can listen at {address}:8443 (")
+    assert line.endswith("): set millrace_api_address to an address of this host")
+
+
+@pytest.mark.parametrize(
+    ("instance", "expected"), [("millrace", 0), ("other", 1)], ids=["ours", "of another instance"]
+)
+def test_what_is_deployed_needs_little_disk(tmp_path: Path, instance: str, expected: int) -> None:
+    answer = json.dumps([container("a-container", instance, 1)]).encode()
+    with engine(tmp_path / "docker.sock", answer) as path:
+        assert len(look(tmp_path, disk_mb=10**9, socket=path)) == expected
+
+
+def test_volumes_show_what_is_deployed_while_no_engine_runs(tmp_path: Path) -> None:
+    (tmp_path / "volumes" / "millrace-mongodb-data").mkdir(parents=True)
+    assert look(tmp_path, disk_path=str(tmp_path), disk_mb=10**9) == []
+    assert len(look(tmp_path, disk_path=str(tmp_path), disk_deployed_mb=10**9)) == 1
