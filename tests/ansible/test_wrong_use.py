@@ -1,0 +1,109 @@
+"""What a person does wrong before anything runs is said in one line, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.ansible.conftest import ROOT
+
+DF = 'case "$*" in *target*) printf "Mounted on\\n/srv\\n" ;; *) printf "Avail\\n {}\\n" ;; esac'
+# What the scripts call, when all is well; a test replaces one. Nothing is installed by any.
+PROGRAMS = {
+    "id": "echo 0",
+    "df": DF.format(9000),
+    "python3": 'case "$1" in --version) echo "Python 3.10.12" ;; *) exit 1 ;; esac',
+    "apt-get": "exit 0",
+}
+
+
+class Machine:
+    """A checkout with what the scripts read, and programs that answer as a test says."""
+
+    def __init__(self, path: Path) -> None:
+        self.checkout, self.bin = path / "checkout", path / "bin"
+        for name in ("scripts", "requirements"):
+            shutil.copytree(ROOT / name, self.checkout / name)
+        (self.checkout / "services").mkdir()
+        shutil.copy(ROOT / "services/pyproject.toml", self.checkout / "services")
+        (self.checkout / "inventories/local").mkdir(parents=True)
+        self.bin.mkdir()
+        for name, shell in PROGRAMS.items():
+            self.program(name, shell)
+
+    def program(self, name: str, shell: str) -> None:
+        (self.bin / name).write_text(f"#!/bin/sh\n{shell}\n")
+        (self.bin / name).chmod(0o755)
+
+    def run(self, script: str, *arguments: str) -> str:
+        """Run a script, which has to fail and to leave no file behind; return what it says."""
+        before = sorted(self.checkout.rglob("*"))
+        done = subprocess.run(
+            [self.checkout / "scripts" / script, *arguments],
+            env={"PATH": f"{self.bin}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert sorted(self.checkout.rglob("*")) == before
+        return done.stderr
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("program", "shell", "message"),
+    [
+        ("id", "echo 1000", "run this as root (sudo make ...)"),
+        ("df", DF.format(2999), "only 2999 MB are free on /srv; 3000 are needed"),
+        ("apt-get", "exit 100", "apt-get update failed: see the lines above"),
+        (
+            "apt-get",
+            'test "$1" = update',
+            "could not install python3 and python3-venv: see the lines above",
+        ),
+        ("apt-get", "exit 0", "Python 3.11 or newer is needed; this system has Python 3.10.12"),
+    ],
+    ids=["not root", "full disk", "no package index", "no package", "old Python"],
+)
+def test_a_machine_that_cannot_take_it_is_told_why(
+    machine: Machine, program: str, shell: str, message: str
+) -> None:
+    machine.program(program, shell)
+    for script in ("bootstrap", "up"):
+        [line] = machine.run(script).splitlines()
+        assert line.startswith(f"millrace: {message}")
+
+
+def test_another_system_is_told_what_is_needed(machine: Machine) -> None:
+    script = machine.checkout / "scripts/bootstrap"
+    script.write_text(script.read_text().replace("/etc/debian_version", "/nowhere/debian_version"))
+    [line] = machine.run("up").splitlines()
+    assert line.startswith("millrace: this machine is not Debian or Ubuntu")
+
+
+def test_an_unknown_set_of_dependencies_is_named(machine: Machine) -> None:
+    assert "unknown set 'prod': use no argument, or dev" in machine.run("bootstrap", "prod")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-i", "nosuch"], ["-inosuch"], ["--inventory=nosuch"], ["-v", "--inventory", "nosuch"]],
+)
+def test_an_unknown_inventory_is_named_first(machine: Machine, arguments: list[str]) -> None:
+    machine.program("id", "echo 1000")
+    [line] = machine.run("up", *arguments).splitlines()
+    assert line.startswith("millrace: there is no inventory nosuch: name inventories/local")
+
+
+@pytest.mark.parametrize("inventory", ["inventories/local", "one.host,"])
+def test_a_known_inventory_is_taken(machine: Machine, inventory: str) -> None:
+    machine.program("id", "echo 1000")
+    assert "run this as root" in machine.run("up", "-i", inventory)
