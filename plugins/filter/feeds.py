@@ -28,8 +28,8 @@ ON_DOCUMENTS = ("find", "insert", "createIndex", "listIndexes")
 ON_REFERENCES = (*ON_DOCUMENTS, "update")
 
 
-def found(names: Iterable[str]) -> list[Any]:
-    """Give the feeds of these names."""
+def known() -> Mapping[str, Any]:
+    """Give the feeds that there are, by name."""
     try:
         from millrace.feeds import FEEDS
     except ImportError as error:
@@ -37,11 +37,39 @@ def found(names: Iterable[str]) -> list[Any]:
             f"the services are not installed here ({error}): run scripts/bootstrap, and use"
             " .venv/bin/ansible-playbook"
         ) from error
-    if unknown := sorted(set(names) - FEEDS.keys()):
-        raise AnsibleFilterError(
-            f"millrace_feeds: no such feed: {', '.join(unknown)} (known: {', '.join(FEEDS)})"
+    return FEEDS
+
+
+def unknown(names: Iterable[str]) -> str:
+    """Say which of these feeds do not exist, and which do; empty if all do."""
+    missing = sorted(set(names) - known().keys())
+    return f"no such feed: {', '.join(missing)} (known: {', '.join(known())})" if missing else ""
+
+
+def found(names: Sequence[str]) -> list[Any]:
+    """Give the feeds of these names."""
+    if problem := unknown(names):
+        raise AnsibleFilterError(f"millrace_feeds: {problem}")
+    return [known()[name] for name in names]
+
+
+def feed_problems(names: Sequence[str], producers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what is wrong with the feeds in `millrace_feeds` and those that producers publish to."""
+    published = {producer["name"]: producer["feed"] for producer in producers}
+    unread = [name for name, feed in published.items() if feed in known() and feed not in names]
+    problems = {
+        "millrace_feeds": unknown(names)
+        if names
+        else "name a feed, as one of " + ", ".join(known()),
+        "millrace_producers": unknown(published.values()),
+    }
+    found = [f"{variable}: {problem}" for variable, problem in problems.items() if problem]
+    if unread:
+        found.append(
+            f"millrace_producers: {', '.join(unread)} would publish to a feed that is not in"
+            f" millrace_feeds ({', '.join(names)}): add the feed, or remove the producer"
         )
-    return [FEEDS[name] for name in names]
+    return found
 
 
 def feed_topics(names: Sequence[str]) -> list[dict[str, Any]]:
@@ -94,5 +122,6 @@ class FilterModule:
             "feed_topics": feed_topics,
             "feed_acls": feed_acls,
             "feed_privileges": feed_privileges,
+            "feed_problems": feed_problems,
             "feeds_cached": feeds_cached,
         }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -54,3 +56,41 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return dict(json.loads(capsys.readouterr().out))
 
     return run_module
+
+
+class Playbook:
+    """Playbooks of the project, on this machine's inventory but with a vault of their own."""
+
+    def __init__(self, path: Path) -> None:
+        """Give the vault a password and a place."""
+        self.vault, self.password = path / "vault.yml", path / "password"
+        self.password.write_text("a password")
+
+    def run(
+        self, name: str, environment: dict[str, str] | None = None, **variables: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one with these variables."""
+        variables = {"millrace_vault_file": str(self.vault)} | variables
+        vault = {
+            "MILLRACE_VAULT_PASSWORD_FILE": str(self.password),
+            "MILLRACE_VAULT_FILE": str(self.vault),
+        }
+        return subprocess.run(
+            [
+                Path(sys.executable).parent / "ansible-playbook",
+                f"--inventory={ROOT}/inventories/local",
+                f"--extra-vars={json.dumps(variables)}",
+                ROOT / name,
+            ],
+            env=os.environ | {"ANSIBLE_NOCOLOR": "1"} | vault | (environment or {}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def playbook(tmp_path: Path) -> Playbook:
+    """Return playbooks that can be run."""
+    return Playbook(tmp_path)

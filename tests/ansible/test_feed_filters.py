@@ -72,7 +72,7 @@ def test_feeds_that_redis_keeps_the_latest_of_are_named(
 
 
 def test_a_feed_that_does_not_exist_is_named_with_those_that_do(filters: ModuleType) -> None:
-    message = r"no such feed: stonks \(known: metals, stocks, quotes, gpu_metrics, token_usage\)"
+    message = rf"no such feed: stonks \(known: {', '.join(FEEDS)}\)"
     functions = (filters.feed_topics, filters.feed_acls, filters.feed_privileges)
     for function in (*functions, filters.feeds_cached):
         with pytest.raises(AnsibleFilterError, match=message):
@@ -87,3 +87,16 @@ def test_a_new_feed_is_enough_by_itself(
     assert filters.feed_topics(["new"]) == [{"name": "new-topic", "partitions": 3}]
     assert {rule["resource_name"] for rule in filters.feed_acls(["new"])} == {"new-topic"}
     assert filters.feed_privileges(["new"])[0]["collection"] == "new_documents"
+
+
+def test_producers_publish_to_feeds_that_exist_and_are_consumed(filters: ModuleType) -> None:
+    producers = [{"name": name, "feed": name} for name in ("stocks", "quotes", "stonks")]
+    assert filters.feed_problems(["stocks"], producers[:1]) == []
+    known = ", ".join(FEEDS)
+    assert filters.feed_problems(["stocks", "bonds"], producers) == [
+        f"millrace_feeds: no such feed: bonds (known: {known})",
+        f"millrace_producers: no such feed: stonks (known: {known})",
+        "millrace_producers: quotes would publish to a feed that is not in millrace_feeds"
+        " (stocks, bonds): add the feed, or remove the producer",
+    ]
+    assert filters.feed_problems([], []) == [f"millrace_feeds: name a feed, as one of {known}"]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from tests.ansible.conftest import ROOT
+from tests.ansible.conftest import ROOT, Playbook
 
 INSTANCE = "mr-teardown-test"
 # Stands in for the look at the engine.
@@ -25,51 +23,34 @@ module.exit_json(changed=False, **json.loads(os.environ["ENGINE"]))
 class Machine:
     """A deployment's files, and teardown.yml with a stand-in for the engine."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.vault, self.state = path / "vault.yml", path / "states" / INSTANCE
-        self.state.mkdir(parents=True)
-        for file in (self.vault, self.state / "ca.pem", path / "password"):
+    def __init__(self, path: Path, playbook: Playbook) -> None:
+        self.playbook = playbook
+        self.vault, self.state = playbook.vault, path / "states" / INSTANCE
+        self.volumes, self.library = path / "volumes", path / "library"
+        for directory in (self.state, self.volumes, self.library):
+            directory.mkdir(parents=True)
+        for file in (self.vault, self.state / "ca.pem"):
             file.write_text("{}")
-        self.volumes = path / "volumes"
-        self.volumes.mkdir()
-        (path / "library").mkdir()
-        (path / "library/docker_engine_info.py").write_text(ENGINE.lstrip())
+        (self.library / "docker_engine_info.py").write_text(ENGINE.lstrip())
 
     def teardown(self, **engine: bool) -> subprocess.CompletedProcess[str]:
-        variables = {
-            "confirm": INSTANCE,
-            "millrace_instance": INSTANCE,
-            "millrace_state_dir": str(self.state),
-            "millrace_vault_file": str(self.vault),
-            "keep_images": True,
-            "__volumes_path": str(self.volumes),
-        }
-        environment = {
-            "ANSIBLE_LIBRARY": f"{self.path}/library:{ROOT}/plugins/modules",
-            "ANSIBLE_NOCOLOR": "1",
-            "ENGINE": json.dumps({"answers": False, "installed": False, **engine}),
-            "MILLRACE_VAULT_PASSWORD_FILE": str(self.path / "password"),
-            "MILLRACE_VAULT_FILE": str(self.vault),
-        }
-        return subprocess.run(
-            [
-                Path(sys.executable).parent / "ansible-playbook",
-                f"--inventory={ROOT}/inventories/local",
-                f"--extra-vars={json.dumps(variables)}",
-                ROOT / "teardown.yml",
-            ],
-            env={**os.environ, **environment},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
+        return self.playbook.run(
+            "teardown.yml",
+            {
+                "ANSIBLE_LIBRARY": f"{self.library}:{ROOT}/plugins/modules",
+                "ENGINE": json.dumps({"answers": False, "installed": False, **engine}),
+            },
+            confirm=INSTANCE,
+            millrace_instance=INSTANCE,
+            millrace_state_dir=str(self.state),
+            keep_images=True,
+            __volumes_path=str(self.volumes),
         )
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+def machine(tmp_path: Path, playbook: Playbook) -> Machine:
+    return Machine(tmp_path, playbook)
 
 
 @pytest.mark.parametrize("is_installed", [True, False], ids=["an engine", "only its volumes"])

@@ -1,0 +1,38 @@
+"""What is declared wrong is said in one line before anything is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.ansible.conftest import Playbook
+
+from millrace.feeds import FEEDS
+
+
+def producer(**changes: str) -> dict[str, str]:
+    return {"name": "mine", "feed": "stocks", "source": "generator"} | changes
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"millrace_producers": [producer(feed="stonks")]},
+            f"millrace_producers: no such feed: stonks (known: {', '.join(FEEDS)})",
+        ),
+        (
+            {"millrace_producers": [producer(feed="gpu_metrics", source="nvml")]},
+            "nvml needs a GPU, and no container gets one: use dcgm (docs/feeds.md)",
+        ),
+    ],
+    ids=["unknown feed", "a GPU in a container"],
+)
+def test_a_producer_that_cannot_work_is_refused(
+    playbook: Playbook, variables: dict[str, Any], message: str
+) -> None:
+    done = playbook.run("playbooks/preflight.yml", **variables)
+    assert done.returncode != 0
+    assert message in " ".join(done.stdout.split())
+    assert "changed=0" in done.stdout
+    assert not playbook.vault.exists()
