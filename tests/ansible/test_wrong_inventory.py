@@ -36,3 +36,11 @@ def test_a_producer_that_cannot_work_is_refused(
     assert message in " ".join(done.stdout.split())
     assert "changed=0" in done.stdout
     assert not playbook.vault.exists()
+
+
+def test_an_order_to_all_producers_names_the_playbook_for_one(playbook: Playbook) -> None:
+    playbook.vault.write_text("{}")
+    done = playbook.run("playbooks/producers.yml", producer="metals", do="pause")
+    assert done.returncode != 0
+    assert "playbooks/producer.yml -e producer=metals -e do=pause" in " ".join(done.stdout.split())
+    assert "changed=0" in done.stdout

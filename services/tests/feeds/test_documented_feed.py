@@ -1,5 +1,6 @@
-"""The feed that docs/feeds.md adds works as it stands there: in the log and in the API."""
+"""The feed that docs/feeds.md adds works as it stands there: in the log, the API, a deployment."""
 
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator
@@ -63,3 +64,22 @@ def test_the_api_serves_it_as_its_document_says(weather: ModuleType) -> None:
     described = openapi.document(list(FEEDS))
     schema = {**described["components"]["schemas"]["Page"], "components": described["components"]}
     Draft202012Validator(schema).validate(page)
+
+
+def test_its_topic_its_rules_and_its_rights_follow(weather: ModuleType) -> None:
+    spec = importlib.util.spec_from_file_location("feeds", ROOT / "plugins/filter/feeds.py")
+    assert spec is not None
+    assert spec.loader is not None
+    filters = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(filters)
+    producer = {"name": "thermometer", "feed": "weather"}
+    assert filters.feed_problems(["weather"], [producer]) == []
+    assert filters.feed_topics(["weather"]) == [{"name": "temperatures", "partitions": 3}]
+    rules = filters.feed_acls(["weather"])
+    assert {rule["resource_name"] for rule in rules} == {"temperatures"}
+    assert {rule["principal"] for rule in rules} == {
+        f"User:{service}" for service in ("producer", "processor", "api", "operator")
+    }
+    assert [right["collection"] for right in filters.feed_privileges(["weather"])] == [
+        "temperatures"
+    ]
