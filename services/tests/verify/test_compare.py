@@ -1,6 +1,6 @@
 """The comparison of a log with what was stored of it: it finds every kind of damage."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from services.tests.feeds.events import stock
+from services.tests.verify.remembered import Remembered
 
-from millrace.feeds.base import Series
 from millrace.feeds.stocks import STOCKS, StockPrice
 from millrace.verify.compare import (
     SHOWN,
@@ -42,23 +42,6 @@ def good(offset: int, number: int | None = None, symbol: str = "A") -> Record:
 
 def bad(offset: int) -> Record:
     return record(offset, b"{nope")
-
-
-class Remembered:
-    """What is stored of records that the log has forgotten: see oracle.Forgotten."""
-
-    def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
-        self._documents = documents
-
-    def documents(self, partition: int, series: Series) -> list[dict[str, Any]]:
-        return [
-            d
-            for d in self._documents
-            if (d["kafka"]["partition"], d["source"], d["symbol"]) == (partition, *series)
-        ]
-
-    def known(self, event_ids: Collection[str]) -> set[str]:
-        return {*event_ids} & {d["_id"] for d in self._documents}
 
 
 class World:

@@ -7,6 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from services.tests.feeds.events import metal, stock, tokens
+from services.tests.verify.remembered import Remembered
 
 from millrace.feeds.metals import METALS
 from millrace.feeds.stocks import STOCKS, WINDOW, StockPrice
@@ -103,5 +104,5 @@ def test_what_is_stored_stands_in_for_records_that_are_gone() -> None:
     whole = [o for o in outcomes(TOKEN_USAGE, records, THRESHOLD) if isinstance(o, Stored)]
     assert {o.document["meta"]["tokens_per_second"] for o in whole} == {1000.0}
     for gone in range(len(records)):
-        past = [o.document for o in whole[:gone]]
+        past = Remembered([o.document for o in whole[:gone]])
         assert [*outcomes(TOKEN_USAGE, records[gone:], THRESHOLD, past)] == whole[gone:]
