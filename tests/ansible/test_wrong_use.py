@@ -27,6 +27,9 @@ class Machine:
         self.checkout, self.bin = path / "checkout", path / "bin"
         for name in ("scripts", "requirements"):
             shutil.copytree(ROOT / name, self.checkout / name)
+        # The system's Python is taken by its path.
+        bootstrap = self.checkout / "scripts/bootstrap"
+        bootstrap.write_text(bootstrap.read_text().replace("/usr/bin/python3", "python3"))
         (self.checkout / "services").mkdir()
         shutil.copy(ROOT / "services/pyproject.toml", self.checkout / "services")
         (self.checkout / "inventories/local").mkdir(parents=True)

@@ -112,7 +112,10 @@ class Aws:
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env=os.environ | own | (environment or {}),
+            # As a person runs it, also from where the tests are run by Ansible.
+            env={name: value for name, value in os.environ.items() if "ANSIBLE_" not in name}
+            | own
+            | (environment or {}),
             capture_output=True,
             text=True,
             timeout=300,
