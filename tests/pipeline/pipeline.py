@@ -48,10 +48,14 @@ class Pipeline:
             all=True, filters={"label": f"io.millrace.instance={self.instance}"}
         )
 
-    def service(self, prefix: str) -> str:
-        """The first service whose name starts with the prefix, e.g. any producer."""
+    def services(self, prefix: str) -> list[str]:
+        """The services whose names start with the prefix, in order."""
         names = sorted(str(c.name).removeprefix(f"{self.instance}-") for c in self.containers())
-        return next(name for name in names if name.startswith(prefix))
+        return [name for name in names if name.startswith(prefix)]
+
+    def service(self, prefix: str) -> str:
+        """The first of them, e.g. any producer."""
+        return self.services(prefix)[0]
 
     def run(self, service: str, *command: str, stdin: bytes = b"", timeout: float = 300) -> Result:
         """Run a program in a service's container: with its credentials, settings and network."""
