@@ -2,6 +2,9 @@
 
 import json
 import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -16,6 +19,7 @@ from millrace.heartbeat import HUNG, Heartbeat
 from millrace.probes import Probes
 
 CA = Path("/nonexistent")
+ROOT = Path(__file__).parents[3]
 
 
 class Service:
@@ -71,6 +75,33 @@ def test_status_and_metrics_are_served(service: Service) -> None:
 def test_another_page_is_not_there(service: Service) -> None:
     with pytest.raises(Unhealthy, match="404"):
         check(f"{service.url}/else", CA)
+
+
+@pytest.mark.parametrize("program", ["images/millrace/health", "services/src/millrace/health.py"])
+def test_what_the_engine_runs_says_the_same(service: Service, program: str) -> None:
+    def ask(url: str) -> tuple[int, str]:
+        command = [*(["bash"] if program.endswith("health") else [sys.executable]), program, url]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    assert ask(f"{service.url}/ready") == (0, "")
+    service.wrong = "Kafka is away"
+    assert ask(f"{service.url}/ready") == (1, f"millrace: {service.url}/ready answered 503\n")
+    assert ask(f"{service.url}/live") == (0, "")
+    service.probes.close()
+    code, said = ask(f"{service.url}/live")
+    assert code == 1
+    assert said
+
+
+def test_who_accepts_and_does_not_answer_is_not_well() -> None:
+    with socket.create_server(("localhost", 0)) as server:
+        url = f"http://localhost:{server.getsockname()[1]}/live"
+        done = subprocess.run(
+            ["bash", "images/millrace/health", url], cwd=ROOT, capture_output=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == f"millrace: {url} does not answer\n".encode()
 
 
 def test_a_loop_that_beats_is_not_late() -> None:
