@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 Item = dict[str, Any]
 GONE = ("terminated", "shutting-down", "deleted", "deleting")
+# Inf, Trn, DL, HPC and Mac begin with one of these letters and have quotas of their own.
+STANDARD = re.compile(r"(?!inf|trn|dl|hpc|mac)[acdhimrtz]")
 
 
 def tags(item: Item) -> dict[str, str]:
@@ -77,6 +80,11 @@ def root_volume(item: Item) -> str:
     """Id of the volume that an instance's system is on."""
     disks = {x["DeviceName"]: x["Ebs"]["VolumeId"] for x in item.get("BlockDeviceMappings", [])}
     return str(disks.get(item.get("RootDeviceName", ""), ""))
+
+
+def standard(kind: str) -> bool:
+    """Whether the quota of standard instances counts this type."""
+    return bool(STANDARD.match(kind))
 
 
 def emails(client: Any, **budget: str) -> list[str]:

@@ -17,6 +17,7 @@ import aws_cost
 import aws_environments
 import aws_plan
 import aws_problems
+import aws_quota
 import aws_wanted
 
 PRICES = yaml.safe_load((ROOT / "prices" / "aws" / "us-east-1.yml").read_text())
@@ -242,6 +243,47 @@ def test_a_host_to_replace_must_be_one_of_the_fleet() -> None:
         "replace=kafka-9: millrace_fleet has no such host "
         "(kafka-1, mongodb-1, processor-1, producers-1)"
     ]
+
+
+def launched(**states: str) -> list[dict[str, Any]]:
+    """Hosts of two vCPUs each as aws_plan has them: 'replace', or the state of the instance."""
+    return [
+        {"name": name, "type": "t3.small", "state": state, "replace": state == "replace"}
+        | {"id": "" if state == "none" else f"i-{name}"}
+        for name, state in states.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "quota", "says"),
+    [
+        (launched(a="none", b="none"), 8, ""),
+        (
+            launched(a="none", b="none"),
+            7.0,
+            "is 7 for standard instances in this region, 4 are in use, and 4 more are needed "
+            "for a, b: ask for more",
+        ),
+        # What runs is in use already; what is stopped is started.
+        (launched(kafka="running", b="stopped"), 6, ""),
+        (launched(kafka="running", b="stopped"), 5, "2 more are needed for b"),
+        # The new one takes the place of the old one.
+        (launched(kafka="replace"), 4, ""),
+        (launched(kafka="replace"), 3, "2 are in use, and 2 more are needed for kafka"),
+        # Nothing is to be made, however full it is.
+        (launched(kafka="running"), 2, ""),
+        # No standard instance, or no type at all.
+        ([launched(a="none")[0] | {"type": "g5.xlarge"}], 2, ""),
+    ],
+)
+def test_hosts_that_do_not_fit_into_the_quota_are_in_the_way(
+    hosts: list[dict[str, Any]], quota: float, says: str
+) -> None:
+    running = [{"id": "i-kafka", "type": "t3.small"}, {"id": "i-theirs", "type": "c5.large"}]
+    found = {"quota": quota, "running": running, "vcpus": {"t3.small": 2, "c5.large": 2}}
+    lines = aws_quota.aws_quota(hosts, found)
+    assert len(lines) == bool(says)
+    assert says in "; ".join(lines)
 
 
 def test_a_route_table_gets_the_way_out_that_is_made_in_the_same_run() -> None:
