@@ -67,6 +67,7 @@ def test_a_policy_that_is_too_narrow_or_too_wide_is_refused(
         "iam:TagRole",
         "iam:TagInstanceProfile",
         "s3:DeleteObjectVersion",
+        "ec2:DescribeInstanceTypes",
         "ec2:ModifyInstanceMetadataOptions",
         "ec2:ReplaceIamInstanceProfileAssociation",
         "iam:DetachRolePolicy",

@@ -57,6 +57,8 @@ class Emulator:
         """From which call on an action is refused, counted from 1, and with which error."""
         self.late: dict[str, str] = {}
         """Which action is refused the first time, and with which error."""
+        self.vcpus: float | None = None
+        """The quota of vCPUs, of which moto knows nothing: none says that there is no such."""
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=Quiet)
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
@@ -85,6 +87,7 @@ class Emulator:
         self.seen.clear()
         self.refuse.clear()
         self.late.clear()
+        self.vcpus = None
 
     def action(self, environ: Environ) -> str:
         """Name a call as IAM does: service:Action."""
@@ -119,5 +122,8 @@ class Emulator:
         if action == "budgets:DescribeSubscribersForNotification":
             start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
             return [json.dumps({"Subscribers": subscribers(environ)}).encode()]
+        if action == "servicequotas:GetServiceQuota" and self.vcpus is not None:
+            start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
+            return [json.dumps({"Quota": {"Value": self.vcpus}}).encode()]
         answer: Iterable[bytes] = self.moto(environ, start_response)
         return answer

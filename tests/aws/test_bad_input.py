@@ -95,6 +95,27 @@ def test_a_key_pair_of_somebody_else_stays_theirs(aws: Aws) -> None:
     ec2.delete_key_pair(KeyName=INSTANCE)
 
 
+def test_hosts_beyond_the_quota_of_vcpus_are_refused_before_the_first_change(aws: Aws) -> None:
+    """The four hosts alone would fit: what somebody else runs in the region counts too."""
+    ec2 = aws.client("ec2")
+    theirs = ec2.run_instances(ImageId=aws.image, MinCount=1, MaxCount=1, InstanceType="c5.large")[
+        "Instances"
+    ][0]["InstanceId"]
+    aws.emulator.calls.clear()
+    aws.emulator.vcpus = 8.0
+    result = aws.run("playbooks/provision.yml")
+    aws.emulator.vcpus = None
+    ec2.terminate_instances(InstanceIds=[theirs])
+    assert result.code != 0
+    assert (
+        "quota of vCPUs is 8 for standard instances in this region, 2 are in use, and 8 more are "
+        "needed for kafka-1, mongodb-1, processor-1, producers-1: ask for more in the Service "
+        "Quotas console"
+    ) in result.words
+    assert "Traceback" not in result.output
+    assert made(aws) == []
+
+
 def test_a_missing_secret_is_named_before_the_first_change(aws: Aws) -> None:
     """Secrets of Secrets Manager: first most are missing, then one is one that everybody knows."""
     secrets = {"vault_ca_passphrase": "correct-horse-battery-staple"}
