@@ -246,6 +246,33 @@ def test_a_daily_limit_that_the_upstream_reports_survives_a_restart(
         sources.make(settings(**values)).fetch("IBM")
 
 
+@pytest.mark.parametrize(
+    ("name", "feed", "key", "allowance"),
+    [
+        ("alpha_vantage", "stocks", "alpha_vantage_api_key", 25),
+        ("metals_api", "metals", "metals_api_key", 50),
+    ],
+)
+def test_what_the_simulator_was_asked_is_not_taken_from_a_key(
+    simulator: Simulator, settings: Make, name: str, feed: str, key: str, allowance: int
+) -> None:
+    def made(**own: str) -> Source:
+        return sources.make(
+            settings(
+                producer_source=name,
+                producer_feed=feed,
+                producer_url=simulator.url,
+                alpha_vantage_requests_per_second=1000,
+                **own,
+            )
+        )
+
+    source = made()
+    for _ in range(3):
+        source.fetch(source.units[0])
+    assert made(**{key: KEY}).budget_left == allowance
+
+
 def test_without_a_key_and_without_the_simulator_there_is_nothing_to_ask(settings: Make) -> None:
     with pytest.raises(ConfigurationError, match="no API key"):
         sources.make(settings(producer_source="metals_api", producer_feed="metals"))

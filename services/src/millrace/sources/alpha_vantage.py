@@ -23,7 +23,7 @@ from millrace.feeds.stocks import StockPrice
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.budget import Budget
 from millrace.sources.http import Client, Upstream, text
-from millrace.sources.metered import Metered
+from millrace.sources.metered import Metered, budget_file
 from millrace.sources.times import NEW_YORK, close_of, next_day_in_new_york
 
 URL = "https://www.alphavantage.co"
@@ -63,7 +63,7 @@ def from_settings(settings: Settings) -> AlphaVantage:
     allowance = None if upstream.simulated else settings.alpha_vantage_requests_per_day
     symbols = settings.producer_symbols or SYMBOLS
     budget = Budget(
-        settings.producer_state_dir / "budget.json",
+        budget_file(settings, upstream),
         allowance,
         next_day_in_new_york,
         spacing=1 / settings.alpha_vantage_requests_per_second,

@@ -20,7 +20,7 @@ from millrace.feeds.metals import MetalPrice
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError
 from millrace.sources.budget import Budget
 from millrace.sources.http import Client, Upstream, text
-from millrace.sources.metered import Metered
+from millrace.sources.metered import Metered, budget_file
 from millrace.sources.times import next_month
 
 URL = "https://metals-api.com"
@@ -83,7 +83,7 @@ def from_settings(settings: Settings) -> MetalsApi:
     allowance = None if upstream.simulated else settings.metals_api_requests_per_month
     return MetalsApi(
         Client(upstream),
-        Budget(settings.producer_state_dir / "budget.json", allowance, next_month),
+        Budget(budget_file(settings, upstream), allowance, next_month),
         [",".join(symbols)],
         interval=SECONDS_PER_MONTH / allowance if allowance else 0,
         simulated=upstream.simulated,

@@ -1,9 +1,17 @@
 """What sources that poll an upstream within an allowance of requests have in common."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from millrace.config import Settings
 from millrace.sources.budget import Budget
-from millrace.sources.http import Client
+from millrace.sources.http import Client, Upstream
+
+
+def budget_file(settings: Settings, upstream: Upstream) -> Path:
+    """Where requests are counted: what the simulator was asked is not taken from a key."""
+    name = "simulated" if upstream.simulated else "budget"
+    return settings.producer_state_dir / f"{name}.json"
 
 
 class Metered:
