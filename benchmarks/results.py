@@ -69,6 +69,15 @@ class Results:
             rows.append(cells)
         return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
+    def rates(self) -> str:
+        """Each contender's rate, round by round: a median hides how far they lie apart."""
+        rows = [["events/s", *(f"round {number + 1}" for number in range(self.rounds))]]
+        rows.append(["---"] + ["--:"] * self.rounds)
+        for contender in (PROCESSOR, PLAIN, CONFLUENT):
+            drains = [item for item in self.drains if item.contender == contender]
+            rows.append([contender, *(f"{item.events_per_second:,.0f}" for item in drains)])
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
     def goals(self) -> str:
         """What was to be reached, and whether it was."""
         speed = self._drain("events_per_second")
@@ -108,6 +117,7 @@ class Results:
                 load=", ".join(f"{value:.1f}" for value in os.getloadavg()),
                 table=self.table(),
                 goals=self.goals(),
+                rates=self.rates(),
                 events=f"{self.events:,}",
                 compression=COMPRESSIONS[self.compression],
                 rate=self.rate,
