@@ -438,6 +438,12 @@ def test_teardown_leaves_nothing(made: Aws) -> None:
     refused = made.run("teardown.yml", confirm="another")
     assert refused.code != 0
     assert "Nothing was removed" in refused.words
+    there = made.everything()
+    predicted = made.run("teardown.yml", check=True, delete_data=INSTANCE)
+    assert predicted.code == 0, predicted.output
+    assert predicted.changed > 10, predicted.output
+    assert "Nothing was removed" in predicted.words
+    assert made.everything() == there
     assert len(made.instances()) == 3
 
     volumes = made.volumes()
