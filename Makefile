@@ -7,8 +7,9 @@ export PATH
 # Python keeps what it compiled: that halves the start of every ansible-playbook.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Molecule scenarios: those that take longest, which are the fleets on emulated EC2 and the whole pipeline, then one a role.
-FIRST := aws aws_fleets default
+# Molecule scenarios: those that take longest first, which are the fleets on emulated EC2, the whole pipeline and our services, so that
+# none is left to run alone at the end; then one a role.
+FIRST := aws aws_fleets default producer processor api
 SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .NOTPARALLEL:
