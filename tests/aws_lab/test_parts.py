@@ -101,11 +101,15 @@ def test_certificate_is_signed_by_the_authority(tmp_path: Path) -> None:
     assert (tmp_path / "tls.key").stat().st_mode & 0o077 == 0
 
 
-def test_control_groups_of_both_versions() -> None:
-    root = cgroups.ROOT
+def test_control_groups_of_both_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path
+    monkeypatch.setattr(cgroups, "ROOT", root)
     assert cgroups.folder("4:memory:/docker/abc") == root / "memory" / "docker" / "abc"
     assert cgroups.folder("1:name=systemd:/docker/abc") == root / "systemd" / "docker" / "abc"
     assert cgroups.folder("0::/system.slice/abc") == root / "system.slice" / "abc"
+    (root / "unified").mkdir()
+    assert cgroups.folder("0::/docker/abc") == root / "unified" / "docker" / "abc"
+    assert cgroups.folder("4:memory:/docker/abc") == root / "memory" / "docker" / "abc"
 
 
 def test_rules_wait_until_a_host_has_closed_itself(monkeypatch: pytest.MonkeyPatch) -> None:

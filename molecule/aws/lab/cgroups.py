@@ -21,9 +21,12 @@ def descendants(pid: int) -> list[int]:
 
 
 def folder(line: str) -> Path:
-    """The folder of a line of /proc/PID/cgroup, in either version of control groups."""
+    """The folder of a line of /proc/PID/cgroup, in either version of control groups or in both."""
     _, controllers, path = line.split(":", 2)
-    return ROOT / controllers.removeprefix("name=") / path.lstrip("/")
+    hierarchy = controllers.removeprefix("name=")
+    if not controllers and (ROOT / "unified").is_dir():
+        hierarchy = "unified"  # version 2 beside version 1
+    return ROOT / hierarchy / path.lstrip("/")
 
 
 def inside(pid: int) -> set[Path]:
