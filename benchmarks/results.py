@@ -59,7 +59,7 @@ class Results:
     def table(self) -> str:
         """Medians by contender, each with its ratio to the processor's."""
         columns = self._columns()
-        rows = [["", *(column.title for column in columns)], ["---"] + ["--:"] * len(columns)]
+        rows = []
         for contender in (PROCESSOR, PLAIN, CONFLUENT):
             cells = [contender]
             for column in columns:
@@ -67,16 +67,15 @@ class Results:
                 ratio = "" if contender == PROCESSOR else f" ({own / value:.2f}x)"
                 cells.append(f"{value:,.{column.digits}f}{ratio}")
             rows.append(cells)
-        return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+        return _numbers(["", *(column.title for column in columns)], rows)
 
     def rates(self) -> str:
         """Each contender's rate, round by round: a median hides how far they lie apart."""
-        rows = [["events/s", *(f"round {number + 1}" for number in range(self.rounds))]]
-        rows.append(["---"] + ["--:"] * self.rounds)
+        rows = []
         for contender in (PROCESSOR, PLAIN, CONFLUENT):
             drains = [item for item in self.drains if item.contender == contender]
             rows.append([contender, *(f"{item.events_per_second:,.0f}" for item in drains)])
-        return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+        return _numbers(["events/s", *(f"round {n + 1}" for n in range(self.rounds))], rows)
 
     def goals(self) -> str:
         """What was to be reached, and whether it was."""
@@ -144,3 +143,9 @@ class Results:
         return lambda contender: median(
             getattr(item, field_name) for item in self.latencies if item.contender == contender
         )
+
+
+def _numbers(titles: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table: a name in the first column, numbers in the others."""
+    lines = [titles, ["---"] + ["--:"] * (len(titles) - 1), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
