@@ -76,6 +76,8 @@ def place(settings: Item) -> Iterator[str]:
         yield f"millrace_connection is {settings['connection']}: it must be ssh or ssm"
     if settings["connection"] == "ssm":
         yield from ssm(settings)
+    if settings["cpu_credits"] not in ("unlimited", "standard"):
+        yield f"millrace_cpu_credits is {settings['cpu_credits']}: it must be unlimited or standard"
     if settings["budget_usd"] and "@" not in settings["budget_email"]:
         yield "millrace_budget_email is missing: nobody would get the mail of millrace_budget_usd"
 

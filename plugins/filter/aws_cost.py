@@ -34,10 +34,23 @@ def rows(wanted: Item, prices: Item) -> list[Item]:
     return [row | {"total": row["number"] * row["month"]} for row in found if row["number"]]
 
 
+def surplus(wanted: Item, prices: Item) -> list[str]:
+    """What CPU beyond the credits costs, which depends on the load and is in no sum."""
+    families = {
+        host["type"].split(".")[0] for host in wanted["hosts"] if host["credits"] == "unlimited"
+    }
+    known = prices["surplus_credits"]
+    return [f"{name}: {known[name]} USD a vCPU-hour" for name in sorted(families & known.keys())]
+
+
 def aws_cost(wanted: Item, prices: Item | None) -> Item:
     """Add it up; `unknown` says what has no price, which is then in no sum."""
     if not prices:
-        return {"rows": [], "unknown": ["this region: prices/aws has no file for it"]}
+        return {
+            "rows": [],
+            "surplus": [],
+            "unknown": ["this region: prices/aws has no file for it"],
+        }
     types = sorted({host["type"] for host in wanted["hosts"]} - prices["instances"].keys())
     found = rows(wanted, prices)
     month = sum(row["total"] for row in found)
@@ -50,6 +63,7 @@ def aws_cost(wanted: Item, prices: Item | None) -> Item:
         "hour": month / prices["hours_per_month"],
         # Stopped hosts keep their disks and no address; a NAT gateway stays.
         "stopped": storage + nat + nat_address,
+        "surplus": surplus(wanted, prices),
         "unknown": types,
         "as_of": prices["as_of"],
         "source": prices["source"],

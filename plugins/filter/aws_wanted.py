@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from typing import Any
 
 Item = dict[str, Any]
 EVERYWHERE = "0.0.0.0/0"
 LONGEST_NAME = 64
+# Types that run on CPU credits. Every other one refuses to be launched with a choice of them.
+BURSTABLE = re.compile(r"t(2|3|3a|4g)\.")
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -157,6 +160,7 @@ def hosts(settings: Item) -> list[Item]:
             "name": host["name"],
             "roles": "+".join(sorted(host["roles"])),
             "type": host["type"],
+            "credits": settings["cpu_credits"] if BURSTABLE.match(host["type"]) else "",
             "subnet": f"{prefix}-{host.get('subnet', 'public')}-"
             f"{host.get('zone', settings['zones'][0])}",
             "zone": f"{settings['region']}{host.get('zone', settings['zones'][0])}",

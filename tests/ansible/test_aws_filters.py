@@ -59,6 +59,24 @@ def test_the_cost_is_that_of_the_price_list() -> None:
     assert cost("one-host-stocks.yml") == pytest.approx(30.368 + 40 * 0.08 + 3.65, abs=0.01)
 
 
+def test_credits_are_chosen_for_types_that_have_them_and_their_price_is_said() -> None:
+    """Every other type would refuse to be launched."""
+    kinds = ["t2.small", "t3a.small", "t4g.small", "m5.large"]
+    hosts = [host | {"type": kind} for host, kind in zip(fleet(0), kinds, strict=True)]
+    plan = wanted(fleet=hosts)
+    assert [host["credits"] for host in plan["hosts"]] == ["unlimited"] * 3 + [""]
+    assert aws_cost.aws_cost(plan, PRICES)["surplus"] == [
+        "t2: 0.05 USD a vCPU-hour",
+        "t3a: 0.05 USD a vCPU-hour",
+        "t4g: 0.04 USD a vCPU-hour",
+    ]
+    throttled = wanted(fleet=hosts, cpu_credits="standard")
+    assert [host["credits"] for host in throttled["hosts"]] == ["standard"] * 3 + [""]
+    assert aws_cost.aws_cost(throttled, PRICES)["surplus"] == []
+    for kind in ("t1.micro", "trn1.2xlarge", "t3x.small"):
+        assert wanted(fleet=fleet(0, type=kind))["hosts"][0]["credits"] == ""
+
+
 def test_a_nat_gateway_costs_and_a_private_host_has_no_address() -> None:
     before = aws_cost.aws_cost(wanted(), PRICES)
     after = aws_cost.aws_cost(wanted(fleet=fleet(3, subnet="private"), connection="ssm"), PRICES)

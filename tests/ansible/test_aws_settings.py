@@ -38,6 +38,7 @@ def good() -> dict[str, Any]:
         "admin_cidr": "203.0.113.7/32",
         "connection": "ssh",
         "ami_parameter": read("environment.yml")["millrace_ami_parameter"],
+        "cpu_credits": read("environment.yml")["millrace_cpu_credits"],
         "fleet": read("fleet.yml")["millrace_fleet"],
         "ports": [
             row | {"port": 8443 if "{{" in str(row["port"]) else row["port"]}
@@ -138,6 +139,7 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
         ({"expires_at": "2026-05-31"}, "which is past"),
         ({"expires_at": "tomorrow"}, "it must be a day as 2026-12-31"),
         ({"connection": "telnet"}, "it must be ssh or ssm"),
+        ({"cpu_credits": "none"}, "must be unlimited or standard"),
         ({"instance": "Mill Race"}, "lower-case letters"),
         ({"budget_usd": 10}, "millrace_budget_email is missing"),
         ({"zones": ["a", "a"]}, "each once"),

@@ -53,6 +53,8 @@ class Emulator:
         """Every call since the account was empty, but those of the tests themselves."""
         self.said: dict[str, dict[str, list[str]]] = {}
         """What the last call of each action said, of the services that are sent forms."""
+        self.launches: list[dict[str, list[str]]] = []
+        """What each call that launches instances said."""
         self.refuse: dict[str, tuple[int, str]] = {}
         """From which call on an action is refused, counted from 1, and with which error."""
         self.late: dict[str, str] = {}
@@ -103,6 +105,8 @@ class Emulator:
         if "Action" in form:
             action = f"{service}:{form['Action'][0]}"
             self.said[action] = form
+            if action == "ec2:RunInstances":
+                self.launches.append(form)
             return action
         query = environ.get("QUERY_STRING", "").split("&")[0].split("=")[0]
         return f"{service}:{environ['REQUEST_METHOD']} {query}".strip()

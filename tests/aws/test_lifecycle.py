@@ -214,9 +214,9 @@ def test_each_host_is_as_the_fleet_says(made: Aws) -> None:
             )
             # Data outlives its host, the system does not.
             assert disk["DeleteOnTermination"] is (device != "/dev/sdf")
-    # A burst costs no more than the instance; moto says this of any.
+    # Without it a T3 host would begin without a credit.
     launch = made.emulator.said["ec2:RunInstances"]
-    assert launch["CreditSpecification.CpuCredits"] == ["standard"]
+    assert launch["CreditSpecification.CpuCredits"] == ["unlimited"]
 
 
 def groups_of(aws: Aws) -> dict[str, tuple[set[str], set[str]]]:
@@ -314,14 +314,55 @@ def damage(aws: Aws, hosts: dict[str, Any]) -> None:
     aws.client("iam").put_role_policy(RoleName=role, PolicyName="millrace", PolicyDocument=document)
 
 
+THEIRS = {"Key": "CostCenter", "Value": "42"}
+
+
+def tag_by_hand(aws: Aws) -> None:
+    """Somebody says on everything who pays for it."""
+    ec2, iam, s3 = aws.client("ec2"), aws.client("iam"), aws.client("s3")
+    found = ec2.describe_tags(Filters=[{"Name": "value", "Values": [INSTANCE]}])["Tags"]
+    ec2.create_tags(Resources=sorted({x["ResourceId"] for x in found}), Tags=[THEIRS])
+    for role in iam.list_roles()["Roles"]:
+        iam.tag_role(RoleName=role["RoleName"], Tags=[THEIRS])
+    for item in iam.list_instance_profiles()["InstanceProfiles"]:
+        iam.tag_instance_profile(InstanceProfileName=item["InstanceProfileName"], Tags=[THEIRS])
+    bucket = {"Bucket": f"{INSTANCE}-123456789012-{REGION}"}
+    kept = s3.get_bucket_tagging(**bucket)["TagSet"]
+    s3.put_bucket_tagging(**bucket, Tagging={"TagSet": [*kept, THEIRS]})
+    ecr = aws.client("ecr")
+    repository = ecr.describe_repositories()["repositories"][0]["repositoryArn"]
+    ecr.tag_resource(resourceArn=repository, tags=[THEIRS])
+
+
+def theirs(aws: Aws) -> list[str]:
+    """What has that tag."""
+    ec2, iam, ecr = aws.client("ec2"), aws.client("iam"), aws.client("ecr")
+    found = ec2.describe_tags(Filters=[{"Name": "key", "Values": [THEIRS["Key"]]}])["Tags"]
+    repository = ecr.describe_repositories()["repositories"][0]["repositoryArn"]
+    others: dict[str, Any] = {
+        "bucket": aws.client("s3").get_bucket_tagging(Bucket=f"{INSTANCE}-123456789012-{REGION}"),
+        "repository": ecr.list_tags_for_resource(resourceArn=repository),
+    }
+    for role in iam.list_roles()["Roles"]:
+        others[role["Arn"]] = iam.list_role_tags(RoleName=role["RoleName"])
+    for item in iam.list_instance_profiles()["InstanceProfiles"]:
+        name = item["InstanceProfileName"]
+        answer = iam.get_instance_profile(InstanceProfileName=name)
+        others[item["Arn"]] = answer["InstanceProfile"]
+    tagged = [name for name, item in others.items() if THEIRS["Key"] in tags(item)]
+    return sorted([x["ResourceId"] for x in found] + tagged)
+
+
 def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_added(
     made: Aws,
 ) -> None:
     before, volumes = made.instances(), made.volumes()
     damage(made, before)
+    tag_by_hand(made)
+    tagged = theirs(made)
     hidden = {"name": "api-2", "roles": ["api"], "type": "t3.micro", "subnet": "private"}
     larger = {
-        "millrace_fleet": [HOSTS[0], HOSTS[1] | {"type": "t3.medium"}, hidden],
+        "millrace_fleet": [HOSTS[0], HOSTS[1] | {"type": "m5.large"}, hidden],
         "millrace_connection": "ssm",
         "millrace_expires_at": "2099-12-31",
         "millrace_budget_usd": 50,
@@ -331,7 +372,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     nowhere = {"millrace_fleet": moved, "millrace_ami_parameter": "/no/such"}
     refused = made.run("playbooks/provision.yml", **larger | nowhere)
     assert refused.code != 0
-    assert "data is t3.small and should be t3.medium" in refused.words
+    assert "data is t3.small and should be m5.large" in refused.words
     assert f"app is in {INSTANCE}-public-a and should be in {INSTANCE}-private-a" in refused.words
     # Seen before a host is removed to be made anew.
     assert "millrace_ami_parameter names no parameter of this region" in refused.words
@@ -354,13 +395,19 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     assert after["data"]["ImageId"] == newer(made)
     assert len(after["app"]["SecurityGroups"]) == 4
     assert after["data"]["InstanceId"] != before["data"]["InstanceId"]
-    assert after["data"]["InstanceType"] == "t3.medium"
+    assert after["data"]["InstanceType"] == "m5.large"
+    launches = {x["InstanceType"][0]: x for x in made.emulator.launches[-2:]}
+    assert launches["t3.micro"]["CreditSpecification.CpuCredits"] == ["unlimited"]
+    # Not burstable: AWS would not launch it with a choice of credits.
+    assert "CreditSpecification.CpuCredits" not in launches["m5.large"]
     assert made.volumes() == volumes
     disks = [x["Ebs"]["VolumeId"] for x in after["data"]["BlockDeviceMappings"]]
     assert volumes["data"] in disks
     assert "PublicIpAddress" not in after["api-2"]
     assert_a_way_out(made, after["api-2"]["SubnetId"])
     assert_all_of_it_expires(made, "2099-12-31")
+    # The emulator remembers the tags of what is gone: the host that was replaced and its disk.
+    assert theirs(made) == tagged
 
     budget = made.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"][0]
     assert float(budget["BudgetLimit"]["Amount"]) == 50
@@ -409,11 +456,14 @@ def test_a_plan_shows_what_would_be_done_and_what_it_costs(made: Aws) -> None:
     assert re.search(r"host\s+app t3.micro\s+change: tags", result.output)
     assert re.search(r"host\s+more x\s+create", result.output)
     assert re.search(rf"budget\s+{INSTANCE}-{REGION}\s+change: remove", result.output)
-    assert "data is t3.medium and should be t3.small" in result.words
+    assert "data is m5.large and should be t3.small" in result.words
     assert "No price is known of x" in result.words
     # A small, a micro; 90 GB; 3 addresses.
     month = 730 * (0.0208 + 0.0104) + 90 * 0.08 + 3 * 0.005 * 730
     assert f"{month:.2f} USD a month" in result.output
+    assert (
+        "beyond what the credits of hosts cover, unlimited, t3: 0.05 USD a vCPU-h" in result.words
+    )
 
 
 def test_stop_and_start_keep_hosts_and_private_addresses(made: Aws) -> None:
