@@ -201,6 +201,15 @@ INDEXES = {
     "a": {"key": [("symbol", 1.0), ("timestamp_utc", -1.0)]},
     "b": {"key": [("timestamp_utc", -1), ("_id", -1)]},
     "c": {"key": [("kafka.partition", 1), ("kafka.offset", 1)]},
+    "d": {
+        "key": [
+            ("source", 1),
+            ("symbol", 1),
+            ("kafka.partition", 1),
+            ("timestamp_utc", -1),
+            ("kafka.offset", 1),
+        ]
+    },
 }
 
 
@@ -213,7 +222,7 @@ def test_a_missing_index_and_a_missing_collection_are_found() -> None:
     less = {name: index for name, index in INDEXES.items() if name != "b"}
     database: Any = FakeDatabase(metal_prices=FakeCollection(less, []))
     assert failed(replica_set.collections(database, ["metals", "stocks"])) == [
-        ("3 indexes", "missing: timestamp_utc -1, _id -1"),
+        ("4 indexes", "missing: timestamp_utc -1, _id -1"),
         ("exists", "there is no such collection"),
     ]
 

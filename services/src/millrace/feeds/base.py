@@ -32,8 +32,13 @@ class Index:
     unique: bool = False
 
 
-BY_SERIES = Index((("symbol", 1), (TIME_FIELD, -1)))
-"""What rebuilding a history asks for."""
+BY_SYMBOL = Index((("symbol", 1), (TIME_FIELD, -1)))
+"""What readers ask for: the newest of a symbol, whatever its source."""
+BY_SERIES = Index(
+    (("source", 1), ("symbol", 1), ("kafka.partition", 1), (TIME_FIELD, -1), ("kafka.offset", 1))
+)
+"""What deriving asks for: what a series held at a time, as of a position in the log. Everything
+that is asked is in the index, so that what another series holds is never read."""
 BY_TIME = Index(((TIME_FIELD, -1), ("_id", -1)))
 """How the API sorts."""
 BY_POSITION = Index((("kafka.partition", 1), ("kafka.offset", 1)))
@@ -61,7 +66,7 @@ class Feed(Generic[E]):
     topic: str
     partitions: int
     collection: str
-    indexes: tuple[Index, ...] = (BY_SERIES, BY_TIME, BY_POSITION)
+    indexes: tuple[Index, ...] = (BY_SYMBOL, BY_SERIES, BY_TIME, BY_POSITION)
     window: timedelta
     """How far back in event time `derive` looks: the history kept and rebuilt per series."""
     ahead: timedelta = AHEAD

@@ -93,8 +93,11 @@ class MongoStore:
             return [(item[TIME_FIELD], feed.value_in(item)) for item in documents]
 
     def _index(self, collection: str, indexes: Iterable[Index]) -> None:
+        """Return when they are built. The server goes on building when its answer takes too long,
+        and who asks again waits for that. A member that is away is not waited for."""
         self._database[collection].create_indexes(
-            [IndexModel(list(index.keys), unique=index.unique) for index in indexes]
+            [IndexModel(list(index.keys), unique=index.unique) for index in indexes],
+            commitQuorum="majority",
         )
 
     def newest(self, feed: Feed[Any], symbol: str | None) -> Sequence[dict[str, Any]]:
