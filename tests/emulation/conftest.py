@@ -101,7 +101,7 @@ class Fleet:
         """What a script prints in an instance, once one can log in."""
         address = self.describe(instance)["PublicIpAddress"]
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
-        options += ["BatchMode=yes", "ConnectTimeout=5"]
+        options += ["BatchMode=yes", "ConnectTimeout=5", "IdentitiesOnly=yes"]
         words = ["ssh", "-i", str(self.key), *(f"-o{option}" for option in options)]
         end = time.monotonic() + 30
         while True:

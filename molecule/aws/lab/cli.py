@@ -61,7 +61,7 @@ The emulated EC2 runs. In a shell:
 Hosts appear when something makes instances, for example a playbook. Their public addresses answer
 on this machine only; log in as `admin` with the key pair's private key:
 
-  ssh -i .millrace/INSTANCE/ssh admin@PUBLIC_ADDRESS
+  ssh -o IdentitiesOnly=yes -i .millrace/INSTANCE/ssh/id_ed25519 admin@PUBLIC_ADDRESS
 
 API       {endpoint} (record of calls: {calls})
 registry  {registry} (stands for ECR: user AWS, the token from `get_authorization_token`)
