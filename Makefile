@@ -2,8 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-PATH := $(CURDIR)/.venv/bin:$(PATH)
-export PATH
+# As scripts/environment says it.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export LC_ALL := C.UTF-8
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Python keeps what it compiled: that halves the start of every ansible-playbook.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -2,7 +2,8 @@
 
 Ansible takes a misspelt variable without a word, and the default stays in force. This action
 compares the names that are set for a host with the names that the roles' argument specs and the
-inventory's own group_vars know, for the prefixes that belong to the project.
+inventory's own group_vars know. The prefix is the project's own: any other name with it is refused.
+The names of roles, as `host_` and `api_`, are not: there it is refused what is nearly one of ours.
 
     - name: No variable is misspelt
       known_variables:
@@ -20,6 +21,9 @@ from typing import Any
 
 import yaml
 from ansible.plugins.action import ActionBase
+
+MISSPELT = 0.85
+"""How much alike a name and one of ours are, from 0 to 1, where one was meant to be the other."""
 
 
 def role_variables(roles: Path) -> dict[str, set[str]]:
@@ -39,14 +43,22 @@ def own_variables(group_vars: Path) -> set[str]:
     return {name for path in files for name in yaml.safe_load(path.read_text())}
 
 
-def unknown(names: Iterable[str], prefixes: tuple[str, ...], known: set[str]) -> list[str]:
-    """Describe each name that has one of the prefixes and is not known."""
+def unknown(
+    names: Iterable[str], prefix: str, roles: tuple[str, ...], known: set[str]
+) -> list[str]:
+    """Describe each unknown name that has the prefix, or nearly is a variable of a role."""
     lines = []
-    for name in sorted(names):
-        if name.startswith(prefixes) and name not in known:
+    for name in sorted(set(names) - known):
+        if name.startswith(prefix):
             near = difflib.get_close_matches(name, known, n=1)
             advice = f"did you mean {near[0]}?" if near else "remove it"
-            lines.append(f"nothing reads the variable {name}: {advice}")
+        elif name.startswith(roles) and (
+            near := difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT)
+        ):
+            advice = f"did you mean {near[0]}? If it is your own, give it another name"
+        else:
+            continue
+        lines.append(f"nothing reads the variable {name}: {advice}")
     return lines
 
 
@@ -69,6 +81,6 @@ class ActionModule(ActionBase):
         )
         roles = role_variables(Path(arguments["roles"]))
         known = own_variables(Path(arguments["group_vars"])).union(*roles.values())
-        prefixes = (arguments["prefix"], *(f"{role}_" for role in roles))
-        lines = unknown(task_vars or {}, prefixes, known)
+        prefixes = tuple(f"{role}_" for role in roles)
+        lines = unknown(task_vars or {}, arguments["prefix"], prefixes, known)
         return {"failed": bool(lines), "msg": "; ".join(lines) or "every variable is known"}

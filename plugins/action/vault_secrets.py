@@ -112,8 +112,8 @@ def is_whole(vault: str) -> bool:
     return len(salt) == len(hmac) == 32 and len(ciphertext) > 0 and len(ciphertext) % 16 == 0
 
 
-def read(path: Path, vault: VaultLib) -> tuple[str, dict[str, Any]]:
-    """Decrypt the vault file: its text and its values."""
+def read(path: Path, vault: VaultLib, opener: str) -> tuple[str, dict[str, Any]]:
+    """Decrypt the vault file: its text and its values. Errors name what gave the password."""
     encrypted = path.read_text()
     if not is_encrypted(encrypted):
         raise VaultError(f"{path} is not encrypted: run 'ansible-vault encrypt {path}'")
@@ -123,7 +123,8 @@ def read(path: Path, vault: VaultLib) -> tuple[str, dict[str, Any]]:
         text = vault.decrypt(encrypted).decode()
     except AnsibleError as error:
         raise VaultError(
-            f"{path} cannot be decrypted: the vault password is not the one it was encrypted with"
+            f"{path} cannot be decrypted: the vault password, from {opener}, "
+            "is not the one it was encrypted with"
         ) from error
     try:
         values = yaml.safe_load(text) or {}
@@ -190,7 +191,7 @@ def ensure(
     secret.load()
     vault = VaultLib(secrets=[("default", secret)])
 
-    text, values = read(path, vault) if path.exists() else ("", {})
+    text, values = read(path, vault, arguments["password_file"]) if path.exists() else ("", {})
     missing = [item for item in declared if item.name not in values]
     required = [item.name for item in missing if item.kind != "optional"]
     if required and not arguments["generate"]:

@@ -14,13 +14,23 @@ import known_variables  # noqa: E402 - found through the path above
 def test_a_misspelt_name_is_refused_with_the_one_that_was_meant() -> None:
     found = known_variables.unknown(
         ["kafka_topcis", "kafka_topics", "other", "millrace_zzz"],
-        ("kafka_", "millrace_"),
+        "millrace_",
+        ("kafka_",),
         {"kafka_topics", "kafka_users"},
     )
     assert found == [
-        "nothing reads the variable kafka_topcis: did you mean kafka_topics?",
+        "nothing reads the variable kafka_topcis: did you mean kafka_topics? "
+        "If it is your own, give it another name",
         "nothing reads the variable millrace_zzz: remove it",
     ]
+
+
+def test_a_variable_of_the_users_own_is_theirs() -> None:
+    roles = known_variables.role_variables(ROOT / "roles")
+    own = known_variables.own_variables(ROOT / "inventories" / "local" / "group_vars")
+    names = ["host_location", "host_name", "host_group", "api_url", "api_key", "images_dir"]
+    prefixes = tuple(f"{role}_" for role in roles)
+    assert known_variables.unknown(names, "millrace_", prefixes, own.union(*roles.values())) == []
 
 
 def test_the_names_come_from_the_roles_and_the_inventory() -> None:

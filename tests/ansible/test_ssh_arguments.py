@@ -13,7 +13,7 @@ CONNECTION = ROOT / "inventories/aws/group_vars/fleet/connection.yml"
 
 
 def understood(path: Path, state: Path) -> dict[str, list[str]]:
-    """What ssh would do: Ansible runs it, and `ssh -G` prints its settings instead of connecting."""
+    """What ssh would do: Ansible runs it, and `ssh -G` prints settings instead of connecting."""
     ssh = path / "ssh"
     ssh.write_text('#!/bin/sh\nexec ssh -G -F none "$@"\n')
     ssh.chmod(0o755)
