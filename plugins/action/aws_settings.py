@@ -27,6 +27,7 @@ NEEDED = ("kafka", "mongodb", "simulator", "processor", "api", "producers")
 ROLES = (*NEEDED, "redis")
 WITH_DATA = ("kafka", "mongodb")
 HOST_KEYS = {"name", "roles", "type", "subnet", "zone", "root_gb", "data_gb", "node_id"}
+PORT_KEYS = {"to", "port", "from", "purpose"}
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 INSTANCE = re.compile(r"[a-z][a-z0-9-]{1,19}")
 # A /16 has subnets of 256 addresses, a /20 of 16, of which AWS keeps five.
@@ -52,11 +53,12 @@ def regions() -> list[str]:
 
 
 def network(text: str) -> Network | None:
-    """Read a range of addresses."""
+    """Read a range of addresses that is written as AWS takes it: with the length of its prefix."""
     try:
-        return ipaddress.IPv4Network(text)
+        found = ipaddress.IPv4Network(text)
     except ValueError:
         return None
+    return found if str(found) == text else None
 
 
 def place(settings: Item) -> Iterator[str]:
@@ -197,6 +199,8 @@ def ports(settings: Item) -> Iterator[str]:
     """Say what is wrong with the table of ports."""
     for row in settings["ports"]:
         label = f"millrace_ports, port {row.get('port')} of {row.get('to')}"
+        for key in sorted(row.keys() - PORT_KEYS):
+            yield f"{label}: unknown key {key}: {near(key, PORT_KEYS)}"
         if row.get("to") not in (*ROLES, "all"):
             advice = near(str(row.get("to")), (*ROLES, "all"))
             yield f"{label}: unknown role {row.get('to')}: {advice}"

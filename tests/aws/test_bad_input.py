@@ -59,6 +59,12 @@ def test_without_credentials_it_says_where_they_come_from(aws: Aws) -> None:
 
 
 def test_wrong_settings_are_said_all_at_once_and_nobody_is_asked(aws: Aws) -> None:
+    aws.emulator.calls.clear()
+    host = {"name": "all-1", "roles": ["kafka"], "type": "t3.small", "data_gb": "20 GB"}
+    result = aws.run("site.yml", millrace_fleet=[host], millrace_zones="a")
+    assert result.code != 0
+    assert "millrace_zones is 'a': it must be a list" in result.words
+    assert "host all-1: data_gb is '20 GB': it must be a whole number" in result.words
     result = aws.run("site.yml", millrace_admin_cidr="0.0.0.0/0", millrace_owner="")
     assert result.code != 0
     assert "opens SSH and the API to the world" in result.words
