@@ -3,7 +3,10 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from kafka.admin import OffsetSpec
+from kafka.errors import KafkaError
+from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
 from millrace import lag
@@ -16,13 +19,32 @@ class FakeAdmin:
     starts = (0, 10, 0)
     ends = (5, 20, 7)
     committed = (3, 4, -1)
+    state = "Stable"
+    error: str | None = None
+    held: tuple[int, ...] = (0, 2, 1)
 
     def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
-        assert names == ["t"]
-        # Brokers list partitions in any order.
-        return [{"name": "t", "partitions": [{"partition_index": n} for n in (2, 0, 1)]}]
+        # Partitions come in any order; a topic that is not there has none.
+        numbers = {"t": (2, 0, 1)}
+        return [
+            {"name": n, "partitions": [{"partition_index": i} for i in numbers.get(n, ())]}
+            for n in names
+        ]
 
-    def list_partition_offsets(self, wanted: dict[TopicPartition, Any]) -> dict[Any, Any]:
+    def describe_groups(self, names: list[str]) -> dict[str, Any]:
+        parts = [{"topic": "t", "partitions": [number]} for number in self.held]
+        members: list[Any] = [{"member_assignment": {"assigned_partitions": [p]}} for p in parts]
+        members.append({"member_assignment": None})
+        found = {"group_state": self.state, "error": self.error, "members": members}
+        return dict.fromkeys(names, found)
+
+    def list_partition_offsets(
+        self,
+        wanted: dict[TopicPartition, Any],
+        isolation_level: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> dict[Any, Any]:
+        committed = isolation_level is IsolationLevel.READ_COMMITTED
+        assert all(spec is OffsetSpec.EARLIEST or committed for spec in wanted.values())
         return {
             p: SimpleNamespace(
                 offset=(self.starts if spec is OffsetSpec.EARLIEST else self.ends)[p.partition]
@@ -43,3 +65,43 @@ def test_lag_is_what_is_not_committed_of_what_is_still_there() -> None:
         PartitionLag("t", 1, 20, 10),  # what retention has removed is nobody's lag
         PartitionLag("t", 2, 7, 7),
     ]
+
+
+def held(admin: FakeAdmin, topics: tuple[str, ...] = ("t",)) -> dict[tuple[str, int], bool]:
+    """Whether somebody reads each partition."""
+    return {(p.topic, p.partition): p.held for p in lag.read(admin, "g", topics)}
+
+
+def test_a_partition_that_no_member_has_is_read_by_nobody() -> None:
+    admin = FakeAdmin()
+    assert held(admin) == {("t", 0): True, ("t", 1): True, ("t", 2): True}
+    admin.held = (2,)
+    assert held(admin) == {("t", 0): False, ("t", 1): False, ("t", 2): True}
+
+
+@pytest.mark.parametrize("state", ["Empty", "Dead"])
+def test_without_members_nobody_reads(state: str) -> None:
+    admin = FakeAdmin()
+    admin.state, admin.held = state, ()
+    # Brokers say both of a group that is not there: this state, and an error.
+    admin.error = "GroupIdNotFoundError" if state == "Dead" else None
+    assert not any(held(admin).values())
+
+
+@pytest.mark.parametrize("state", ["PreparingRebalance", "CompletingRebalance"])
+def test_while_members_join_nobody_knows_and_it_counts_as_read(state: str) -> None:
+    admin = FakeAdmin()
+    admin.state, admin.held = state, ()
+    assert all(held(admin).values())
+
+
+def test_a_topic_that_is_not_there_is_read_by_nobody() -> None:
+    assert held(FakeAdmin(), ("t", "gone"))["gone", 0] is False
+    assert lag.read(FakeAdmin(), "g", ["gone"]) == [PartitionLag("gone", 0, 0, 0, held=False)]
+
+
+def test_a_group_that_cannot_be_described_is_an_error() -> None:
+    admin = FakeAdmin()
+    admin.state, admin.error = "", "GroupAuthorizationFailedError"
+    with pytest.raises(KafkaError, match="GroupAuthorizationFailed"):
+        lag.read(admin, "g", ["t"])

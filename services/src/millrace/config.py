@@ -209,8 +209,7 @@ class Settings(BaseSettings):
     )
     processor_name: str = Field(
         default="processor-1",
-        description="Name of this processor, unlike that of any other in the group: its static"
-        " membership, in its logs.",
+        description="Name of this processor: in its logs, and in those of Kafka.",
     )
     processor_batch_records: int = Field(
         default=4000, ge=1, description="Records that are written together at most."

@@ -35,11 +35,15 @@ class UntrustedCertificate(MillraceError):
 
 
 def consumer(settings: Settings, **overrides: Any) -> Any:
-    """A consumer without automatic commits that reads unevenly filled partitions without stalls."""
+    """A consumer without automatic commits that reads unevenly filled partitions without stalls.
+
+    It sees nothing of transactions that are not committed, and positions and ends go past them.
+    """
     options = {
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "allow_auto_create_topics": False,
+        "isolation_level": "read_committed",
         "max_partition_fetch_bytes": 8 * MEBIBYTE,
         "fetch_max_wait_ms": 50,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from services.tests.base.broker import PASSWORD, USER, Broker, certificate
 
+from millrace import kafka
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.kafka import (
@@ -116,3 +117,10 @@ def test_all_brokers_away_are_all_named(pem: Path) -> None:
 def test_without_a_password_nothing_is_tried(pem: Path) -> None:
     with pytest.raises(ConfigurationError, match="MILLRACE_KAFKA_PASSWORD"):
         check_credentials(settings("localhost:9", pem, password=""))
+
+
+def test_a_consumer_sees_nothing_of_transactions_that_are_not_committed(
+    pem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "KafkaConsumer", lambda **options: options)
+    assert kafka.consumer(settings("kafka-1:9092", pem))["isolation_level"] == "read_committed"

@@ -11,18 +11,22 @@ from threading import Event
 from typing import Any
 from unittest.mock import patch
 
+from kafka.consumer.subscription_state import SubscriptionState
+from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.processor.chance import Chance, Weather
-from services.tests.processor.world import DEAD, Record, World
+from services.tests.processor.world import DEAD, NOTHING, Record, World
 
 from millrace.config import Settings
 from millrace.processor import backoff
 from millrace.processor import loop as loop_module
 from millrace.processor.batch import Partition
 from millrace.processor.errors import Transient
+from millrace.processor.group import Holdings
 from millrace.processor.loop import Loop
 from millrace.processor.metrics import Metrics
-from millrace.processor.progress import Progress
+from millrace.processor.ports import Look
 from millrace.processor.writer import Writer
+from millrace.progress import Progress
 
 WRITERS = 2
 LONGEST_WRITE = 12
@@ -30,22 +34,41 @@ LONGEST_WRITE = 12
 
 
 class Consumer:
-    """See ports.Consumer. A rebalance may come while it polls, before or after it has records."""
+    """See ports.Consumer: a member of a group whose broker is the world.
+
+    What it knows of its partitions is kept by kafka-python's own state, and changes as in the
+    library: while it polls, before records are given. `test_contract.py` compares the two.
+    """
+
+    joined = True
 
     def __init__(self, world: World, processor: "Processor") -> None:
         self._world = world
         self._processor = processor
-        self._positions: dict[Partition, int] = {}
-        self.paused: set[Partition] = set()
+        self._listener = Holdings()
+        self._state = SubscriptionState("earliest")
+        self._state.subscribe([world.feed.topic])
         self.failures: list[BaseException] = []
         self.polls = 0
-        self.epoch = 0
+
+    @property
+    def holdings(self) -> Mapping[Partition, int]:
+        return self._listener.numbers
+
+    @property
+    def paused(self) -> set[Partition]:
+        return set(self._state.paused_partitions())
 
     def assign(self, partitions: Iterable[Partition]) -> None:
-        """Positions begin at what is committed, and nothing is paused."""
-        self.epoch += 1
-        self._positions = {p: self._world.committed[p] for p in partitions}
-        self.paused.clear()
+        """What it has from now on. What it keeps, it keeps with position and pause."""
+        self._listener.on_partitions_revoked(self._state.assigned_partitions())
+        self._state.assign_from_subscribed([TopicPartition(*p) for p in partitions])
+        self._listener.on_partitions_assigned(self._state.assigned_partitions())
+
+    def lose(self) -> None:
+        """The group took it for dead: what it had may have been another's meanwhile."""
+        self._listener.on_partitions_lost(self._state.assigned_partitions())
+        self._state.assign_from_subscribed([])
 
     def poll(self, seconds: float) -> Mapping[Partition, Sequence[Record]]:
         world, chance = self._world, self._world.chance
@@ -57,40 +80,50 @@ class Consumer:
         chance.fault()
         if chance.seldom(Weather.REBALANCES):
             self._processor.disturb()
+        self._find_positions()
         polled = {}
-        for partition, position in self._positions.items():
-            records = world.log[partition][position : position + chance.one_of(3, 1, 0)]
-            if records and partition not in self.paused:
+        for partition in sorted(self._state.fetchable_partitions()):
+            position = self._state.position(partition).offset
+            found = world.log[partition][position : position + chance.one_of(3, 1, 0)]
+            passed = OffsetAndMetadata(position + len(found), "", -1)
+            self._state.assignment[partition].position = passed
+            if records := [record for record in found if record is not NOTHING]:
                 polled[partition] = records
-                self._positions[partition] += len(records)
-        if chance.seldom(Weather.REBALANCES):
-            self._processor.disturb()
         return polled
+
+    def _find_positions(self) -> None:
+        for partition in self._state.missing_fetch_positions():
+            self._state.seek(partition, self._world.committed[partition])
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         self._world.chance.fault()
         for partition, position in positions.items():
-            if partition in self._positions:
+            if self._state.is_assigned(partition):
                 self._world.committed[partition] = position
         self._world.chance.fault()
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         for partition, position in positions.items():
-            if partition in self._positions:
-                self._positions[partition] = position
+            if self._state.is_assigned(partition):
+                self._state.seek(partition, position)
 
     def pause(self) -> None:
-        self.paused |= self._positions.keys()
+        for partition in self._state.assigned_partitions():
+            self._state.pause(partition)
 
     def resume(self) -> None:
-        self.paused.clear()
+        for partition in self._state.paused_partitions():
+            self._state.resume(partition)
 
-    def lag(self) -> Mapping[Partition, tuple[int, int]]:
+    def look(self) -> Look:
         self._world.chance.fault()
-        return {p: (at, len(self._world.log[p])) for p, at in self._positions.items()}
+        self._find_positions()
+        assigned = self._state.assigned_partitions()
+        found = {p: (self._state.position(p).offset, len(self._world.log[p])) for p in assigned}
+        return Look(found, [])
 
     def close(self) -> None:
-        self._positions.clear()
+        self.assign([])
 
 
 class Jobs(Executor):

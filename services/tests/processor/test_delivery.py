@@ -61,6 +61,8 @@ class Delivery(RuleBasedStateMachine):
     def rebalance(self) -> None:
         processors = self.world.processors
         if processors:
+            if self.world.chance.seldom(Weather.REBALANCES):
+                self.world.chance.one_of(*processors).consumer.lose()
             owners = {p: self.world.chance.one_of(*processors) for p in self.world.log}
             self.world.rebalance(owners)
 
@@ -92,6 +94,10 @@ class Delivery(RuleBasedStateMachine):
                 if what == "terminate":
                     processor.finish()
                 self.remove(processor)
+
+    @rule(partition=st.integers(0, PARTITIONS - 1), aborted=st.integers(0, 2))
+    def end_transaction(self, partition: int, aborted: int) -> None:
+        self.world.end_transaction(partition, aborted=aborted)
 
     @invariant()
     def nothing_is_committed_that_is_not_safe(self) -> None:

@@ -1,12 +1,13 @@
 """The consumer port on kafka-python: which errors are which, and what a commit may contain."""
 
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka.coordinator.base import MemberState
 from kafka.errors import (
     CommitFailedError,
-    FencedInstanceIdError,
     GroupAuthorizationFailedError,
     KafkaConnectionError,
     KafkaTimeoutError,
@@ -34,6 +35,7 @@ class Client:
         self._paused: set[TopicPartition] = set()
         self.closed: dict[str, Any] = {}
         self.topics: dict[str, set[int]] = {}
+        self.state = MemberState.STABLE
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener
@@ -76,8 +78,35 @@ class Client:
             raise self.error
         return self.topics.get(topic, set())
 
+    def group_metadata(self) -> Any:
+        return SimpleNamespace(state=self.state)
+
     def close(self, **options: Any) -> None:
         self.closed = options
+
+
+class Admin:
+    """Stands for kafka-python's administration client."""
+
+    def __init__(self) -> None:
+        self.failing = False
+        self.closed = 0
+
+    def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        if self.failing:
+            raise KafkaConnectionError
+        return [
+            {"name": n, "partitions": [{"partition_index": i} for i in range(3)]} for n in names
+        ]
+
+    def describe_groups(self, names: list[str]) -> dict[str, Any]:
+        parts = [{"topic": "stock-data", "partitions": [0, 1]}]
+        member = {"member_assignment": {"assigned_partitions": parts}}
+        found = {"group_state": "Stable", "error": None, "members": [member]}
+        return dict.fromkeys(names, found)
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 @pytest.fixture
@@ -93,15 +122,33 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
 
 
 @pytest.fixture
-def group(client: Client) -> Group:
+def admins(monkeypatch: pytest.MonkeyPatch) -> list[Admin]:
+    """The administration clients that were made."""
+    made: list[Admin] = []
+
+    def admin(_: Settings, **_options: Any) -> Admin:
+        made.append(Admin())
+        return made[-1]
+
+    monkeypatch.setattr(kafka, "admin", admin)
+    return made
+
+
+@pytest.fixture
+def group(client: Client, admins: list[Admin]) -> Group:
     return Group(Settings(processor_name="one"), ["stock-data"])
 
 
-def test_it_is_a_static_member_so_that_a_restart_goes_on_at_once(
+def test_it_is_no_static_member_which_would_be_given_what_it_had_before(
     group: Group, client: Client
 ) -> None:
     assert client.options["group_id"] == "processor"
-    assert client.options["group_instance_id"] == "one"
+    assert "group_instance_id" not in client.options
+
+
+def test_a_killed_process_is_missed_soon(group: Group, client: Client) -> None:
+    assert client.options["session_timeout_ms"] <= 10_000
+    assert client.options["metadata_max_age_ms"] <= 10_000
 
 
 def test_it_waits_for_topics_that_kafka_does_not_know_yet(group: Group, client: Client) -> None:
@@ -111,13 +158,10 @@ def test_it_waits_for_topics_that_kafka_does_not_know_yet(group: Group, client: 
     group.learn_topics()
 
 
-def test_every_change_of_the_assignment_is_a_new_epoch(group: Group, client: Client) -> None:
-    before = group.epoch
-    client.listener.on_partitions_revoked([MINE])
-    assert group.epoch > before
-    between = group.epoch
-    client.listener.on_partitions_assigned([MINE])
-    assert group.epoch > between
+def test_it_is_in_the_group_while_nobody_joins(group: Group, client: Client) -> None:
+    assert group.joined
+    for client.state in (MemberState.REBALANCING, MemberState.UNJOINED):
+        assert not group.joined
 
 
 def test_only_own_partitions_are_committed(group: Group, client: Client) -> None:
@@ -138,7 +182,24 @@ def test_pausing_concerns_all_partitions(group: Group, client: Client) -> None:
 
 
 def test_the_lag_is_of_partitions_whose_position_is_known(group: Group) -> None:
-    assert group.lag() == {MINE: (40, 100)}
+    assert group.look().positions == {MINE: (40, 100)}
+
+
+def test_a_partition_that_nobody_holds_is_named(group: Group) -> None:
+    assert group.look().unread == [THEIRS]
+
+
+def test_who_did_not_answer_is_asked_over_a_new_connection(
+    group: Group, admins: list[Admin]
+) -> None:
+    group.look()
+    admins[0].failing = True
+    with pytest.raises(Transient):
+        group.look()
+    assert group.look().unread == [THEIRS]
+    assert [admin.closed for admin in admins] == [1, 0]
+    group.close()
+    assert [admin.closed for admin in admins] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -151,12 +212,10 @@ def test_what_may_pass_is_transient(group: Group, client: Client, kind: type[Exc
     with pytest.raises(Transient):
         group.commit({MINE: 1})
     with pytest.raises(Transient):
-        group.lag()
+        group.look()
 
 
-@pytest.mark.parametrize(
-    "kind", [GroupAuthorizationFailedError, TopicAuthorizationFailedError, FencedInstanceIdError]
-)
+@pytest.mark.parametrize("kind", [GroupAuthorizationFailedError, TopicAuthorizationFailedError])
 def test_what_a_person_must_put_right_is_permanent(
     group: Group, client: Client, kind: type[Exception]
 ) -> None:

@@ -403,7 +403,7 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
             for n, event in enumerate(arrived[place : place + size])
         ]
         place += len(records)
-        batch = Batch(0)
+        batch = Batch({})
         lane.take(records, batch, set())
         assert not batch.dead
         writer.complete(batch)

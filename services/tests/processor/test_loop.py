@@ -91,6 +91,93 @@ def test_what_is_read_again_after_a_rebalance_is_derived_when_all_before_it_is_s
     assert change(world, later) == pytest.approx(10.0)
 
 
+def test_what_is_in_flight_of_a_kept_partition_is_committed_though_nothing_more_comes(
+    world: World,
+) -> None:
+    one, two = start(world), start(world)
+    world.rebalance(dict.fromkeys(world.log, one))
+    one.step()
+    one.jobs.threads = 0
+    produce(world, 0, 100.0)
+    one.step()
+    first, second = world.log
+    world.rebalance({first: one, second: two})
+    one.jobs.threads = 2
+    for _ in range(5):
+        one.step()
+    assert len(world.documents) == 1
+    assert world.committed[FIRST] == 1
+
+
+def test_what_is_in_flight_of_a_partition_that_went_is_not_committed(world: World) -> None:
+    one, two = start(world), start(world)
+    world.rebalance(dict.fromkeys(world.log, one))
+    one.step()
+    one.jobs.threads = 0
+    produce(world, 0, 100.0)
+    one.step()
+    world.rebalance(dict.fromkeys(world.log, two))
+    for _ in range(3):
+        produce(world, len(world.log[FIRST]), 110.0)
+        two.step()
+    two.step()
+    assert world.committed[FIRST] == 4
+    world.rebalance(dict.fromkeys(world.log, one))
+    one.jobs.threads = 2
+    for _ in range(5):
+        one.step()
+    assert world.committed[FIRST] == 4
+
+
+def test_a_kept_partition_s_past_is_not_read_again(world: World) -> None:
+    one, two = start(world), start(world)
+    first, second = world.log
+    world.rebalance(dict.fromkeys(world.log, one))
+    produce(world, 0, 100.0)
+    for _ in range(3):
+        one.step()
+    world.history = fail_with(away())  # type: ignore[method-assign]
+    world.rebalance({first: one, second: two})
+    later = produce(world, 1, 110.0)
+    for _ in range(3):
+        one.step()
+    assert change(world, later) == pytest.approx(10.0)
+
+
+def test_offsets_without_a_record_are_committed_too(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    world.end_transaction(0, aborted=2)
+    for _ in range(40):  # until it looks how far the log goes
+        processor.step()
+    assert world.committed[FIRST] == len(world.log[FIRST]) == 4
+
+
+def test_nothing_is_passed_before_what_is_in_flight_is_stored(world: World) -> None:
+    processor = start(world)
+    processor.jobs.threads = 0
+    produce(world, 0, 100.0)
+    world.end_transaction(0)
+    for _ in range(100):
+        processor.step()
+    assert world.committed[FIRST] == 0
+
+
+def test_nothing_is_committed_while_the_members_join(world: World) -> None:
+    processor = start(world)
+    processor.consumer.joined = False
+    produce(world, 0, 100.0)
+    for _ in range(40):
+        processor.step()
+    assert world.committed[FIRST] == 0
+    assert "group" in str(processor.progress.problem(45.0))
+    processor.consumer.joined = True
+    for _ in range(40):
+        processor.step()
+    assert world.committed[FIRST] == 1
+    assert processor.progress.problem(45.0) is None
+
+
 def test_a_failure_while_waiting_stalls_nothing(world: World) -> None:
     processor = start(world, processor_max_in_flight=1)
     processor.jobs.threads = 0

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 AS_STORED: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 DEAD = "dead-letters"
+NOTHING: Any = None
+"""Stands in the log at an offset that gives no record: a transaction's mark, or what it aborted."""
 
 
 @dataclass
@@ -63,6 +65,10 @@ class World:
         records = self.log[self.feed.topic, partition]
         records.append(Record(self.feed.topic, partition, len(records), key, value, headers))
 
+    def end_transaction(self, partition: int, *, aborted: int = 0) -> None:
+        """Append the mark of another producer's transaction, and before it what was aborted."""
+        self.log[self.feed.topic, partition] += [NOTHING] * (aborted + 1)
+
     def rebalance(self, owners: Mapping[Partition, "Processor"]) -> None:
         """Everybody loses all partitions and gets those that they own now."""
         for processor in self.processors:
@@ -74,6 +80,7 @@ class World:
             oracle.Record(r.partition, r.offset, r.key, r.value)
             for partition in self.log.values()
             for r in partition
+            if r is not NOTHING
         )
         return list(oracle.outcomes(self.feed, records, threshold))
 

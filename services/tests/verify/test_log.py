@@ -1,5 +1,6 @@
 """Reading topics to a fixed end."""
 
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ class FakeConsumer:
 
     def __init__(self, first: int, records: int) -> None:
         self.first = first
-        self.records = [
+        self.records: list[Any] = [
             SimpleNamespace(
                 offset=first + n,
                 key=b"k",
@@ -60,8 +61,9 @@ class FakeConsumer:
     def poll(self, timeout_ms: int) -> dict[Any, list[Any]]:
         if self.silent:
             return {}
-        found = [r for r in self.records if self.at <= r.offset < self.at + 2]
-        self.at += len(found)
+        end = min(self.at + 2, self.first + len(self.records))
+        found = [r for r in self.records[self.at - self.first : end - self.first] if r is not None]
+        self.at = end
         return {PLACE: found} if found else {}
 
     def close(self) -> None:
@@ -94,6 +96,18 @@ def test_a_silent_log_is_an_error(consumer: FakeConsumer, monkeypatch: pytest.Mo
     monkeypatch.setattr(log, "SILENCE_SECONDS", 0.0)
     with Log(Settings()) as opened, pytest.raises(MillraceError, match="t cannot be read"):
         list(opened.read(Partition("t", 0, 10, 15)))
+
+
+def test_offsets_without_a_record_are_no_silence(
+    consumer: FakeConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer.records[1:] = [None] * 20  # what a transaction wrote that was aborted
+    times = count(step=log.SILENCE_SECONDS / 2)
+    monkeypatch.setattr(log, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    with Log(Settings()) as opened:
+        (partition,) = opened.partitions(["t"])
+        assert partition.end == 31
+        assert [r.offset for r in opened.read(partition)] == [10]
 
 
 def test_a_topic_that_is_not_there_is_an_error(consumer: FakeConsumer) -> None:

@@ -148,7 +148,10 @@ def lags(monkeypatch: pytest.MonkeyPatch, *positions: int) -> list[int]:
 
     def read(*_: Any) -> list[PartitionLag]:
         position = left.pop(0) if len(left) > 1 else left[0]
-        return [PartitionLag("t", 0, 100, 100 - position)]
+        return [
+            PartitionLag("t", 0, 100, 100 - position, held=position > 5),
+            PartitionLag("t", 1, 7, 7),  # made since
+        ]
 
     monkeypatch.setattr(lag, "read", read)
     monkeypatch.setattr(kafka, "admin", lambda _: SimpleNamespace(close=lambda: None))
@@ -167,5 +170,12 @@ def test_the_group_is_waited_for_up_to_the_end_that_was_seen(
 def test_a_group_that_does_not_get_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     lags(monkeypatch, 7)
     monkeypatch.setattr(stored, "WAIT_SECONDS", 0.0)
-    with pytest.raises(MillraceError, match="3 records behind"):
+    with pytest.raises(MillraceError, match=r"3 records behind after 0 s: t/0$"):
+        stored.wait_for_group(Settings(), [Partition("t", 0, 0, 10)])
+
+
+def test_what_nobody_reads_is_named_in_that_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    lags(monkeypatch, 5)
+    monkeypatch.setattr(stored, "WAIT_SECONDS", 0.0)
+    with pytest.raises(MillraceError, match=r"t/0; nobody reads t/0$"):
         stored.wait_for_group(Settings(), [Partition("t", 0, 0, 10)])

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from millrace.processor.errors import BadRecord
-
-Partition = tuple[str, int]
-"""Topic and partition number."""
+from millrace.progress import Partition as Partition
 
 
 class Record(Protocol):
@@ -44,7 +42,8 @@ class Documents:
 class Batch:
     """Everything that has to be acknowledged before `positions` may be committed."""
 
-    epoch: int
+    holdings: Mapping[Partition, int]
+    """The holding of each partition, as it was when the batch was read."""
     first: dict[Partition, int] = field(default_factory=dict)
     """The offset of the first record, by partition."""
     positions: dict[Partition, int] = field(default_factory=dict)

@@ -1,12 +1,14 @@
-"""The consumer port on kafka-python: a static member of the group that never commits by itself."""
+"""The consumer port on kafka-python: a member of the group that never commits by itself."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from kafka.coordinator.base import MemberState
 from kafka.errors import (
     AuthorizationError,
-    FencedInstanceIdError,
     GroupAuthorizationFailedError,
     KafkaError,
     SaslAuthenticationFailedError,
@@ -14,63 +16,84 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import kafka
+from millrace import kafka, lag
 from millrace.config import Settings
 from millrace.processor.batch import Partition, Record
 from millrace.processor.errors import Permanent, Transient
+from millrace.processor.ports import Look
 
 REFUSALS = (
     AuthorizationError,
-    FencedInstanceIdError,
     GroupAuthorizationFailedError,
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
 )
 SECOND = 1000
 ANSWER_SECONDS = 10
+SESSION_SECONDS = 10
+"""So soon is a process missed that was killed; its group, and its successor, wait for that."""
+HEARTBEAT_SECONDS = 1
+"""So soon does a member hear that another came or went."""
+METADATA_SECONDS = 10
+"""So soon are new partitions seen, and a topic that was made again."""
 PARTITION_BYTES = kafka.MEBIBYTE
 """A quarter of a second's work when compressed. A partition that runs dry while others have nothing
 waits for them no longer than the linger, so that more would only cost memory."""
 
 
-class _Epoch(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Counts assignments. It runs on the client's I/O thread, so it does nothing else."""
+class Holdings(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Numbers what comes. It runs on the client's I/O thread, so it does nothing else."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.numbers: Mapping[Partition, int] = {}
+        self._last = 0
 
-    def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002 - the interface
-        self.number += 1
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """All are, for the time in which the members join; what stays is known after it."""
 
-    def on_partitions_assigned(self, assigned: Any) -> None:  # noqa: ARG002 - the interface
-        self.number += 1
+    def on_partitions_lost(self, lost: Any) -> None:
+        self.numbers = {p: number for p, number in self.numbers.items() if p not in lost}
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self._last += 1
+        self.numbers = {tuple(p): self.numbers.get(tuple(p), self._last) for p in assigned}
 
 
 class Group:
     """See ports.Consumer."""
 
     def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
-        self._epoch = _Epoch()
+        self._settings = settings
         self._topics = topics
+        self._holdings = Holdings()
+        self._admin: Any = None
         # A broker that has little to send waits for more, at most the linger: small batches are
-        # what costs most at a low rate. Static membership lets a restarted process go on at once.
+        # what costs most at a low rate. A static member would be given what it had before, by its
+        # name alone: what it subscribes to since, and partitions that are new, would be nobody's.
         self._client = kafka.consumer(
             settings,
             group_id=settings.processor_group_id,
-            group_instance_id=settings.processor_name,
             client_id=settings.processor_name,
-            session_timeout_ms=30 * SECOND,
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+            session_timeout_ms=SESSION_SECONDS * SECOND,
+            heartbeat_interval_ms=HEARTBEAT_SECONDS * SECOND,
+            metadata_max_age_ms=METADATA_SECONDS * SECOND,
             fetch_min_bytes=64 * 1024,
             fetch_max_wait_ms=settings.processor_linger_ms,
             max_poll_records=settings.processor_batch_records,
             max_partition_fetch_bytes=PARTITION_BYTES,
         )
-        self._client.subscribe(list(topics), listener=self._epoch)
+        self._client.subscribe(list(topics), listener=self._holdings)
 
     @property
-    def epoch(self) -> int:
+    def joined(self) -> bool:
         """See ports.Consumer."""
-        return self._epoch.number
+        return bool(self._client.group_metadata().state is MemberState.STABLE)
+
+    @property
+    def holdings(self) -> Mapping[Partition, int]:
+        """See ports.Consumer."""
+        return self._holdings.numbers
 
     def learn_topics(self) -> None:
         """Return when the partitions of all topics are known. Transient, Permanent.
@@ -117,20 +140,42 @@ class Group:
         """See ports.Consumer."""
         self._client.resume(*self._client.paused())
 
-    def lag(self) -> Mapping[Partition, tuple[int, int]]:
+    def look(self) -> Look:
         """See ports.Consumer."""
-        with _Kinds("ask for offsets"):
+        with _Kinds("ask how far it has come"):
+            unread = self._unread()
             mine = list(self._client.assignment())
             ends = self._client.end_offsets(mine, timeout_ms=ANSWER_SECONDS * SECOND)
-            found = {}
+            positions = {}
             for partition in mine:
                 position = self._client.position(partition, timeout_ms=SECOND)
                 if position is not None:
-                    found[partition] = (position, ends[partition])
-            return found
+                    positions[partition] = (position, ends[partition])
+            return Look(positions, unread)
+
+    def _unread(self) -> Sequence[Partition]:
+        try:
+            if self._admin is None:
+                self._admin = kafka.admin(
+                    self._settings,
+                    client_id=f"{self._settings.processor_name}-look",
+                    bootstrap_timeout_ms=ANSWER_SECONDS * SECOND,
+                    request_timeout_ms=ANSWER_SECONDS * SECOND,
+                )
+            return lag.unheld(self._admin, self._settings.processor_group_id, self._topics)
+        except Exception:
+            self._hang_up()
+            raise
+
+    def _hang_up(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            with suppress(KafkaError, OSError):
+                admin.close()
 
     def close(self) -> None:
         """See ports.Consumer."""
+        self._hang_up()
         self._client.close(autocommit=False, timeout_ms=2 * SECOND)
 
 

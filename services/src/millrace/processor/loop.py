@@ -20,7 +20,7 @@ from millrace.processor.derivation import Lane
 from millrace.processor.errors import Permanent, Transient
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Consumer, Store
-from millrace.processor.progress import Progress
+from millrace.progress import Progress
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +35,8 @@ class Loop:
 
     At most `processor_max_in_flight` batches are being written while the next one is built. When
     they do not get done, the partitions are paused and polling goes on, so that the group does not
-    take the process for dead. When the assignment changes, or the history of a series cannot be
-    read, everything not committed is read again.
+    take the process for dead. A partition that is held through a change of the assignment goes on.
+    When the history of a series cannot be read, what was not taken is read again.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class Loop:
         self._in_flight: deque[tuple[Batch, Future[None]]] = deque()
         self._event_ids: set[str] = set()
         self._ready: dict[Partition, int] = {}
-        self._epoch = consumer.epoch
+        self._committed: dict[Partition, int] = {}
+        self._holdings = consumer.holdings
         self._held = False
         self._starting_over = False
         self._committed_at = 0.0
@@ -83,7 +84,7 @@ class Loop:
 
         What is acknowledged is committed in either case.
         """
-        self._progress.look({})
+        self._progress.look({}, joined=False)
         try:
             while not self._stop.is_set():
                 self._try_step()
@@ -110,11 +111,8 @@ class Loop:
         held = self._must_wait()
         self._hold(held)
         polled = self._consumer.poll(0.0 if held else POLL_SECONDS)
-        if self._epoch != self._consumer.epoch:
-            self._follow()
-            self._read_again(polled)
-        elif held:
-            self._put_back(polled)  # partitions that came after the pause
+        if self._follow() or held:
+            self._put_back(polled)  # the first of partitions that came, or came after the pause
         elif polled:
             self._take(polled)
         self._settle()
@@ -136,7 +134,7 @@ class Loop:
 
     def _take(self, polled: Polled) -> None:
         self._starting_over = False
-        batch = Batch(self._epoch)
+        batch = Batch(self._holdings)
         try:
             for partition, records in polled.items():
                 lane = self._lane(partition, records[0].offset)
@@ -166,12 +164,24 @@ class Loop:
             self._lanes[partition] = lane
         return lane
 
-    def _follow(self) -> None:
-        """The assignment changed: what is in flight is read again by whoever has it now."""
+    def _follow(self) -> bool:
+        """Whether the assignment changed: what is in flight of partitions that went is not ours.
+
+        Of those that came, the first time or again, nothing is taken before all that is in flight
+        is stored: their past comes from the database.
+        """
+        before, self._holdings = self._holdings, self._consumer.holdings
+        if before == self._holdings:
+            return False
         self._metrics.rebalances.inc()
-        log.info("the assigned partitions changed")
-        self._epoch = self._consumer.epoch
-        self._ready.clear()
+        log.info("the assigned partitions changed", held=len(self._holdings))
+        for partition, number in before.items():
+            if self._holdings.get(partition) != number:
+                for known in (self._lanes, self._ready, self._committed):
+                    known.pop(partition, None)
+        self._starting_over = True
+        self._looked_at = 0.0
+        return True
 
     def _read_again(self, polled: Polled) -> None:
         """Forget what was derived and read these records again, once nothing is in flight.
@@ -192,26 +202,40 @@ class Loop:
             future.result()  # a batch that failed for good stays, and nothing passes it
             self._in_flight.popleft()
             self._event_ids -= batch.event_ids
-            if batch.epoch == self._epoch:
-                self._ready.update(batch.positions)
+            for partition, position in batch.positions.items():
+                number = batch.holdings.get(partition)
+                if number is not None and self._holdings.get(partition) == number:
+                    self._ready[partition] = position
         self._metrics.in_flight.set(len(self._in_flight))
 
     def _commit_if_due(self) -> None:
-        if self._ready and time.monotonic() - self._committed_at >= COMMIT_SECONDS:
+        due = time.monotonic() - self._committed_at >= COMMIT_SECONDS
+        if self._ready and due and self._consumer.joined:
             self._commit()
 
     def _commit(self) -> None:
         self._consumer.commit(self._ready)
         self._metrics.commits.inc()
+        self._committed |= self._ready
         self._ready.clear()
         self._committed_at = time.monotonic()
 
     def _look_if_due(self) -> None:
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._looked_at = time.monotonic()
-            lag = self._unstored(self._consumer.lag())
-            self._progress.look(lag)
+            look = self._consumer.look()
+            self._pass_empty_offsets(look.positions)
+            lag = self._unstored(look.positions)
+            self._progress.look(lag, look.unread, joined=self._consumer.joined)
             self._metrics.show_lag(lag)
+
+    def _pass_empty_offsets(self, positions: Mapping[Partition, tuple[int, int]]) -> None:
+        """Commit past offsets without a record too, such as the mark at a transaction's end."""
+        busy = {partition for batch, _ in self._in_flight for partition in batch.positions}
+        for partition, (position, _) in positions.items():
+            known = max(self._committed.get(partition, 0), self._ready.get(partition, 0))
+            if partition in self._holdings and partition not in busy and position > known:
+                self._ready[partition] = position
 
     def _unstored(
         self, lag: Mapping[Partition, tuple[int, int]]

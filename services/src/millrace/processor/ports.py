@@ -3,19 +3,36 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from millrace.feeds.base import Feed, Series
 from millrace.latest import Latest
 from millrace.processor.batch import Inserted, Message, Partition, Record
 
 
+class Look(NamedTuple):
+    """How far the group has come, as Kafka says it now."""
+
+    positions: Mapping[Partition, tuple[int, int]]
+    """Position and end offset of each partition that is held here."""
+    unread: Sequence[Partition]
+    """Partitions that nobody in the group holds; of a topic that is not there, its first."""
+
+
 class Consumer(Protocol):
     """A member of the consumer group. Only the consumer thread calls it."""
 
     @property
-    def epoch(self) -> int:
-        """Grows with every change of the assignment."""
+    def joined(self) -> bool:
+        """Whether it is in the group; not while the members are joining, when none can commit."""
+
+    @property
+    def holdings(self) -> Mapping[Partition, int]:
+        """The partitions that are held here, each with a number that is new each time it comes.
+
+        One that keeps its number through a change of the assignment keeps its position and whether
+        it is paused; of another the position begins at what is committed.
+        """
 
     def poll(self, seconds: float) -> Mapping[Partition, Sequence[Record]]:
         """Records in the order of their offsets; empty after the time. Transient, Permanent."""
@@ -32,8 +49,8 @@ class Consumer(Protocol):
     def resume(self) -> None:
         """Undo `pause`."""
 
-    def lag(self) -> Mapping[Partition, tuple[int, int]]:
-        """Position and end offset of each assigned partition. Transient."""
+    def look(self) -> Look:
+        """Ask Kafka how far the group has come. Transient."""
 
     def close(self) -> None:
         """Leave the group."""

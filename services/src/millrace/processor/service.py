@@ -23,8 +23,8 @@ from millrace.processor.group import Group
 from millrace.processor.latest import LatestValues
 from millrace.processor.loop import LOOK_SECONDS, Loop
 from millrace.processor.metrics import Metrics
-from millrace.processor.progress import Progress
 from millrace.processor.writer import Writer
+from millrace.progress import Progress
 from millrace.sinks.mongodb import MongoStore
 from millrace.sinks.redis import RedisCache
 from millrace.sinks.topics import TopicPublisher
@@ -150,14 +150,11 @@ def _problem(store: MongoStore, progress: Progress, limit: float) -> str | None:
     """Why the processor is not ready, or None."""
     if progress.silent() > SILENCE_SECONDS:
         return f"Kafka has not answered for {progress.silent():.0f} s"
-    if not progress.assigned:
-        return "no partition is assigned"
     try:
         store.ping()
     except Transient as error:
         return str(error)
-    stuck = progress.stuck()
-    return f"a partition with lag has stood still for {stuck:.0f} s" if stuck > limit / 2 else None
+    return progress.problem(limit / 2)
 
 
 def _until_there(

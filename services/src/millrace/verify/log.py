@@ -13,7 +13,7 @@ from millrace.sinks.dead_letters import PREFIX
 from millrace.verify.compare import Letter, Letters, Partition, Place
 
 SILENCE_SECONDS = 30.0
-"""A log that shows nothing more for so long although its end is not reached is an error."""
+"""A log that goes no further for so long although its end is not reached is an error."""
 
 
 class Log:
@@ -53,14 +53,14 @@ class Log:
         place = TopicPartition(partition.topic, partition.number)
         self._consumer.assign([place])
         self._consumer.seek(place, partition.start)
-        heard = time.monotonic()
-        while self._consumer.position(place) < partition.end:
-            records = self._consumer.poll(timeout_ms=1000).get(place, [])
-            if records:
-                heard = time.monotonic()
+        position, heard = partition.start, time.monotonic()
+        # The position also passes offsets that hold no record, such as what was aborted.
+        while (now := self._consumer.position(place)) < partition.end:
+            if now > position:
+                position, heard = now, time.monotonic()
             elif time.monotonic() - heard > SILENCE_SECONDS:
                 raise MillraceError(f"{partition.topic} cannot be read to its end")
-            for record in records:
+            for record in self._consumer.poll(timeout_ms=1000).get(place, []):
                 if record.offset < partition.end:
                     yield record
 

@@ -19,6 +19,7 @@ from millrace.errors import MillraceError
 from millrace.events import Alert
 from millrace.feeds import FEEDS, Feed
 from millrace.feeds.base import BY_POSITION
+from millrace.progress import named
 from millrace.verify import alerts, compare, history, latest
 from millrace.verify.compare import Document, Letters, Partition, Tally
 from millrace.verify.forgotten import Forgotten
@@ -89,12 +90,17 @@ def wait_for_group(settings: Settings, partitions: Sequence[Partition]) -> None:
     try:
         while True:
             found = lag.read(client, settings.processor_group_id, {p.topic for p in partitions})
-            behind = sum(max(0, ends[p.topic, p.partition] - (p.end - p.lag)) for p in found)
+            # Of partitions that were made since nothing is waited for.
+            left = {p: ends.get((p.topic, p.partition), 0) - (p.end - p.lag) for p in found}
+            behind = sum(max(0, records) for records in left.values())
             if not behind:
                 return
             if time.monotonic() > deadline:
+                waiting = [(p.topic, p.partition) for p, records in left.items() if records > 0]
+                unread = [(p.topic, p.partition) for p in found if not p.held]
                 raise MillraceError(
-                    f"the processor is {behind} records behind after {WAIT_SECONDS:.0f} s"
+                    f"the processor is {behind} records behind after {WAIT_SECONDS:.0f} s:"
+                    f" {named(waiting)}" + (f"; nobody reads {named(unread)}" if unread else "")
                 )
             time.sleep(POLL_SECONDS)
     finally:

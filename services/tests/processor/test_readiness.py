@@ -7,7 +7,7 @@ import pytest
 
 from millrace.processor import service
 from millrace.processor.errors import Transient
-from millrace.processor.progress import Progress
+from millrace.progress import Progress
 
 PARTITION = ("stock-data", 0)
 LIMIT = 90.0
@@ -94,7 +94,6 @@ def test_a_partition_that_went_elsewhere_is_nobody_s_concern(
     progress = looked((0, 0, 9), (100, 0, 9))
     progress.look({})
     assert progress.stuck() == 0
-    assert not progress.assigned
 
 
 def test_while_work_moves_the_heart_beats(looked: Callable[..., Progress]) -> None:
@@ -115,14 +114,39 @@ def test_kafka_s_silence_does(looked: Callable[..., Progress], clock: Clock) -> 
     assert not beats(progress)
 
 
-def test_ready_means_assigned_and_moving_and_both_servers_answer(
+def test_ready_means_joined_and_moving_and_both_servers_answer(
     looked: Callable[..., Progress], clock: Clock
 ) -> None:
     assert problem(looked((0, 0, 9), (10, 5, 9))) is None
     assert problem(looked((0, 0, 9)), store="MongoDB is away") == "MongoDB is away"
-    assert "stood still" in str(problem(looked((0, 0, 9), (60, 0, 9))))
-    unassigned = looked()
-    unassigned.look({})
-    assert "assigned" in str(problem(unassigned))
+    stuck = looked((0, 0, 9), (60, 0, 9))
+    assert problem(stuck) == "stock-data/0 stood still for 60 s with 9 records to store"
+    outside = looked()
+    assert "consumer group" in str(problem(outside))
+    outside.look({PARTITION: (9, 9)}, joined=False)
+    assert "consumer group" in str(problem(outside))
     clock.now += 60
-    assert "Kafka" in str(problem(unassigned))
+    assert "Kafka" in str(problem(outside))
+
+
+def test_a_partition_that_nobody_reads_is_not_ready_and_named(clock: Clock) -> None:
+    progress = Progress(clock)
+    progress.look({PARTITION: (9, 9)}, [("quotes", 0), ("quotes", 1)])
+    assert problem(progress) == "nobody reads quotes/0, quotes/1"
+    progress.look({PARTITION: (9, 9)}, [("quotes", number) for number in range(12)])
+    assert problem(progress) == "nobody reads quotes/0, quotes/1, quotes/2 and 9 more"
+    progress.look({PARTITION: (9, 9)})
+    assert problem(progress) is None
+
+
+def test_who_has_no_partition_while_others_read_all_is_ready_to_take_over(clock: Clock) -> None:
+    progress = Progress(clock)
+    progress.look({})
+    assert problem(progress) is None
+
+
+def test_lag_that_grows_while_nothing_is_stored_is_not_ready(
+    looked: Callable[..., Progress],
+) -> None:
+    growing = looked(*((second, 3, 9 + second) for second in range(0, 60, 5)))
+    assert problem(growing) == "stock-data/0 stood still for 55 s with 61 records to store"
