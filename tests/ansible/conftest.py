@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,8 @@ from ansible.module_utils.testing import patch_module_args
 
 ROOT = Path(__file__).parents[2]
 
+# Of the playbooks that tests run: a run keeps others out.
+INSTANCE = f"mr-test-{os.getpid()}"
 Run = Callable[..., dict[str, Any]]
 
 # Where Ansible looks too, as ansible.cfg says it.
@@ -70,7 +72,10 @@ class Playbook:
         self, name: str, environment: dict[str, str] | None = None, **variables: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run one with these variables."""
-        variables = {"millrace_vault_file": str(self.vault)} | variables
+        variables = {
+            "millrace_instance": INSTANCE,
+            "millrace_vault_file": str(self.vault),
+        } | variables
         vault = {
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.password),
             "MILLRACE_VAULT_FILE": str(self.vault),
@@ -91,6 +96,8 @@ class Playbook:
 
 
 @pytest.fixture
-def playbook(tmp_path: Path) -> Playbook:
+def playbook(tmp_path: Path) -> Iterator[Playbook]:
     """Return playbooks that can be run."""
-    return Playbook(tmp_path)
+    yield Playbook(tmp_path)
+    for path in Path("/run/lock").glob(f"millrace-{INSTANCE}-*"):
+        path.unlink()

@@ -7,9 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.ansible.conftest import ROOT, Playbook
+from tests.ansible.conftest import INSTANCE, ROOT, Playbook
 
-INSTANCE = "mr-teardown-test"
 # Stands in for the look at the engine.
 ENGINE = """
 #!/usr/bin/python

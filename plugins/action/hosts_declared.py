@@ -1,0 +1,74 @@
+"""Ansible action: the hosts that are declared are in the inventory, in the groups of their roles.
+
+A host that is stopped, or that nobody was allowed to ask for, is missing from a dynamic inventory
+without a word, and a play without hosts is a success.
+
+    - name: Hosts that are declared are there
+      hosts_declared:
+        fleet: "{{ millrace_fleet | default([]) }}"
+        groups: "{{ groups }}"
+        inventory: inventories/aws
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+
+def missing(fleet: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Name the declared hosts that are not in the group `fleet`."""
+    names = [str(host.get("name")) for host in fleet]
+    return [name for name in names if name not in groups.get("fleet", ())]
+
+
+def misplaced(fleet: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say which declared hosts are not yet in the group of a role of theirs."""
+    return [
+        f"{host['name']} is not yet in the group {role}"
+        for host in fleet
+        for role in host.get("roles") or []
+        if host["name"] not in groups.get(role, ())
+    ]
+
+
+def problem(
+    fleet: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]], inventory: str
+) -> str:
+    """Say in one line what is not as declared, and what to do; empty when all is."""
+    command = f"ansible-playbook -i {inventory}"
+    if absent := missing(fleet, groups):
+        found = len(fleet) - len(absent)
+        return (
+            f"{', '.join(absent)} of millrace_fleet not found ({found} of {len(fleet)} hosts are"
+            f" running): {command} playbooks/start.yml starts hosts that were stopped,"
+            f" {command} site.yml makes those that there never were"
+        )
+    if waiting := misplaced(fleet, groups):
+        return f"{'; '.join(waiting)}: {command} site.yml brings the hosts up to millrace_fleet"
+    if not groups.get("fleet"):
+        return f"no host of the inventory {inventory} is in the group fleet: put each of them there"
+    return ""
+
+
+class ActionModule(ActionBase):
+    """What Ansible runs for a task that is named after this file."""
+
+    _requires_connection = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Compare what is declared with what was found."""
+        super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(
+            {
+                "fleet": {"type": "list", "elements": "dict", "required": True},
+                "groups": {"type": "dict", "required": True},
+                "inventory": {"type": "str", "required": True},
+            }
+        )
+        said = problem(arguments["fleet"], arguments["groups"], arguments["inventory"])
+        return {"failed": bool(said), "msg": said or "all hosts are there"}

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible callback: a run ends at its first failure and says it last, and a run of nothing fails.
+
+Ansible itself goes on with the plays of other hosts when one cannot be reached, prints the cause of
+a failure far above the end, and calls it a success when no task was selected.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.playbook.block import Block
+from ansible.plugins.callback import CallbackBase
+from ansible.utils.display import Display
+
+from ansible import constants, context
+
+DOCUMENTATION = r"""
+name: outcome
+type: aggregate
+short_description: Ends a run at its first failure, says it last, and fails a run of nothing
+description:
+  - No play begins after a host has failed or could not be reached.
+  - The first cause is the last thing that is printed.
+  - A tag that no task has, and a run in which no task was selected, are errors.
+"""
+
+# Ansible's own words for tags; Molecule skips the last two whether there are any or not.
+WORDS = {"all", "always", "never", "tagged", "untagged", "molecule-notest", "notest"}
+# Exit statuses; the first two are Ansible's.
+FAILED = 2
+UNREACHABLE = 4
+NOTHING = 1
+
+
+def reason(result: Mapping[str, Any]) -> str:
+    """What a failed task said: its message, and what it wrote to its standard error."""
+    failed = [item for item in result.get("results") or [] if item.get("failed")]
+    if failed:
+        return "\n".join(reason(item) for item in failed)
+    said = [result.get(key) for key in ("msg", "reason", "censored")]
+    words = [str(word).strip() for word in said if word]
+    return "\n".join([*words, *str(result.get("stderr") or "").strip().splitlines()[-20:]])
+
+
+def is_rescued(task: Any) -> bool:
+    """Whether a failure of this task is handed to the rescue of a block around it."""
+    inner, outer = task, task._parent
+    while outer is not None:
+        if isinstance(outer, Block) and outer.rescue:
+            others = {id_of._uuid for id_of in (*outer.rescue, *outer.always)}
+            if inner._uuid not in others:
+                return True
+        inner, outer = outer, outer._parent
+    return False
+
+
+def unknown_tags(asked: Iterable[str], there: set[str]) -> list[str]:
+    """Return the tags that were asked for, are no words of Ansible's, and that no task has."""
+    return sorted(set(asked) - WORDS - there)
+
+
+class CallbackModule(CallbackBase):
+    """What Ansible tells of a run as it goes."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "outcome"
+
+    def __init__(self, display: Display | None = None) -> None:
+        """Begin with nothing done."""
+        super().__init__(display)
+        self.worked = False
+        self.cause = ""
+        self.code = 0
+
+    def say(self, text: str) -> None:
+        """Print it in red."""
+        self._display.display(text, color=constants.COLOR_ERROR)
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Refuse tags that do not exist."""
+        self.worked = False
+        asked = {*context.CLIARGS["tags"], *context.CLIARGS["skip_tags"]} - WORDS
+        if not asked:
+            return
+        blocks = [block for play in playbook.get_plays() for block in play.compile()]
+        there = {tag for block in blocks for task in block.get_tasks() for tag in task.tags}
+        if unknown := unknown_tags(asked, there):
+            known = ", ".join(sorted(there - WORDS)) or "none"
+            self.say(f"Nothing was done: no task has the tag {', '.join(unknown)}. Tags: {known}")
+            raise SystemExit(NOTHING)
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ARG002
+        """End the run where a host has failed: later plays may have other hosts."""
+        if self.cause:
+            raise SystemExit(self.code)
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
+        """See that something is done: more than what runs whatever is asked."""
+        self.worked = self.worked or "always" not in task.tags
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Keep the first failure that nobody handles."""
+        if not ignore_errors and not is_rescued(result._task):
+            self.keep(result, FAILED)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Keep the first host that cannot be reached."""
+        if not result._task.ignore_unreachable:
+            self.keep(result, UNREACHABLE)
+
+    def keep(self, result: Any, code: int) -> None:
+        """Remember it, and print it when everything else has been."""
+        if not self.cause:
+            self.code = code
+            where = f"{result._host.get_name()}: {result._task.get_name()}"
+            self.cause = f"The run ended because of this:\n{where}\n{reason(result._result)}"
+            atexit.register(self.say, f"\n{self.cause}")
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ARG002
+        """Fail a run of nothing."""
+        if not self.worked and not self.cause:
+            self.say(
+                "Nothing was done: no host of this inventory and no task is left by these"
+                " hosts, --limit, --tags, --skip-tags and --start-at-task"
+            )
+            raise SystemExit(NOTHING)
