@@ -1,7 +1,7 @@
 """Redis clients made from the settings, and the reason in one line why one cannot be used."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import redis
@@ -69,14 +69,33 @@ def check(connection: redis.Redis) -> None:
 
 def value(connection: redis.Redis, symbol: str) -> Latest | None:
     """The latest value of a symbol, if there is one; RedisError."""
-    time, number, quote = connection.hmget(quote_key(symbol), TIME, PRICE, QUOTE)
+    return _latest(symbol, connection.hmget(quote_key(symbol), TIME, PRICE, QUOTE))
+
+
+def values(
+    connection: redis.Redis, symbols: Iterable[str]
+) -> list[tuple[Latest | None, str | None]]:
+    """The latest value of each symbol and its price alone, in one exchange; RedisError."""
+    names = list(symbols)
+    with connection.pipeline(transaction=False) as pipeline:
+        for symbol in names:
+            pipeline.hmget(quote_key(symbol), TIME, PRICE, QUOTE)
+            pipeline.get(price_key(symbol))
+        answers = pipeline.execute()
+    return [
+        (_latest(symbol, hash_), None if price is None else str(price))
+        for symbol, hash_, price in zip(names, answers[::2], answers[1::2], strict=True)
+    ]
+
+
+def has_evicted(connection: redis.Redis) -> bool:
+    """Whether Redis was full since it started, and has removed values for others; RedisError."""
+    return bool(connection.info("stats")["evicted_keys"])
+
+
+def _latest(symbol: str, answer: Sequence[Any]) -> Latest | None:
+    time, number, quote = answer
     return None if time is None else Latest(symbol, int(time), str(number), str(quote))
-
-
-def price(connection: redis.Redis, symbol: str) -> str | None:
-    """The price of a symbol from the key that holds nothing else; RedisError."""
-    found = connection.get(price_key(symbol))
-    return None if found is None else str(found)
 
 
 def explain(error: RedisError) -> MillraceError:

@@ -1,5 +1,6 @@
 """MongoDB clients made from the settings, and a check that says why one cannot be used."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -14,6 +15,11 @@ from millrace.feeds.base import TIME_FIELD
 MECHANISM = "SCRAM-SHA-256"
 AUTHENTICATION_FAILED = 18
 UNAUTHORIZED = 13
+
+AT_ONCE = 500
+"""So many documents are in memory where those of many symbols are read."""
+QUESTION = 10_000
+"""So many symbols are asked for at once: MongoDB reads ahead, and what is not taken was in vain."""
 
 AS_STORED: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 """What a client of ours makes of BSON: times in UTC, in whole milliseconds."""
@@ -66,18 +72,59 @@ def check(connection: Client) -> None:
 
 
 def newest(
-    collection: Collection[dict[str, Any]], symbol: str | None, milliseconds: int
+    collection: Collection[dict[str, Any]],
+    milliseconds: int,
+    *,
+    symbols: Sequence[str] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The newest document of each of some symbols, or of every one, a few in memory at a time.
+
+    Each question takes limited time, and however many symbols there are: PyMongoError otherwise.
+    """
+    if symbols is not None:
+        for start in range(0, len(symbols), AT_ONCE):
+            wanted = {"$in": [*symbols[start : start + AT_ONCE]]}
+            pipeline = _newest(wanted)
+            yield from collection.aggregate(pipeline, maxTimeMS=milliseconds)
+        return
+    last: str | None = ""
+    while last is not None:
+        page = _page(collection, milliseconds, last, QUESTION)
+        last = None
+        for number, document in enumerate(page, 1):
+            yield document
+            if number == QUESTION:
+                last = document["symbol"]
+
+
+def newest_page(
+    collection: Collection[dict[str, Any]], milliseconds: int, after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """The newest document of each symbol, or of one, in limited time; PyMongoError otherwise."""
-    # In this form MongoDB jumps from symbol to symbol in the index and reads nothing between.
-    pipeline: list[dict[str, Any]] = [
-        *([{"$match": {"symbol": symbol}}] if symbol is not None else []),
+    """The newest document of each of the `limit` symbols after one, by symbol; PyMongoError."""
+    return list(_page(collection, milliseconds, after, limit))
+
+
+def _page(
+    collection: Collection[dict[str, Any]], milliseconds: int, after: str, limit: int
+) -> Iterator[dict[str, Any]]:
+    pipeline = [*_newest({"$gt": after}), {"$limit": limit}]
+    for document in collection.aggregate(pipeline, maxTimeMS=milliseconds, batchSize=AT_ONCE):
+        # Where to go on follows from the order, which MongoDB has from the index and from no sort.
+        if document["symbol"] <= after:
+            raise MillraceError("MongoDB gives symbols in another order than that of their index")
+        after = document["symbol"]
+        yield document
+
+
+def _newest(symbols: Mapping[str, Any]) -> list[dict[str, Any]]:
+    # In this form MongoDB jumps from symbol to symbol in the index and reads nothing between. A
+    # sort behind it would first read them all.
+    return [
+        {"$match": {"symbol": symbols}},
         {"$sort": {"symbol": 1, TIME_FIELD: -1}},
         {"$group": {"_id": "$symbol", "newest": {"$first": "$$ROOT"}}},
         {"$replaceRoot": {"newRoot": "$newest"}},
-        {"$sort": {"symbol": 1}},
     ]
-    return list(collection.aggregate(pipeline, maxTimeMS=milliseconds))
 
 
 def explain(error: PyMongoError) -> MillraceError | None:

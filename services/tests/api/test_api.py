@@ -156,6 +156,35 @@ def test_latest_is_the_newest_event_of_each_symbol(client: FlaskClient) -> None:
     assert [e["symbol"] for e in check(one, "/v1/{feed}/latest")["events"]] == ["B"]
 
 
+def test_latest_has_pages(client: FlaskClient, world: World) -> None:
+    names = [f"S{number}/é" for number in range(250)]
+    world.memory.documents += [document(n, name) for n in (1, 3) for name in names]
+    shown: list[str] = []
+    sizes: list[int] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = client.get(f"/v1/stocks/latest{cursor}", headers=AUTHORIZED)
+        body = check(answer, "/v1/{feed}/latest")
+        shown += [event["event_id"] for event in body["events"]]
+        sizes.append(len(body["events"]))
+        cursor = f"?cursor={body['next']}" if body["next"] else None
+    assert sizes == [100, 100, 52]
+    newest = {"A": 5, "B": 5, **dict.fromkeys(names, 3)}
+    assert shown == [f"stocks:test:{name}:{newest[name]}" for name in sorted(newest)]
+
+
+def test_a_cursor_of_latest_is_good_for_it_alone(client: FlaskClient) -> None:
+    first = client.get("/v1/stocks/latest?limit=1", headers=AUTHORIZED).get_json()
+    for path in ("/v1/quotes/latest", "/v1/stocks/events"):
+        answer = client.get(f"{path}?cursor={first['next']}", headers=AUTHORIZED)
+        assert "other parameters" in problem(answer, 400)
+    answer = client.get(f"/v1/stocks/latest?symbol=A&cursor={first['next']}", headers=AUTHORIZED)
+    assert "next page" in problem(answer, 400)
+    events = client.get("/v1/stocks/events?limit=1", headers=AUTHORIZED).get_json()
+    answer = client.get(f"/v1/stocks/latest?cursor={events['next']}", headers=AUTHORIZED)
+    assert "other parameters" in problem(answer, 400)
+
+
 def test_an_event_is_shown_without_its_place_in_kafka(client: FlaskClient) -> None:
     body = check(client.get("/v1/stocks/events?limit=1", headers=AUTHORIZED), "/v1/{feed}/events")
     (event,) = body["events"]

@@ -16,10 +16,12 @@ from services.tests.api.world import (
 )
 from services.tests.feeds.events import START
 
+from millrace.api import store
 from millrace.api.app import create_app
 from millrace.api.costs import CostQuery, costs, pipeline
-from millrace.api.gpus import CostParameters
+from millrace.api.gpus import CostParameters, InfoParameters
 from millrace.feeds import FEEDS
+from millrace.feeds.base import BY_TIME, TIME_FIELD
 
 A100 = {"gpu_index": 1, "gpu_name": "A100 40GB", "symbol": "gpu-host/1/llama"}
 COST = "/v1/token_usage/cost"
@@ -45,6 +47,21 @@ def test_info_is_the_newest_event_and_the_newest_of_each_gpu() -> None:
     assert [gpu["gpu_index"] for gpu in body["gpus"]] == [0, 1]
     assert [gpu["ts"][-3:-1] for gpu in body["gpus"]] == ["04", "07"]
     assert "kafka" not in body
+
+
+def test_info_has_pages() -> None:
+    documents = [gpu_document(10 - index, index=index) for index in range(5)]
+    client = World(*documents).app().test_client()
+    shown: list[int] = []
+    query: dict[str, Any] | None = {"limit": 2}
+    while query is not None:
+        answer = client.get("/gpu/info", query_string=query, headers=AUTHORIZED)
+        body = check(answer, "/gpu/info")
+        assert (body["gpu_index"], len(body["gpus"]) <= 2) == (0, True)
+        shown += [gpu["gpu_index"] for gpu in body["gpus"]]
+        query = {"limit": 2, "cursor": body["next"]} if body["next"] else None
+    assert shown == [0, 1, 2, 3, 4]
+    problem(client.get("/gpu/info?symbol=A", headers=AUTHORIZED), 400)
 
 
 def test_without_any_gpu_there_is_no_info() -> None:
@@ -114,6 +131,7 @@ def test_only_the_part_that_is_over_is_paid() -> None:
         by="model", bucket="hour", since=START, until=START + timedelta(days=1), limit=9
     )
     sums = World(usage_document(10, 0, 60)).memory.costs("token_usage", query)
+    assert sums
     (soon,) = costs(sums, query, START + timedelta(minutes=15))
     assert soon["hours"] == 0.25
     (ahead,) = costs(sums, query, START - timedelta(minutes=15))
@@ -140,6 +158,39 @@ def test_at_most_so_many_are_shown() -> None:
 def test_what_is_not_understood_is_refused(query: dict[str, str]) -> None:
     client = World().app().test_client()
     problem(client.get(COST, query_string=query, headers=AUTHORIZED), 400)
+
+
+def test_what_cannot_be_summed_in_time_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(usage_document(1, 0, 1))
+    monkeypatch.setattr(world.memory, "costs", lambda *_: None)
+    answer = world.app().test_client().get(COST, headers=AUTHORIZED)
+    assert "more than 500,000 events: bring them closer together" in problem(answer, 400)
+    check(answer, COST)
+
+
+@pytest.mark.parametrize("few", [2, 3])
+def test_so_many_events_are_summed_and_no_more(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(store, "SUMMED", few)
+    asked: list[Any] = []
+
+    class Collection:
+        def find_one(self, condition: Any, _shown: Any, **options: Any) -> Any:
+            asked.append((condition, options["hint"], options["max_time_ms"]))
+            return {TIME_FIELD: START} if options["skip"] < 3 else None
+
+        def aggregate(self, _pipeline: Any, **_options: Any) -> list[Any]:
+            return [{"sum": 1}]
+
+    database: Any = {"token_usage": Collection()}
+    query = CostQuery(by="model", bucket="hour", since=START, until=START, limit=9)
+    found = store.MongoStore(database).costs("token_usage", query)
+    assert found == (None if few == 2 else [{"sum": 1}])
+    ((condition, hint, limit),) = asked
+    assert condition == {TIME_FIELD: {"$gte": START, "$lt": START}}
+    assert hint == list(BY_TIME.keys)
+    assert limit > 0
 
 
 @pytest.mark.parametrize(("bucket", "hours"), [("minute", 24), ("hour", 744)])
@@ -175,8 +226,9 @@ def test_without_a_beginning_it_is_bounded_also_where_time_begins() -> None:
 
 def test_the_openapi_document_describes_every_parameter() -> None:
     described = World().app().test_client().get("/openapi.json").get_json()
-    names = {p["name"] for p in described["paths"][COST]["get"]["parameters"]}
-    assert names == set(CostParameters.__struct_encode_fields__)
+    for path, kind in ((COST, CostParameters), ("/gpu/info", InfoParameters)):
+        names = {p["name"] for p in described["paths"][path]["get"]["parameters"]}
+        assert names == set(kind.__struct_encode_fields__)
 
 
 def test_the_pipeline_looks_at_the_time_that_was_asked_for_first() -> None:

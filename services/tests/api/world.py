@@ -13,10 +13,12 @@ from services.tests.feeds.events import gpu, tokens
 from millrace.api.app import create_app
 from millrace.api.auth import Token
 from millrace.api.costs import CostQuery
-from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
+from millrace.api.pagination import Position, Query
 from millrace.api.ports import DependencyError
+from millrace.api.search import Page, search
 from millrace.events import Event
 from millrace.feeds import FEEDS
+from millrace.feeds.base import BY_SERIES, BY_SYMBOL, BY_TIME, Index
 from millrace.lag import PartitionLag
 from millrace.latest import Latest
 
@@ -89,6 +91,41 @@ def matches(found: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     return True
 
 
+class Events:
+    """A collection in memory, asked as pymongo asks."""
+
+    def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
+        self._documents = documents
+        self.examined: list[int] = []
+        """How many documents each question was about."""
+
+    def find(
+        self,
+        condition: Mapping[str, Any],
+        projection: Mapping[str, Any] | None = None,
+        *,
+        sort: Sequence[tuple[str, int]],
+        hint: Sequence[tuple[str, int]],
+        limit: int,
+        skip: int = 0,
+        max_time_ms: int,
+    ) -> list[Mapping[str, Any]]:
+        assert limit > 0, "MongoDB takes this for no limit"
+        assert max_time_ms
+        assert Index(tuple(hint)) in (BY_TIME, BY_SYMBOL, BY_SERIES)
+        found = [d for d in self._documents if matches(d, condition)]
+        self.examined.append(len(found))
+        for name, direction in reversed(sort):
+            found.sort(key=lambda d: d[name], reverse=direction < 0)
+        page = found[skip : skip + limit]
+        if projection is None:
+            return list(page)
+        return [{name: d[name] for name, shown in projection.items() if shown} for d in page]
+
+    def find_one(self, *arguments: Any, **options: Any) -> Mapping[str, Any] | None:
+        return next(iter(self.find(*arguments, limit=1, **options)), None)
+
+
 class MemoryStore:
     """Events in memory, found by the very filters that MongoDB gets."""
 
@@ -103,21 +140,21 @@ class MemoryStore:
     def _in(self, collection: str) -> list[dict[str, Any]]:
         return [d for d in self.documents if FEEDS[d["feed"]].collection == collection]
 
-    def latest(self, collection: str, symbol: str | None) -> list[Mapping[str, Any]]:
+    def newest(self, collection: str, symbol: str) -> Mapping[str, Any] | None:
         self._check()
-        newest: dict[str, dict[str, Any]] = {}
-        for one in sorted(self._in(collection), key=lambda d: d["timestamp_utc"]):
-            newest[one["symbol"]] = one
-        return [newest[name] for name in sorted(newest) if symbol in (None, name)]
+        own = [d for d in self._in(collection) if d["symbol"] == symbol]
+        return max(own, key=lambda d: d["timestamp_utc"]) if own else None
 
-    def events(
-        self, collection: str, query: Query, after: Position | None, limit: int
-    ) -> list[Mapping[str, Any]]:
+    def latest(self, collection: str, after: str, limit: int) -> list[Mapping[str, Any]]:
         self._check()
-        found = [d for d in self._in(collection) if matches(d, mongo_filter(query, after))]
-        for name, direction in reversed(mongo_sort(query)):
-            found.sort(key=lambda d: d[name], reverse=direction < 0)
-        return list(found[:limit])
+        symbols = sorted({d["symbol"] for d in self._in(collection)})
+        found = (self.newest(collection, name) for name in symbols if name > after)
+        return [one for one in found if one is not None][:limit]
+
+    def events(self, collection: str, query: Query, after: Position | None, limit: int) -> Page:
+        self._check()
+        port: Any = Events(self._in(collection))
+        return search(port, query, after, limit, 1000)
 
     def between(
         self, collection: str, partition: int, start: int, end: int, symbol: str | None
@@ -132,7 +169,7 @@ class MemoryStore:
         ]
         return sorted(found, key=lambda d: d["kafka"]["offset"])
 
-    def costs(self, collection: str, query: CostQuery) -> list[Mapping[str, Any]]:
+    def costs(self, collection: str, query: CostQuery) -> list[Mapping[str, Any]] | None:
         """What MongoDB's pipeline sums, computed in another way."""
         self._check()
         groups: dict[tuple[datetime, str], list[dict[str, Any]]] = {}

@@ -1,5 +1,6 @@
 """MongoDB clients: safe by default, and clear about why one cannot be used."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from pymongo.errors import (
 from millrace import mongo
 from millrace.config import Settings
 from millrace.errors import ConfigurationError, MillraceError
+from millrace.feeds.base import TIME_FIELD
 
 
 @pytest.fixture
@@ -113,3 +115,76 @@ def test_a_server_that_answers_is_fine() -> None:
     client: Any = SimpleNamespace(admin=SimpleNamespace(command=asked.append))
     mongo.check(client)
     assert asked == ["ping"]
+
+
+class Symbols:
+    """A collection that answers the questions for the newest documents as MongoDB does.
+
+    Documents come as they are taken, by the order of the index.
+    """
+
+    def __init__(self, *symbols: str) -> None:
+        self.documents = [
+            {"symbol": symbol, TIME_FIELD: time} for symbol in symbols for time in (1, 3, 2)
+        ]
+        self.limits: list[int] = []
+        self.taken = 0
+
+    def aggregate(self, pipeline: list[dict[str, Any]], **options: int) -> Iterator[dict[str, Any]]:
+        assert options in ({"maxTimeMS": 5}, {"maxTimeMS": 5, "batchSize": mongo.AT_ONCE})
+        match, sort, group, replace, *limit = pipeline
+        assert sort == {"$sort": {"symbol": 1, TIME_FIELD: -1}}
+        assert group == {"$group": {"_id": "$symbol", "newest": {"$first": "$$ROOT"}}}
+        assert replace == {"$replaceRoot": {"newRoot": "$newest"}}
+        ((operator, wanted),) = match["$match"]["symbol"].items()
+        names = sorted({document["symbol"] for document in self.documents})
+        found = [n for n in names if (n in wanted if operator == "$in" else n > wanted)]
+        count = limit[0]["$limit"] if limit else len(wanted)
+        self.limits.append(count)
+        for name in found[:count]:
+            self.taken += 1
+            yield {"symbol": name, TIME_FIELD: 3}
+
+
+NAMES = [f"S{number}" for number in range(25)]
+
+
+def test_the_newest_of_every_symbol_come_by_and_by_in_questions_of_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mongo, "QUESTION", 10)
+    collection: Any = Symbols(*NAMES)
+    found = mongo.newest(collection, 5)
+    assert next(found)["symbol"] == "S0"
+    assert collection.taken == 1, "nothing is read before it is wanted"
+    assert ["S0", *(document["symbol"] for document in found)] == sorted(NAMES)
+    assert collection.limits == [10, 10, 10]
+
+
+@pytest.mark.parametrize("count", [0, 10, 20])
+def test_the_last_question_may_have_no_answer(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(mongo, "QUESTION", 10)
+    collection: Any = Symbols(*NAMES[:count])
+    assert len([*mongo.newest(collection, 5)]) == count
+
+
+def test_the_newest_of_some_symbols_are_asked_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongo, "AT_ONCE", 10)
+    collection: Any = Symbols(*NAMES)
+    found = mongo.newest(collection, 5, symbols=[*NAMES, "nobody"])
+    assert {document["symbol"] for document in found} == {*NAMES}
+    assert collection.limits == [10, 10, 6]
+    assert [*mongo.newest(collection, 5, symbols=[])] == []
+
+
+def test_a_page_goes_on_after_a_symbol() -> None:
+    collection: Any = Symbols(*NAMES)
+    page = mongo.newest_page(collection, 5, "S10", 3)
+    assert [document["symbol"] for document in page] == ["S11", "S12", "S13"]
+
+
+def test_symbols_out_of_order_are_an_error_and_not_a_gap() -> None:
+    answer = [{"symbol": "B"}, {"symbol": "A"}]
+    collection: Any = SimpleNamespace(aggregate=lambda *_, **__: iter(answer))
+    with pytest.raises(MillraceError, match="another order"):
+        mongo.newest_page(collection, 5, "", 3)

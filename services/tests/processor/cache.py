@@ -1,6 +1,6 @@
 """Redis as the processor's port sees it, and a database of quotes: both in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import bson
@@ -100,6 +100,8 @@ class Quotes:
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, Any]] = {}
         self.away = False
+        self.taken = 0
+        """How many newest documents were taken."""
 
     def insert(self, _collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """See ports.Store."""
@@ -111,14 +113,17 @@ class Quotes:
                 self.documents[document["_id"]] = bson.decode(bson.encode(document), AS_STORED)
         return Inserted(len(documents) - len(duplicates), frozenset(duplicates))
 
-    def newest(self, _feed: Feed[Any], symbol: str | None) -> list[dict[str, Any]]:
-        """The newest document of each symbol, or of one."""
+    def newest(self, _feed: Feed[Any], symbols: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+        """See processor.latest.Newest: each symbol as it is when it is its turn."""
         if self.away:
             raise Transient("away")
-        found: dict[str, dict[str, Any]] = {}
-        for document in sorted(self.documents.values(), key=lambda d: d[TIME_FIELD]):
-            found[document["symbol"]] = document
-        return [d for name, d in found.items() if symbol in (None, name)]
+        for name in sorted(self.symbols() if symbols is None else symbols):
+            if self.away:
+                raise Transient("away")
+            own = [d for d in self.documents.values() if d["symbol"] == name]
+            if own:
+                self.taken += 1
+                yield max(own, key=lambda document: document[TIME_FIELD])
 
     def is_newest(self, feed: Feed[Any], value: Latest) -> bool:
         """Whether a value is that of a newest document; several may be from the same moment."""

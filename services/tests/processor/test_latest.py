@@ -166,6 +166,73 @@ def test_one_document_a_symbol_waits_while_redis_is_away(world: World) -> None:
     assert world.cache.values["IBM"].price == "100.0"
 
 
+def test_few_documents_are_in_memory_while_redis_is_filled(world: World) -> None:
+    events = [quote(1.0, symbol=f"S{number}") for number in range(20)]
+    world.quotes.insert(QUOTES.collection, made(*events))
+    sizes = []
+
+    def put(values: Sequence[Latest], *, create: bool) -> list[Any]:
+        sizes.append(len(values))
+        assert world.quotes.taken == sum(sizes), "more were read than are written"
+        return MemoryCache.put(world.cache, values, create=create)
+
+    with patch.object(world.cache, "put", put), patch("millrace.processor.latest.AT_ONCE", 6):
+        world.values.step()
+    assert sizes == [6, 6, 6, 2]
+    assert len(world.cache.values) == 20
+
+
+def test_what_waits_is_bounded_and_what_is_forgotten_comes_from_the_database(world: World) -> None:
+    world.values.step()
+    world.cache.away = True
+    with patch("millrace.processor.latest.MOST", 10):
+        for number in range(25):
+            world.store(quote(1.0, symbol=f"S{number}"))
+            assert len(world.values._waiting) <= 10
+        repeated = [quote(1.0, symbol=f"S{number}") for number in range(25)]
+        for event in repeated:
+            world.store(event)
+            assert len(world.values._doubtful) <= 10
+    world.cache.away = False
+    world.values.step()
+    assert len(world.cache.values) == 25
+    taken = world.quotes.taken
+    world.values.step()
+    assert world.quotes.taken == taken, "it is filled once"
+
+
+def test_what_is_forgotten_while_redis_is_filled_is_filled_again(world: World) -> None:
+    world.quotes.insert(QUOTES.collection, made(quote(1.0), quote(1.0, symbol="ZZZ")))
+    world.cache.soon = [
+        lambda: world.store(*(quote(2.0, symbol=s, seconds=1) for s in ("AAA", "BBB", "IBM"))),
+        lambda: None,
+        lambda: None,
+    ]
+    with (
+        patch("millrace.processor.latest.MOST", 2),
+        patch("millrace.processor.latest.AT_ONCE", 1),
+    ):
+        world.values.step()
+        world.values.step()
+    assert {s: v.price for s, v in world.cache.values.items()} == {
+        **dict.fromkeys(("AAA", "BBB", "IBM"), "2.0"),
+        "ZZZ": "1.0",
+    }
+
+
+def test_a_stop_does_not_wait_until_redis_is_filled(world: World) -> None:
+    world.quotes.insert(
+        QUOTES.collection, made(*(quote(1.0, symbol=f"S{number}") for number in range(9)))
+    )
+    world.cache.soon = [world.values._stop.set, lambda: None, lambda: None]
+    with (
+        patch("millrace.processor.latest.AT_ONCE", 1),
+        pytest.raises(Transient, match="told to stop"),
+    ):
+        world.values.step()
+    assert len(world.cache.values) == 1
+
+
 @pytest.fixture
 def running(world: World) -> Iterator[World]:
     with patch.object(backoff, "seconds", lambda *_: 0.001):
@@ -352,6 +419,30 @@ class Equal(RuleBasedStateMachine):
 
 Equal.TestCase.settings = configure(max_examples=200, stateful_step_count=25, deadline=None)
 TestEqual = Equal.TestCase
+
+
+class Forgetful(Equal):
+    """The same where hardly anything may wait, and values are written one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits = [
+            patch("millrace.processor.latest.MOST", 1),
+            patch("millrace.processor.latest.AT_ONCE", 1),
+        ]
+        for limit in self.limits:
+            limit.start()
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            for limit in self.limits:
+                limit.stop()
+
+
+Forgetful.TestCase.settings = configure(max_examples=100, stateful_step_count=25, deadline=None)
+TestForgetful = Forgetful.TestCase
 
 
 def disturbed(random: Random, count: int) -> list[Quote]:

@@ -42,8 +42,8 @@ class Collection:
             raise error
         self.inserted += [document["_id"] for document in documents]
 
-    def create_indexes(self, models: list[Any], *, commitQuorum: str) -> None:
-        assert commitQuorum == "majority", "a member that is away would be waited for"
+    def create_indexes(self, models: list[Any], **options: str) -> None:
+        assert options == {"commitQuorum": "majority"}, "a member that is away would be waited for"
         self.indexes += [model.document for model in models]
 
     def replace_one(self, found: Any, document: dict[str, Any], *, upsert: bool) -> None:

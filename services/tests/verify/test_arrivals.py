@@ -34,7 +34,9 @@ class FakeCollection:
     def estimated_document_count(self) -> int:
         return len(self.documents)
 
-    def find(self, condition: dict[str, Any], _: Any) -> list[dict[str, Any]]:
+    def find(self, condition: dict[str, Any], _: Any, *, max_time_ms: int) -> list[dict[str, Any]]:
+        assert max_time_ms
+        assert len(condition["_id"]["$in"]) <= arrivals.AT_ONCE
         return [d for d in self.documents if d["_id"] in condition["_id"]["$in"]]
 
 
@@ -57,6 +59,13 @@ def test_an_event_that_came_twice_meanwhile_counts_once() -> None:
     flow = followed([good(4), good(5, number=4)], {4: 4})
     assert (flow.stored, flow.repeated) == (1, 1)
     assert flow.is_complete
+
+
+def test_many_events_are_looked_up_in_several_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals, "AT_ONCE", 3)
+    records = [good(n) for n in range(4, 14)]
+    flow = followed([*records, good(20, number=4)], {n: n for n in range(4, 14)})
+    assert (flow.published, flow.stored, flow.repeated) == (11, 10, 1)
 
 
 @pytest.mark.parametrize("records", [[good(4), good(5)], [good(4), bad(5)]])

@@ -53,15 +53,19 @@ class Collection:
     def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
         self.documents = documents
 
-    def distinct(self, field: str, condition: dict[str, Any]) -> list[str]:
+    def distinct(self, field: str, condition: dict[str, Any], **options: int) -> list[str]:
+        assert options["maxTimeMS"]
         assert condition == {"source": "replay"}
         return sorted({document[field] for document in self.documents})
 
-    def find(self, condition: dict[str, Any]) -> list[dict[str, Any]]:
+    def find(self, condition: dict[str, Any], *, max_time_ms: int) -> list[dict[str, Any]]:
+        assert max_time_ms
         return [d for d in self.documents if d["_id"] in condition["_id"]["$in"]]
 
-    def count_documents(self, condition: dict[str, Any]) -> int:
+    def count_documents(self, condition: dict[str, Any], **options: Any) -> int:
         assert condition == {"source": "replay"}
+        assert options["maxTimeMS"]
+        assert options["hint"][0] == ("source", 1), "what others have stored would be read"
         return len(self.documents)
 
 

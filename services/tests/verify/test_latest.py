@@ -1,5 +1,7 @@
 """The comparison of the latest values with what is stored."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from millrace.latest import Latest
 from millrace.verify import latest as compared
 from millrace.verify import stored
 from millrace.verify.attempts_redis import PING, attempts
+from millrace.verify.compare import Tally
 
 LONG = timedelta(days=36500)
 OLD, NEW = quote(1.0), quote(2.0, seconds=1)
@@ -38,21 +41,38 @@ class Pipeline:
         self.found = found
         self.price = price or (found.price if found else None)
         self.later: list[Latest] = []
+        self.evicted = 0
 
     def aggregate(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
         return [max(self.documents, key=lambda d: d[TIME_FIELD])]
 
-    def find(self, condition: dict[str, Any]) -> list[dict[str, Any]]:
+    def find(self, condition: dict[str, Any], *, max_time_ms: int) -> list[dict[str, Any]]:
+        assert max_time_ms
         return [d for d in self.documents if condition.items() <= d.items()]
 
-    def hmget(self, name: str, *fields: str) -> list[str | None]:
+    @contextmanager
+    def pipeline(self, *, transaction: bool) -> Iterator[Any]:
+        """Commands of one exchange, as the client collects and answers them."""
+        assert not transaction
+        answers: list[Any] = []
+        yield SimpleNamespace(
+            hmget=lambda *names: answers.append(self.hmget(*names)),
+            get=lambda name: answers.append(self.get(name)),
+            execute=lambda: answers,
+        )
+
+    def info(self, section: str) -> dict[str, Any]:
+        assert section == "stats"
+        return {"evicted_keys": self.evicted}
+
+    def hmget(self, name: str, *_fields: str) -> list[str | None]:
         assert name == "last_quote:IBM"
         found = self.found
         if self.later:
             self.found = self.later.pop(0)
             self.price = self.found.price
         if found is None:
-            return [None] * len(fields)
+            return [None] * 3
         return [str(found.ts_ms), found.price, found.quote]
 
     def get(self, name: str) -> str | None:
@@ -114,6 +134,63 @@ def test_a_missing_value_has_to_have_expired() -> None:
     assert missing.compare(ttl=timedelta(0)) == []
 
 
+def test_a_redis_that_was_full_may_miss_values_and_have_no_wrong_ones() -> None:
+    full = Pipeline(OLD, NEW, found=None)
+    full.evicted = 1
+    assert full.compare() == []
+    full = Pipeline(OLD, NEW, found=value(OLD))
+    full.evicted = 1
+    assert len(full.compare()) == 1
+    full.price = None
+    assert full.compare() == []
+
+
+class Many:
+    """MongoDB and Redis with many symbols; some of them have no value for the first looks."""
+
+    def __init__(self, count: int, missing: Sequence[int], looks: int) -> None:
+        self.documents = [document(quote(1.0, symbol=f"S{number:05}")) for number in range(count)]
+        self.missing = {f"S{number:05}" for number in missing}
+        self.looks = looks
+        self.right = {d["symbol"]: latest.of(QUOTES, d) for d in self.documents}
+        self.sizes: list[int] = []
+
+    def newest(self, *_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+        for number, one in enumerate(self.documents):
+            assert number - sum(self.sizes) < mongo.AT_ONCE, "more are read than are compared"
+            yield one
+
+    def values(self, _: Any, symbols: list[str]) -> list[Any]:
+        self.sizes.append(len(symbols))
+        if len(symbols) == len(self.missing):
+            self.looks -= 1
+        values = self.right
+        there = symbols if self.looks <= 0 else [s for s in symbols if s not in self.missing]
+        return [(values[s], values[s].price) if s in there else (None, None) for s in symbols]
+
+    def compare(self, monkeypatch: pytest.MonkeyPatch, wait: float) -> Tally:
+        monkeypatch.setattr(mongo, "newest", self.newest)
+        monkeypatch.setattr(cache, "values", self.values)
+        monkeypatch.setattr(cache, "has_evicted", lambda _: False)
+        port: Any = SimpleNamespace(find=lambda *_, **__: ())
+        return compared.compare(QUOTES, port, port, LONG, wait)
+
+
+def test_many_symbols_are_compared_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Many(1200, missing=[3, 700, 1199], looks=2)
+    tally = world.compare(monkeypatch, 30.0)
+    assert (tally.records, tally.stored, tally.differences) == (1200, 1200, 0)
+    assert world.sizes == [500, 500, 200, 3, 3]
+
+
+def test_where_very_many_differ_the_rest_has_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compared, "MOST", 4)
+    world = Many(1200, missing=range(600, 610), looks=10**6)
+    tally = world.compare(monkeypatch, 0.05)
+    assert (tally.records, tally.differences) == (1200, 10)
+    assert {*world.sizes[3:]} == {4}
+
+
 def test_redis_that_does_not_answer_is_one_clear_line() -> None:
     pipeline = Pipeline(OLD, found=None)
 
@@ -147,19 +224,3 @@ def test_every_way_in_is_tried() -> None:
     assert names["anonymous: read"] == names["wrong password"] == "authentication"
     assert names["write a price"] == names["load a script"] == "authorisation"
     assert PING == b"*1\r\n$4\r\nPING\r\n"
-
-
-def test_the_newest_document_is_asked_for_in_limited_time() -> None:
-    asked: list[Any] = []
-
-    def aggregate(pipeline: list[dict[str, Any]], **options: Any) -> list[Any]:
-        asked.append((pipeline[0], options))
-        return []
-
-    collection: Any = SimpleNamespace(aggregate=aggregate)
-    mongo.newest(collection, "IBM", 5)
-    mongo.newest(collection, None, 6)
-    (one, limit), (every, _) = asked
-    assert one == {"$match": {"symbol": "IBM"}}
-    assert limit == {"maxTimeMS": 5}
-    assert "$sort" in every

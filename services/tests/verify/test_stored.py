@@ -11,7 +11,7 @@ from services.tests.verify.test_compare import bad, event, record
 from millrace import kafka, lag
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.feeds.base import TIME_FIELD, Series
+from millrace.feeds.base import BY_POSITION, TIME_FIELD, Series
 from millrace.feeds.stocks import STOCKS
 from millrace.lag import PartitionLag
 from millrace.verify import stored
@@ -67,18 +67,23 @@ class FakeCollection:
             and (since is None or d[TIME_FIELD] >= since)
         ]
 
-    def find(self, condition: dict[str, Any], _: Any = None, **__: Any) -> Any:
+    def find(self, condition: dict[str, Any], _: Any = None, **options: Any) -> Any:
+        # Everything since the log begins is read in many answers, each of which is small.
+        assert "max_time_ms" in options or "$gte" in condition["kafka.offset"]
         found = self._matching(condition)
         self.read += len(found)
         return Found(found)
 
     def find_one(self, condition: dict[str, Any], _: Any, **options: Any) -> dict[str, Any] | None:
+        assert options["max_time_ms"]
         if "_id" in condition:
             return next((d for d in self.documents if d["_id"] == condition["_id"]), None)
         assert options["sort"] == [(TIME_FIELD, -1)]
         return max(self._matching(condition), key=lambda d: d[TIME_FIELD], default=None)
 
-    def count_documents(self, condition: dict[str, Any]) -> int:
+    def count_documents(self, condition: dict[str, Any], **options: Any) -> int:
+        assert options["maxTimeMS"]
+        assert options["hint"] == list(BY_POSITION.keys)
         return len(self._matching(condition))
 
 

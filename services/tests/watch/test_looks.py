@@ -46,7 +46,8 @@ class World:
         self.end += 10
         return [PartitionLag("metal-prices", 0, self.end, 2)], 4
 
-    def latest(self, *_: Any) -> list[dict[str, Any]]:
+    def latest(self, _collection: str, after: str, limit: int) -> list[dict[str, Any]]:
+        assert (after, limit) == ("", looks.SYMBOLS)
         if self.mongo_error:
             raise self.mongo_error
         return [METALS.document(metal(2400.0), {"change_pct_24h": 1.0})]

@@ -24,6 +24,8 @@ from millrace.feeds.base import TIME_FIELD, Feed, as_shown
 from millrace.feeds.quotes import QUOTES
 
 PAGE, PAGES = 200, 3
+SYMBOLS = 3
+"""So many symbols are on a page: there is more than one."""
 MOMENTS = 50
 """How often a symbol is looked at whose value changes all the time."""
 
@@ -92,8 +94,13 @@ def pages(feed: Feed[Any], collection: Any) -> int:
 
 def latest(feed: Feed[Any], collection: Any) -> int:
     """The newest event of each symbol: none that is older than what was stored before."""
-    before = {d["symbol"]: d[TIME_FIELD] for d in mongo.newest(collection, None, 10_000)}
-    events = ask(f"/v1/{feed.name}/latest")["events"]
+    before = {d["symbol"]: d[TIME_FIELD] for d in mongo.newest(collection, 10_000)}
+    events: list[dict[str, Any]] = []
+    following: dict[str, str] | None = {}
+    while following is not None:
+        page = ask(f"/v1/{feed.name}/latest", limit=SYMBOLS, **following)
+        events += page["events"]
+        following = {"cursor": page["next"]} if page["next"] else None
     compare(f"{feed.name}/latest", collection, events)
     found = {event["symbol"]: place(event)[0] for event in events}
     different.extend(
@@ -106,7 +113,7 @@ def latest(feed: Feed[Any], collection: Any) -> int:
 
 def quotes(collection: Any, redis: Any) -> int:
     """The latest price and quote of each symbol are those of Redis, and of a document."""
-    symbols = [d["symbol"] for d in mongo.newest(collection, None, 10_000)]
+    symbols = [d["symbol"] for d in mongo.newest(collection, 10_000)]
     for symbol in symbols:
         for _ in range(MOMENTS):
             before = cache.value(redis, symbol)

@@ -56,7 +56,7 @@ def sums(documents: list[dict[str, Any]], by: str) -> dict[str, list[float]]:
 with mongo.client(settings) as client:
     database = client[settings.mongodb_database]
     used = list(database[TOKEN_USAGE.collection].find({TIME_FIELD: {"$gte": since, "$lt": until}}))
-    newest = mongo.newest(database[GPU_METRICS.collection], None, 10_000)
+    newest = [*mongo.newest(database[GPU_METRICS.collection], 10_000)]
     bounds = {"from": since.isoformat(), "to": until.isoformat(), "bucket": "minute"}
     print(
         json.dumps(

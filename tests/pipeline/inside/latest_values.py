@@ -44,7 +44,7 @@ def price(collection: Any, symbol: str) -> list[Any]:
 
 with mongo.client(settings) as client, closing(cache.client(settings)) as redis:
     collection = client[settings.mongodb_database][QUOTES.collection]
-    symbols = sorted(d["symbol"] for d in mongo.newest(collection, None, 10_000))
+    symbols = sorted(d["symbol"] for d in mongo.newest(collection, 10_000))
     different: list[str] | None
     lives: dict[str, int] = {}
     try:

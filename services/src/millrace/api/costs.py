@@ -29,7 +29,9 @@ LONGEST: Mapping[Bucket, timedelta] = {
     "minute": timedelta(days=1),
     "hour": timedelta(days=31),
 }
-"""What is asked for at once: more events than those of so long are not summed in time."""
+"""What is asked for at once, whatever comes of it."""
+SUMMED = 500_000
+"""So many events are summed in time."""
 HOUR = timedelta(hours=1)
 _GPU = {"$concat": ["$host", "/", {"$toString": "$gpu_index"}]}
 _GROUPS: Mapping[By, Any] = {"model": "$model", "gpu": _GPU, "host": "$host"}
@@ -45,12 +47,17 @@ class CostQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
 
 
+def between(query: CostQuery) -> dict[str, Any]:
+    """The filter for the events that are summed."""
+    return {TIME_FIELD: {"$gte": query.since, "$lt": query.until}}
+
+
 def pipeline(query: CostQuery) -> list[dict[str, Any]]:
     """What MongoDB sums: a document for each bucket and group, the newest bucket first."""
     start = {"$dateTrunc": {"date": f"${TIME_FIELD}", "unit": query.bucket}}
     sums = ("prompt_tokens", "completion_tokens", "events")
     return [
-        {"$match": {TIME_FIELD: {"$gte": query.since, "$lt": query.until}}},
+        {"$match": between(query)},
         {
             "$group": {
                 "_id": {"start": start, "group": _GROUPS[query.by], "gpu": _GPU},

@@ -4,26 +4,31 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from flask import Blueprint, Response, request
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from millrace.api.auth import READ, scope
-from millrace.api.pagination import Order, Position, Query, decode, encode
+from millrace.api.pagination import Order, Position, Query, Symbols, decode, encode
 from millrace.api.problems import Problem, bad_request, unavailable
-from millrace.api.store import LIMIT_MILLISECONDS, Store
-from millrace.feeds.base import TIME_FIELD, Feed, as_shown
+from millrace.api.store import LIMIT_MILLISECONDS, Document, Store
+from millrace.feeds.base import Feed, as_shown
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)]
+Cursor = Annotated[str, msgspec.Meta(max_length=1024)]
+T = TypeVar("T")
 
 
 class LatestParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The query parameters of `latest`."""
 
     symbol: Name | None = None
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
 
 
 class EventsParameters(
@@ -36,8 +41,8 @@ class EventsParameters(
     since: datetime | None = None
     until: datetime | None = None
     order: Order = "newest"
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
-    cursor: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
 
 
 def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Blueprint:
@@ -70,8 +75,15 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
     def latest(feed: str) -> Response:
         name = collection(feed)
         wanted = parameters(LatestParameters)
-        found = ask(lambda: store().latest(name, wanted.symbol))
-        return answer({"events": [as_shown(document) for document in found]})
+        query = Symbols(feed=feed, symbol=wanted.symbol)
+        if wanted.symbol is None:
+            found, following = newest_page(store(), name, query, wanted.limit, wanted.cursor)
+        elif wanted.cursor is None:
+            one = ask(lambda: store().newest(name, wanted.symbol))
+            found, following = [] if one is None else [one], None
+        else:
+            raise bad_request("The newest event of one symbol has no next page.")
+        return answer({"events": [as_shown(document) for document in found], "next": following})
 
     @routes.get("/<feed>/events")
     @scope(READ)
@@ -86,17 +98,25 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
             since=aware("from", wanted.since),
             until=aware("to", wanted.until),
         )
-        after = decode(query, wanted.cursor) if wanted.cursor is not None else None
-        # One more than is shown tells whether there is a next page.
-        found = ask(lambda: store().events(name, query, after, wanted.limit + 1))
-        page = found[: wanted.limit]
-        following = None
-        if len(found) > len(page):
-            last = page[-1]
-            following = encode(query, Position(last[TIME_FIELD], last["_id"]))
-        return answer({"events": [as_shown(document) for document in page], "next": following})
+        after = decode(query, wanted.cursor, Position) if wanted.cursor is not None else None
+        page = ask(lambda: store().events(name, query, after, wanted.limit))
+        following = None if page.following is None else encode(query, page.following)
+        return answer(
+            {"events": [as_shown(document) for document in page.events], "next": following}
+        )
 
     return routes
+
+
+def newest_page(
+    store: Store, collection: str, query: Symbols, limit: int, cursor: str | None
+) -> tuple[list[Document], str | None]:
+    """The newest event of each of some symbols, by symbol, and the cursor of the next page."""
+    after = decode(query, cursor, str) if cursor is not None else ""
+    # One more than is shown tells whether there is a next page.
+    found = ask(lambda: store.latest(collection, after, limit + 1))
+    page = found[:limit]
+    return page, encode(query, page[-1]["symbol"]) if len(found) > limit else None
 
 
 def _read(name: str, text: str) -> str | int:
@@ -133,7 +153,7 @@ def aware(name: str, time: datetime | None) -> datetime | None:
         raise bad_request(f"The time in `{name}` is out of range.") from None
 
 
-def ask(question: Callable[[], list[Any]]) -> list[Any]:
+def ask(question: Callable[[], T]) -> T:
     """What the database answers; a problem if it does not."""
     try:
         return question()

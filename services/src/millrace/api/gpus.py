@@ -3,21 +3,36 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from flask import Blueprint, Response
 
 from millrace.api.auth import READ, scope
-from millrace.api.costs import HOUR, LONGEST, Bucket, By, CostQuery, beginning, costs
-from millrace.api.events import answer, ask, aware, no_parameters, parameters
+from millrace.api.costs import HOUR, LONGEST, SUMMED, Bucket, By, CostQuery, beginning, costs
+from millrace.api.events import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Limit,
+    answer,
+    ask,
+    aware,
+    newest_page,
+    parameters,
+)
+from millrace.api.pagination import Query, Symbols
 from millrace.api.problems import Problem, bad_request
 from millrace.api.store import Store
-from millrace.feeds.base import TIME_FIELD, Feed, as_shown
+from millrace.feeds.base import Feed, as_shown
 from millrace.feeds.gpu_metrics import GPU_METRICS
 from millrace.feeds.token_usage import TOKEN_USAGE
 
-DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+
+class InfoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query parameters of `/gpu/info`."""
+
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
 
 
 class CostParameters(
@@ -29,7 +44,7 @@ class CostParameters(
     bucket: Bucket = "hour"
     since: datetime | None = None
     until: datetime | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    limit: Limit = DEFAULT_LIMIT
 
 
 def blueprint(
@@ -50,12 +65,15 @@ def blueprint(
     @scope(READ)
     def info() -> Response:
         collection = need(GPU_METRICS)
-        no_parameters()
-        found = ask(lambda: store().latest(collection, None))
-        if not found:
+        wanted = parameters(InfoParameters)
+        every = Query(feed=GPU_METRICS.name)
+        newest = ask(lambda: store().events(collection, every, None, 1)).events
+        if not newest:
             raise Problem(HTTPStatus.NOT_FOUND, "No GPU has told anything yet.")
-        newest = max(found, key=lambda document: document[TIME_FIELD])
-        return answer({**as_shown(newest), "gpus": [as_shown(gpu) for gpu in found]})
+        query = Symbols(feed=GPU_METRICS.name)
+        found, following = newest_page(store(), collection, query, wanted.limit, wanted.cursor)
+        gpus = [as_shown(gpu) for gpu in found]
+        return answer({**as_shown(newest[0]), "gpus": gpus, "next": following})
 
     @routes.get("/v1/token_usage/cost")
     @scope(READ)
@@ -80,6 +98,11 @@ def blueprint(
             limit=wanted.limit,
         )
         found = ask(lambda: store().costs(collection, query))
+        if found is None:
+            raise bad_request(
+                f"Between `from` and `to` are more than {SUMMED:,} events: bring them closer"
+                " together."
+            )
         return answer({"by": query.by, "bucket": query.bucket, "costs": costs(found, query, now)})
 
     return routes

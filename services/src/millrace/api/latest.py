@@ -88,5 +88,5 @@ def _find(feed: Feed[Any], symbol: str, dependencies: Dependencies) -> Found | N
         else:
             if value is not None:
                 return Found(value, CACHE)
-    documents = ask(lambda: dependencies.store().latest(feed.collection, symbol))
-    return Found(latest.of(feed, documents[0]), STORE) if documents else None
+    document = ask(lambda: dependencies.store().newest(feed.collection, symbol))
+    return None if document is None else Found(latest.of(feed, document), STORE)

@@ -65,15 +65,17 @@ def document(feed_names: Sequence[str]) -> Node:
             "/v1/{feed}/latest": {
                 "get": _operation(
                     "latest",
-                    "The newest event of each symbol.",
+                    "The newest event of each symbol, by symbol, in pages.",
                     "Latest",
-                    parameters=[feed, _parameter("symbol", NAME)],
+                    parameters=[feed, _parameter("symbol", NAME), *_PAGE_PARAMETERS],
                 )
             },
             "/v1/{feed}/events": {
                 "get": _operation(
                     "events",
-                    "Events by event time, in pages. A page shifts for nothing that arrives later.",
+                    "Events by event time, in pages. A page shifts for nothing that arrives later."
+                    " With `source` a page may have fewer events than `limit`, or none, although"
+                    " `next` leads on: for a second, those of a source are looked for.",
                     "Page",
                     parameters=[feed, *_EVENTS_PARAMETERS],
                 )
@@ -109,12 +111,13 @@ def document(feed_names: Sequence[str]) -> Node:
             },
             "/gpu/info": {
                 "get": {
-                    **(info := _operation("gpu_info", "What GPUs told last.", "GpuInfo")),
-                    "responses": {
-                        **info["responses"],
-                        "400": _answer("It takes no parameter.", "Problem"),
-                        "404": _answer("There is nothing yet.", "Problem"),
-                    },
+                    **_operation(
+                        "gpu_info",
+                        "What GPUs told last, in pages by host and index.",
+                        "GpuInfo",
+                        parameters=_PAGE_PARAMETERS,
+                        missing="There is nothing yet.",
+                    )
                 }
             },
         },
@@ -287,20 +290,24 @@ STRING: Node = {"type": "string"}
 TIME: Node = {"type": "string", "format": "date-time"}
 COUNT: Node = {"type": "integer", "minimum": 0}
 NAME: Node = {"type": "string", "minLength": 1, "maxLength": 200}
+NEXT: Node = {"type": ["string", "null"], "description": "Cursor of the next page; null: none."}
 STATUS: Node = {"enum": ["ok", "unavailable"]}
 SHORT_STATUS: Node = {"enum": ["OK", "FAIL"]}
 
+_PAGE_PARAMETERS = [
+    _parameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    ),
+    _parameter("cursor", {"type": "string", "maxLength": 1024}, "`next` of the page before."),
+]
 _EVENTS_PARAMETERS = [
     _parameter("symbol", NAME),
     _parameter("source", NAME),
     _parameter("from", TIME, "Not before this time."),
     _parameter("to", TIME, "Before this time."),
     _parameter("order", {"enum": ["newest", "oldest"], "default": "newest"}, "Which come first."),
-    _parameter(
-        "limit",
-        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    ),
-    _parameter("cursor", {"type": "string", "maxLength": 1024}, "`next` of the page before."),
+    *_PAGE_PARAMETERS,
 ]
 
 _SYMBOL = _parameter(
@@ -362,11 +369,11 @@ _SCHEMAS: Node = {
             _ref("Event"),
             {
                 "type": "object",
-                "required": ["gpus", "host", "gpu_index"],
-                "properties": {"gpus": _list(_ref("Event"))},
+                "required": ["gpus", "host", "gpu_index", "next"],
+                "properties": {"gpus": _list(_ref("Event")), "next": NEXT},
             },
         ],
-        "description": "The newest event of all GPUs, and in `gpus` the newest of each.",
+        "description": "The newest event of all GPUs, and in `gpus` the newest of each, by symbol.",
     },
     "Costs": _object(
         {
@@ -402,13 +409,8 @@ _SCHEMAS: Node = {
             ),
         }
     ),
-    "Latest": _object({"events": _list(_ref("Event"))}),
-    "Page": _object(
-        {
-            "events": _list(_ref("Event")),
-            "next": {"type": ["string", "null"], "description": "Cursor of the next page."},
-        }
-    ),
+    "Latest": _object({"events": _list(_ref("Event")), "next": NEXT}),
+    "Page": _object({"events": _list(_ref("Event")), "next": NEXT}),
     "Feeds": _object(
         {
             "feeds": _list(

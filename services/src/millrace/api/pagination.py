@@ -8,13 +8,14 @@ import base64
 import binascii
 import hashlib
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from millrace.api.problems import bad_request
 from millrace.feeds.base import TIME_FIELD
 
+P = TypeVar("P")
 Order = Literal["newest", "oldest"]
 
 
@@ -28,70 +29,90 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
 
-    def fingerprint(self) -> str:
-        """Equal for equal queries: a cursor is good for the query that it came from."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+
+class Symbols(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest event of which symbols, by symbol: its position is the last one that was shown."""
+
+    feed: str
+    symbol: str | None = None
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
-    """The place of an event in the order of events."""
+    """The place of an event in the order of events; without its id, behind all of its time."""
 
-    time: datetime
-    event_id: str
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    event_id: str | None
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     query: str
-    position: Position
+    position: msgspec.Raw
 
 
-def encode(query: Query, position: Position) -> str:
+def _fingerprint(query: msgspec.Struct) -> str:
+    """Equal for equal queries: a cursor is good for the query that it came from."""
+    return hashlib.sha256(msgspec.json.encode(query)).hexdigest()[:16]
+
+
+def encode(query: msgspec.Struct, position: Any) -> str:
     """Make the cursor that continues a query after a position."""
-    data = msgspec.json.encode(_Cursor(query.fingerprint(), position))
+    place = msgspec.Raw(msgspec.json.encode(position))
+    data = msgspec.json.encode(_Cursor(_fingerprint(query), place))
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def decode(query: Query, text: str) -> Position:
+def decode(query: msgspec.Struct, text: str, kind: type[P]) -> P:
     """Read a cursor; it is a problem if it is not one of ours, or belongs to another query."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         cursor = msgspec.json.decode(data, type=_Cursor)
+        if cursor.query != _fingerprint(query):
+            raise bad_request("The cursor belongs to a query with other parameters.")
+        return msgspec.json.decode(cursor.position, type=kind)
     except (binascii.Error, ValueError):
         raise bad_request("The cursor is not one that this API has made.") from None
-    if cursor.position.time.tzinfo is None:
-        raise bad_request("The cursor is not one that this API has made.")
-    if cursor.query != query.fingerprint():
-        raise bad_request("The cursor belongs to a query with other parameters.")
-    return cursor.position
 
 
-def mongo_filter(query: Query, after: Position | None) -> dict[str, Any]:
-    """The filter for the events of a query after a position."""
-    times: dict[str, Any] = {}
-    if query.since is not None:
-        times["$gte"] = query.since
-    if query.until is not None:
-        times["$lt"] = query.until
-    parts: list[dict[str, Any]] = [
+def mongo_filter(
+    query: Query, after: Position | None, last: Position | None = None
+) -> dict[str, Any]:
+    """The filter for the events of a query after a position, `last` being the last of them.
+
+    Each place where it may begin is a condition of its own, with bounds of its own in an index.
+    """
+    common: list[dict[str, Any]] = [
         {name: value}
         for name, value in (("symbol", query.symbol), ("source", query.source))
         if value is not None
     ]
-    if times:
-        parts.append({TIME_FIELD: times})
-    if after is not None:
-        beyond = "$lt" if query.order == "newest" else "$gt"
-        # The first condition is implied by the second; it bounds the scan of the index.
-        parts.append({TIME_FIELD: {f"{beyond}e": after.time}})
-        parts.append(
-            {
-                "$or": [
-                    {TIME_FIELD: {beyond: after.time}},
-                    {TIME_FIELD: after.time, "_id": {beyond: after.event_id}},
-                ]
-            }
-        )
-    return {"$and": parts} if parts else {}
+    if query.since is not None:
+        common.append({TIME_FIELD: {"$gte": query.since}})
+    if query.until is not None:
+        common.append({TIME_FIELD: {"$lt": query.until}})
+    branches = [
+        {"$and": [*common, condition]} if common else condition
+        for condition in _range(query.order, after, last)
+    ]
+    return branches[0] if len(branches) == 1 else {"$or": branches}
+
+
+def _range(order: Order, after: Position | None, last: Position | None) -> list[dict[str, Any]]:
+    """Conditions that exclude each other: what is after one position, up to another."""
+    beyond, upto = ("$lt", "$gte") if order == "newest" else ("$gt", "$lte")
+    if after and last and after.time == last.time:
+        ids = {beyond: after.event_id} | ({upto: last.event_id} if last.event_id else {})
+        return [{TIME_FIELD: after.time, "_id": ids}]
+    times: dict[str, datetime] = {}
+    ends = []
+    if after:
+        times[beyond] = after.time
+        if after.event_id is not None:
+            ends.append({TIME_FIELD: after.time, "_id": {beyond: after.event_id}})
+    if last:
+        times[upto if last.event_id is None else upto.removesuffix("e")] = last.time
+        if last.event_id is not None:
+            ends.append({TIME_FIELD: last.time, "_id": {upto: last.event_id}})
+    return [{TIME_FIELD: times} if times else {}, *ends]
 
 
 def mongo_sort(query: Query) -> list[tuple[str, int]]:

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 from pymongo.database import Database
 
 from millrace import mongo
-from millrace.api.costs import CostQuery, pipeline
-from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
-from millrace.feeds.base import BY_POSITION
+from millrace.api.costs import SUMMED, CostQuery, between, pipeline
+from millrace.api.pagination import Position, Query
+from millrace.api.search import Page, search
+from millrace.feeds.base import BY_POSITION, BY_TIME, TIME_FIELD
 
 Document = Mapping[str, Any]
 LIMIT_MILLISECONDS = 5000
@@ -17,13 +18,15 @@ LIMIT_MILLISECONDS = 5000
 class Store(Protocol):
     """What the views need of the database."""
 
-    def latest(self, collection: str, symbol: str | None) -> list[Document]:
-        """The newest event of each symbol, or of one."""
+    def newest(self, collection: str, symbol: str) -> Document | None:
+        """The newest event of a symbol, if there is one."""
         ...
 
-    def events(
-        self, collection: str, query: Query, after: Position | None, limit: int
-    ) -> list[Document]:
+    def latest(self, collection: str, after: str, limit: int) -> list[Document]:
+        """The newest event of each of the `limit` symbols after one, by symbol."""
+        ...
+
+    def events(self, collection: str, query: Query, after: Position | None, limit: int) -> Page:
         """At most `limit` events of a query, after a position in it."""
         ...
 
@@ -33,8 +36,8 @@ class Store(Protocol):
         """What came from these offsets, `end` excluded, of a partition, by offset."""
         ...
 
-    def costs(self, collection: str, query: CostQuery) -> list[Document]:
-        """The sums of a query, as its pipeline gives them."""
+    def costs(self, collection: str, query: CostQuery) -> list[Document] | None:
+        """The sums of a query, as its pipeline gives them; None: of more events than SUMMED."""
         ...
 
 
@@ -44,16 +47,18 @@ class MongoStore:
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._database = database
 
-    def latest(self, collection: str, symbol: str | None) -> list[Document]:
-        """The newest event of each symbol, or of one."""
-        return [*mongo.newest(self._database[collection], symbol, LIMIT_MILLISECONDS)]
+    def newest(self, collection: str, symbol: str) -> Document | None:
+        """The newest event of a symbol, if there is one."""
+        found = mongo.newest(self._database[collection], LIMIT_MILLISECONDS, symbols=[symbol])
+        return next(found, None)
 
-    def events(
-        self, collection: str, query: Query, after: Position | None, limit: int
-    ) -> list[Document]:
+    def latest(self, collection: str, after: str, limit: int) -> list[Document]:
+        """The newest event of each of the `limit` symbols after one, by symbol."""
+        return [*mongo.newest_page(self._database[collection], LIMIT_MILLISECONDS, after, limit)]
+
+    def events(self, collection: str, query: Query, after: Position | None, limit: int) -> Page:
         """At most `limit` events of a query, after a position in it."""
-        found = self._database[collection].find(mongo_filter(query, after))
-        return list(found.sort(mongo_sort(query)).limit(limit).max_time_ms(LIMIT_MILLISECONDS))
+        return search(self._database[collection], query, after, limit, LIMIT_MILLISECONDS)
 
     def between(
         self, collection: str, partition: int, start: int, end: int, symbol: str | None
@@ -67,7 +72,16 @@ class MongoStore:
         found = self._database[collection].find(condition)
         return list(found.sort(list(BY_POSITION.keys)).max_time_ms(LIMIT_MILLISECONDS))
 
-    def costs(self, collection: str, query: CostQuery) -> list[Document]:
-        """The sums of a query, as its pipeline gives them."""
+    def costs(self, collection: str, query: CostQuery) -> list[Document] | None:
+        """The sums of a query, as its pipeline gives them; None: of more events than SUMMED."""
+        entry = self._database[collection].find_one(
+            between(query),
+            {"_id": 0, TIME_FIELD: 1},
+            hint=list(BY_TIME.keys),
+            skip=SUMMED,
+            max_time_ms=LIMIT_MILLISECONDS,
+        )
+        if entry is not None:
+            return None
         found = self._database[collection].aggregate(pipeline(query), maxTimeMS=LIMIT_MILLISECONDS)
         return list(found)

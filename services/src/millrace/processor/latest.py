@@ -2,20 +2,22 @@
 
 Redis may be slow, away or emptied: writer threads only leave the newest document of each symbol
 here, and one thread takes them from here to Redis. What Redis has lost comes from MongoDB, which
-has acknowledged every document before it is offered.
+has acknowledged every document before it is offered. However many symbols there are, a few of them
+are in memory: when too many wait, all are forgotten, and come from MongoDB too.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from millrace import latest
 from millrace.errors import MillraceError
 from millrace.feeds.base import TIME_FIELD, Feed
+from millrace.portions import portions
 from millrace.processor import backoff
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Transient
@@ -27,13 +29,26 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 2.0
 """How often Redis is asked whether it still has everything."""
 STOP_SECONDS = 3.0
+AT_ONCE = 500
+"""So many values are made and written at a time."""
+MOST = 10_000
+"""So many symbols may wait; a document takes some 2 kB."""
 
 OK, UNAVAILABLE = "ok", "unavailable"
 Document = Mapping[str, Any]
 Place = tuple[str, str]
 """Collection and symbol."""
-Newest = Callable[[Feed[Any], str | None], Iterable[Document]]
-"""The newest stored document of each symbol, or of one. Transient, Permanent."""
+
+
+class Newest(Protocol):
+    """The database, asked for the latest."""
+
+    def __call__(self, feed: Feed[Any], symbols: Sequence[str] | None, /) -> Iterable[Document]:
+        """The newest stored document of each of some symbols, or of every one.
+
+        They come as they are taken, few in memory at a time. Transient, Permanent.
+        """
+        ...
 
 
 class LatestValues:
@@ -55,6 +70,7 @@ class LatestValues:
         self._lock = threading.Lock()
         self._waiting: dict[Place, Document] = {}
         self._doubtful: set[Place] = set()
+        self._forgot = False
         self._epoch: int | None = None
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="latest", daemon=True)
@@ -94,16 +110,9 @@ class LatestValues:
 
     def step(self) -> None:
         """Write what waits; everything, if Redis may have lost something. Transient, Permanent."""
-        waiting, doubtful = self._take()
-        try:
-            if self._is_filled():
-                self._write(waiting, doubtful)
-            else:
-                self._fill()
-                self._write(waiting, set())
-        except (Transient, MillraceError):
-            self._put_back(waiting, doubtful)
-            raise
+        if not self._is_filled():
+            self._fill()
+        self._write_waiting()
 
     def _run(self) -> None:
         attempt = 0
@@ -126,11 +135,19 @@ class LatestValues:
                 self._wake.wait(LOOK_SECONDS)
                 self._wake.clear()
         with suppress(Transient, MillraceError):
-            self.step()
+            self._write_waiting()
 
     def _tell(self, state: str) -> None:
         self.state = state
         self._metrics.cache_up.set(state == OK)
+
+    def _write_waiting(self) -> None:
+        waiting, doubtful = self._take()
+        try:
+            self._write(waiting, doubtful)
+        except (Transient, MillraceError):
+            self._put_back(waiting, doubtful)
+            raise
 
     def _take(self) -> tuple[dict[Place, Document], set[Place]]:
         with self._lock:
@@ -143,17 +160,26 @@ class LatestValues:
             for place, document in documents.items():
                 _keep(self._waiting, place, document)
             self._doubtful |= set(doubtful)
+            if len(self._waiting) + len(self._doubtful) > MOST:
+                self._waiting, self._doubtful = {}, set()
+                self._forgot = True
 
     def _is_filled(self) -> bool:
         # Asked first: this is what connects.
         complete = self._cache.is_complete()
-        return complete and self._epoch == self._cache.epoch
+        return complete and self._epoch == self._cache.epoch and not self._forgot
 
     def _fill(self) -> None:
-        """Put the newest document of every symbol."""
+        """Put the newest document of every symbol, and meanwhile what comes."""
         epoch, mark = self._cache.epoch, self._cache.begin()
+        # What is forgotten from now on may be of a symbol that has been passed.
+        self._epoch, self._forgot = None, False
         for feed in self._feeds.values():
-            self._put(feed, self._newest(feed, None), create=True)
+            for documents in portions(self._newest(feed, None), AT_ONCE):
+                if self._stop.is_set():
+                    raise Transient("told to stop while Redis is filled")
+                self._put(feed, documents, create=True)
+                self._write_waiting()
         if not self._cache.finish(mark):
             raise Transient("Redis was emptied while it was filled")
         self._epoch = epoch
@@ -163,15 +189,18 @@ class LatestValues:
         """Put the documents, and the newest of those symbols that Redis has no value of."""
         places = set(doubtful)
         for collection, feed in self._feeds.items():
-            own = {place: d for place, d in waiting.items() if place[0] == collection}
-            kept = self._put(feed, own.values(), create=False)
-            places |= {place for place, one in zip(own, kept, strict=True) if one is Kept.ABSENT}
+            own = [place for place in waiting if place[0] == collection]
+            for part in portions(own, AT_ONCE):
+                kept = self._put(feed, [waiting[place] for place in part], create=False)
+                places |= {
+                    place for place, one in zip(part, kept, strict=True) if one is Kept.ABSENT
+                }
             symbols = sorted(symbol for name, symbol in places if name == collection)
-            newest = [d for symbol in symbols for d in self._newest(feed, symbol)]
-            self._put(feed, newest, create=True)
+            for documents in portions(self._newest(feed, symbols), AT_ONCE):
+                self._put(feed, documents, create=True)
 
     def _put(
-        self, feed: Feed[Any], documents: Iterable[Document], *, create: bool
+        self, feed: Feed[Any], documents: Sequence[Document], *, create: bool
     ) -> Sequence[Kept]:
         kept = self._cache.put([latest.of(feed, d) for d in documents], create=create)
         counts = Counter(kept)

@@ -1,6 +1,6 @@
 """The store port on MongoDB: plain inserts whose `_id` is the event id."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -100,10 +100,11 @@ class MongoStore:
             commitQuorum="majority",
         )
 
-    def newest(self, feed: Feed[Any], symbol: str | None) -> Sequence[dict[str, Any]]:
-        """The newest document of each symbol, or of one. Transient, Permanent."""
+    def newest(self, feed: Feed[Any], symbols: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+        """See processor.latest.Newest."""
+        collection = self._database[feed.collection]
         with _Kinds():
-            return mongo.newest(self._database[feed.collection], symbol, NEWEST_MILLISECONDS)
+            yield from mongo.newest(collection, NEWEST_MILLISECONDS, symbols=symbols)
 
     def _insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         try:

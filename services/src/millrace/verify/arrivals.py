@@ -18,6 +18,7 @@ from millrace import mongo
 from millrace.config import Settings
 from millrace.feeds import FEEDS, Feed
 from millrace.peers import Peer, ask
+from millrace.portions import portions
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
 from millrace.verify.compare import Letters, Partition
@@ -25,6 +26,9 @@ from millrace.verify.log import Log
 from millrace.verify.stored import wait_for_group
 
 POLL_SECONDS = 0.5
+AT_ONCE = 1000
+"""So many events are looked up in one question, which has a largest size."""
+LIMIT_MILLISECONDS = 25_000
 SETTLE_SECONDS = 5.0
 """How long to go on after the first events: those of other producers may be under way."""
 OFTEN_SECONDS = 10.0
@@ -184,23 +188,25 @@ def follow(
 ) -> Flow:
     """Find what became of each record. Records are what a consumer gives."""
     decode = decoder(feed)
-    places: dict[tuple[int, int], str] = {}
-    dead = published = 0
-    for record in records:
-        published += 1
-        place = Partition(feed.topic, record.partition, 0, 0).place(record.offset)
-        if place in letters:
-            dead += 1
-            continue
-        with suppress(BadRecord):
-            places[record.partition, record.offset] = decode(record.value).event_id
-    ids = sorted({*places.values()})
-    documents = {
-        document["_id"]: document["kafka"]
-        for document in database[feed.collection].find({"_id": {"$in": ids}}, {"kafka": 1})
-    }
-    stored = sum(_is_at(documents.get(event_id), place) for place, event_id in places.items())
-    found = sum(event_id in documents for event_id in places.values())
+    collection = database[feed.collection]
+    dead = published = stored = found = 0
+    for some in portions(records, AT_ONCE):
+        published += len(some)
+        places: dict[tuple[int, int], str] = {}
+        for record in some:
+            place = Partition(feed.topic, record.partition, 0, 0).place(record.offset)
+            if place in letters:
+                dead += 1
+                continue
+            with suppress(BadRecord):
+                places[record.partition, record.offset] = decode(record.value).event_id
+        ids = {"_id": {"$in": sorted({*places.values()})}}
+        documents = {
+            document["_id"]: document["kafka"]
+            for document in collection.find(ids, {"kafka": 1}, max_time_ms=LIMIT_MILLISECONDS)
+        }
+        stored += sum(_is_at(documents.get(event_id), place) for place, event_id in places.items())
+        found += sum(event_id in documents for event_id in places.values())
     after = _count(database, feed)
     return Flow(published, stored, found - stored, dead, documents_before, after)
 

@@ -7,8 +7,10 @@ from typing import Any
 from pymongo.collection import Collection
 
 from millrace.feeds import Feed
-from millrace.feeds.base import BY_SERIES, TIME_FIELD, Series
+from millrace.feeds.base import BY_POSITION, BY_SERIES, TIME_FIELD, Series
 from millrace.verify.compare import Partition
+
+LIMIT_MILLISECONDS = 25_000
 
 
 class Forgotten:
@@ -26,26 +28,39 @@ class Forgotten:
 
     def count(self) -> int:
         """How many documents that is."""
-        return self._collection.count_documents(self._all)
+        hint = list(BY_POSITION.keys)
+        return self._collection.count_documents(self._all, hint=hint, maxTimeMS=LIMIT_MILLISECONDS)
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:  # noqa: ARG002 - one
         """See oracle.Forgotten. What is older than a feed's window is no part of its history."""
         if not self._feed.stored_fields:
             return ()
         own = {**self._all, "source": series.source, "symbol": series.symbol}
-        # By the index of one symbol: another would bring every document that has been forgotten.
+        # By the index of one series: another would bring every document that has been forgotten.
         index = list(BY_SERIES.keys)
         newest = self._collection.find_one(
-            own, {TIME_FIELD: 1}, sort=[(TIME_FIELD, -1)], hint=index
+            own,
+            {TIME_FIELD: 1},
+            sort=[(TIME_FIELD, -1)],
+            hint=index,
+            max_time_ms=LIMIT_MILLISECONDS,
         )
         if newest is None:
             return ()
         own[TIME_FIELD] = {"$gte": newest[TIME_FIELD] - self._feed.window}
         shown = {TIME_FIELD: 1, **dict.fromkeys(self._feed.stored_fields, 1)}
-        return self._collection.find(own, shown, sort=[("kafka.offset", 1)], hint=index)
+        return self._collection.find(
+            own,
+            shown,
+            sort=[("kafka.offset", 1)],
+            hint=index,
+            max_time_ms=LIMIT_MILLISECONDS,
+        )
 
     def known(self, event_ids: Ids[str]) -> Ids[str]:
         """See oracle.Forgotten."""
         condition = {"_id": {"$in": list(event_ids)}, **self._all}
-        found = self._collection.find(condition, {"_id": 1}, hint="_id_")
+        found = self._collection.find(
+            condition, {"_id": 1}, hint="_id_", max_time_ms=LIMIT_MILLISECONDS
+        )
         return [document["_id"] for document in found]

@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.feeds.base import BY_SERIES
 from millrace.feeds.stocks import STOCKS, StockPrice
 from millrace.mongo import AS_STORED
 from millrace.peers import ask
@@ -19,6 +20,9 @@ from millrace.verify.compare import Tally
 
 NAME = "history file"
 SOURCE = "replay"
+INDEX = list(BY_SERIES.keys)
+"""It begins with the source: what others have stored is not read."""
+LIMIT_MILLISECONDS = 25_000
 BATCH = 1000
 POLL_SECONDS = 0.5
 
@@ -49,7 +53,10 @@ def wait(settings: Settings, seconds: float) -> list[str] | None:
 
 def is_replayed(database: Database[dict[str, Any]]) -> bool:
     """Tell whether history is stored at all; its producer may be gone since."""
-    return database[STOCKS.collection].find_one({"source": SOURCE}, {"_id": 1}) is not None
+    found = database[STOCKS.collection].find_one(
+        {"source": SOURCE}, {"_id": 1}, hint=INDEX, max_time_ms=LIMIT_MILLISECONDS
+    )
+    return found is not None
 
 
 def compare(
@@ -62,16 +69,19 @@ def compare(
     """
     tally = Tally()
     collection = database[STOCKS.collection]
-    symbols = {*(declared or ()), *collection.distinct("symbol", {"source": SOURCE})}
+    limit = LIMIT_MILLISECONDS
+    there = collection.distinct("symbol", {"source": SOURCE}, maxTimeMS=limit)
+    symbols = {*(declared or ()), *there}
     rows = (
         event
         for event in replay.read(settings.replay_file, datetime.now(UTC))
         if declared == [] or event.symbol in symbols
     )
     while batch := list(islice(rows, BATCH)):
-        found = collection.find({"_id": {"$in": [event.event_id for event in batch]}})
+        ids = [event.event_id for event in batch]
+        found = collection.find({"_id": {"$in": ids}}, max_time_ms=limit)
         compare_rows(batch, {document["_id"]: document for document in found}, tally)
-    count = collection.count_documents({"source": SOURCE})
+    count = collection.count_documents({"source": SOURCE}, hint=INDEX, maxTimeMS=limit)
     if count != tally.records:
         tally.differs(f"{count:,} documents are stored of {tally.records:,} rows of the file")
     return tally

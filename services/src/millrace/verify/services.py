@@ -49,7 +49,12 @@ def api(peer: Peer) -> Check:
 def gpus(peer: Peer) -> Check:
     """Whether the API says what GPUs do."""
     found = peer.says.get("gpus") or []
-    said = f"GPUs: {len(found)}" if found else peer.says.get("problem") or peer.says.get("detail")
+    more = " and more" if peer.says.get("next") else ""
+    said = (
+        f"GPUs: {len(found)}{more}"
+        if found
+        else peer.says.get("problem") or peer.says.get("detail")
+    )
     return Check(peer.host, GPUS_PATH, str(said or "no word"), peer.ready and bool(found))
 
 

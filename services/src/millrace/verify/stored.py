@@ -28,6 +28,7 @@ from millrace.verify.oracle import Outcome, Record, Stored, outcomes
 
 WAIT_SECONDS = 180.0
 POLL_SECONDS = 0.5
+LIMIT_MILLISECONDS = 25_000
 LETTERS = "dead letters"
 
 
@@ -128,7 +129,9 @@ def _feed(
         return zip(records, _noting_alerts(found, expected[threshold]), strict=True)
 
     def place_of(event_id: str) -> dict[str, Any] | None:
-        document = collection.find_one({"_id": event_id}, {"kafka": 1})
+        document = collection.find_one(
+            {"_id": event_id}, {"kafka": 1}, max_time_ms=LIMIT_MILLISECONDS
+        )
         return document["kafka"] if document else None
 
     highest = max(thresholds)

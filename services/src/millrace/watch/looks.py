@@ -21,6 +21,8 @@ from millrace.watch.snapshot import Cost, Position, Price, Snapshot
 
 LIMIT_MILLISECONDS = 3000
 COST_FEED = "token_usage"
+SYMBOLS = 500
+"""So many symbols of a feed are looked at, the first ones by name."""
 
 
 class _Log(NamedTuple):
@@ -115,7 +117,7 @@ class Watcher:
         try:
             store = MongoStore(self._mongo[self._settings.mongodb_database])
             for name, feed in self._feeds.items():
-                documents = store.latest(feed.collection, None)
+                documents = store.latest(feed.collection, "", SYMBOLS)
                 found.prices.extend(snapshot.prices(name, documents))
                 if name == COST_FEED:
                     found.costs.extend(snapshot.costs(documents))
