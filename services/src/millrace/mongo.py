@@ -107,13 +107,18 @@ def newest_page(
 def _page(
     collection: Collection[dict[str, Any]], milliseconds: int, after: str, limit: int
 ) -> Iterator[dict[str, Any]]:
-    pipeline = [*_newest({"$gt": after}), {"$limit": limit}]
+    pipeline = page_pipeline(after, limit)
     for document in collection.aggregate(pipeline, maxTimeMS=milliseconds, batchSize=AT_ONCE):
         # Where to go on follows from the order, which MongoDB has from the index and from no sort.
         if document["symbol"] <= after:
             raise MillraceError("MongoDB gives symbols in another order than that of their index")
         after = document["symbol"]
         yield document
+
+
+def page_pipeline(after: str, limit: int) -> list[dict[str, Any]]:
+    """What MongoDB is asked for a page."""
+    return [*_newest({"$gt": after}), {"$limit": limit}]
 
 
 def _newest(symbols: Mapping[str, Any]) -> list[dict[str, Any]]:
