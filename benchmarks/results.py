@@ -37,6 +37,16 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Names:
+    """What very many symbols take where they are handled."""
+
+    place: str
+    before_megabytes: float
+    peak_megabytes: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Column:
     """A number of each contender."""
 
@@ -53,8 +63,10 @@ class Results:
     compression: str
     rate: int
     rounds: int
+    symbols: int
     drains: list[Drain] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
+    names: list[Names] = field(default_factory=list)
 
     def table(self) -> str:
         """Medians by contender, each with its ratio to the processor's."""
@@ -76,6 +88,20 @@ class Results:
             drains = [item for item in self.drains if item.contender == contender]
             rows.append([contender, *(f"{item.events_per_second:,.0f}" for item in drains)])
         return _numbers(["events/s", *(f"round {n + 1}" for n in range(self.rounds))], rows)
+
+    def memory(self) -> str:
+        """What the symbols take, place by place."""
+        rows = [
+            [
+                item.place,
+                f"{item.before_megabytes:.0f}",
+                f"{item.peak_megabytes:.0f}",
+                f"{item.seconds:.1f}",
+            ]
+            for item in self.names
+        ]
+        titles = [f"{self.symbols:,} symbols", "MB before", "peak MB", "seconds"]
+        return _numbers(titles, rows)
 
     def goals(self) -> str:
         """What was to be reached, and whether it was."""
@@ -117,6 +143,7 @@ class Results:
                 table=self.table(),
                 goals=self.goals(),
                 rates=self.rates(),
+                memory=self.memory(),
                 events=f"{self.events:,}",
                 compression=COMPRESSIONS[self.compression],
                 rate=self.rate,

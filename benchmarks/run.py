@@ -12,11 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from results import COMPRESSIONS, CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Results
+from results import COMPRESSIONS, CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Names, Results
 
 from lab import INSTANCE, Lab, Process, Usage, peers_site, run, servers
 
 SETTLE_SECONDS = 8
+PLACES = {
+    "fill": "processor: Redis is filled from MongoDB",
+    "away": "processor: a value of each comes while Redis is away",
+    "answer": "API: the largest page of `/v1/quotes/latest`",
+}
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,20 @@ def latency(lab: Lab, contender: Contender, rate: int, seconds: int) -> Latency:
     return Latency(contender.name, answer["p50"], answer["p99"], 100 * cpu)
 
 
+def names(lab: Lab, symbols: int) -> Iterator[Names]:
+    """Measure what is done with all symbols there are, each time in a process of its own."""
+    lab.helper("names.py", "store", symbols, timeout=600)
+    for name, place in PLACES.items():
+        # What the services log comes before it.
+        found = json.loads(lab.helper("names.py", name, timeout=600).splitlines()[-1])
+        yield Names(place, found["before"], found["peak"], found["seconds"])
+
+
 def measure(lab: Lab, options: argparse.Namespace) -> Results:
-    """All rounds, in alternating order."""
-    results = Results(options.events, options.compression, options.rate, options.rounds)
+    """All rounds, in alternating order; then what has no rounds, since it does not vary."""
+    results = Results(
+        options.events, options.compression, options.rate, options.rounds, options.symbols
+    )
     run("docker", "stop", f"{INSTANCE}-processor")
     print(f"filling the topic with {options.events} events", flush=True)
     lab.helper("load.py", options.events, options.compression, timeout=600)
@@ -115,6 +131,9 @@ def measure(lab: Lab, options: argparse.Namespace) -> Results:
             results.latencies.append(measured)
             print(f"round {number + 1}: {measured}", flush=True)
         order.reverse()
+    for item in names(lab, options.symbols):
+        results.names.append(item)
+        print(item, flush=True)
     return results
 
 
@@ -126,6 +145,9 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=500, help="events a second for the latency")
     parser.add_argument("--seconds", type=int, default=20, help="how long at that rate")
     parser.add_argument(
+        "--symbols", type=int, default=1_000_000, help="of which memory is measured"
+    )
+    parser.add_argument(
         "--compression", choices=COMPRESSIONS, default="none", help="of the events in the topic"
     )
     parser.add_argument("--keep", action="store_true", help="leave the instance for a closer look")
@@ -135,6 +157,7 @@ def main() -> None:
         lab = Lab(image, peers_site(directory / "site"))
         results = measure(lab, options)
     print(results.table())
+    print(results.memory())
     results.write()
 
 
