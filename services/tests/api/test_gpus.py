@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from pymongo.errors import ExecutionTimeout
 from services.tests.api.test_api import check, problem
 from services.tests.api.world import (
@@ -16,9 +17,9 @@ from services.tests.api.world import (
 )
 from services.tests.feeds.events import START
 
-from millrace.api import store
+from millrace.api import gpus, problems, store
 from millrace.api.app import create_app
-from millrace.api.costs import CostQuery, costs, pipeline
+from millrace.api.costs import CostQuery, Place, costs, pipeline
 from millrace.api.gpus import CostParameters, InfoParameters
 from millrace.feeds import FEEDS
 from millrace.feeds.base import BY_TIME, TIME_FIELD
@@ -141,6 +142,42 @@ def test_only_the_part_that_is_over_is_paid() -> None:
 def test_at_most_so_many_are_shown() -> None:
     documents = [usage_document(1, 0, 60 * n) for n in range(9)]
     assert len(found(*documents, bucket="minute", limit="4")) == 4
+
+
+def test_costs_have_pages_of_the_time_that_was_asked_for_first() -> None:
+    documents = [
+        usage_document(
+            1, 0, 60 * n, event_id=f"{n}{model}", model=model, symbol=f"gpu-host/0/{model}"
+        )
+        for n in range(3)
+        for model in ("a", "b")
+    ]
+    now = iter(START + timedelta(minutes=minutes) for minutes in range(4, 100))
+    app = Flask(__name__, static_folder=None)
+    problems.register(app)
+    world = World(*documents)
+    app.register_blueprint(gpus.blueprint(FEEDS.values(), world.store, lambda: next(now)))
+    client = app.test_client()
+    shown: list[tuple[str, str]] = []
+    query: dict[str, Any] | None = {}
+    while query is not None:
+        page = {"bucket": "minute", "limit": 4, **query}
+        body = check(client.get(COST, query_string=page), COST)
+        shown += [(one["start"][14:16], one["group"]) for one in body["costs"]]
+        query = {"cursor": body["next"]} if body["next"] else None
+    assert shown == [(f"{n:02}", model) for n in (2, 1, 0) for model in ("a", "b")]
+    first = check(client.get(COST, query_string={"bucket": "minute", "limit": 1}), COST)
+    other = {"bucket": "minute", "by": "host", "cursor": first["next"]}
+    assert "other parameters" in problem(client.get(COST, query_string=other), 400)
+
+
+def test_the_next_page_of_costs_is_what_lies_behind() -> None:
+    place = Place(START, "a")
+    query = CostQuery(by="gpu", bucket="hour", since=START, until=START, limit=7, after=place)
+    (match,) = [stage["$match"] for stage in pipeline(query)[1:] if "$match" in stage]
+    before, same = match["$or"]
+    assert before == {"_id.start": {"$lt": START}}
+    assert same == {"_id.start": START, "_id.group": {"$gt": "a"}}
 
 
 @pytest.mark.parametrize(

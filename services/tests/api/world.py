@@ -200,6 +200,14 @@ class MemoryStore:
             )
         found.sort(key=lambda one: one["_id"]["group"])
         found.sort(key=lambda one: one["_id"]["start"], reverse=True)
+        if query.after is not None:
+            start, group = query.after.start, query.after.group
+            found = [
+                one
+                for one in found
+                if one["_id"]["start"] < start
+                or (one["_id"]["start"] == start and one["_id"]["group"] > group)
+            ]
         return list(found[: query.limit])
 
 

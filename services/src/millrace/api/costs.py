@@ -10,7 +10,7 @@ price of a GPU is not known.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -37,14 +37,22 @@ _GPU = {"$concat": ["$host", "/", {"$toString": "$gpu_index"}]}
 _GROUPS: Mapping[By, Any] = {"model": "$model", "gpu": _GPU, "host": "$host"}
 
 
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """The place of a cost in the order of costs."""
+
+    start: Annotated[datetime, msgspec.Meta(tz=True)]
+    group: str
+
+
 class CostQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which costs. `since` is inclusive, `until` is not."""
+    """Which costs, and after which of them. `since` is inclusive, `until` is not."""
 
     by: By
     bucket: Bucket
     since: datetime
     until: datetime
     limit: int
+    after: Place | None = None
 
 
 def between(query: CostQuery) -> dict[str, Any]:
@@ -77,9 +85,19 @@ def pipeline(query: CostQuery) -> list[dict[str, Any]]:
                 "price": {"$sum": "$price"},
             }
         },
+        *([] if query.after is None else [{"$match": _behind(query.after)}]),
         {"$sort": {"_id.start": -1, "_id.group": 1}},
         {"$limit": query.limit},
     ]
+
+
+def _behind(place: Place) -> dict[str, Any]:
+    return {
+        "$or": [
+            {"_id.start": {"$lt": place.start}},
+            {"_id.start": place.start, "_id.group": {"$gt": place.group}},
+        ]
+    }
 
 
 def costs(

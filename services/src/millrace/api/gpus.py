@@ -3,13 +3,23 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from flask import Blueprint, Response
 
 from millrace.api.auth import READ, scope
-from millrace.api.costs import HOUR, LONGEST, SUMMED, Bucket, By, CostQuery, beginning, costs
+from millrace.api.costs import (
+    HOUR,
+    LONGEST,
+    SUMMED,
+    Bucket,
+    By,
+    CostQuery,
+    Place,
+    beginning,
+    costs,
+)
 from millrace.api.events import (
     DEFAULT_LIMIT,
     Cursor,
@@ -20,7 +30,7 @@ from millrace.api.events import (
     newest_page,
     parameters,
 )
-from millrace.api.pagination import Query, Symbols
+from millrace.api.pagination import Query, Symbols, decode, encode
 from millrace.api.problems import Problem, bad_request
 from millrace.api.store import Store
 from millrace.feeds.base import Feed, as_shown
@@ -45,6 +55,18 @@ class CostParameters(
     since: datetime | None = None
     until: datetime | None = None
     limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
+
+
+class CostCursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page of costs begins, and of which time they are: it may follow from when was asked.
+
+    Its times are those of one of our answers.
+    """
+
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
+    until: Annotated[datetime, msgspec.Meta(tz=True)]
+    after: Place
 
 
 def blueprint(
@@ -81,8 +103,10 @@ def blueprint(
         collection = need(TOKEN_USAGE)
         wanted = parameters(CostParameters)
         now = clock()
-        until = aware("to", wanted.until) or now
-        since = aware("from", wanted.since) or beginning(wanted.bucket, until)
+        asked = msgspec.structs.replace(wanted, limit=DEFAULT_LIMIT, cursor=None)
+        on = None if wanted.cursor is None else decode(asked, wanted.cursor, CostCursor)
+        until = on.until if on else aware("to", wanted.until) or now
+        since = on.since if on else aware("from", wanted.since) or beginning(wanted.bucket, until)
         if since > until:
             raise bad_request("The time in `from` is after the one in `to`.")
         if until - since > (longest := LONGEST[wanted.bucket]):
@@ -95,7 +119,9 @@ def blueprint(
             bucket=wanted.bucket,
             since=since,
             until=until,
-            limit=wanted.limit,
+            # One more than is shown tells whether there is a next page.
+            limit=wanted.limit + 1,
+            after=on.after if on else None,
         )
         found = ask(lambda: store().costs(collection, query))
         if found is None:
@@ -103,6 +129,18 @@ def blueprint(
                 f"Between `from` and `to` are more than {SUMMED:,} events: bring them closer"
                 " together."
             )
-        return answer({"by": query.by, "bucket": query.bucket, "costs": costs(found, query, now)})
+        following = None
+        if len(found) > wanted.limit:
+            found = found[: wanted.limit]
+            last = Place(found[-1]["_id"]["start"], found[-1]["_id"]["group"])
+            following = encode(asked, CostCursor(since, until, last))
+        return answer(
+            {
+                "by": query.by,
+                "bucket": query.bucket,
+                "costs": costs(found, query, now),
+                "next": following,
+            }
+        )
 
     return routes

@@ -104,7 +104,8 @@ def document(feed_names: Sequence[str]) -> Node:
             "/v1/token_usage/cost": {
                 "get": _operation(
                     "cost",
-                    "What tokens cost by minute or hour: price of the GPUs * hours / tokens.",
+                    "What tokens cost by minute or hour, in pages, the newest first: price of the"
+                    " GPUs * hours / tokens.",
                     "Costs",
                     parameters=_COST_PARAMETERS,
                 )
@@ -329,11 +330,7 @@ _COST_PARAMETERS = [
         + ".",
     ),
     _parameter("to", TIME, "Before this time; else now."),
-    _parameter(
-        "limit",
-        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        "How many are shown, the newest first.",
-    ),
+    *_PAGE_PARAMETERS,
 ]
 
 _DOLLARS: Node = {"type": ["number", "null"], "minimum": 0}
@@ -379,6 +376,7 @@ _SCHEMAS: Node = {
         {
             "by": STRING,
             "bucket": STRING,
+            "next": NEXT,
             "costs": _list(
                 _object(
                     {
