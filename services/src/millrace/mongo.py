@@ -18,7 +18,7 @@ UNAUTHORIZED = 13
 
 AT_ONCE = 500
 """So many documents are in memory where those of many symbols are read."""
-QUESTION = 10_000
+QUESTION = 50_000
 """So many symbols are asked for at once: MongoDB reads ahead, and what is not taken was in vain."""
 
 AS_STORED: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
