@@ -1,50 +1,61 @@
 """The small HTTP server that tells how a service is: /live, /ready, /status and /metrics."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from gunicorn.config import Config
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from millrace.serving.limits import Limits
+from millrace.serving.server import Server
 
 Check = Callable[[], str | None]
 """Says what is wrong, or None."""
 Status = Callable[[], Mapping[str, Any]]
 
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_args: Any) -> None:
-        """Health checks come every few seconds: nobody reads about them."""
+THREADS = 8
+TICK_SECONDS = 1.0
+LIMITS = Limits(connections=64, body_bytes=0)
 
 
 class Probes:
     """Serves on a thread of its own from the moment it is made until `close`."""
 
     def __init__(
-        self, port: int, *, live: Check, ready: Check, status: Status, registry: CollectorRegistry
+        self,
+        port: int,
+        *,
+        live: Check,
+        ready: Check,
+        status: Status,
+        registry: CollectorRegistry,
+        limits: Limits = LIMITS,
     ) -> None:
         self._checks = {"/live": live, "/ready": ready}
         self._status = status
         self._registry = registry
-        self._server = make_server("", port, self._answer, _Server, _Quiet)
-        self.port = self._server.server_port
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="probes", daemon=True
-        )
+        listener = socket.create_server(("", port))
+        self.port: int = listener.getsockname()[1]
+        self._server = Server(self._answer, [listener], Config(), threads=THREADS, limits=limits)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="probes", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._closing.set()
+        self._server.wake()
         self._thread.join()
+
+    def _serve(self) -> None:
+        while not self._closing.is_set():
+            self._server.step(TICK_SECONDS)
+        self._server.stop()
+        self._server.close()
 
     def _answer(self, environ: Mapping[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         status, kind, body = self._page(environ["PATH_INFO"])

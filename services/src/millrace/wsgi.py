@@ -1,15 +1,22 @@
 """Runs a WSGI application under gunicorn: TLS, one process, threads, logs like everything else."""
 
-import signal
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+from gunicorn import sock
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
+
+from millrace.serving.limits import Limits
+from millrace.serving.server import Server
 
 THREADS = 8
 STOP_SECONDS = 10
+TICK_SECONDS = 1.0
 
 
 class _Logger(Logger):
@@ -20,10 +27,47 @@ class _Logger(Logger):
         self.error_log.propagate = True
 
 
-class _Server(BaseApplication):
-    def __init__(self, app: Any, options: dict[str, Any]) -> None:
+class _Worker(Worker):
+    """gunicorn's own workers lend a thread to whoever connects, for as long as the client likes."""
+
+    app: "_Application"
+    sockets: list[Any]
+    _server: Server | None = None
+
+    def run(self) -> None:
+        self._server = server = Server(
+            self.wsgi,
+            [listener.sock for listener in self.sockets],
+            self.cfg,
+            threads=self.cfg.threads,
+            limits=self.app.limits,
+            context=sock.ssl_context(self.cfg),
+        )
+        while self.alive and self.ppid == os.getppid():
+            self.notify()
+            server.step(TICK_SECONDS)
+        server.stop()
+        end = time.monotonic() + STOP_SECONDS
+        while server.is_busy and time.monotonic() < end:
+            self.notify()
+            server.step(TICK_SECONDS)
+        server.close()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self.app.stop.set()
+        super().handle_exit(sig, frame)
+        if self._server:
+            self._server.wake()
+
+
+class _Application(BaseApplication):
+    def __init__(
+        self, app: Any, options: dict[str, Any], stop: threading.Event, limits: Limits
+    ) -> None:
         self._app = app
         self._options = options
+        self.stop = stop
+        self.limits = limits
         super().__init__()
 
     def load_config(self) -> None:
@@ -34,19 +78,6 @@ class _Server(BaseApplication):
         return self._app
 
 
-def _announces(stop: threading.Event) -> Any:
-    """A hook that has the worker set `stop` when it is told to end."""
-
-    def hook(worker: Any) -> None:
-        def on_signal(number: int, frame: Any) -> None:
-            stop.set()
-            worker.handle_exit(number, frame)
-
-        signal.signal(signal.SIGTERM, on_signal)
-
-    return hook
-
-
 def serve(
     app: Any,
     port: int,
@@ -54,20 +85,22 @@ def serve(
     key: Path,
     threads: int = THREADS,
     stop: threading.Event | None = None,
+    limits: Limits | None = None,
 ) -> None:
     """Serve the application over HTTPS on all addresses until SIGTERM, which sets `stop`."""
-    _Server(
+    _Application(
         app,
         {
             "bind": f"0.0.0.0:{port}",
             "certfile": str(certificate),
             "keyfile": str(key),
-            "worker_class": "gthread",
+            "worker_class": _Worker,
             "threads": threads,
             "graceful_timeout": STOP_SECONDS,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - gunicorn's heartbeat: memory, not a disk
             "control_socket_disable": True,
             "logger_class": _Logger,
-            "post_worker_init": _announces(stop or threading.Event()),
         },
+        stop or threading.Event(),
+        limits or Limits(),
     ).run()

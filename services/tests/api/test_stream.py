@@ -176,7 +176,7 @@ def follower(*offsets: int, start: int = 0) -> Follower:
 
 def test_a_stream_begins_with_where_it_begins_and_shows_events_with_their_position() -> None:
     clock: Any = Clock(longest=1)
-    first, *events = blocks(lines(follower(3, 4, 6, start=3), lambda: {0: 6}, clock, clock))
+    first, *events = blocks(lines(follower(3, 4, 6, start=3), lambda: {0: 6}, clock, clock=clock))
     assert first == {"retry": "3000", "id": "0:3"}
     assert [(e["event"], e["id"]) for e in events] == [("event", "0:4"), ("event", "0:5")]
     data = json.loads(events[0]["data"])
@@ -186,7 +186,7 @@ def test_a_stream_begins_with_where_it_begins_and_shows_events_with_their_positi
 
 def test_a_silent_stream_says_that_it_is_alive_and_ends_after_its_time() -> None:
     clock: Any = Clock()
-    found = blocks(lines(follower(), lambda: {0: int(clock.now)}, clock, clock))
+    found = blocks(lines(follower(), lambda: {0: int(clock.now)}, clock, clock=clock))
     assert clock.now == LONGEST_SECONDS
     assert len(found) == LONGEST_SECONDS // KEEP_ALIVE_SECONDS
     # What is not shown is passed all the same.
@@ -197,7 +197,7 @@ def test_a_stream_that_is_behind_does_not_wait() -> None:
     clock: Any = Clock(longest=1)
     far = 5 * STEP
     following = follower()
-    list(lines(following, lambda: {0: far}, clock, clock))
+    list(lines(following, lambda: {0: far}, clock, clock=clock))
     assert clock.now == FRESH_SECONDS
     assert following.position == {0: far}
 
@@ -212,13 +212,13 @@ def test_a_dependency_that_is_away_is_waited_for_and_nothing_is_skipped(error: E
             raise error
         return {0: 1 if clock.now < 4 else 3}
 
-    _, *events = blocks(lines(following, limits, clock, clock))
+    _, *events = blocks(lines(following, limits, clock, clock=clock))
     assert [e["id"] for e in events] == ["0:1", "0:2", "0:3"]
 
 
 def test_a_stream_ends_between_two_events_when_it_is_told_to() -> None:
     clock: Any = Clock()
-    found = lines(follower(*range(10)), lambda: {0: 10}, clock, clock)
+    found = lines(follower(*range(10)), lambda: {0: 10}, clock, clock=clock)
     next(found), next(found)
     clock.stopped = True
     assert list(found) == []

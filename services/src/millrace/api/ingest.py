@@ -82,10 +82,11 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], Log]) -> Blueprint:
     def ingest(feed: str) -> Response:
         if feed not in known:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such feed; /v1/feeds lists them.")
-        return with_place(lambda: batch(known[feed]))
+        body = bodies.read()
+        return with_place(lambda: batch(known[feed], body))
 
-    def batch(feed: Feed[Any]) -> Response:
-        given = _decode(bodies.read(), Batch).events
+    def batch(feed: Feed[Any], body: bytes) -> Response:
+        given = _decode(body, Batch).events
         source, now = items.source_of(g.token.id), datetime.now(UTC)
         minted = [_mint(feed, item, source, now) for item in given]
         acknowledged = iter(append(feed, [one for one in minted if isinstance(one, Event)]))
@@ -109,10 +110,11 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], Log]) -> Blueprint:
         @scope(INGEST)
         @bodies.takes_json
         def ingest_quote() -> Response:
-            return with_place(quote)
+            body = bodies.read()
+            return with_place(lambda: quote(body))
 
-    def quote() -> Response:
-        given = msgspec.structs.asdict(_decode(bodies.read(), Quote))
+    def quote(body: bytes) -> Response:
+        given = msgspec.structs.asdict(_decode(body, Quote))
         try:
             event = items.mint(known[QUOTES], given, items.source_of(g.token.id), datetime.now(UTC))
         except Rejected as error:

@@ -31,8 +31,6 @@ MAX_STREAMS = 8
 LONGEST_SECONDS = 3600.0
 """Then the client comes again, with a token that has to be good still."""
 KEEP_ALIVE_SECONDS = 15.0
-WRITE_SECONDS = 30.0
-"""A client that takes nothing for so long has gone."""
 RECONNECT_MILLISECONDS = 3000
 
 
@@ -68,11 +66,10 @@ def blueprint(
                 HTTPStatus.TOO_MANY_REQUESTS, "Too many streams are open.", {"Retry-After": "30"}
             )
         place.callback(places.release)
-        # gunicorn's own timeout does not watch threads.
-        if connection := request.environ.get("gunicorn.socket"):
-            connection.settimeout(WRITE_SECONDS)
+        connection = request.environ.get("gunicorn.socket")
+        is_gone = connection.is_gone if connection else lambda: False
         limits = lambda: follow.committed(partitions(known[feed]))  # noqa: E731
-        response = Response(lines(follower, limits, stop), mimetype=MEDIA_TYPE)
+        response = Response(lines(follower, limits, stop, is_gone), mimetype=MEDIA_TYPE)
         response.call_on_close(place.close)
         return response
 
@@ -100,16 +97,18 @@ def lines(
     follower: Follower,
     limits: Callable[[], Mapping[int, int]],
     stop: threading.Event,
+    is_gone: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[bytes]:
-    """The stream, until told to stop, or for LONGEST_SECONDS. A dependency that is away is waited
-    for: nothing is skipped.
+    """The stream, until told to stop, until the client is gone, or for LONGEST_SECONDS.
+
+    A dependency that is away is waited for: nothing is skipped.
     """
     end = clock() + LONGEST_SECONDS
     yield _block(f"retry: {RECONNECT_MILLISECONDS}", follower)
     said_at = clock()
     is_well = True
-    while not stop.is_set() and clock() < end:
+    while not stop.is_set() and not is_gone() and clock() < end:
         behind = False
         try:
             known = limits()

@@ -1,0 +1,156 @@
+"""A client's connection: bytes in and out, over TLS or not. Nothing here waits, but a stream."""
+
+import enum
+import select
+import selectors
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import Any
+
+from millrace.serving.limits import Limits
+from millrace.serving.request import Request
+
+CHUNK = 16 * 1024
+"""As much as a TLS record holds."""
+_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class State(enum.Enum):
+    """What a connection waits for: in all states but ANSWERING it is the client."""
+
+    HANDSHAKE = enum.auto()
+    IDLE = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    ANSWERING = enum.auto()
+    SENDING = enum.auto()
+    CLOSING = enum.auto()
+
+
+class Connection:
+    """In ANSWERING it belongs to a thread of the pool, in all other states to the server's."""
+
+    def __init__(
+        self, plain: socket.socket, address: Any, context: ssl.SSLContext | None, limits: Limits
+    ) -> None:
+        self.address = address
+        self.inbox = bytearray()
+        self.request: Request | None = None
+        self.is_kept = True
+        """Whether another request may follow."""
+        self.is_lost = False
+        """Whether the client is gone, or takes nothing."""
+        self.state = State.HANDSHAKE if context else State.HEAD
+        self.since = self.deadline = 0.0
+        self.wanted = selectors.EVENT_READ
+        """What the socket has to be ready for before it is tried again."""
+        self._limits = limits
+        self._outbox = bytearray()
+        self._moved = time.monotonic()
+        plain.setblocking(False)
+        # Who vanishes without a word is noticed when what was sent is not acknowledged.
+        patience = int(1000 * limits.send_seconds)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket: Any = plain
+        if context:
+            self._socket = context.wrap_socket(
+                plain, server_side=True, do_handshake_on_connect=False
+            )
+
+    def enter(self, state: State, seconds: float = float("inf")) -> None:
+        """Begin to wait for something else, for so long at most."""
+        self.state = state
+        self.since = time.monotonic()
+        self.deadline = self.since + seconds
+
+    def fileno(self) -> int:
+        """The socket's, or -1."""
+        return int(self._socket.fileno())
+
+    def size(self) -> int:
+        """Bytes that are held for the client."""
+        body = len(self.request.body) if self.request else 0
+        return len(self.inbox) + body + len(self._outbox)
+
+    def shake_hands(self) -> bool:
+        """Go on with the handshake; whether it is done."""
+        try:
+            self._socket.do_handshake()
+        except _LATER as later:
+            self._want(later, selectors.EVENT_READ)
+            return False
+        self.wanted = selectors.EVENT_READ
+        return True
+
+    def receive(self) -> bytes | None:
+        """What is there: nothing if the client has hung up, None if there is only no more yet."""
+        try:
+            data: bytes = self._socket.recv(CHUNK)
+        except _LATER as later:
+            self._want(later, selectors.EVENT_READ)
+            return None
+        return data
+
+    def flush(self) -> bool:
+        """Send what the client takes now; whether that was all."""
+        while self._outbox:
+            try:
+                sent = self._socket.send(self._outbox[:CHUNK])
+            except _LATER as later:
+                self._want(later, selectors.EVENT_WRITE)
+                return False
+            del self._outbox[:sent]
+            self._moved = time.monotonic()
+        self._moved = time.monotonic()
+        return True
+
+    def finish(self) -> None:
+        """Say that nothing more comes."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            with suppress(OSError, ValueError):  # The client's own goodbye is not waited for.
+                self._socket.unwrap()
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def is_gone(self) -> bool:
+        """Whether the client has hung up: asked by what sends for long and seldom."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+    def _want(self, later: Exception, plainly: int) -> None:
+        # TLS may have to read in order to write, and the other way round.
+        if isinstance(later, ssl.SSLWantReadError):
+            self.wanted = selectors.EVENT_READ
+        elif isinstance(later, ssl.SSLWantWriteError):
+            self.wanted = selectors.EVENT_WRITE
+        else:
+            self.wanted = plainly
+
+    # What gunicorn's Response asks of a socket.
+
+    def sendall(self, data: bytes) -> None:
+        """Send, or keep for later; TimeoutError if the client does not take it."""
+        self._outbox += data
+        self.flush()
+        while len(self._outbox) > self._limits.answer_bytes:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLOUT)
+            if not poll.poll(1000 * self._limits.send_seconds):
+                raise TimeoutError
+            self.flush()
+        if time.monotonic() - self._moved > self._limits.send_seconds:
+            raise TimeoutError
+
+    def send(self, data: bytes) -> None:
+        """Only `100 Continue` comes this way, and the body is here already."""
+
+    def gettimeout(self) -> float:
+        """It never blocks."""
+        return 0.0

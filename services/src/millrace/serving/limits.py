@@ -1,0 +1,28 @@
+"""How long a client may take, and how much it may have: the one place for both."""
+
+import msgspec
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Seconds are counted in total, not from byte to byte."""
+
+    handshake_seconds: float = 10.0
+    head_seconds: float = 10.0
+    """From the first byte of a request on a connection that is kept, else from the handshake."""
+    body_seconds: float = 30.0
+    idle_seconds: float = 15.0
+    """Between two requests."""
+    send_seconds: float = 30.0
+    """For the rest of an answer that is made; for any byte of one that still goes on."""
+    linger_seconds: float = 2.0
+    """For the client to hang up after the last answer."""
+    connections: int = 256
+    """With one more, the one goes that has waited the longest for its client, idle ones first."""
+    head_bytes: int = 32 * KIB
+    body_bytes: int = 1 * MIB
+    answer_bytes: int = 2 * MIB
+    """Of an answer, so much is kept for a slow client; what makes the rest of it has to wait."""
+    total_bytes: int = 24 * MIB
+    """All bodies and answers that wait for clients; above it, as with connections."""
