@@ -48,8 +48,10 @@ class Connection:
         """What the socket has to be ready for before it is tried again."""
         self._limits = limits
         self._outbox = bytearray()
-        self._moved = time.monotonic()
         plain.setblocking(False)
+        # The kernel would hold megabytes for each client, which count as the container's memory.
+        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            plain.setsockopt(socket.SOL_SOCKET, buffer, limits.socket_bytes)
         # Who vanishes without a word is noticed when what was sent is not acknowledged.
         patience = int(1000 * limits.send_seconds)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
@@ -103,9 +105,16 @@ class Connection:
                 self._want(later, selectors.EVENT_WRITE)
                 return False
             del self._outbox[:sent]
-            self._moved = time.monotonic()
-        self._moved = time.monotonic()
         return True
+
+    def wait(self) -> None:
+        """Send everything; TimeoutError if the client takes nothing for too long."""
+        while not self.flush():
+            poll = select.poll()
+            is_read = self.wanted == selectors.EVENT_READ
+            poll.register(self._socket, select.POLLIN if is_read else select.POLLOUT)
+            if not poll.poll(1000 * self._limits.send_seconds):
+                raise TimeoutError
 
     def finish(self) -> None:
         """Say that nothing more comes."""
@@ -136,17 +145,9 @@ class Connection:
     # What gunicorn's Response asks of a socket.
 
     def sendall(self, data: bytes) -> None:
-        """Send, or keep for later; TimeoutError if the client does not take it."""
+        """Send what the client takes now, and keep the rest."""
         self._outbox += data
         self.flush()
-        while len(self._outbox) > self._limits.answer_bytes:
-            poll = select.poll()
-            poll.register(self._socket, select.POLLOUT)
-            if not poll.poll(1000 * self._limits.send_seconds):
-                raise TimeoutError
-            self.flush()
-        if time.monotonic() - self._moved > self._limits.send_seconds:
-            raise TimeoutError
 
     def send(self, data: bytes) -> None:
         """Only `100 Continue` comes this way, and the body is here already."""

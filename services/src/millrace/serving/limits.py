@@ -15,14 +15,14 @@ class Limits(msgspec.Struct, frozen=True):
     idle_seconds: float = 15.0
     """Between two requests."""
     send_seconds: float = 30.0
-    """For the rest of an answer that is made; for any byte of one that still goes on."""
+    """For what is left of an answer when it is made; for any byte of one that still goes on."""
     linger_seconds: float = 2.0
     """For the client to hang up after the last answer."""
     connections: int = 256
     """With one more, the one goes that has waited the longest for its client, idle ones first."""
     head_bytes: int = 32 * KIB
     body_bytes: int = 1 * MIB
-    answer_bytes: int = 2 * MIB
-    """Of an answer, so much is kept for a slow client; what makes the rest of it has to wait."""
+    socket_bytes: int = 64 * KIB
+    """Of a connection, in the kernel: each way, and it counts double."""
     total_bytes: int = 24 * MIB
-    """All bodies and answers that wait for clients; above it, as with connections."""
+    """Of bodies and answers that wait for their clients; above it, as with connections."""

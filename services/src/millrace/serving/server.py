@@ -224,6 +224,8 @@ class Server:
             try:
                 for part in parts:
                     response.write(part)
+                    if response.response_length is None:
+                        connection.wait()  # It goes on, nobody knows for how long.
                 response.close()
             finally:
                 if hasattr(parts, "close"):
