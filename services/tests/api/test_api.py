@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +24,7 @@ from werkzeug.test import TestResponse
 from millrace.api import auth, openapi
 from millrace.api.auth import Token, load_tokens
 from millrace.api.events import EventsParameters, LatestParameters
-from millrace.api.health import Health
+from millrace.api.health import FRESH_SECONDS, Health
 from millrace.api.problems import MEDIA_TYPE
 from millrace.api.stream import StreamParameters
 from millrace.errors import ConfigurationError
@@ -374,6 +375,28 @@ def test_health_does_not_speak_of_a_redis_that_is_not_there(
     body = check(client.get("/health"), "/health")
     assert body["checks"].keys() == {"mongodb", "kafka"}
     assert "redis_status" not in body
+
+
+def test_health_is_told_while_a_dependency_lets_somebody_wait(world: World) -> None:
+    now = 0.0
+    health = Health(world, clock=lambda: now)
+    found = health.checks()
+    asked, answers = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        asked.set()
+        assert answers.wait(10)
+
+    world.ask_mongodb = ask  # type: ignore[method-assign]
+    now += FRESH_SECONDS + 0.1
+    who_waits = threading.Thread(target=health.checks)
+    who_waits.start()
+    try:
+        assert asked.wait(10)
+        assert health.checks() == found
+    finally:
+        answers.set()
+        who_waits.join()
 
 
 def test_health_checks_are_no_load(world: World) -> None:

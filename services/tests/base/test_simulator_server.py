@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,21 @@ def get(url: str, pem: Path) -> str:
                 raise
         time.sleep(0.1)
     raise AssertionError("the simulator did not start")
+
+
+def test_those_who_connect_and_say_nothing_hold_up_nobody(
+    server: tuple[str, Path, subprocess.Popen[str]],
+) -> None:
+    url, pem, _ = server
+    get(f"{url}/live", pem)
+    port = int(url.rsplit(":", 1)[1])
+    with ExitStack() as held:
+        for _ in range(40):
+            silent = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            silent.sendall(b"\x16")
+        start = time.monotonic()
+        get(f"{url}/live", pem)
+        assert time.monotonic() - start < 2
 
 
 def test_it_serves_https_logs_no_keys_and_stops(

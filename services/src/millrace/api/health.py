@@ -40,14 +40,22 @@ class Health:
 
     def checks(self) -> Mapping[str, Mapping[str, Any]]:
         """The state of each dependency, with details."""
-        with self._lock:
-            if self._clock() - self._asked_at > FRESH_SECONDS:
-                asked = {"mongodb": self._mongodb, "kafka": self._kafka}
-                if cache := self._dependencies.cache():
-                    asked["redis"] = partial(self._redis, cache)
-                self._checks = {name: self._check(name, ask) for name, ask in asked.items()}
-                self._asked_at = self._clock()
-            return self._checks
+        # While one who asks waits for a dependency, the others get what was found before: anybody
+        # may ask, and each who waits holds a thread.
+        if self._lock.acquire(blocking=not self._checks):
+            try:
+                if self._clock() - self._asked_at > FRESH_SECONDS:
+                    self._checks = self._ask()
+                    self._asked_at = self._clock()
+            finally:
+                self._lock.release()
+        return self._checks
+
+    def _ask(self) -> Mapping[str, Mapping[str, Any]]:
+        asked = {"mongodb": self._mongodb, "kafka": self._kafka}
+        if cache := self._dependencies.cache():
+            asked["redis"] = partial(self._redis, cache)
+        return {name: self._check(name, ask) for name, ask in asked.items()}
 
     def _mongodb(self) -> Mapping[str, Any]:
         self._dependencies.ask_mongodb()
