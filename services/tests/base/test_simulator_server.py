@@ -70,7 +70,7 @@ def test_those_who_connect_and_say_nothing_hold_up_nobody(
             silent.sendall(b"\x16")
         start = time.monotonic()
         get(f"{url}/live", pem)
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 5
 
 
 def test_it_serves_https_logs_no_keys_and_stops(

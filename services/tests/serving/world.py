@@ -16,10 +16,14 @@ from services.tests.api.world import READER, SENDER
 
 from millrace.serving.limits import Limits
 
-SHORT = Limits(handshake_seconds=1, head_seconds=1, body_seconds=1, idle_seconds=3, send_seconds=1)
+PATIENT = Limits()
+"""Nobody is hung up on while a test runs."""
+SHORT = Limits(handshake_seconds=2, head_seconds=2, body_seconds=2, idle_seconds=4, send_seconds=2)
 MANY = 60
 """More than the server has threads, and places for streams and for ingestion."""
-LATE_SECONDS = 4.0
+SOON_SECONDS = 5.0
+"""For a machine that has other things to do; who is held up waits longer."""
+LATE_SECONDS = 10.0
 """By then a deadline of SHORT has passed, and was looked at."""
 SERVE = """
 import sys, msgspec
@@ -97,7 +101,7 @@ class Api:
         ):
             start = time.monotonic()
             assert self.ask(data) == expected
-            assert time.monotonic() - start < 2
+            assert time.monotonic() - start < SOON_SECONDS
 
 
 def status(connection: socket.socket) -> int:

@@ -6,6 +6,7 @@ import selectors
 import socket
 import ssl
 import time
+from collections import deque
 from contextlib import suppress
 from typing import Any
 
@@ -47,7 +48,8 @@ class Connection:
         self.wanted = selectors.EVENT_READ
         """What the socket has to be ready for before it is tried again."""
         self._limits = limits
-        self._outbox = bytearray()
+        self._outbox: deque[memoryview] = deque()
+        self._waiting = 0
         plain.setblocking(False)
         # The kernel would hold megabytes for each client, which count as the container's memory.
         for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
@@ -74,8 +76,8 @@ class Connection:
 
     def size(self) -> int:
         """Bytes that are held for the client."""
-        body = len(self.request.body) if self.request else 0
-        return len(self.inbox) + body + len(self._outbox)
+        body = self.request.held if self.request else 0
+        return len(self.inbox) + body + self._waiting
 
     def shake_hands(self) -> bool:
         """Go on with the handshake; whether it is done."""
@@ -100,11 +102,14 @@ class Connection:
         """Send what the client takes now; whether that was all."""
         while self._outbox:
             try:
-                sent = self._socket.send(self._outbox[:CHUNK])
+                sent = self._socket.send(self._outbox[0])
             except _LATER as later:
                 self._want(later, selectors.EVENT_WRITE)
                 return False
-            del self._outbox[:sent]
+            self._waiting -= sent
+            rest = self._outbox.popleft()[sent:]
+            if rest:
+                self._outbox.appendleft(rest)
         return True
 
     def wait(self) -> None:
@@ -146,7 +151,8 @@ class Connection:
 
     def sendall(self, data: bytes) -> None:
         """Send what the client takes now, and keep the rest."""
-        self._outbox += data
+        self._outbox.append(memoryview(data))
+        self._waiting += len(data)
         self.flush()
 
     def send(self, data: bytes) -> None:

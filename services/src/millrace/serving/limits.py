@@ -24,5 +24,5 @@ class Limits(msgspec.Struct, frozen=True):
     body_bytes: int = 1 * MIB
     socket_bytes: int = 64 * KIB
     """Of a connection, in the kernel: each way, and it counts double."""
-    total_bytes: int = 24 * MIB
+    total_bytes: int = 32 * MIB
     """Of bodies and answers that wait for their clients; above it, as with connections."""

@@ -1,6 +1,5 @@
 """A request as it comes in. gunicorn's parser alone says what its bytes mean."""
 
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -9,9 +8,10 @@ from gunicorn.http import errors
 from gunicorn.http.body import LengthReader
 from gunicorn.http.parser import RequestParser
 
-from millrace.serving.limits import Limits
+from millrace.serving.limits import KIB, Limits
 
 END = b"\r\n\r\n"
+PIECE = 16 * KIB
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 STATUS = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -46,10 +46,11 @@ class Request:
     """A request whose head is here; Refused if that is none."""
 
     def __init__(self, head: bytes, cfg: Config, address: Any, limits: Limits) -> None:
-        self.body = bytearray()
-        self._head = head
+        self.held = 0
+        """Bytes of the body that are here."""
+        self._parts: list[bytearray] = []
         try:
-            message: Any = next(RequestParser(cfg, self._source(), address))
+            message: Any = next(RequestParser(cfg, [head], address))
         except (errors.ParseException, errors.NoMoreData, StopIteration) as error:
             raise Refused(STATUS.get(type(error), HTTPStatus.BAD_REQUEST)) from None
         self.message = message
@@ -64,12 +65,19 @@ class Request:
 
     def feed(self, inbox: bytearray) -> None:
         """Take what is missing of the body off what has come."""
-        part = inbox[: self.missing]
-        del inbox[: self.missing]
-        self.body += part
-        self.missing -= len(part)
+        while self.missing and inbox:
+            # In pieces of one size: what grew by bytes would leave holes of all sizes in memory.
+            if not self._parts or len(self._parts[-1]) == PIECE:
+                self._parts.append(bytearray())
+            part = inbox[: min(self.missing, PIECE - len(self._parts[-1]))]
+            del inbox[: len(part)]
+            self._parts[-1] += part
+            self.held += len(part)
+            self.missing -= len(part)
 
-    def _source(self) -> Iterator[bytes]:
-        yield self._head
-        body, self.body = bytes(self.body), bytearray()
-        yield body
+    def take_body(self) -> bytes:
+        """The body, once."""
+        body = b"".join(self._parts)
+        self._parts.clear()
+        self.held = 0
+        return body

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 
 import structlog
@@ -217,6 +218,8 @@ class Server:
             request.message, client, connection.address, self._name, self._cfg
         )
         environ["wsgi.multithread"] = True
+        if request.is_whole:
+            environ["wsgi.input"] = BytesIO(request.take_body())
         if not request.is_whole or self._is_stopping:
             response.force_close()
         try:
