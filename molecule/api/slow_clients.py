@@ -22,7 +22,7 @@ context = ssl.create_default_context(cafile=CA)
 
 
 def connect() -> socket.socket:
-    return socket.create_connection(("127.0.0.1", PORT), timeout=5)
+    return socket.create_connection(("127.0.0.1", PORT), timeout=10)
 
 
 def sending(data: bytes) -> ssl.SSLSocket:
@@ -34,7 +34,7 @@ def sending(data: bytes) -> ssl.SSLSocket:
 def live() -> float:
     """Seconds that an honest client needs."""
     start = time.monotonic()
-    honest = http.client.HTTPSConnection("localhost", PORT, context=context, timeout=5)
+    honest = http.client.HTTPSConnection("localhost", PORT, context=context, timeout=10)
     honest.request("GET", "/live")
     status = honest.getresponse().status
     honest.close()
@@ -71,5 +71,5 @@ while held and time.monotonic() < end:
     time.sleep(0.5)
 if held:
     sys.exit(f"{len(held)} of {4 * MANY} connections are still open")
-if slowest > 2:
+if slowest > 5:
     sys.exit(f"an honest client waited for {slowest:.1f} s")
