@@ -25,4 +25,5 @@ class Limits(msgspec.Struct, frozen=True):
     socket_bytes: int = 64 * KIB
     """Of a connection, in the kernel: each way, and it counts double."""
     total_bytes: int = 32 * MIB
-    """Of bodies and answers that wait for their clients; above it, as with connections."""
+    """Of bodies and answers that wait for their clients, so of any answer; above it, as with
+    connections."""

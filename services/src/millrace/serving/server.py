@@ -9,26 +9,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
-from io import BytesIO
-from typing import Any
 
 import structlog
-from gunicorn import util
 from gunicorn.config import Config
-from gunicorn.http import wsgi
 
+from millrace.serving.answer import App, answer, say
 from millrace.serving.connection import Connection, State
 from millrace.serving.limits import Limits
 from millrace.serving.request import CONTINUE, Refused, Request, take_head
 
 log = structlog.get_logger(__name__)
 
-App = Callable[..., Any]
 ACCEPTED_AT_ONCE = 32
 DISCARDED_AT_ONCE = 16
 SAID_SECONDS = 60.0
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+READ = selectors.EVENT_READ
 
 
 class Server:
@@ -96,9 +91,9 @@ class Server:
                 self._drop(connection)
 
     def close(self) -> None:
-        """Hang up on whoever is left."""
+        """Hang up on whoever is left, but for those whom a thread still answers."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for connection in list(self._connections):
+        for connection in [c for c in self._connections if c.state is not State.ANSWERING]:
             self._drop(connection)
         self._poller.close()
         self._woken.close()
@@ -125,6 +120,8 @@ class Server:
 
     def _go_on(self, connection: Connection) -> None:
         """Do what can be done with a connection now, and watch for when there is more."""
+        if connection not in self._connections:
+            return  # It had to make room a moment ago: its file descriptor may be another's.
         try:
             self._advance(connection)
         except (OSError, ValueError):
@@ -162,7 +159,7 @@ class Server:
 
     def _read(self, connection: Connection) -> None:
         try:
-            while not self._is_here(connection):
+            while not (request := self._whole_request(connection)):
                 data = connection.receive()
                 if data is None:
                     self._watch(connection)
@@ -171,23 +168,23 @@ class Server:
                     return self._drop(connection)
                 connection.inbox += data
         except Refused as refused:
-            self._say(connection, refused.status)
+            say(connection, refused.status)
             connection.is_kept = False
             return self._send(connection)
         self._unwatch(connection)
         connection.enter(State.ANSWERING)
-        self._pool.submit(self._answer, connection)
+        self._pool.submit(self._answer, connection, request)
         return None
 
-    def _is_here(self, connection: Connection) -> bool:
-        """Whether the connection has a whole request; Refused if it will have none."""
+    def _whole_request(self, connection: Connection) -> Request | None:
+        """The request that is here as a whole, if one is; Refused if none will be."""
         inbox = connection.inbox
         if connection.state is State.IDLE and inbox:
             connection.enter(State.HEAD, self._limits.head_seconds)
         if connection.request is None:
             head = take_head(inbox, self._limits)
             if head is None:
-                return False
+                return None
             connection.request = Request(head, self._cfg, connection.address, self._limits)
             connection.enter(State.BODY, self._limits.body_seconds)
         request = connection.request
@@ -195,51 +192,22 @@ class Server:
         if request.missing and request.awaits_continue:
             request.awaits_continue = False
             connection.sendall(CONTINUE)
-        return not request.missing
+        return None if request.missing else request
 
-    def _answer(self, connection: Connection) -> None:
+    def _answer(self, connection: Connection, request: Request) -> None:
         """Runs in the pool."""
         connection.is_kept = False
         try:
-            connection.is_kept = self._respond(connection)
+            connection.is_kept = answer(
+                self._app, connection, request, self._name, self._cfg, is_last=self._is_stopping
+            )
         except OSError:
             connection.is_lost = True
         except Exception:
             log.exception("request failed")
-        self._answered.put(connection)
-        self.wake()
-
-    def _respond(self, connection: Connection) -> bool:
-        """Whether another request may follow."""
-        request = connection.request
-        assert request is not None  # noqa: S101 - for the type checker
-        client: Any = connection
-        response, environ = wsgi.create(
-            request.message, client, connection.address, self._name, self._cfg
-        )
-        environ["wsgi.multithread"] = True
-        if request.is_whole:
-            environ["wsgi.input"] = BytesIO(request.take_body())
-        if not request.is_whole or self._is_stopping:
-            response.force_close()
-        try:
-            parts = self._app(environ, response.start_response)
-            try:
-                for part in parts:
-                    response.write(part)
-                    if response.response_length is None:
-                        connection.wait()  # It goes on, nobody knows for how long.
-                response.close()
-            finally:
-                if hasattr(parts, "close"):
-                    parts.close()
-        except OSError:
-            raise
-        except Exception:
-            if not response.headers_sent:
-                self._say(connection, HTTPStatus.INTERNAL_SERVER_ERROR)
-            raise
-        return not response.should_close()
+        finally:
+            self._answered.put(connection)
+            self.wake()
 
     def _take_answered(self) -> None:
         with suppress(BlockingIOError):
@@ -256,11 +224,6 @@ class Server:
     def _send(self, connection: Connection) -> None:
         connection.enter(State.SENDING, self._limits.send_seconds)
         self._go_on(connection)
-
-    @staticmethod
-    def _say(connection: Connection, status: HTTPStatus) -> None:
-        client: Any = connection
-        util.write_error(client, status.value, status.phrase, "")
 
     def _bound_bytes(self) -> None:
         while sum(c.size() for c in self._connections) > self._limits.total_bytes:

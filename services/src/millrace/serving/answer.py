@@ -1,0 +1,55 @@
+"""Makes the answer to a whole request: what runs in the pool."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+from gunicorn import util
+from gunicorn.config import Config
+from gunicorn.http import wsgi
+
+from millrace.serving.connection import Connection
+from millrace.serving.request import Request
+
+App = Callable[..., Any]
+
+
+def answer(
+    app: App, connection: Connection, request: Request, name: Any, cfg: Config, *, is_last: bool
+) -> bool:
+    """Answer a request; whether another may follow. OSError if the client is gone or reads nothing.
+
+    What else the application raises is raised here, after the client was told that it has failed.
+    """
+    client: Any = connection
+    response, environ = wsgi.create(request.message, client, connection.address, name, cfg)
+    environ["wsgi.multithread"] = True
+    if request.is_whole:
+        environ["wsgi.input"] = BytesIO(request.take_body())
+    if is_last or not request.is_whole:
+        response.force_close()
+    try:
+        parts = app(environ, response.start_response)
+        try:
+            for part in parts:
+                response.write(part)
+                if response.response_length is None:
+                    connection.wait()  # It goes on, nobody knows for how long.
+            response.close()
+        finally:
+            if hasattr(parts, "close"):
+                parts.close()
+    except OSError:
+        raise
+    except Exception:
+        if not response.headers_sent:
+            say(connection, HTTPStatus.INTERNAL_SERVER_ERROR)
+        raise
+    return not response.should_close()
+
+
+def say(connection: Connection, status: HTTPStatus) -> None:
+    """Answer with a status alone; nothing may follow."""
+    client: Any = connection
+    util.write_error(client, status.value, status.phrase, "")
