@@ -16,7 +16,7 @@ class Progress:
         self._since: dict[Partition, tuple[int, int, float]] = {}
         self._unread: Sequence[Partition] = ()
         self._joined = False
-        self._looked_at = clock()
+        self._looked_at = self._heard_at = clock()
 
     def look(
         self,
@@ -42,6 +42,14 @@ class Progress:
         """Seconds for which the partition that waits longest has stood still; 0 if all move."""
         now = self._clock()
         return max((now - since for _, _, since in self._since.values()), default=0.0)
+
+    def hear(self) -> None:
+        """Take note that the database answered a question; an error is an answer too."""
+        self._heard_at = self._clock()
+
+    def unheard(self) -> float:
+        """Seconds since the database last answered a question."""
+        return self._clock() - self._heard_at
 
     def silent(self) -> float:
         """Seconds since Kafka last said how far its topics go."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import bson
+from services.tests.processor.past import Past
 
 from millrace import latest
 from millrace.feeds import Feed
@@ -94,7 +95,7 @@ class MemoryCache:
         return Kept.WRITTEN
 
 
-class Quotes:
+class Quotes(Past):
     """The collection of quotes: what was stored first under an id stays."""
 
     def __init__(self) -> None:

@@ -16,7 +16,6 @@ from services.tests.processor.cache import MemoryCache, Quotes
 from services.tests.processor.world import Record
 
 from millrace import latest
-from millrace.feeds.history import History
 from millrace.feeds.quotes import QUOTES, Quote
 from millrace.latest import Latest
 from millrace.processor import backoff
@@ -25,6 +24,7 @@ from millrace.processor.derivation import Lane
 from millrace.processor.errors import Permanent, Transient
 from millrace.processor.latest import LatestValues
 from millrace.processor.metrics import Metrics
+from millrace.processor.recall import Recall
 from millrace.processor.writer import Writer
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
@@ -474,8 +474,9 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
     times = [event.observed_at for event in arrived]
     assert times != sorted(times)
     assert len(arrived) > len({event.event_id for event in arrived}) == 4000
-    lane = Lane(QUOTES, 0.05, lambda _: History(QUOTES.window))
     port: Any = world.quotes
+    recall = Recall(QUOTES, port, lambda: None, lambda: None)
+    lane = Lane(QUOTES, (QUOTES.topic, 0), 0.05, recall)
     writer = Writer(
         port,
         port,
@@ -495,7 +496,7 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
         ]
         place += len(records)
         batch = Batch({})
-        lane.take(records, batch, set())
+        lane.take(records, batch, set(), records[0].offset)
         assert not batch.dead
         writer.complete(batch)
         if random.random() < 0.8:

@@ -136,7 +136,7 @@ def test_a_kept_partition_s_past_is_not_read_again(world: World) -> None:
     produce(world, 0, 100.0)
     for _ in range(3):
         one.step()
-    world.history = fail_with(away())  # type: ignore[method-assign]
+    world.newest_of = fail_with(away())  # type: ignore[method-assign]
     world.rebalance({first: one, second: two})
     later = produce(world, 1, 110.0)
     for _ in range(3):

@@ -1,6 +1,6 @@
 """Broker and database as the processor's ports see them: what survives when a process dies."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,10 +9,11 @@ import bson
 import msgspec
 from bson.codec_options import CodecOptions
 from services.tests.processor.chance import Chance, Weather
+from services.tests.processor.past import Past
 
 from millrace.events import Alert
 from millrace.feeds import Feed
-from millrace.feeds.base import TIME_FIELD, Series
+from millrace.feeds.history import Point
 from millrace.feeds.stocks import STOCKS
 from millrace.processor.batch import Inserted, Message, Partition
 from millrace.verify import oracle
@@ -38,7 +39,7 @@ class Record:
     headers: Sequence[tuple[str, bytes | None]] = ()
 
 
-class World:
+class World(Past):
     """What survives a processor: the log, the committed offsets, the database, what was sent."""
 
     def __init__(self, partitions: int, feed: Feed[Any] = STOCKS) -> None:
@@ -124,20 +125,17 @@ class World:
             if one and one["kafka"] == document["kafka"]
         }
 
-    def history(
-        self, feed: Feed[Any], series: Series, partition: int, before: int
-    ) -> Iterable[tuple[datetime, Any]]:
+    def newest_of(self, *question: Any) -> Iterator[tuple[str, Point | None]]:
+        """See ports.Store. It may fail after some of the answers."""
+        for answer in super().newest_of(*question):
+            self.now += self.chance.one_of(0.0, 0.1)
+            self.chance.fault()
+            yield answer
+
+    def window(self, *question: Any) -> Iterable[tuple[datetime, Any]]:
         """See ports.Store."""
         self.chance.fault()
-        past = sorted(
-            (d["kafka"]["offset"], d[TIME_FIELD], feed.value_in(d))
-            for d in self.documents.values()
-            if (d["source"], d["symbol"]) == series
-            and d["kafka"]["partition"] == partition
-            and d["kafka"]["offset"] < before
-        )
-        newest = max((time for _, time, _ in past), default=None)
-        return [(time, value) for _, time, value in past if newest and time >= newest - feed.window]
+        return super().window(*question)
 
     def publish(self, messages: Sequence[Message]) -> None:
         """See ports.Publisher."""

@@ -1,7 +1,6 @@
 """The MongoDB store: what each answer of the server means."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from pymongo.errors import (
 )
 
 from millrace.feeds import FEEDS
-from millrace.feeds.base import BY_SERIES, Series
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient
 from millrace.sinks.mongodb import MongoStore
@@ -161,31 +159,6 @@ def test_the_indexes_of_a_feed_are_created() -> None:
     store(collection).prepare([feed])
     keys = [tuple(index["key"].items()) for index in collection.indexes]
     assert keys == [index.keys for index in feed.indexes]
-
-
-def test_a_history_is_read_by_the_index_of_its_series() -> None:
-    start = datetime(2026, 1, 2, tzinfo=UTC)
-    past = [{"timestamp_utc": start, "price": {"value": 1.5}}]
-    hints = []
-
-    class History:
-        def find_one(self, condition: Any, shown: Any, *, sort: Any, hint: Any) -> Any:
-            assert sort == [("timestamp_utc", -1)]
-            hints.append(hint)
-            return past[0]
-
-        def find(self, condition: Any, shown: Any, *, sort: Any, hint: Any) -> Any:
-            assert condition["kafka.offset"] == {"$lt": 7}
-            assert sort == [("kafka.offset", 1)]
-            hints.append(hint)
-            return past
-
-    feed = FEEDS["stocks"]
-    found = store(History()).history(feed, Series("test", "IBM"), 0, 7)
-    assert list(found) == [(start, 1.5)]
-    # An index of another order holds every symbol: the whole partition would be read.
-    assert [tuple(hint) for hint in hints] == [BY_SERIES.keys] * 2
-    assert BY_SERIES in feed.indexes
 
 
 def test_what_a_feed_refers_to_is_kept_as_its_data_says() -> None:

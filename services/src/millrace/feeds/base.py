@@ -68,18 +68,20 @@ class Feed(Generic[E]):
     collection: str
     indexes: tuple[Index, ...] = (BY_SYMBOL, BY_SERIES, BY_TIME, BY_POSITION)
     window: timedelta
-    """How far back in event time `derive` looks: the history kept and rebuilt per series."""
+    """How far back in event time `derive` looks."""
     ahead: timedelta = AHEAD
     """How long after an event was produced it may have been observed."""
     history: Callable[[timedelta], Past] = History
-    """Makes the empty history of a series, of the kind that `derive` looks into."""
+    """Makes the empty history of a series, of the kind that `derive` looks into. Of a `History` the
+    processor keeps little and asks for what is needed; of any other it keeps the whole window."""
     value: Callable[[E], Any]
     """What the history keeps of an event."""
     stored_value: str | tuple[str, ...]
     """Where that is in the document, with a dot before a part of a field; where its parts are. What
     a document does not have is None."""
     derive: Callable[[E, Any], Meta]
-    """Derived values, a pure function of the event and of the events before it in the log."""
+    """Derived values, a pure function of the event and of the events before it in the log. It may
+    be called again, when something that the history lacks has been asked for."""
     document: Callable[[E, Meta], dict[str, Any]]
     """The stored document, without `_id` and `kafka` position: the processor adds these."""
     alert: Callable[[E, Meta, float], Alert | None] | None = None

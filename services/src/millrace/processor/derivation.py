@@ -1,75 +1,141 @@
 """Decoding and deriving: from the records of a partition to documents, alerts and dead letters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from millrace.feeds.base import Feed, Series
-from millrace.feeds.history import Past
-from millrace.processor.batch import Batch, Documents, Message, Record
+from millrace.processor.batch import Batch, Documents, Message, Partition, Record
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
-
-Recall = Callable[[Series], Past]
-"""The history of a series as of where the partition is read from."""
+from millrace.processor.generations import Generations
+from millrace.processor.points import Moment, Points
+from millrace.processor.ports import Below
+from millrace.processor.recall import Recall
 
 
 class Lane:
     """One partition of a feed: its records become parts of a batch, in order.
 
-    Derived values depend on the records before in this partition alone. The past of a series comes
-    from the database when the series is first seen, and is kept from then on.
+    Derived values depend on the records before in this partition alone. What is needed of those
+    that are stored comes from the database: when a record needs it, all that the records behind it
+    need is asked for too.
     """
 
-    def __init__(self, feed: Feed[Any], threshold: float, recall: Recall) -> None:
+    def __init__(
+        self, feed: Feed[Any], partition: Partition, threshold: float, recall: Recall
+    ) -> None:
         self._feed = feed
+        self._partition = partition
         self._threshold = threshold
         self._recall = recall
         self._decode = decoder(feed)
-        self._histories: dict[tuple[str, str], Past] = {}
+        self._asked: set[Points] = set()
+        self.histories: Generations[tuple[str, str], Any] = Generations()
 
-    def take(self, records: Sequence[Record], batch: Batch, in_flight: set[str]) -> None:
-        """Add what the records become to the batch; event ids in flight are duplicates."""
-        feed = self._feed
+    def take(
+        self, records: Sequence[Record], batch: Batch, in_flight: set[str], stored: int
+    ) -> None:
+        """Add what the records become to the batch; event ids in flight are duplicates.
+
+        What is below the offset `stored` is in the database, and nothing else of this partition
+        counts there. Transient, Permanent, Interrupted: the batch has what was complete by then.
+        """
+        feed, partial = self._feed, self._recall.has_points
         decode, derive, value = self._decode, feed.derive, feed.value
-        make, alert, histories = feed.document, feed.alert, self._histories
+        make, alert, histories = feed.document, feed.alert, self.histories.young
         target = batch.collections.setdefault(feed.collection, Documents())
         add_document, add_record = target.documents.append, target.records.append
         seen = batch.event_ids
+        below = Below(self._partition[1], stored)
+        taken = 0
+        try:
+            for index, record in enumerate(records):
+                taken = index
+                try:
+                    event = decode(record.value)
+                except BadRecord as error:
+                    batch.dead.append((record, error))
+                    continue
+                event_id = event.event_id
+                if event_id in in_flight or event_id in seen:
+                    batch.duplicates += 1
+                    continue
+                series = (event.source, event.symbol)
+                history = histories.get(series)
+                if history is None:
+                    history = self.histories.find(series)
+                    if history is None:
+                        self._remember(records[index:], below)
+                        history = histories[series]
+                meta = derive(event, history)
+                if partial:
+                    while history.lacking:
+                        self._learn(records[index:], below)
+                        meta = derive(event, history)
+                    history.add(event.observed_at, value(event), record.offset, stored)
+                else:
+                    history.add(event.observed_at, value(event))
+                seen.add(event_id)
+                document = make(event, meta)
+                document["_id"] = event_id
+                document["kafka"] = {
+                    "topic": record.topic,
+                    "partition": record.partition,
+                    "offset": record.offset,
+                }
+                add_document(document)
+                add_record(record)
+                if alert is not None:
+                    found = alert(event, meta, self._threshold)
+                    if found is not None:
+                        target.alerts[len(target.documents) - 1] = Message(
+                            feed.alert_topic or "",
+                            found.symbol.encode(),
+                            msgspec.json.encode(found),
+                            (),
+                        )
+            taken = len(records)
+        finally:
+            if taken:
+                batch.first[self._partition] = records[0].offset
+                batch.positions[self._partition] = records[taken - 1].offset + 1
+                batch.consumed += taken
+        while self._asked:
+            self._asked.pop().settle()
+
+    def _remember(self, records: Sequence[Record], below: Below) -> None:
+        """Ask for the histories that these records need and that are not here."""
+        unknown = {
+            Series(*series): None
+            for series, _ in self._events(records)
+            if self.histories.find(series) is None
+        }
+        for series, history in self._recall.histories(unknown, below):
+            self.histories.young[series] = history
+
+    def _learn(self, records: Sequence[Record], below: Below) -> None:
+        """Ask for what the histories lack that these records need, as far as can be said now."""
+        lacking: dict[tuple[Series, Moment | None], Points] = {}
+        for series, event in self._events(records):
+            history = self.histories.find(series)
+            if history is None:
+                continue
+            history.lacking = None
+            self._feed.derive(event, history)
+            for moment in history.lacking or ():
+                lacking[Series(*series), moment] = history
+            history.lacking = None
+        for asked, moment, found in self._recall.newest(lacking, below):
+            history = lacking[asked, moment]
+            history.learn(moment, found, below.offset)
+            self._asked.add(history)
+
+    def _events(self, records: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Any]]:
         for record in records:
             try:
-                event = decode(record.value)
-            except BadRecord as error:
-                batch.dead.append((record, error))
+                event = self._decode(record.value)
+            except BadRecord:
                 continue
-            event_id = event.event_id
-            if event_id in in_flight or event_id in seen:
-                batch.duplicates += 1
-                continue
-            series = (event.source, event.symbol)
-            history = histories.get(series)
-            if history is None:
-                history = histories[series] = self._recall(Series(*series))
-            meta = derive(event, history)
-            history.add(event.observed_at, value(event))
-            seen.add(event_id)
-            document = make(event, meta)
-            document["_id"] = event_id
-            document["kafka"] = {
-                "topic": record.topic,
-                "partition": record.partition,
-                "offset": record.offset,
-            }
-            add_document(document)
-            add_record(record)
-            if alert is not None:
-                found = alert(event, meta, self._threshold)
-                if found is not None:
-                    target.alerts[len(target.documents) - 1] = Message(
-                        feed.alert_topic or "",
-                        found.symbol.encode(),
-                        msgspec.json.encode(found),
-                        (),
-                    )
-        batch.consumed += len(records)
+            yield (event.source, event.symbol), event

@@ -11,8 +11,7 @@ from typing import Any
 import structlog
 
 from millrace.config import Settings
-from millrace.feeds.base import Feed, Series
-from millrace.feeds.history import Past
+from millrace.feeds.base import Feed
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Partition, Record
 from millrace.processor.breaker import Breaker
@@ -20,6 +19,7 @@ from millrace.processor.derivation import Lane
 from millrace.processor.errors import Permanent, Transient
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Consumer, Store
+from millrace.processor.recall import Interrupted, Recall
 from millrace.progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -27,6 +27,10 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.2
 COMMIT_SECONDS = 0.1
 LOOK_SECONDS = 5.0
+TAKE_SECONDS = 10.0
+"""After so long of asking what came before, what is complete is handed over."""
+MOST_SERIES = 10_000
+"""So many series, of all partitions, are known before those that were not used are forgotten."""
 Polled = Mapping[Partition, Sequence[Record]]
 
 
@@ -36,7 +40,7 @@ class Loop:
     At most `processor_max_in_flight` batches are being written while the next one is built. When
     they do not get done, the partitions are paused and polling goes on, so that the group does not
     take the process for dead. A partition that is held through a change of the assignment goes on.
-    When the history of a series cannot be read, what was not taken is read again.
+    When what came before a record cannot be asked for, it is read again, and all behind it.
     """
 
     def __init__(
@@ -75,6 +79,8 @@ class Loop:
         self._holdings = consumer.holdings
         self._held = False
         self._starting_over = False
+        self._submitted = 0
+        self._take_until = 0.0
         self._committed_at = 0.0
         self._looked_at = 0.0
         self._failures = 0
@@ -134,35 +140,57 @@ class Loop:
 
     def _take(self, polled: Polled) -> None:
         self._starting_over = False
+        self._take_until = time.monotonic() + TAKE_SECONDS
         batch = Batch(self._holdings)
         try:
             for partition, records in polled.items():
-                lane = self._lane(partition, records[0].offset)
-                lane.take(records, batch, self._event_ids)
-                batch.first[partition] = records[0].offset
-                batch.positions[partition] = records[-1].offset + 1
-        except Transient:
-            self._read_again(polled)
-            raise
+                lane = self._lane(partition)
+                stored = self._stored_below(partition, records[0].offset)
+                lane.take(records, batch, self._event_ids, stored)
+        except (Transient, Interrupted) as error:
+            self._progress.hear()
+            self._put_back(polled, batch)
+            if isinstance(error, Transient):
+                raise
+        finally:
+            self._submit(batch)
+
+    def _submit(self, batch: Batch) -> None:
+        if not batch.consumed:
+            return
         self._breaker.count(batch.consumed, len(batch.dead))
         self._event_ids |= batch.event_ids
         self._in_flight.append((batch, self._executor.submit(self._complete, batch)))
+        self._submitted += 1
 
-    def _lane(self, partition: Partition, first: int) -> Lane:
+    def _lane(self, partition: Partition) -> Lane:
         lane = self._lanes.get(partition)
         if lane is None:
-            topic, number = partition
-            feed = self._feeds[topic]
-
-            def recall(series: Series) -> Past:
-                history = feed.history(feed.window)
-                for observed_at, value in self._store.history(feed, series, number, first):
-                    history.add(observed_at, value)
-                return history
-
-            lane = Lane(feed, self._settings.stock_alert_threshold, recall)
+            feed = self._feeds[partition[0]]
+            recall = Recall(feed, self._store, self._hear, self._turn)
+            lane = Lane(feed, partition, self._settings.stock_alert_threshold, recall)
             self._lanes[partition] = lane
+        settled = self._submitted - len(self._in_flight)
+        lane.histories.age(MOST_SERIES // len(self._lanes), self._submitted, settled)
         return lane
+
+    def _stored_below(self, partition: Partition, first: int) -> int:
+        """The offset below which all of a partition is stored, `first` being the next to take."""
+        batches = (batch.first for batch, _ in self._in_flight)
+        return next((offsets[partition] for offsets in batches if partition in offsets), first)
+
+    def _hear(self) -> None:
+        """The database answers: that is life, and takes as long as it does, until told to stop."""
+        self._progress.hear()
+        self._beat()
+        if self._stop.is_set():
+            raise Interrupted
+
+    def _turn(self) -> None:
+        """Before one more question: there is other work too."""
+        self._hear()
+        if time.monotonic() > self._take_until:
+            raise Interrupted
 
     def _follow(self) -> bool:
         """Whether the assignment changed: what is in flight of partitions that went is not ours.
@@ -183,17 +211,12 @@ class Loop:
         self._looked_at = 0.0
         return True
 
-    def _read_again(self, polled: Polled) -> None:
-        """Forget what was derived and read these records again, once nothing is in flight.
-
-        A new lane takes its past from the database, which must hold everything before it by then.
-        """
-        self._lanes.clear()
-        self._starting_over = True
-        self._put_back(polled)
-
-    def _put_back(self, polled: Polled) -> None:
-        self._consumer.seek({p: records[0].offset for p, records in polled.items()})
+    def _put_back(self, polled: Polled, batch: Batch | None = None) -> None:
+        """Read these records again, but those that are in the batch."""
+        taken = batch.positions if batch else {}
+        positions = {p: taken.get(p, records[0].offset) for p, records in polled.items()}
+        ends = {p: records[-1].offset + 1 for p, records in polled.items()}
+        self._consumer.seek({p: at for p, at in positions.items() if at != ends[p]})
 
     def _settle(self) -> None:
         """Take note of complete batches, oldest first; raise what stopped one."""

@@ -1,13 +1,15 @@
 """What the processor needs of the world. The tests put fakes here; `run` puts the servers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 from millrace.feeds.base import Feed, Series
+from millrace.feeds.history import Point
 from millrace.latest import Latest
 from millrace.processor.batch import Inserted, Message, Partition, Record
+from millrace.processor.points import Moment
 
 
 class Look(NamedTuple):
@@ -56,8 +58,15 @@ class Consumer(Protocol):
         """Leave the group."""
 
 
+class Below(NamedTuple):
+    """What is stored of a partition below an offset."""
+
+    partition: int
+    offset: int
+
+
 class Store(Protocol):
-    """The database. Writer threads insert; the consumer thread reads history."""
+    """The database. Writer threads insert; the consumer thread reads what came before."""
 
     def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """Insert what is not there, acknowledged by a majority's journal. Transient, Permanent."""
@@ -65,12 +74,32 @@ class Store(Protocol):
     def own(self, collection: str, documents: Sequence[dict[str, Any]]) -> set[str]:
         """Ids of those documents that are stored from the same Kafka position. As `insert`."""
 
-    def history(
-        self, feed: Feed[Any], series: Series, partition: int, before: int
-    ) -> Iterable[tuple[datetime, Any]]:
-        """Stored times and values of a series with Kafka offsets below `before`, in log order.
+    def newest_of(
+        self,
+        feed: Feed[Any],
+        source: str,
+        symbols: Sequence[str],
+        moment: Moment | None,
+        below: Below,
+        beat: Callable[[], None],
+    ) -> Iterable[tuple[str, Point | None]]:
+        """The newest time and value of each of a source's symbols, up to a moment or of all.
 
-        At least those within the feed's window before the newest. Transient, Permanent.
+        Of two with one time it is the one that came first, and None where there is none. While
+        it takes long, `beat` is called. Transient, Permanent.
+        """
+
+    def window(
+        self,
+        feed: Feed[Any],
+        series: Series,
+        newest: datetime,
+        below: Below,
+        beat: Callable[[], None],
+    ) -> Iterable[tuple[datetime, Any]]:
+        """Times and values in the feed's window, which ends with the newest, in log order.
+
+        Otherwise as `newest_of`.
         """
 
 

@@ -139,9 +139,9 @@ def _latest(
 def _beat(heartbeat: Heartbeat, progress: Progress, writer: Writer, limit: float) -> None:
     """The loop turns; that counts as life only if Kafka answers and the work moves too.
 
-    A writer that gets errors is alive: it waits for MongoDB to come back.
+    Who gets errors is alive: it waits for MongoDB to come back.
     """
-    moves = progress.stuck() < limit or writer.silent() < limit
+    moves = min(progress.stuck(), writer.silent(), progress.unheard()) < limit
     if moves and progress.silent() < limit:
         heartbeat.beat()
 

@@ -1,6 +1,6 @@
 """The store port on MongoDB: plain inserts whose `_id` is the event id."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,10 +16,14 @@ from pymongo.errors import (
 )
 
 from millrace import mongo
-from millrace.feeds.base import BY_SERIES, TIME_FIELD, Feed, Index, Series
+from millrace.feeds.base import Feed, Index, Series
+from millrace.feeds.history import Point
 from millrace.mongo import Client, explain, reason
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient
+from millrace.processor.points import Moment
+from millrace.processor.ports import Below
+from millrace.sinks.past import Past
 
 DUPLICATE_KEY = 11000
 # The document is at fault: BadValue, TypeMismatch, DottedFieldName, DollarPrefixedFieldName,
@@ -68,29 +72,33 @@ class MongoStore:
             stored = self._database[collection].find({"_id": {"$in": [*positions]}}, {"kafka": 1})
             return {item["_id"] for item in stored if item["kafka"] == positions[item["_id"]]}
 
-    def history(
-        self, feed: Feed[Any], series: Series, partition: int, before: int
-    ) -> Iterable[tuple[datetime, Any]]:
+    def newest_of(
+        self,
+        feed: Feed[Any],
+        source: str,
+        symbols: Sequence[str],
+        moment: Moment | None,
+        below: Below,
+        beat: Callable[[], None],
+    ) -> Iterator[tuple[str, Point | None]]:
         """See processor.ports.Store."""
-        if not feed.stored_fields:
-            return []
-        past = {
-            "symbol": series.symbol,
-            "source": series.source,
-            "kafka.partition": partition,
-            "kafka.offset": {"$lt": before},
-        }
-        shown = {TIME_FIELD: 1, **dict.fromkeys(feed.stored_fields, 1)}
-        # MongoDB might choose the index that has the order asked for, and every symbol with it.
-        index = list(BY_SERIES.keys)
         with _Kinds():
-            found = self._database[feed.collection]
-            newest = found.find_one(past, {TIME_FIELD: 1}, sort=[(TIME_FIELD, -1)], hint=index)
-            if newest is None:
-                return []
-            past[TIME_FIELD] = {"$gte": newest[TIME_FIELD] - feed.window}
-            documents = found.find(past, shown, sort=[("kafka.offset", 1)], hint=index)
-            return [(item[TIME_FIELD], feed.value_in(item)) for item in documents]
+            yield from self._past(feed).newest_of(source, symbols, moment, below, beat)
+
+    def window(
+        self,
+        feed: Feed[Any],
+        series: Series,
+        newest: datetime,
+        below: Below,
+        beat: Callable[[], None],
+    ) -> Sequence[tuple[datetime, Any]]:
+        """See processor.ports.Store."""
+        with _Kinds():
+            return self._past(feed).window(series, newest, below, beat)
+
+    def _past(self, feed: Feed[Any]) -> Past:
+        return Past(feed, self._database[feed.collection])
 
     def _index(self, collection: str, indexes: Iterable[Index]) -> None:
         """Return when they are built. The server goes on building when its answer takes too long,

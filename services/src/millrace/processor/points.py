@@ -1,0 +1,135 @@
+"""The past of a series of numbers: the newest are kept, older ones are stored and asked for."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from datetime import UTC, datetime, timedelta
+from math import inf
+from typing import NamedTuple
+
+from millrace.feeds.history import Point
+
+KEPT = 16
+"""So many values of a series are kept, and those that are not stored yet."""
+
+
+class Moment(NamedTuple):
+    """A time, up to which the newest value is asked for."""
+
+    time: datetime
+    inclusive: bool
+
+
+class Points:
+    """Says what `History` says of the same values.
+
+    What is stored when it is made is known by its newest value alone, and of the values that are
+    added only the newest are kept. A question that reaches further back is noted as lacking, and
+    the answer means nothing until `learn` has told what the database holds at that moment.
+    """
+
+    __slots__ = (
+        "_answered_below",
+        "_answers",
+        "_floor",
+        "_full",
+        "_newest",
+        "_offsets",
+        "_times",
+        "_values",
+        "_window",
+        "lacking",
+    )
+
+    def __init__(self, window: timedelta, newest: Point | None) -> None:
+        """`newest` is the newest that is stored, None if nothing is."""
+        self._window = window.total_seconds()
+        self._times, self._values, self._offsets = array("d"), array("d"), array("q")
+        self._newest: Point | None = None
+        # Nothing is missing here of what has this time or a later one.
+        self._floor = -inf
+        self._full = 2 * KEPT
+        self._answers: dict[Moment | None, Point | None] | None = None
+        self._answered_below = 0
+        self.lacking: list[Moment] | None = None
+        if newest is not None:
+            self.add(*newest, -1, 0)
+            self._floor = self._times[0]
+
+    def add(self, time: datetime, value: float, offset: int, stored: int) -> None:
+        """Remember the value of a record; what is below the offset `stored` is in the database."""
+        newest = self._newest
+        seconds = time.timestamp()
+        times = self._times
+        if newest is None or time > newest[0]:
+            self._newest = (time, value)
+            times.append(seconds)
+            self._values.append(value)
+            self._offsets.append(offset)
+        elif seconds >= self._oldest():
+            place = bisect_left(times, seconds)
+            if times[place] != seconds:
+                times.insert(place, seconds)
+                self._values.insert(place, value)
+                self._offsets.insert(place, offset)
+        if len(times) >= self._full:
+            self._trim(stored)
+
+    def before(self, time: datetime) -> Point | None:
+        """See History."""
+        return self._find(time, inclusive=False)
+
+    def at_or_before(self, time: datetime) -> Point | None:
+        """See History."""
+        return self._find(time, inclusive=True)
+
+    def learn(self, moment: Moment | None, found: Point | None, stored: int) -> None:
+        """Take note of the newest value up to a moment, of those below the offset `stored`."""
+        if self._answers is None or self._answered_below != stored:
+            self._answers, self._answered_below = {}, stored
+        self._answers[moment] = found
+
+    def settle(self) -> None:
+        """Forget what was learned and what is lacking."""
+        self._answers = self.lacking = None
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def _find(self, time: datetime, *, inclusive: bool) -> Point | None:
+        newest = self._newest
+        if newest is None or time > newest[0] or (inclusive and time == newest[0]):
+            return newest
+        seconds, oldest = time.timestamp(), self._oldest()
+        if seconds < oldest:
+            return None
+        place = (bisect_right if inclusive else bisect_left)(self._times, seconds) - 1
+        own = self._times[place] if place >= 0 else -inf
+        if seconds < self._floor or (seconds == self._floor and not inclusive):
+            stored = self._stored(Moment(time, inclusive))
+            # Of two with one time the one that is stored came first.
+            if stored is not None and stored[0].timestamp() >= own:
+                return stored if stored[0].timestamp() >= oldest else None
+        if own < oldest:
+            return None
+        return datetime.fromtimestamp(own, UTC), self._values[place]
+
+    def _stored(self, moment: Moment) -> Point | None:
+        if self._answers is not None and moment in self._answers:
+            return self._answers[moment]
+        self.lacking = [*(self.lacking or ()), moment]
+        return None
+
+    def _oldest(self) -> float:
+        return self._times[-1] - self._window
+
+    def _trim(self, stored: int) -> None:
+        """Forget the oldest that are stored. What is being written can be asked of nobody."""
+        most = len(self._times) - KEPT
+        gone = next((n for n in range(most) if self._offsets[n] >= stored), most)
+        if gone:
+            for numbers in (self._times, self._values, self._offsets):
+                del numbers[:gone]
+            self._floor = max(self._floor, self._times[0])
+            if stored != self._answered_below:
+                self._answers = None  # they know nothing of some that are forgotten now
+        self._full = 2 * max(KEPT, len(self._times))

@@ -1,0 +1,74 @@
+"""What a partition's histories have to be told by the database: many series in one question."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from millrace.feeds.base import Feed, Series
+from millrace.feeds.history import History, Past, Point
+from millrace.processor.points import Moment, Points
+from millrace.processor.ports import Below, Store
+
+AT_ONCE = 500
+"""So many series are asked for in one question."""
+
+
+class Interrupted(Exception):
+    """There is no time for another question now."""
+
+
+class Recall:
+    """Asks one question after the other, and hands out each answer before the next.
+
+    It calls `turn` before each but the first, so that something is answered every time, and has
+    `beat` called within a long one. Both may interrupt it.
+    """
+
+    def __init__(
+        self, feed: Feed[Any], store: Store, beat: Callable[[], None], turn: Callable[[], None]
+    ) -> None:
+        self._feed = feed
+        self._store = store
+        self._beat = beat
+        self._turn = turn
+        self.has_points = feed.history is History
+        """Whether values are asked for when they are needed; else a history has all its window."""
+
+    def histories(
+        self, wanted: Iterable[Series], below: Below
+    ) -> Iterator[tuple[Series, Points | Past]]:
+        """What is stored of each of these series. Transient, Permanent, Interrupted."""
+        feed = self._feed
+        if not feed.stored_fields:
+            yield from ((series, feed.history(feed.window)) for series in wanted)
+            return
+        newest = self.newest(((series, None) for series in wanted), below)
+        for number, (series, _, found) in enumerate(newest):
+            if self.has_points:
+                yield series, Points(feed.window, found)
+                continue
+            if number:
+                self._turn()
+            past = feed.history(feed.window)
+            if found is not None:
+                window = self._store.window(feed, series, found[0], below, self._beat)
+                for time, value in window:
+                    past.add(time, value)
+            yield series, past
+
+    def newest(
+        self, wanted: Iterable[tuple[Series, Moment | None]], below: Below
+    ) -> Iterator[tuple[Series, Moment | None, Point | None]]:
+        """The newest value of each series up to a moment, or of all. As `histories`."""
+        groups: dict[tuple[str, Moment | None], list[str]] = {}
+        for series, moment in wanted:
+            groups.setdefault((series.source, moment), []).append(series.symbol)
+        first = True
+        for (source, moment), symbols in groups.items():
+            for start in range(0, len(symbols), AT_ONCE):
+                some = symbols[start : start + AT_ONCE]
+                if not first:
+                    self._turn()
+                first = False
+                found = self._store.newest_of(self._feed, source, some, moment, below, self._beat)
+                for symbol, point in found:
+                    yield Series(source, symbol), moment, point

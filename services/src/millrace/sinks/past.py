@@ -1,0 +1,115 @@
+"""What MongoDB says of the past of a series. Every question is answered by one index, BY_SERIES."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.errors import ExecutionTimeout
+
+from millrace.feeds.base import BY_SERIES, TIME_FIELD, Feed, Series
+from millrace.feeds.history import Point
+from millrace.processor.points import Moment
+from millrace.processor.ports import Below
+
+LIMIT_MILLISECONDS = 5_000
+"""An answer takes milliseconds: it is one seek in the index a series."""
+PAGE = 5_000
+
+
+class Past:
+    """See processor.ports.Store. PyMongoError."""
+
+    def __init__(self, feed: Feed[Any], collection: Collection[dict[str, Any]]) -> None:
+        self._feed = feed
+        self._collection = collection
+
+    def newest_of(
+        self,
+        source: str,
+        symbols: Sequence[str],
+        moment: Moment | None,
+        below: Below,
+        beat: Callable[[], None],
+    ) -> Iterator[tuple[str, Point | None]]:
+        """See processor.ports.Store."""
+        try:
+            found = self._at_once(source, symbols, moment, below) if below.offset else {}
+        except ExecutionTimeout:
+            # Very much of what is stored is not below that offset: the log is read again.
+            for symbol in symbols:
+                beat()
+                yield symbol, self._one(Series(source, symbol), moment, below, beat)
+        else:
+            yield from ((symbol, found.get(symbol)) for symbol in symbols)
+
+    def window(
+        self, series: Series, newest: datetime, below: Below, beat: Callable[[], None]
+    ) -> Sequence[tuple[datetime, Any]]:
+        """See processor.ports.Store."""
+        times = {"$gte": newest - self._feed.window, "$lte": newest}
+        condition = {**_of(series.source, series.symbol, below), TIME_FIELD: times}
+        condition["kafka.offset"] = {"$lt": below.offset}
+        documents = [*self._read(condition, {**self._shown, "kafka.offset": 1}, beat)]
+        documents.sort(key=lambda document: document["kafka"]["offset"])
+        return [self._point(document) for document in documents]
+
+    def _at_once(
+        self, source: str, symbols: Sequence[str], moment: Moment | None, below: Below
+    ) -> dict[str, Point]:
+        condition = {**_of(source, {"$in": [*symbols]}, below), **_until(moment)}
+        condition["kafka.offset"] = {"$lt": below.offset}
+        # In this form MongoDB jumps from symbol to symbol in the index and reads nothing between.
+        pipeline: list[dict[str, Any]] = [
+            {"$match": condition},
+            {"$sort": dict(BY_SERIES.keys)},
+            {"$group": {"_id": "$symbol", "newest": {"$first": "$$ROOT"}}},
+            {"$replaceRoot": {"newRoot": "$newest"}},
+            {"$project": {**self._shown, "symbol": 1}},
+        ]
+        found = self._collection.aggregate(
+            pipeline, hint=dict(BY_SERIES.keys), maxTimeMS=LIMIT_MILLISECONDS
+        )
+        return {document["symbol"]: self._point(document) for document in found}
+
+    def _one(
+        self, series: Series, moment: Moment | None, below: Below, beat: Callable[[], None]
+    ) -> Point | None:
+        condition = {**_of(series.source, series.symbol, below), **_until(moment)}
+        for key in self._read(condition, {"_id": 0, TIME_FIELD: 1, "kafka.offset": 1}, beat):
+            offset = key["kafka"]["offset"]
+            if offset < below.offset:
+                own = {**condition, TIME_FIELD: key[TIME_FIELD], "kafka.offset": offset}
+                document = self._collection.find_one(
+                    own, self._shown, hint=[*BY_SERIES.keys], max_time_ms=LIMIT_MILLISECONDS
+                )
+                return self._point(document) if document else None
+        return None
+
+    def _read(
+        self, condition: Mapping[str, Any], shown: Mapping[str, Any], beat: Callable[[], None]
+    ) -> Iterator[dict[str, Any]]:
+        """In the order of the index, however many: page by page, each of which takes no time."""
+        order = [*BY_SERIES.keys]
+        found = self._collection.find(condition, shown, sort=order, hint=order, batch_size=PAGE)
+        for number, document in enumerate(found, start=1):
+            yield document
+            if not number % PAGE:
+                beat()
+
+    @property
+    def _shown(self) -> dict[str, int]:
+        return {TIME_FIELD: 1, **dict.fromkeys(self._feed.stored_fields, 1)}
+
+    def _point(self, document: Mapping[str, Any]) -> tuple[datetime, Any]:
+        return document[TIME_FIELD], self._feed.value_in(document)
+
+
+def _of(source: str, symbol: Any, below: Below) -> dict[str, Any]:
+    return {"source": source, "symbol": symbol, "kafka.partition": below.partition}
+
+
+def _until(moment: Moment | None) -> dict[str, Any]:
+    if moment is None:
+        return {}
+    return {TIME_FIELD: {"$lte" if moment.inclusive else "$lt": moment.time}}

@@ -1,0 +1,63 @@
+"""What a database of documents says of the past of a series: see ports.Store."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from millrace.feeds import Feed
+from millrace.feeds.base import TIME_FIELD, Series
+from millrace.feeds.history import Point
+from millrace.processor.points import Moment
+from millrace.processor.ports import Below
+
+
+class Past:
+    """The part of the store that the consumer thread asks."""
+
+    documents: Mapping[str, dict[str, Any]]
+
+    def newest_of(
+        self,
+        feed: Feed[Any],
+        source: str,
+        symbols: Sequence[str],
+        moment: Moment | None,
+        below: Below,
+        beat: Callable[[], None],
+    ) -> Iterable[tuple[str, Point | None]]:
+        """See ports.Store."""
+        for symbol in symbols:
+            beat()
+            past = [
+                (time, -offset, value)
+                for offset, time, value in self._past(feed, Series(source, symbol), below)
+                if moment is None
+                or time < moment.time
+                or (moment.inclusive and time == moment.time)
+            ]
+            newest = max(past, default=None)
+            yield symbol, (newest[0], newest[2]) if newest else None
+
+    def window(
+        self,
+        feed: Feed[Any],
+        series: Series,
+        newest: datetime,
+        below: Below,
+        beat: Callable[[], None],
+    ) -> Iterable[tuple[datetime, Any]]:
+        """See ports.Store."""
+        beat()
+        past = self._past(feed, series, below)
+        return [(t, value) for _, t, value in past if newest - feed.window <= t <= newest]
+
+    def _past(
+        self, feed: Feed[Any], series: Series, below: Below
+    ) -> list[tuple[int, datetime, Any]]:
+        return sorted(
+            (d["kafka"]["offset"], d[TIME_FIELD], feed.value_in(d))
+            for d in self.documents.values()
+            if (d["source"], d["symbol"]) == series
+            and d["kafka"]["partition"] == below.partition
+            and d["kafka"]["offset"] < below.offset
+        )

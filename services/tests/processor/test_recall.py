@@ -1,0 +1,231 @@
+"""What came before: asked for in few questions, between signs of life; little of it is kept."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from services.tests.feeds.events import metal, tokens
+from services.tests.processor.chance import away
+from services.tests.processor.process import Processor, in_one_thread
+from services.tests.processor.scenario import FIRST, change, produce, start
+from services.tests.processor.world import World
+
+from millrace.feeds.metals import METALS
+from millrace.feeds.token_usage import TOKEN_USAGE
+from millrace.processor import loop, points, recall
+
+
+class Watched:
+    """Counts the questions to a world's database; each takes a second."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.asked: list[tuple[str, ...]] = []
+        self.on_question: Callable[[int], None] = lambda _: None
+        self._answer = world.newest_of
+        world.newest_of = self  # type: ignore[method-assign]
+
+    def __call__(self, feed: Any, source: str, symbols: Any, *rest: Any) -> Iterator[Any]:
+        self.world.now += 1
+        self.asked.append(tuple(symbols))
+        self.on_question(len(self.asked))
+        return self._answer(feed, source, symbols, *rest)
+
+
+@pytest.fixture
+def watched(world: World) -> Watched:
+    """Two prices of each of 40 symbols, of which the first are stored."""
+    before = start(world)
+    for number in range(40):
+        produce(world, 0, 100.0, symbol=f"S{number}")
+    while len(world.documents) < 40:
+        before.step()
+    before.finish()
+    world.processors.remove(before)
+    for number in range(40):
+        produce(world, 1, 110.0, symbol=f"S{number}")
+    return Watched(world)
+
+
+def take_all(processor: Processor, world: World) -> int:
+    """Let the processor work until all is stored, and say how many turns that took."""
+    turns = 0
+    while len(world.documents) < sum(map(len, world.log.values())):
+        processor.step()
+        turns += 1
+        assert turns < 1000
+    return turns
+
+
+def restarted(world: World, **settings: Any) -> Processor:
+    """A new process, which gets 20 records at once."""
+    processor = start(world, **settings)
+    poll = processor.consumer.poll
+
+    def poll_many(seconds: float) -> Any:
+        polled = {p: [*records] for p, records in poll(seconds).items()}
+        for partition, records in polled.items():
+            more = world.log[partition][records[-1].offset + 1 :][: 20 - len(records)]
+            records += more
+            processor.consumer.seek({partition: records[-1].offset + 1})
+        return polled
+
+    processor.consumer.poll = poll_many  # type: ignore[method-assign]
+    return processor
+
+
+def test_the_series_of_a_batch_are_asked_for_in_one_question(
+    watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recall, "AT_ONCE", 500)
+    monkeypatch.setattr(loop, "MOST_SERIES", 500)
+    take_all(restarted(world), world)
+    assert [len(symbols) for symbols in watched.asked] == [20, 20]
+    moves = [change(world, event_id) for event_id in [*world.documents][40:]]
+    assert moves == pytest.approx([10.0] * 40)
+
+
+def test_between_two_questions_there_is_a_sign_of_life(
+    watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+    processor = restarted(world)
+    beats: list[float] = []
+    processor.loop._beat = lambda: beats.append(world.now)
+    take_all(processor, world)
+    assert len(watched.asked) == 40
+    gaps = [later - earlier for earlier, later in pairwise(beats)]
+    assert max(gaps) < 2
+    assert processor.progress.unheard() < 5
+
+
+def test_after_some_time_what_is_complete_is_handed_over_and_nothing_is_asked_twice(
+    watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "TAKE_SECONDS", 3.5)
+    processor = restarted(world)
+    began = len(world.documents)
+    for _ in range(5):
+        processor.step()
+    assert began < len(world.documents) < 80
+    take_all(processor, world)
+    assert len(watched.asked) == 40
+    assert world.committed[FIRST] > 40
+
+
+def test_an_error_keeps_what_was_answered(
+    watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+
+    def fail(number: int) -> None:
+        if not number % 3:
+            raise away()
+
+    watched.on_question = fail
+    processor = restarted(world)
+    take_all(processor, world)
+    answered = [symbols for n, symbols in enumerate(watched.asked, start=1) if n % 3]
+    assert sorted(answered) == sorted((f"S{number}",) for number in range(40))
+
+
+def test_being_told_to_stop_ends_the_asking(
+    watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+    processor = restarted(world)
+    watched.on_question = lambda number: processor.stop.set() if number == 5 else None
+    processor.loop.run()
+    assert len(watched.asked) == 5
+    world.processors.clear()
+    take_all(start(world), world)
+
+
+def test_few_series_are_known_at_a_time_and_the_others_are_asked_for_again(
+    watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+    monkeypatch.setattr(loop, "MOST_SERIES", 5)
+    processor = restarted(world)
+    for price in (121.0, 133.1):
+        for number in range(40):
+            produce(world, int(price - 100), price, symbol=f"S{number}")
+    take_all(processor, world)
+    known = [len(lane.histories) for lane in processor.loop._lanes.values()]
+    # Two generations, and what came with the last batches.
+    assert sum(known) <= 2 * (5 + 20)
+    moves = [change(world, event_id) for event_id in [*world.documents][40:]]
+    assert moves == pytest.approx([10.0] * 120)
+
+
+def test_a_restart_asks_for_the_newest_and_for_one_price_a_day_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(1, METALS)
+    with in_one_thread(world):
+        monkeypatch.setattr(recall, "AT_ONCE", 500)
+        monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+        names = [f"M{number}" for number in range(10)]
+        for hour in range(30):
+            for name in names:
+                event = metal(100.0 + hour, hours=hour, symbol=name)
+                world.produce(0, msgspec.json.encode(event))
+        take_all(start(world), world)
+        world.processors.clear()
+        watched = Watched(world)
+        for name in names:
+            event = metal(206.0, hours=27 + 24, symbol=name)
+            world.produce(0, msgspec.json.encode(event))
+        take_all(restarted(world), world)
+        assert watched.asked == [tuple(names)] * 2
+        changes = [d["meta"]["change_pct_24h"] for d in [*world.documents.values()][-10:]]
+        assert changes == pytest.approx([100 * (206 / 127 - 1)] * 10)
+
+
+def test_a_window_is_read_whole_for_each_series_with_a_sign_of_life_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(1, TOKEN_USAGE)
+    with in_one_thread(world):
+        monkeypatch.setattr(recall, "AT_ONCE", 500)
+        monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+        for second in range(0, 20, 2):
+            for model in range(5):
+                event = tokens(10, 5, seconds=second, model=f"model-{model}")
+                world.produce(0, msgspec.json.encode(event))
+        take_all(start(world), world)
+        world.processors.clear()
+        for model in range(5):
+            event = tokens(10, 5, seconds=22, model=f"model-{model}")
+            world.produce(0, msgspec.json.encode(event))
+        processor = restarted(world)
+        beats: list[float] = []
+        processor.loop._beat = lambda: beats.append(world.now)
+        before = len(beats)
+        turns = take_all(processor, world)
+        assert len(beats) - before >= turns + 4
+        rates = [d["meta"]["tokens_per_second"] for d in [*world.documents.values()][-5:]]
+        assert rates == pytest.approx([165 / 22] * 5)
+
+
+def test_many_values_of_one_series_are_not_kept(world: World) -> None:
+    processor = start(world)
+    for day in range(300):
+        produce(world, day, 100.0)
+    take_all(processor, world)
+    (lane,) = processor.loop._lanes.values()
+    (history,) = lane.histories.young.values()
+    assert len(history) <= 2 * (points.KEPT + 3 * 10)
+
+
+def test_a_price_that_is_late_is_compared_with_what_is_stored(world: World) -> None:
+    processor = start(world)
+    for day in range(0, 100, 2):
+        produce(world, day, 100.0 + day)
+    take_all(processor, world)
+    late = [produce(world, day, 400.0) for day in (91, 95, 93)]
+    take_all(processor, world)
+    moves = [change(world, event_id) for event_id in late]
+    assert moves == pytest.approx([100 * (400 / (100 + day) - 1) for day in (90, 94, 92)])

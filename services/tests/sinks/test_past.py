@@ -1,0 +1,123 @@
+"""The past of a series in MongoDB: what is asked and what it means; molecule/mongodb measures."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect, ExecutionTimeout
+
+from millrace.feeds import FEEDS
+from millrace.feeds.base import BY_SERIES, TIME_FIELD, Series
+from millrace.processor.errors import Transient
+from millrace.processor.points import Moment
+from millrace.processor.ports import Below
+from millrace.sinks import past
+from millrace.sinks.mongodb import MongoStore
+
+START = datetime(2026, 1, 2, tzinfo=UTC)
+FEED = FEEDS["stocks"]
+INDEX = [*BY_SERIES.keys]
+
+
+def price(minute: int, offset: int, symbol: str = "IBM") -> dict[str, Any]:
+    return {
+        "_id": f"{symbol}:{minute}:{offset}",
+        "symbol": symbol,
+        TIME_FIELD: START + timedelta(minutes=minute),
+        "price": {"value": float(offset)},
+        "kafka": {"partition": 0, "offset": offset},
+    }
+
+
+class Collection:
+    """Of one series. A question for many at once fails as told, or has the answer that is set."""
+
+    def __init__(self, *documents: dict[str, Any], error: Exception | None = None) -> None:
+        self.documents = documents
+        self.error = error
+        self.asked: list[str] = []
+
+    def aggregate(
+        self,
+        pipeline: list[dict[str, Any]],
+        *,
+        hint: Any,
+        maxTimeMS: int,  # noqa: N803
+    ) -> list[dict[str, Any]]:
+        self.asked.append("aggregate")
+        assert list(hint.items()) == list(pipeline[1]["$sort"].items()) == INDEX
+        assert maxTimeMS < 30_000, "the socket would be the first to lose patience"
+        if self.error:
+            raise self.error
+        return list(self.documents)
+
+    def find(self, condition: Any, shown: Any, *, sort: Any, hint: Any, batch_size: int) -> Any:
+        self.asked.append("find")
+        assert sort == hint == INDEX
+        limit = condition.get(TIME_FIELD, {}).get("$lt")
+        found = [d for d in self.documents if limit is None or d[TIME_FIELD] < limit]
+        return sorted(found, key=lambda d: (-d[TIME_FIELD].timestamp(), d["kafka"]["offset"]))
+
+    def find_one(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
+        self.asked.append("find_one")
+        assert hint == INDEX
+        offset = condition["kafka.offset"]
+        return next(d for d in self.documents if d["kafka"]["offset"] == offset)
+
+
+class Beats:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+def ask(
+    collection: Any, symbols: list[str], below: int, moment: Moment | None = None
+) -> tuple[dict[str, Any], int]:
+    """The answers, and how often the heart beat."""
+    client: Any = {"millrace": {FEED.collection: collection}}
+    beats = Beats()
+    store = MongoStore(client, "millrace")
+    found = store.newest_of(FEED, "test", symbols, moment, Below(0, below), beats)
+    return dict(found), beats.count
+
+
+def test_who_is_not_found_has_nothing() -> None:
+    found, _ = ask(Collection(price(3, 7)), ["IBM", "GOOG"], 9)
+    assert found == {"IBM": (START + timedelta(minutes=3), 7.0), "GOOG": None}
+
+
+def test_before_the_first_record_there_is_nothing_to_ask_for() -> None:
+    collection = Collection(price(3, 7))
+    assert ask(collection, ["IBM"], 0)[0] == {"IBM": None}
+    assert collection.asked == []
+
+
+def test_when_it_takes_too_long_it_is_read_key_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "PAGE", 10)
+    documents = [price(minute, minute) for minute in range(100)]
+    collection = Collection(*documents, error=ExecutionTimeout("too long"))
+    found, beats = ask(collection, ["IBM"], 50)
+    assert found == {"IBM": (START + timedelta(minutes=49), 49.0)}
+    assert beats >= 5
+    before = Moment(START + timedelta(minutes=20), inclusive=False)
+    assert ask(collection, ["IBM"], 50, before)[0] == {"IBM": (START + timedelta(minutes=19), 19.0)}
+    assert ask(Collection(price(1, 9), error=collection.error), ["IBM"], 9)[0] == {"IBM": None}
+
+
+def test_an_absent_server_is_a_transient_error() -> None:
+    with pytest.raises(Transient, match="reset"):
+        ask(Collection(error=AutoReconnect("reset")), ["IBM"], 9)
+
+
+def test_a_window_comes_in_the_order_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "PAGE", 2)
+    client: Any = {"millrace": {FEED.collection: Collection(price(1, 5), price(3, 4), price(2, 6))}}
+    beats = Beats()
+    newest = START + timedelta(minutes=3)
+    store = MongoStore(client, "millrace")
+    found = store.window(FEED, Series("test", "IBM"), newest, Below(0, 9), beats)
+    assert [value for _, value in found] == [4.0, 5.0, 6.0]
+    assert beats.count == 1
