@@ -13,6 +13,9 @@ import yaml
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
+# Of an image that was built here: the hash of what defines it.
+LABEL = "io.millrace.build"
+
 # What defines an image besides its own folder and its parent, relative to the repository's root.
 SOURCES = {"millrace": ("requirements/services.txt", "services/pyproject.toml", "services/src")}
 
@@ -34,20 +37,31 @@ class Image:
     official: bool
     parent: str
     versions: dict[str, str]  # of what goes into it, by upper-case name in environment and build
+    built_tag: str = ""  # where packages give another version than the registry has
 
     @property
-    def reference(self) -> str:
+    def pulled(self) -> str:
+        """The reference in a registry."""
         return f"{self.repository}:{self.tag}"
+
+    @property
+    def built(self) -> str:
+        """The reference of what is built from packages here."""
+        return f"{self.repository}:{self.built_tag or self.tag}"
+
+    def reference(self, source: Source) -> str:
+        return self.pulled if source == "registry" else self.built
 
     @property
     def variables(self) -> dict[str, str]:
         """What `fetch` finds in its environment and the Dockerfile may take as arguments."""
-        return {"TAG": self.tag} | {name.upper(): value for name, value in self.versions.items()}
+        tag = {"TAG": self.built_tag or self.tag}
+        return tag | {name.upper(): value for name, value in self.versions.items()}
 
 
 @dataclass(frozen=True)
 class Present:
-    """What the engine has under an image's name."""
+    """What the engine has under a reference."""
 
     id: str
     built: str  # hash of the definition that it was built from; empty if it was pulled
@@ -61,6 +75,7 @@ class Step:
     image: Image
     action: Literal["keep", "pull", "build"]
     definition: str
+    reference: str
 
 
 def read_versions(path: Path) -> dict[str, Image]:
@@ -69,12 +84,26 @@ def read_versions(path: Path) -> dict[str, Image]:
     return {name: Image(name=name, **entry) for name, entry in entries.items()}
 
 
+def source_of(image: Image, present: Mapping[str, Present]) -> Source | None:
+    """Where what the engine has of an image is from; None if it has nothing of it."""
+    if image.pulled in present and not present[image.pulled].built:
+        return "registry"
+    return "packages" if image.built in present and present[image.built].built else None
+
+
+def reference_here(image: Image, present: Mapping[str, Present]) -> str:
+    """The reference that a deployment on this engine runs: what is there tells what was chosen."""
+    if source_of(image, present) == "registry" or image.built not in present:
+        return image.pulled
+    return image.built
+
+
 def choose_source(wanted: Sequence[Image], present: Mapping[str, Present]) -> Source | None:
     """Where official images come from; None if the registry has to be asked about it first."""
-    official = [image for image in wanted if image.official]
-    if any(image.name in present and present[image.name].built for image in official):
+    sources = [source_of(image, present) for image in wanted if image.official]
+    if "packages" in sources:
         return "packages"
-    return "registry" if all(image.name in present for image in official) else None
+    return "registry" if None not in sources else None
 
 
 def needed(names: Sequence[str], images: Mapping[str, Image], source: Source) -> list[Image]:
@@ -101,7 +130,7 @@ def defining_files(image: Image) -> Iterator[Path]:
 
 def definition_hash(image: Image, parent: str) -> str:
     """SHA-256 of everything that the image is made from, shortened."""
-    digest = hashlib.sha256(f"{image.reference}\n{image.versions}\n{parent}\n".encode())
+    digest = hashlib.sha256(f"{image.built}\n{image.versions}\n{parent}\n".encode())
     for path in defining_files(image):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         executable = bool(path.stat().st_mode & 0o100)
@@ -125,18 +154,20 @@ def plan(wanted: Sequence[Image], source: Source, present: Mapping[str, Present]
     steps: list[Step] = []
     identity = {"": ""}  # what a child's definition says about its parent
     for image in wanted:
-        have = present.get(image.name)
+        reference = image.reference(source)
+        have = present.get(reference)
         pulled = have is not None and not have.built
         if image.official and source == "registry":
             current = (
                 have and pulled and any(d.endswith(image.digest) for d in have.digests or ("",))
             )
-            steps.append(Step(image, "keep" if current else "pull", ""))
+            steps.append(Step(image, "keep" if current else "pull", "", reference))
         elif image.official and pulled:
-            steps.append(Step(image, "keep", ""))
+            steps.append(Step(image, "keep", "", reference))
         else:
             definition = definition_hash(image, identity[image.parent])
             current = have is not None and have.built == definition
-            steps.append(Step(image, "keep" if current else "build", definition))
+            action: Literal["keep", "build"] = "keep" if current else "build"
+            steps.append(Step(image, action, definition, reference))
         identity[image.name] = steps[-1].definition or (have.id if have else "pulled")
     return steps

@@ -3,25 +3,80 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+SOCKET = "/var/run/docker.sock"
+ENGINE_SECONDS = 10
 
 
 @cache
-def image_reference(images: str, name: str, registry: str = "") -> str:
-    """Give the image's name; in a registry, its tag names what it is made from.
-
-    {{ playbook_dir ~ '/../images' | image_reference('millrace', millrace_registry) }}
-    """
+def recipes(images: str) -> Any:
+    """Give the module that knows the images, from their folder."""
     here = Path(images).resolve()
-    if str(here) not in sys.path:
-        sys.path.append(str(here))
-    from recipes import read_versions, registry_reference
+    for folder in (here, Path(__file__).resolve().parents[1] / "module_utils"):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    import recipes
 
-    versions = read_versions(here / "versions.yml")
-    return registry_reference(name, versions, registry) if registry else versions[name].reference
+    return recipes
+
+
+@cache
+def versions(images: str) -> Any:
+    """Read the images by name."""
+    return recipes(images).read_versions(Path(images) / "versions.yml")
+
+
+@cache
+def pushed(images: str, name: str, registry: str) -> str:
+    """Give the name in a registry of our own, whose tag names what the image is made from."""
+    return str(recipes(images).registry_reference(name, versions(images), registry))
+
+
+def present(images: str, name: str) -> dict[str, Any]:
+    """Ask this machine's engine what it has of an image; nothing where no engine answers."""
+    known, image = recipes(images), versions(images)[name]
+    import engine_api
+
+    host = os.environ.get("DOCKER_HOST", "")
+    socket = host.removeprefix("unix://") if host.startswith("unix://") else SOCKET
+    found = {}
+    for reference in (image.pulled, image.built):
+        try:
+            path = f"/images/{quote(reference)}/json"
+            status, body = engine_api.ask(socket, ENGINE_SECONDS, "GET", path)
+        except OSError:
+            continue
+        if status == HTTPStatus.OK:
+            have = json.loads(body)
+            label = (have["Config"].get("Labels") or {}).get(known.LABEL, "")
+            found[reference] = known.Present(have["Id"], label, ())
+    return found
+
+
+def image_reference(images: str, name: str, registry: str = "", source: str = "auto") -> str:
+    """Give the image's name.
+
+    With a registry the engine is elsewhere, and pulls official images. Without one it is here:
+    what it has says whether they were pulled or built, unless the source does.
+
+    {{ playbook_dir ~ '/../images' | image_reference('mongo', millrace_registry, 'auto') }}
+    """
+    image = versions(images)[name]
+    if not image.official:
+        return pushed(images, name, registry) if registry else str(image.built)
+    if source in ("registry", "packages"):
+        return str(image.reference(source))
+    if registry or image.pulled == image.built:
+        return str(image.pulled)
+    return str(recipes(images).reference_here(image, present(images, name)))
 
 
 class FilterModule:

@@ -29,9 +29,15 @@ def ask(
     """Send one request; return status and body.
 
     Raises OSError: FileNotFoundError or ConnectionRefusedError where no engine runs,
-    PermissionError where it is not for us, TimeoutError where it says nothing for `timeout` s.
+    PermissionError where it is not for us, TimeoutError where it says nothing for `timeout` s,
+    ConnectionError where it ends in the middle of an answer.
     """
     with closing(Engine(engine_socket, timeout)) as engine:
-        engine.request(method, target, headers=headers)
-        answer = engine.getresponse()
-        return answer.status, answer.read()
+        try:
+            engine.request(method, target, headers=headers)
+            answer = engine.getresponse()
+            return answer.status, answer.read()
+        except TimeoutError as error:
+            raise TimeoutError(f"the Docker engine said nothing for {timeout:.0f} s") from error
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"the Docker engine broke off its answer: {error}") from error

@@ -7,6 +7,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -19,7 +21,8 @@ DOCUMENTATION = r"""
 module: preflight
 short_description: A host can take the deployment
 description:
-  - Checks root, memory, disk, ports and the Docker engine.
+  - Checks root, memory, disk, ports, the processor and the Docker engine.
+  - Refuses an older version of a server than the one that has written its data.
   - Reports everything that is wrong at once, each with what to do.
   - Changes nothing.
 options:
@@ -65,6 +68,15 @@ options:
         description: Variable that changes the address.
         type: str
         required: true
+  mongodb:
+    description: Whether MongoDB runs here, which not every processor can.
+    type: bool
+    default: false
+  images:
+    description: Images of the servers with data that are to run here, with their tags.
+    type: list
+    elements: str
+    default: []
   socket:
     description: Socket of the Docker engine. It need not exist yet.
     type: path
@@ -96,6 +108,7 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 LABEL = "io.millrace.instance"
+CPUINFO = "/proc/cpuinfo"
 
 
 def list_containers(path: str, timeout: int) -> list[dict[str, Any]]:
@@ -153,6 +166,43 @@ def port_problem(
     return f"port {address}:{port} is taken by {holder}: stop it, or set {wanted['variable']}"
 
 
+def cpu_problem(cpuinfo: str, machine: str) -> str | None:
+    """Say what MongoDB 5 and newer count on and the processor lacks; `machine` is as uname says."""
+    # dcpop came with ARMv8.2-A, and its kernels tell it.
+    wanted, name = {
+        "x86_64": ("avx", "AVX"),
+        "aarch64": ("dcpop", "ARMv8.2-A"),
+    }.get(machine, ("", ""))
+    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
+    if not wanted or not flags or wanted in flags[1].split():
+        return None
+    return (
+        f"the processor has no {name}, without which MongoDB ends at once: use another machine,"
+        " or show the virtual machine the processor of its host"
+    )
+
+
+def version(tag: str) -> tuple[int, ...]:
+    """The series of a version, as (7, 0) of 7.0.14; nothing of a tag that is none."""
+    return tuple(map(int, found[0].split("."))) if (found := re.match(r"\d+\.\d+", tag)) else ()
+
+
+def older_images(images: list[str], own: list[dict[str, Any]]) -> list[str]:
+    """Name the servers whose data a newer version has written than the one that is to run."""
+    found = []
+    for container in own:
+        runs, _, tag = container["Image"].partition("@")[0].rpartition(":")
+        for image in images:
+            repository, _, wanted = image.partition("@")[0].rpartition(":")
+            if repository == runs and version(wanted) and version(wanted) < version(tag):
+                name = container["Names"][0].lstrip("/")
+                found.append(
+                    f"{name} is {container['Image']}, and its data cannot go back to {image}: "
+                    "set millrace_images_source or the image's variable to what runs"
+                )
+    return found
+
+
 def memory_mb(meminfo: str) -> int:
     """Read the total from the text of /proc/meminfo."""
     line = next(line for line in meminfo.splitlines() if line.startswith("MemTotal:"))
@@ -186,6 +236,12 @@ def problems(params: dict[str, Any]) -> list[str]:
     disk, needed = free_mb(Path(path)), params["disk_deployed_mb" if deployed else "disk_mb"]
     if disk < needed:
         found.append(f"{disk} MB are free below {path}, {needed} MB are needed: free some")
+    if params["mongodb"] and (
+        complaint := cpu_problem(Path(CPUINFO).read_text(), platform.machine())
+    ):
+        found.append(complaint)
+    own = [item for item in containers if item["Labels"].get(LABEL) == params["instance"]]
+    found += older_images(params["images"], own)
     complaints = (port_problem(port, params["instance"], containers) for port in params["ports"])
     return [*found, *filter(None, complaints)]
 
@@ -210,6 +266,8 @@ def main() -> None:
                     "address_variable": {"type": "str", "required": True},
                 },
             },
+            "mongodb": {"type": "bool", "default": False},
+            "images": {"type": "list", "elements": "str", "default": []},
             "socket": {"type": "path", "default": "/var/run/docker.sock"},
             "timeout": {"type": "int", "default": 10},
         },

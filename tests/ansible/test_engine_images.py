@@ -26,6 +26,7 @@ class Engine:
         self.pulled: list[tuple[str, str]] = []
         self.logins: list[dict[str, str]] = []
         self.refuses = ""
+        self.breaks_off = False
         self.used: set[str] = set()
 
     def pull(self, name: str, tag: str, login: str) -> bytes:
@@ -60,6 +61,12 @@ def serving(path: Path, engine: Engine) -> Iterator[None]:
             parts = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(parts.query).items()}
             if parts.path == "/images/create":
+                if engine.breaks_off:
+                    self.send_response(200)
+                    self.send_header("Content-Length", "100")
+                    self.end_headers()
+                    self.close_connection = True
+                    return None
                 login = self.headers.get("X-Registry-Auth", "")
                 return self.answer(200, engine.pull(query["fromImage"], query["tag"], login))
             source = unquote(parts.path).removeprefix("/images/").removesuffix("/tag")
@@ -152,6 +159,13 @@ def test_where_there_is_no_engine_a_prediction_goes_on_and_a_run_does_not(
     nowhere = {"socket": str(tmp_path / "nowhere")}
     assert have(OURS, check=True, **nowhere)["missing"] == [OURS]
     assert "no Docker engine answers" in have(OURS, **nowhere)["msg"]
+
+
+def test_an_engine_that_breaks_off_is_said_in_one_line(have: Any, engine: Engine) -> None:
+    engine.breaks_off = True
+    answer = have(OFFICIAL)
+    assert answer["failed"]
+    assert answer["msg"].startswith("the Docker engine broke off its answer: ")
 
 
 def test_a_port_is_no_tag() -> None:

@@ -19,7 +19,7 @@ arguments = sys.argv[1:]
 (here / "calls").open("a").write(" ".join(arguments) + "\\n")
 if (here / "broken").exists():
     sys.exit("images/build: the Docker engine does not answer")
-print("official images are built from packages")
+print("official images are built from packages" + (here / "why").read_text())
 for name in (name for name in arguments[2:] if name != "--check"):
     if (here / name).exists():
         print(f"present {name}:1")
@@ -65,6 +65,7 @@ class Role:
         self.path = path
         (path / "build").write_text(PROGRAM)
         (path / "push").write_text(PUSH)
+        (path / "why").write_text("")
         (path / "library").mkdir()
         (path / "library" / "engine_images.py").write_text(ENGINE_IMAGES.lstrip())
         (path / "versions.yml").write_text("images: {}")
@@ -113,9 +114,9 @@ def test_each_image_is_a_step_and_a_second_run_only_asks(role: Role) -> None:
     _, output, calls = role.run()
     assert calls == [
         "--source auto --check kafka mongo millrace",
-        "--source auto kafka",
-        "--source auto mongo",
-        "--source auto millrace",
+        "--source packages kafka",
+        "--source packages mongo",
+        "--source packages millrace",
     ]
     assert "official images are built from packages; missing kafka:1; missing millrace:1" in output
     assert "changed: [localhost] => (item=kafka)" in output
@@ -124,6 +125,16 @@ def test_each_image_is_a_step_and_a_second_run_only_asks(role: Role) -> None:
     _, output, calls = role.run()
     assert calls == ["--source auto --check kafka mongo millrace"]
     assert "changed=0" in output
+
+
+def test_images_from_packages_do_not_stay_in_silence_once_a_registry_answers(role: Role) -> None:
+    for name in ("kafka", "mongo", "millrace"):
+        (role.path / name).touch()
+    (role.path / "why").write_text(": a registry answers by now")
+    for arguments in ((), ("--check",)):
+        _, output, _ = role.run(*arguments)
+        assert "official images are built from packages: a registry answers by now" in output
+        assert "changed=0" in output
 
 
 def test_only_the_named_images_are_looked_for(role: Role) -> None:

@@ -54,6 +54,7 @@ def container(name: str, instance: str, port: int) -> dict[str, Any]:
     return {
         "Names": [f"/{name}"],
         "Labels": {"io.millrace.instance": instance},
+        "Image": "an-image:1",
         "Ports": [{"PublicPort": port}],
     }
 
@@ -67,6 +68,8 @@ def look(tmp_path: Path, **changes: Any) -> list[str]:
         "disk_deployed_mb": 1,
         "disk_path": str(tmp_path / "not" / "there" / "yet"),
         "ports": [],
+        "mongodb": False,
+        "images": [],
         "socket": str(tmp_path / "no.sock"),
         "timeout": 1,
     }
@@ -163,3 +166,59 @@ def test_volumes_show_what_is_deployed_while_no_engine_runs(tmp_path: Path) -> N
     (tmp_path / "volumes" / "millrace-mongodb-data").mkdir(parents=True)
     assert look(tmp_path, disk_path=str(tmp_path), disk_mb=10**9) == []
     assert len(look(tmp_path, disk_path=str(tmp_path), disk_deployed_mb=10**9)) == 1
+
+
+INTEL = "processor : 0\nflags\t\t: fpu sse4_2 {}hypervisor\n\nprocessor : 1\n"
+ARM = "processor : 0\nFeatures\t: fp asimd atomics {}\nCPU part : 0xd0c\n"
+
+
+@pytest.mark.parametrize(
+    ("machine", "cpuinfo", "lacks"),
+    [
+        ("x86_64", INTEL.format("avx avx2 "), ""),
+        ("x86_64", INTEL.format("avx2nd "), "AVX"),
+        ("aarch64", ARM.format("dcpop asimddp"), ""),
+        ("aarch64", ARM.format(""), "ARMv8.2-A"),
+        ("riscv64", "isa : rv64", ""),
+        ("x86_64", "nothing is told", ""),
+    ],
+)
+def test_a_processor_on_which_mongodb_ends_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, cpuinfo: str, lacks: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    monkeypatch.setattr(preflight, "CPUINFO", str(tmp_path / "cpuinfo"))
+    monkeypatch.setattr(preflight.platform, "machine", lambda: machine)
+    found = look(tmp_path, mongodb=True)
+    assert [line.split(",")[0] for line in found] == (
+        [f"the processor has no {lacks}"] if lacks else []
+    )
+    assert look(tmp_path) == []
+
+
+def runs(image: str, instance: str = "millrace") -> dict[str, Any]:
+    return container("a-server", instance, 1) | {"Image": image}
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "refused"),
+    [
+        (runs("mongo:7.0"), "mongo:6.0.5", True),
+        (runs("mongo:7.0.14@sha256:aa"), "mongo:6.0.5", True),
+        (runs("127.0.0.1:5000/redis:8.4"), "127.0.0.1:5000/redis:8.0", True),
+        (runs("mongo:6.0.5"), "mongo:7.0", False),
+        (runs("apache/kafka:4.3.1"), "apache/kafka:4.3.0", False),
+        (runs("redis:8.4"), "redis:8.10", False),
+        (runs("mongo:7.0", "other"), "mongo:6.0.5", False),
+        (runs("mongo:7.0"), "mine/mongo:6.0.5", False),
+        (runs("sha256:0123456789"), "mongo:6.0.5", False),
+        (runs("mongo:latest"), "mongo:6.0.5", False),
+    ],
+)
+def test_data_do_not_go_back_to_an_older_server(
+    tmp_path: Path, there: dict[str, Any], wanted: str, refused: bool
+) -> None:
+    with engine(tmp_path / "docker.sock", json.dumps([there]).encode()) as path:
+        found = look(tmp_path, images=[wanted], socket=path)
+    assert len(found) == int(refused)
+    assert all(f"a-server is {there['Image']}, and its data cannot go" in line for line in found)

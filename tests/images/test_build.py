@@ -6,10 +6,12 @@ import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import docker.errors
 import pytest
+import requests
 
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path.insert(0, str(IMAGES))
@@ -47,12 +49,138 @@ def test_every_user_of_an_image_can_read_what_a_private_checkout_holds(
                 if not path.is_symlink():
                     modes[str(path.relative_to(context))] = path.stat().st_mode & 0o777
 
-        def megabytes(self, image: Any) -> int:
+        def megabytes(self, reference: str) -> int:
             return 0
 
     image = build.Image("one", "one", "1", "", official=True, parent="", versions={})
-    build.carry_out(Engine(), build.Step(image, "build", "abc"), None)
+    build.carry_out(Engine(), build.Step(image, "build", "abc", "one:1"), None)
     assert {"bin", "bin/program", "Dockerfile", "site", "site/module.py"} <= modes.keys()
     for name, mode in modes.items():
         is_program = name in (".", "bin", "site", "bin/program")
         assert mode & 0o055 == (0o055 if is_program else 0o044), name
+
+
+class Registry:
+    """The client library of an engine behind which a registry says something."""
+
+    def __init__(self, *images: str, refuses: str = "", breaks: str = "", silent: bool = False):
+        self.has, self.refuses, self.breaks, self.silent = set(images), refuses, breaks, silent
+        self.images, self.api = self, SimpleNamespace(pull=self.pull)
+
+    def ping(self) -> bool:
+        return True
+
+    def get(self, reference: str) -> Any:
+        if reference not in self.has:
+            raise docker.errors.ImageNotFound(f"No such image: {reference}")
+        labels = {} if reference.endswith(":7.0") else {"io.millrace.build": "abc"}
+        return SimpleNamespace(id="sha256:1", labels=labels, attrs={"Size": 0, "RepoDigests": []})
+
+    def get_registry_data(self, reference: str) -> None:
+        if self.silent:
+            raise requests.ReadTimeout("no answer")
+        if self.refuses:
+            raise docker.errors.APIError("500", explanation=self.refuses)
+
+    def pull(self, repository: str, *, tag: str, stream: bool, decode: bool) -> Any:
+        assert stream
+        assert decode
+        yield {"status": f"Pulling from {repository}"}
+        if self.breaks:
+            yield {"errorDetail": {"message": self.breaks}, "error": self.breaks}
+        else:
+            self.has.add(f"{repository}:{tag}")
+
+
+@pytest.fixture
+def make(build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Return a function that has the one image that there is; it gives what was said."""
+    (tmp_path / "images" / "one").mkdir(parents=True)
+    (tmp_path / "images" / "versions.yml").write_text(
+        "images: {one: {repository: one, tag: '7.0', built_tag: 6.0.5, digest: '', official: true,"
+        " parent: '', versions: {}}}"
+    )
+    monkeypatch.setattr(build.Engine, "build", lambda *_: None)
+    monkeypatch.setattr(build.Engine, "megabytes", lambda *_: 0)
+
+    def run(registry: Registry, *, check: bool = False) -> list[str]:
+        lines: list[str] = []
+        monkeypatch.setattr(build.docker, "from_env", lambda **_: registry)
+        monkeypatch.setattr(build, "say", lines.append)
+        build.make(["one"], None, check=check)
+        return lines
+
+    return run
+
+
+NO_NETWORK = (
+    'Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host',
+    "dial tcp 192.0.2.1:443: connect: connection refused",
+    "dial tcp 192.0.2.1:443: connect: no route to host",
+    "dial tcp: lookup registry-1.docker.io on 192.0.2.53:53: read udp: i/o timeout",
+    "proxyconnect tcp: dial tcp 192.0.2.1:3128: connect: connection refused",
+    "net/http: request canceled while waiting for connection (Client.Timeout exceeded)",
+)
+REFUSED = {
+    "toomanyrequests: You have reached your pull rate limit": "log in with `docker login`, wait,",
+    "received unexpected HTTP status: 429 Too Many Requests": "log in with `docker login`, wait,",
+    "unauthorized: authentication required": "log in with `docker login`, or",
+    "pull access denied for one, repository does not exist": "log in with `docker login`, or",
+    "x509: certificate signed by unknown authority": "have the engine trust its authority",
+    "received unexpected HTTP status: 503 Service Unavailable": "run it again later",
+    "manifest unknown: manifest unknown": "run it again later",
+}
+
+
+@pytest.mark.parametrize("reason", NO_NETWORK)
+def test_where_nothing_can_be_reached_packages_are_built_and_the_reason_is_said(
+    make: Any, reason: str
+) -> None:
+    first, *lines = make(Registry(refuses=reason))
+    assert first == (
+        f"official images are built from packages: no image registry can be reached ({reason})"
+    )
+    assert lines[-1].startswith("built one:6.0.5 ")
+
+
+def test_a_registry_that_says_nothing_cannot_be_reached(make: Any) -> None:
+    assert make(Registry(silent=True))[-1].startswith("built one:6.0.5 ")
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_a_registry_that_refuses_ends_the_run_with_its_reason_and_a_remedy(
+    make: Any, build: ModuleType, reason: str
+) -> None:
+    for check in (True, False):
+        with pytest.raises(build.BuildError) as error:
+            make(Registry(refuses=reason), check=check)
+        text = str(error.value)
+        assert text.startswith(f"pull of one:7.0 failed ({reason}): {REFUSED[reason]}")
+        assert "millrace_images_source=packages" in text
+
+
+def test_a_pull_that_breaks_half_way_says_why(make: Any, build: ModuleType) -> None:
+    with pytest.raises(build.BuildError, match=r"pull of one:7\.0 failed \(unexpected EOF\): run"):
+        make(Registry(breaks="unexpected EOF"))
+
+
+def test_what_a_registry_gives_is_pulled_and_stays(make: Any) -> None:
+    registry = Registry()
+    assert make(registry)[-1].startswith("pulled one:7.0 ")
+    registry.refuses = "toomanyrequests"
+    assert make(registry) == ["official images are pulled", "present one:7.0"]
+
+
+@pytest.mark.parametrize(
+    ("refuses", "said"),
+    [
+        ("", ": a registry answers by now; millrace_images_source=registry "),
+        ("toomanyrequests", ": a registry answers by now, but toomanyrequests"),
+        (NO_NETWORK[0], ""),
+    ],
+    ids=["answers", "refuses", "cannot be reached"],
+)
+def test_images_from_packages_do_not_stay_in_silence(make: Any, refuses: str, said: str) -> None:
+    line = make(Registry("one:6.0.5", refuses=refuses))[0]
+    assert line.startswith(f"official images are built from packages{said}")
+    assert said or line == "official images are built from packages"

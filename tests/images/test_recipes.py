@@ -11,7 +11,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "images"))
 
 import recipes
-from recipes import BuildError, Image, Present, Step, choose_source, needed, plan, read_versions
+from recipes import (
+    BuildError,
+    Image,
+    Present,
+    Step,
+    choose_source,
+    needed,
+    plan,
+    read_versions,
+    reference_here,
+)
 
 BASE = Image("base", "debian", "1", "", official=True, parent="", versions={})
 KAFKA = Image("kafka", "apache/kafka", "4", "", official=True, parent="base", versions={})
@@ -41,7 +51,7 @@ def from_packages(present: dict[str, Present]) -> list[Step]:
 def built() -> dict[str, Present]:
     """An engine that has everything as it is defined now."""
     steps = from_packages({})
-    return {s.image.name: Present(f"sha256:{s.image.name}", s.definition, ()) for s in steps}
+    return {s.reference: Present(f"sha256:{s.image.name}", s.definition, ()) for s in steps}
 
 
 def actions(steps: list[Step]) -> dict[str, str]:
@@ -98,7 +108,7 @@ def test_what_python_leaves_beside_the_sources_is_no_change(folders: Path) -> No
 
 
 def test_an_image_that_somebody_pulled_is_never_built_over() -> None:
-    present = built() | {"base": PULLED}
+    present = built() | {BASE.pulled: PULLED}
     assert actions(from_packages(present)) == {
         "base": "keep",
         "kafka": "build",  # on what was pulled
@@ -107,21 +117,23 @@ def test_an_image_that_somebody_pulled_is_never_built_over() -> None:
 
 
 def test_another_pulled_base_rebuilds_our_image() -> None:
-    first = {step.image.name: step for step in from_packages({"base": PULLED})}
+    first = {step.image.name: step for step in from_packages({BASE.pulled: PULLED})}
     other = Present("sha256:q", "", ())
-    second = {step.image.name: step for step in from_packages({"base": other})}
+    second = {step.image.name: step for step in from_packages({BASE.pulled: other})}
     assert first["millrace"].definition != second["millrace"].definition
 
 
 def test_a_registry_replaces_what_was_built_and_keeps_what_was_pulled() -> None:
-    steps = plan([BASE, KAFKA], "registry", {"base": PULLED, "kafka": built()["kafka"]})
+    steps = plan(
+        [BASE, KAFKA], "registry", {BASE.pulled: PULLED, KAFKA.built: built()[KAFKA.built]}
+    )
     assert actions(steps) == {"base": "keep", "kafka": "pull"}
 
 
 @pytest.mark.parametrize(("digest", "action"), [("sha256:aa", "keep"), ("sha256:bb", "pull")])
 def test_a_digest_is_pulled_unless_it_is_there(digest: str, action: str) -> None:
     pinned = Image("base", "debian", "1", digest, official=True, parent="", versions={})
-    assert actions(plan([pinned], "registry", {"base": PULLED})) == {"base": action}
+    assert actions(plan([pinned], "registry", {BASE.pulled: PULLED})) == {"base": action}
 
 
 def test_a_pulled_image_needs_no_base_and_ours_does() -> None:
@@ -134,10 +146,41 @@ def test_a_pulled_image_needs_no_base_and_ours_does() -> None:
 def test_the_choice_is_made_once() -> None:
     wanted = [BASE, OURS]
     assert choose_source(wanted, {}) is None
-    assert choose_source(wanted, {"base": PULLED}) == "registry"
+    assert choose_source(wanted, {BASE.pulled: PULLED}) == "registry"
     assert choose_source(wanted, built()) == "packages"
-    assert choose_source([BASE, KAFKA], {"base": PULLED}) is None
-    assert choose_source([BASE, KAFKA], {"base": built()["base"]}) == "packages"
+    assert choose_source([BASE, KAFKA], {BASE.pulled: PULLED}) is None
+    assert choose_source([BASE, KAFKA], {BASE.built: built()[BASE.built]}) == "packages"
+
+
+OTHER = replace(KAFKA, name="other", repository="other", tag="7.0", built_tag="6.0.5")
+
+
+@pytest.mark.parametrize(
+    ("present", "source", "reference"),
+    [
+        ({}, None, "other:7.0"),
+        ({"other:7.0": PULLED}, "registry", "other:7.0"),
+        ({"other:6.0.5": Present("sha256:b", "abc", ())}, "packages", "other:6.0.5"),
+        ({"other:7.0": PULLED, "other:6.0.5": Present("b", "abc", ())}, "registry", "other:7.0"),
+        # What an earlier version of this pulled stays until there is a registry again.
+        ({"other:6.0.5": PULLED}, None, "other:6.0.5"),
+    ],
+    ids=["nothing", "pulled", "built", "came back", "an older one pulled"],
+)
+def test_what_is_there_says_which_version_runs(
+    present: dict[str, Present], source: str | None, reference: str
+) -> None:
+    assert choose_source([OTHER], present) == source
+    assert reference_here(OTHER, present) == reference
+
+
+def test_packages_give_another_version_under_its_own_name(folders: Path) -> None:
+    (folders / "images" / "other").mkdir()
+    [pulled] = plan([OTHER], "registry", {})
+    assert (pulled.action, pulled.reference) == ("pull", "other:7.0")
+    _, built = plan([BASE, OTHER], "packages", {BASE.pulled: PULLED, "other:7.0": PULLED})
+    assert (built.action, built.reference) == ("build", "other:6.0.5")
+    assert OTHER.variables["TAG"] == "6.0.5"
 
 
 def test_an_unknown_image_is_named_together_with_the_known_ones() -> None:

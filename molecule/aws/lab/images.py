@@ -16,11 +16,12 @@ from lab.settings import LABEL, ROOT, LabError
 HERE = Path(__file__).parent
 
 
-def reference(name: str) -> str:
-    """The reference of one of the project's images."""
+def references(name: str) -> tuple[str, str]:
+    """Of one of the project's images: the reference in a registry, and that of what is built."""
     versions = yaml.safe_load((ROOT / "images" / "versions.yml").read_text())
     image = versions["images"][name]
-    return f"{image['repository']}:{image['tag']}"
+    repository, tag = image["repository"], image["tag"]
+    return f"{repository}:{tag}", f"{repository}:{image.get('built_tag', tag)}"
 
 
 def definition(folder: Path, base: str) -> str:
@@ -41,7 +42,7 @@ def have_base() -> None:
 
 def build(client: docker.DockerClient, name: str) -> str:
     """Have the image of a folder (`host`, `registry`), and drop those that it replaces."""
-    base = reference("debian")
+    base, _ = references("debian")
     folder = HERE / name
     repository = f"mr-aws-lab-{name}"
     wanted = f"{repository}:{definition(folder, str(client.images.get(base).id))}"

@@ -7,6 +7,7 @@ import shutil
 import ssl
 import time
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
@@ -14,7 +15,7 @@ import docker
 import docker.errors
 
 from lab.authority import make_certificates
-from lab.images import reference
+from lab.images import references
 from lab.settings import ACCOUNT, LABEL, SETTINGS_LABEL, Lab, LabError
 
 # Images of Docker Hub that hosts run.
@@ -79,13 +80,19 @@ class Registry:
             return None
         return content
 
+    def find(self, name: str) -> Any:
+        """The image in this machine's engine, if it has it."""
+        try:
+            return self.client.images.get(name)
+        except docker.errors.ImageNotFound:
+            return None
+
     def fill(self) -> None:
-        """Push what the mirror has not, under the names of Docker Hub."""
+        """Push what the mirror has not, under the names of Docker Hub: what was built stands in."""
         for name in MIRRORED:
-            wanted = reference(name)
-            try:
-                image = self.client.images.get(wanted)
-            except docker.errors.ImageNotFound:
+            wanted, built = references(name)
+            image = self.find(wanted) or self.find(built)
+            if image is None:
                 continue  # not built yet, or not needed
             repository, _, tag = wanted.partition(":")
             library = repository if "/" in repository else f"library/{repository}"
