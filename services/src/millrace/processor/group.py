@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.coordinator.base import MemberState
 from kafka.errors import (
@@ -30,6 +31,8 @@ REFUSALS = (
 )
 SECOND = 1000
 ANSWER_SECONDS = 10
+ASSIGNORS = StickyPartitionAssignor, RangePartitionAssignor
+"""The first moves the least. The second is what a member that runs an earlier version knows."""
 SESSION_SECONDS = 10
 """So soon is a process missed that was killed; its group, and its successor, wait for that."""
 HEARTBEAT_SECONDS = 1
@@ -74,7 +77,7 @@ class Group:
             settings,
             group_id=settings.processor_group_id,
             client_id=settings.processor_name,
-            partition_assignment_strategy=(StickyPartitionAssignor,),
+            partition_assignment_strategy=ASSIGNORS,
             session_timeout_ms=SESSION_SECONDS * SECOND,
             heartbeat_interval_ms=HEARTBEAT_SECONDS * SECOND,
             metadata_max_age_ms=METADATA_SECONDS * SECOND,
