@@ -107,7 +107,8 @@ def test_a_collection_that_takes_too_long_is_a_problem_and_the_others_are_shown(
 def test_the_status_is_json_for_programs(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(settings, as_json=True)
+    with pytest.raises(SystemExit):
+        run(settings, as_json=True)
     report = json.loads(capsys.readouterr().out)
     assert report["dead_letters"] == 3
     assert report["stored"][0]["simulated"] is True
@@ -121,6 +122,35 @@ def test_the_status_is_tables_for_people(
     shown = capsys.readouterr().out
     for text in ("metals", "metals_api, simulated", "metal_prices", "1,200", "Dead letters: 3"):
         assert text in shown
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_the_status_of_what_is_not_ready_is_an_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, *, ready: bool
+) -> None:
+    monkeypatch.setattr(status, "ask_api", lambda _: Peer("api", ready=ready, says={}))
+    if ready:
+        run(settings, as_json=False)
+        return
+    with pytest.raises(SystemExit, match=r"^1$"):
+        run(settings, as_json=False)
+
+
+def test_what_the_api_says_of_the_processor_is_its_problem(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Answer:
+        ok = False
+
+        def json(self) -> dict[str, Any]:
+            processor = {"status": "unavailable", "problem": "nobody reads quotes/0"}
+            checks = {"kafka": {"status": "ok"}, "processor": processor}
+            return {"status": "unavailable", "checks": checks}
+
+    monkeypatch.setattr(requests.Session, "get", lambda *_, **__: Answer())
+    peer = peers.ask_api(settings)
+    assert not peer.ready
+    assert summary(peer) == "unavailable, processor: nobody reads quotes/0"
 
 
 def test_a_service_is_summed_up_in_a_line() -> None:

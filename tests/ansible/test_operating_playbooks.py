@@ -53,6 +53,16 @@ def test_the_processor_forgets_its_position_before_the_database_goes() -> None:
     assert "vault_secrets" in plays("reset_mongodb")[1]["tasks"][1]
 
 
+def test_the_status_is_shown_and_then_an_error_where_something_is_not_ready() -> None:
+    shown, last = tasks("status")[-2:]
+    assert shown["name"] == "Show it"
+    assert "ansible.builtin.fail" in last
+    condition = jinja2.Environment(autoescape=True).compile_expression(last["when"])
+    for answer, fails in (({"rc": 0}, False), ({"rc": 1}, True), ({"msg": "no container"}, False)):
+        facts = {"groups": {"processor": ["here"]}, "hostvars": {"here": {"__status": answer}}}
+        assert condition(**facts) is fails
+
+
 def test_the_demonstration_polls_what_the_inventory_does_and_more() -> None:
     demo = yaml.safe_load((ROOT / "inventories/demo.yml").read_text())
     shared = yaml.safe_load((ROOT / "inventories/shared/producers.yml").read_text())
@@ -78,7 +88,7 @@ def test_the_demonstration_polls_what_the_inventory_does_and_more() -> None:
 def test_the_status_names_an_address_of_the_api_that_can_be_reached(
     more: dict[str, list[str]], says: str
 ) -> None:
-    names = tasks("status")[-1]["vars"]
+    (names,) = (task["vars"] for task in tasks("status") if task["name"] == "Show it")
     facts: dict[str, Any] = {
         "groups": {"fleet": ["here"], "api": ["here"]} | more,
         "hostvars": {"here": {"ansible_host": "203.0.113.9"}},

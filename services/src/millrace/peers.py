@@ -48,7 +48,10 @@ def ask_api(settings: Settings, path: str = "/health") -> Peer:
                 timeout=2 * LIMIT_SECONDS,
                 verify=str(settings.mongodb_ca_file),
             )
-            return Peer("api", answer.ok, dict(answer.json()))
+            says = dict(answer.json())
+            checks: dict[str, dict[str, Any]] = says.get("checks") or {}
+            problems = [f"{name}: {c['problem']}" for name, c in checks.items() if "problem" in c]
+            return Peer("api", answer.ok, says | ({"problem": problems[0]} if problems else {}))
     except (requests.RequestException, OSError, ValueError) as error:
         return Peer("api", ready=False, says=_silent(error))
 

@@ -46,12 +46,14 @@ class StatusReport(msgspec.Struct, frozen=True):
 
 
 def run(settings: Settings, *, as_json: bool) -> None:
-    """Print the status."""
+    """Print the status; exit with 1 if a service is not ready."""
     report = look(settings)
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
         show(report)
+    if not all(peer.ready for peer in report.services):
+        sys.exit(1)
 
 
 def look(settings: Settings) -> StatusReport:

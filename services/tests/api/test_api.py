@@ -29,6 +29,7 @@ from millrace.api.problems import MEDIA_TYPE
 from millrace.api.stream import StreamParameters
 from millrace.errors import ConfigurationError
 from millrace.feeds import FEEDS
+from millrace.lag import PartitionLag
 
 DOCUMENT = openapi.document(list(FEEDS))
 
@@ -88,7 +89,7 @@ def routes(app: Flask) -> list[tuple[str, str, str]]:
 
 def test_every_route_that_is_not_known_to_be_public_needs_a_token(client: FlaskClient) -> None:
     public = {path for _, path, scope in routes(client.application) if scope == auth.PUBLIC}
-    assert public == {"/live", "/health", "/openapi.json"}
+    assert public == {"/live", "/ready", "/health", "/openapi.json"}
     for method, path, scope in routes(client.application):
         if scope == auth.PUBLIC:
             assert client.open(path, method=method).status_code == HTTPStatus.OK
@@ -115,7 +116,7 @@ def test_a_route_without_a_rule_does_not_start() -> None:
         auth.protect(app, [])
 
 
-@pytest.mark.parametrize("path", ["/live", "/health", "/openapi.json", "/v1/feeds"])
+@pytest.mark.parametrize("path", ["/live", "/ready", "/health", "/openapi.json", "/v1/feeds"])
 @pytest.mark.parametrize(
     "header", ["Bearer wrong", "Bearer", "Bearer ", "Basic cmVhZGVyOng=", "reader-token", ""]
 )
@@ -324,6 +325,7 @@ def test_health_says_one_word_a_dependency(client: FlaskClient) -> None:
             "mongodb": {"status": "ok"},
             "kafka": {"status": "ok"},
             "redis": {"status": "ok"},
+            "processor": {"status": "ok"},
         },
         "mongodb_status": "OK",
         "redis_status": "OK",
@@ -338,6 +340,7 @@ def test_health_says_more_to_those_with_a_token(client: FlaskClient) -> None:
         "partition": 0,
         "end": 12,
         "lag": 3,
+        "held": True,
     }
     assert body["checks"]["mongodb"]["latency_ms"] >= 0
     stranger = {"Authorization": f"Bearer {STRANGER}"}
@@ -373,7 +376,7 @@ def test_health_does_not_speak_of_a_redis_that_is_not_there(
 ) -> None:
     world.redis = None
     body = check(client.get("/health"), "/health")
-    assert body["checks"].keys() == {"mongodb", "kafka"}
+    assert body["checks"].keys() == {"mongodb", "kafka", "processor"}
     assert "redis_status" not in body
 
 
@@ -397,6 +400,50 @@ def test_health_is_told_while_a_dependency_lets_somebody_wait(world: World) -> N
     finally:
         answers.set()
         who_waits.join()
+
+
+def test_health_names_what_nobody_reads_and_the_api_is_ready_all_the_same(
+    client: FlaskClient, world: World
+) -> None:
+    world.lag.append(PartitionLag("quotes", 2, 8, 8, held=False))
+    answer = client.get("/health", headers=AUTHORIZED)
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    body = check(answer, "/health")
+    assert body["status"] == "unavailable"
+    assert body["checks"]["processor"] == {
+        "status": "unavailable",
+        "problem": "nobody reads quotes/2",
+    }
+    answer = client.get("/health")
+    assert check(answer, "/health")["checks"]["processor"] == {"status": "unavailable"}
+    answer = client.get("/ready")
+    assert answer.status_code == HTTPStatus.OK
+    assert check(answer, "/ready")["status"] == "ok"
+
+
+@pytest.mark.parametrize("down", ["mongodb", "kafka"])
+def test_the_api_is_not_ready_without_what_it_answers_from(
+    client: FlaskClient, world: World, down: str
+) -> None:
+    world.down.add(down)
+    answer = client.get("/ready")
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert check(answer, "/ready")["checks"][down] == {"status": "unavailable"}
+
+
+def test_lag_that_grows_while_nothing_is_stored_is_not_well(world: World) -> None:
+    now = 0
+    health = Health(world, clock=lambda: float(now))
+    for now in range(0, 61, 5):
+        world.lag = [PartitionLag("stock-data", 0, 12 + now, 3 + now)]
+        found = health.checks()["processor"]
+    assert found == {
+        "status": "unavailable",
+        "problem": "stock-data/0 stood still for 60 s with 63 records to store",
+    }
+    now = 65
+    world.lag = [PartitionLag("stock-data", 0, 80, 3)]
+    assert health.checks()["processor"] == {"status": "ok"}
 
 
 def test_health_checks_are_no_load(world: World) -> None:

@@ -304,6 +304,16 @@ def test_lag_that_is_not_worked_off_fails(
     ]
 
 
+def test_a_partition_that_nobody_reads_fails(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = [PartitionLag("metal-prices", number, 10, 0, held=number > 0) for number in range(3)]
+    monkeypatch.setattr(lag, "read", lambda *_: behind)
+    assert failed(services.verify(settings).checks) == [
+        ("partitions are read", "nobody reads metal-prices/0")
+    ]
+
+
 def test_a_processor_for_other_feeds_or_that_is_not_ready_fails(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

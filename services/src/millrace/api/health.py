@@ -1,8 +1,8 @@
-"""`/live` and `/health`: whether the API runs, and whether what it depends on answers."""
+"""`/live`, `/ready` and `/health`: whether the API runs, can answer, and the pipeline moves."""
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +13,8 @@ from flask import Blueprint, Response
 from millrace.api.auth import is_authenticated, public
 from millrace.api.events import answer
 from millrace.api.ports import Cache, Dependencies, DependencyError
+from millrace.lag import PartitionLag
+from millrace.progress import Progress
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +23,11 @@ FRESH_SECONDS = 1.0
 
 OK, UNAVAILABLE = "ok", "unavailable"
 SPARED = frozenset({"redis"})
-"""Without these the API answers all the same."""
+"""Without these all is well all the same."""
+PROCESSOR = "processor"
+"""Not asked itself: Kafka knows what it reads and how far it is. The API answers without it."""
+STILL_SECONDS = 45.0
+"""A partition that has more and stands still for so long is not processed."""
 SHORT = {"mongodb": "mongodb_status", "redis": "redis_status"}
 """Members that say OK or FAIL beside the checks, for clients that look for nothing else."""
 
@@ -36,10 +42,11 @@ class Health:
         self._clock = clock
         self._lock = threading.Lock()
         self._asked_at = float("-inf")
+        self._progress = Progress(clock)
         self._checks: Mapping[str, Mapping[str, Any]] = {}
 
     def checks(self) -> Mapping[str, Mapping[str, Any]]:
-        """The state of each dependency, with details."""
+        """The state of each dependency and of the processor, with details."""
         # While one who asks waits for a dependency, the others get what was found before: anybody
         # may ask, and each who waits holds a thread.
         if self._lock.acquire(blocking=not self._checks):
@@ -55,7 +62,8 @@ class Health:
         asked = {"mongodb": self._mongodb, "kafka": self._kafka}
         if cache := self._dependencies.cache():
             asked["redis"] = partial(self._redis, cache)
-        return {name: self._check(name, ask) for name, ask in asked.items()}
+        checks = {name: self._check(name, ask) for name, ask in asked.items()}
+        return checks | {PROCESSOR: self._processor(checks["kafka"])}
 
     def _mongodb(self) -> Mapping[str, Any]:
         self._dependencies.ask_mongodb()
@@ -64,6 +72,17 @@ class Health:
     def _kafka(self) -> Mapping[str, Any]:
         partitions = self._dependencies.ask_kafka()
         return {"lag": sum(p.lag for p in partitions), "partitions": list(partitions)}
+
+    def _processor(self, kafka: Mapping[str, Any]) -> Mapping[str, Any]:
+        if kafka["status"] != OK:
+            return {"status": UNAVAILABLE}
+        partitions: Sequence[PartitionLag] = kafka["partitions"]
+        self._progress.look(
+            {(p.topic, p.partition): (p.end - p.lag, p.end) for p in partitions},
+            [(p.topic, p.partition) for p in partitions if not p.held],
+        )
+        problem = self._progress.problem(STILL_SECONDS)
+        return {"status": UNAVAILABLE, "problem": problem} if problem else {"status": OK}
 
     @staticmethod
     def _redis(cache: Cache) -> Mapping[str, Any]:
@@ -93,12 +112,19 @@ def blueprint(health: Health) -> Blueprint:
     def live() -> Response:
         return answer({"status": OK})
 
+    @routes.get("/ready")
+    @public
+    def ready() -> Response:
+        return state(health.checks(), SPARED | {PROCESSOR})
+
     @routes.get("/health")
     @public
-    def state() -> Response:
-        checks = health.checks()
+    def well() -> Response:
+        return state(health.checks(), SPARED)
+
+    def state(checks: Mapping[str, Mapping[str, Any]], spared: frozenset[str]) -> Response:
         answers = {name: check["status"] == OK for name, check in checks.items()}
-        well = all(answers[name] for name in answers.keys() - SPARED)
+        well = all(answers[name] for name in answers.keys() - spared)
         short = {SHORT[n]: "OK" if answers[n] else "FAIL" for n in SHORT.keys() & answers.keys()}
         if not is_authenticated():
             checks = {name: {"status": check["status"]} for name, check in checks.items()}

@@ -46,11 +46,24 @@ def document(feed_names: Sequence[str]) -> Node:
         },
         "paths": {
             "/live": {"get": _operation("live", "Whether the API runs.", "Live", public_=True)},
+            "/ready": {
+                "get": {
+                    **_operation(
+                        "ready",
+                        "Whether what the API depends on answers. Details only with a token.",
+                        "Health",
+                        public_=True,
+                        unavailable="Health",
+                    ),
+                    "security": [{}, {"bearer": []}],
+                }
+            },
             "/health": {
                 "get": {
                     **_operation(
                         "health",
-                        "Whether what the API depends on answers. Details only with a token.",
+                        "Whether what the API depends on answers, and the processor reads and"
+                        " stores all that comes. Details only with a token.",
                         "Health",
                         public_=True,
                         unavailable="Health",
@@ -464,11 +477,16 @@ _SCHEMAS: Node = {
                                         "partition": COUNT,
                                         "end": COUNT,
                                         "lag": COUNT,
+                                        "held": {
+                                            "type": "boolean",
+                                            "description": "Whether a processor reads it.",
+                                        },
                                     }
                                 )
                             ),
                         },
                     ),
+                    "processor": _object({"status": STATUS}, {"problem": STRING}),
                 },
                 {"redis": _object({"status": STATUS}, {"latency_ms": _LATENCY})},
             ),

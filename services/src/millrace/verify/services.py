@@ -8,6 +8,7 @@ from millrace import kafka, lag, peers
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.peers import Peer
+from millrace.progress import named
 from millrace.verify import checks, stored
 from millrace.verify.checks import Check, PartReport
 from millrace.verify.compare import Partition
@@ -74,7 +75,15 @@ def _group(settings: Settings) -> list[Check]:
     with kafka.asking(settings) as client:
         found = group(client.describe_groups([group_id])[group_id], group_id)
         behind = lag.read(client, group_id, [FEEDS[name].topic for name in settings.feeds])
+    found.append(read(behind, group_id))
     return found + checks.attempt("lag", "is worked off", lambda: _caught_up(behind, settings))
+
+
+def read(behind: list[lag.PartitionLag], group_id: str) -> Check:
+    """Whether somebody in the group reads each partition."""
+    unread = [(one.topic, one.partition) for one in behind if not one.held]
+    said = f"nobody reads {named(unread)}" if unread else f"all {len(behind)}"
+    return Check(f"group {group_id}", "partitions are read", said, not unread)
 
 
 def _caught_up(behind: list[lag.PartitionLag], settings: Settings) -> list[Check]:
