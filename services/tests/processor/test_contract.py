@@ -5,12 +5,17 @@ The library is the real one, told by its coordinator what it was assigned; no br
 
 import socket
 from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import pytest
 from kafka import KafkaConsumer
+from kafka.consumer.fetcher import Fetcher
 from kafka.coordinator.base import Generation
+from kafka.protocol.consumer import IsolationLevel
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
+from kafka.record import MemoryRecords
+from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.processor.process import Processor
 from services.tests.processor.world import World
@@ -52,7 +57,7 @@ class Fake:
     """The one of the other tests."""
 
     def __init__(self) -> None:
-        world = World(partitions=3)
+        world = self.world = World(partitions=3)
         world.committed = dict.fromkeys(world.log, COMMITTED)
         for number in range(3):
             for _ in range(10):
@@ -176,3 +181,51 @@ def test_a_place_to_read_again_is_kept_too(member: Member) -> None:
     member.consumer.seek({KEPT: READ - 1, CAME: 0})
     member.assign([KEPT])
     assert member.position(KEPT) == READ - 1
+
+
+CONTROL = 0x20
+PRODUCER = 7
+
+
+def batch(offset: int, *, marks: bool = False) -> bytes:
+    """One record of a transaction, or the mark of its end, as it is in the log."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2,
+        compression_type=0,
+        is_transactional=True,
+        producer_id=PRODUCER,
+        producer_epoch=0,
+        base_sequence=0,
+        batch_size=1000,
+    )
+    builder.append(0, timestamp=1, key=bytes(4), value=bytes(6), headers=[])
+    raw = bytearray(builder.build())
+    raw[0:8] = offset.to_bytes(8, "big")
+    raw[22] |= CONTROL if marks else 0
+    return bytes(raw)
+
+
+@pytest.mark.parametrize("aborted", [False, True])
+def test_offsets_without_a_record_are_passed(*, aborted: bool) -> None:
+    first = [SimpleNamespace(first_offset=0, producer_id=PRODUCER)]
+    read = Fetcher.PartitionRecords(
+        0,
+        TopicPartition(STOCKS.topic, 0),
+        MemoryRecords(batch(0) + batch(1, marks=True)),
+        check_crcs=False,  # of what was changed above
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        aborted_transactions=first if aborted else [],
+    )
+    assert len(read.take(10)) == (0 if aborted else 1)
+    assert read.next_fetch_offset == 2
+
+    fake = Fake()
+    partition = (STOCKS.topic, 0)
+    fake.world.log[partition].clear()
+    fake.world.committed[partition] = 0
+    if not aborted:
+        fake.world.produce(0, b"")
+    fake.world.end_transaction(0, aborted=int(aborted))
+    fake.assign([partition])
+    assert len(fake.consumer.poll(0.1).get(partition, ())) == (0 if aborted else 1)
+    assert fake.position(partition) == 2
