@@ -27,8 +27,9 @@ description:
   - A tag that no task has, and a run in which no task was selected, are errors.
 """
 
-# Ansible's own words for tags; Molecule skips the last two whether there are any or not.
-WORDS = {"all", "always", "never", "tagged", "untagged", "molecule-notest", "notest"}
+# Ansible's own words for tags; Molecule skips the last ones whether there are any or not.
+MOLECULE = {"molecule-notest", "notest", "molecule-idempotence-notest"}
+WORDS = {"all", "always", "never", "tagged", "untagged"} | MOLECULE
 # Exit statuses; the first two are Ansible's.
 FAILED = 2
 UNREACHABLE = 4

@@ -169,7 +169,9 @@ def test_a_run_of_nothing_fails(runs: Runs, arguments: list[str], says: str) -> 
     assert f"Nothing was done: {says}" in output.splitlines()[-1]
 
 
-@pytest.mark.parametrize("argument", ["--tags=kafka", "--skip-tags=notest,molecule-notest"])
+@pytest.mark.parametrize(
+    "argument", ["--tags=kafka", "--skip-tags=notest,molecule-notest,molecule-idempotence-notest"]
+)
 def test_tags_that_exist_select(runs: Runs, argument: str) -> None:
     status, output = runs.run([{"hosts": "kafka", "tags": ["kafka"], "tasks": [SAY]}], argument)
     assert status == 0

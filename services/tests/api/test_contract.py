@@ -48,6 +48,7 @@ def test_no_request_has_an_answer_that_the_document_does_not_describe(
     "path",
     [
         "/live",
+        "/ready",
         "/health",
         "/v1/feeds",
         "/v1/{feed}/events",
