@@ -161,3 +161,16 @@ def test_an_absent_authority_counts_as_expired(
     assert certificates.expires("", 30)
     assert certificates.expires(authority.pem, 3660)
     assert not certificates.expires(authority.pem, 30)
+
+
+def test_another_authority_beside_the_one_that_hosts_trust_is_seen(
+    certificates: ModuleType, authority: Authority
+) -> None:
+    other = Authority()
+    listing = f"# broker\n{other.issue(**LEAF)}{other.pem}# mine\n{authority.pem}{authority.pem}"
+    assert certificates.certificates_foreign(listing, authority.pem) == ["broker"]
+    # A controller that has none.
+    assert certificates.certificates_foreign(listing, "") == ["broker", "mine"]
+    assert certificates.certificates_foreign("# broker\n# mine\n", "") == []
+    renewed = authority.issue(common_name=authority.name, days=3651)
+    assert certificates.certificates_foreign(f"# b\n{renewed}{renewed}", authority.pem) == []

@@ -9,6 +9,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -52,20 +53,39 @@ def reason(leaf: dict[str, Any], present: list[str], authority: str, days: int) 
     return "expires soon" if expires(present[0], days) else ""
 
 
+def listed(listing: str) -> dict[str, list[str]]:
+    """Return, for each name, its certificate and the authority's, where both are there.
+
+    The listing holds a line `# name` and then both, for each name.
+    """
+    sections = re.split(r"^# ", listing, flags=re.MULTILINE)[1:]
+    parts = (section.partition("\n") for section in sections)
+    return {name.strip(): BLOCK.findall(content) for name, _, content in parts}
+
+
+def key(pem: str) -> bytes:
+    """The public key of a certificate; nothing where there is no certificate."""
+    if not pem:
+        return b""
+    public = x509.load_pem_x509_certificate(pem.encode()).public_key()
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def certificates_foreign(listing: str, authority: str) -> list[str]:
+    """Name the certificates that trust an authority of another key: a renewed one keeps its key."""
+    mine = key(authority)
+    pairs = {name: present for name, present in listed(listing).items() if len(present) == 2}
+    return [name for name, (_, trusted) in pairs.items() if key(trusted) != mine]
+
+
 def certificates_due(
     leaves: list[dict[str, Any]], listing: str, authority: str, days: int, replace: list[str]
 ) -> list[dict[str, Any]]:
-    """Return the certificates to issue, each with the reason.
-
-    The listing holds a line `# name` and then the certificate and the authority's, for each name.
-    """
-    sections = dict.fromkeys((leaf["name"] for leaf in leaves), "")
-    for section in re.split(r"^# ", listing, flags=re.MULTILINE)[1:]:
-        name, _, content = section.partition("\n")
-        sections[name.strip()] = content
+    """Return the certificates to issue, each with the reason."""
+    there = listed(listing)
     due = []
     for leaf in leaves:
-        why = reason(leaf, BLOCK.findall(sections[leaf["name"]]), authority, days)
+        why = reason(leaf, there.get(leaf["name"], []), authority, days)
         if leaf["name"] in replace:
             why = "to be replaced"
         if why:
@@ -78,4 +98,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return them by name."""
-        return {"certificates_due": certificates_due, "certificate_expires": expires}
+        return {
+            "certificates_due": certificates_due,
+            "certificates_foreign": certificates_foreign,
+            "certificate_expires": expires,
+        }
