@@ -8,7 +8,7 @@ a failure far above the end, and calls it a success when no task was selected.
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.playbook.block import Block
@@ -51,16 +51,11 @@ def is_rescued(task: Any) -> bool:
     inner, outer = task, task._parent
     while outer is not None:
         if isinstance(outer, Block) and outer.rescue:
-            others = {id_of._uuid for id_of in (*outer.rescue, *outer.always)}
+            others = {other._uuid for other in (*outer.rescue, *outer.always)}
             if inner._uuid not in others:
                 return True
         inner, outer = outer, outer._parent
     return False
-
-
-def unknown_tags(asked: Iterable[str], there: set[str]) -> list[str]:
-    """Return the tags that were asked for, are no words of Ansible's, and that no task has."""
-    return sorted(set(asked) - WORDS - there)
 
 
 class CallbackModule(CallbackBase):
@@ -89,7 +84,7 @@ class CallbackModule(CallbackBase):
             return
         blocks = [block for play in playbook.get_plays() for block in play.compile()]
         there = {tag for block in blocks for task in block.get_tasks() for tag in task.tags}
-        if unknown := unknown_tags(asked, there):
+        if unknown := sorted(asked - there):
             known = ", ".join(sorted(there - WORDS)) or "none"
             self.say(f"Nothing was done: no task has the tag {', '.join(unknown)}. Tags: {known}")
             raise SystemExit(NOTHING)
