@@ -7,11 +7,18 @@ import re
 from typing import Any
 
 LONGEST = 400
+# Where a failed task has its cause. The last is what Ansible has of a module that it could not run.
+PLACES = ("msg", "exception", "module_stderr", "module_stdout")
 LOGIN = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/aws.md)"
 QUOTA = "ask for more in the Service Quotas console, use smaller hosts, or remove what is unused"
 # The first that matches counts.
 ADVICE = (
     (r"Unable to locate credentials|NoCredentials", f"no credentials: {LOGIN}"),
+    (
+        r"EOFError|MultiFactorAuth|\bMFA\b",
+        "the profile asks for an MFA code, which nobody can type in a run: get a session first, as"
+        ' with eval "$(aws configure export-credentials --format env)", and unset AWS_PROFILE',
+    ),
     (r"config profile \((.+?)\) could not be found", "AWS_PROFILE names no profile: correct it"),
     (r"ExpiredToken|RequestExpired|token.+expired", "the session has expired: log in to AWS again"),
     (
@@ -53,12 +60,12 @@ def words(result: Any) -> list[str]:
         return []
     items = [item for item in result.get("results", []) if item.get("failed")]
     below = [word for item in items for word in words(item)]
-    return below or [str(result.get("msg", "")), str(result.get("exception", ""))]
+    return below or [str(result[place]) for place in PLACES if str(result.get(place) or "").strip()]
 
 
 def aws_advice(result: Any) -> str:
     """One line: what to do, then what AWS said."""
-    said = words(result) or ["nothing"]
+    said = words(result) or ["the task failed without a word; -vvv shows more"]
     everything = " ".join(" ".join(said).split())
     message = " ".join(said[0].split())
     # Not every module says in its message what AWS said.

@@ -4,13 +4,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
-with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
-    from botocore.exceptions import BotoCoreError, ClientError
-
 from ansible.module_utils import aws_shapes as shapes
+from ansible.module_utils.causes import told
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 DOCUMENTATION = r"""
@@ -129,10 +126,8 @@ def main() -> None:
         required_if=[("state", "present", ("usd", "email"))],
         supports_check_mode=True,
     )
-    try:
+    with told(module, f"The budget {module.params['name']} could not be set"):
         changed = ensure(module)
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg=f"The budget {module.params['name']} could not be set")
     module.exit_json(changed=changed)
 
 

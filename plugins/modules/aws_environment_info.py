@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import ClientError
 
 from ansible.module_utils import aws_shapes as shapes
+from ansible.module_utils.causes import told
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 DOCUMENTATION = r"""
@@ -266,10 +267,8 @@ def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={"instance": {"type": "str", "required": True}}, supports_check_mode=True
     )
-    try:
+    with told(module, "AWS did not say what there is"):
         found = Environment(module).look()
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="AWS did not say what there is")
     module.exit_json(changed=False, found=found)
 
 

@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
-    from botocore.exceptions import BotoCoreError, ClientError
-
 from ansible.module_utils import aws_shapes as shapes
+from ansible.module_utils.causes import told
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 DOCUMENTATION = r"""
@@ -76,10 +73,8 @@ def parts(client: Any) -> list[dict[str, str]]:
 def main() -> None:
     """Run the module."""
     module = AnsibleAWSModule(argument_spec={}, supports_check_mode=True)
-    try:
+    with told(module, "AWS did not say what there is"):
         found = parts(module.client("ec2"))
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="AWS did not say what there is")
     module.exit_json(changed=False, parts=found)
 
 

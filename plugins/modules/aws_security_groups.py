@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any
 
-with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
-    from botocore.exceptions import BotoCoreError, ClientError
-
 from ansible.module_utils import aws_shapes as shapes
+from ansible.module_utils.causes import told
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 DOCUMENTATION = r"""
@@ -197,11 +194,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
+    with told(module, "The security groups could not be set"):
         groups = Groups(module)
         changed = groups.ensure() if module.params["state"] == "present" else groups.remove()
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="The security groups could not be set")
     module.exit_json(changed=changed, ids=groups.ids)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
 
 from ansible.module_utils import aws_shapes as shapes
+from ansible.module_utils.causes import told
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 DOCUMENTATION = r"""
@@ -94,11 +94,9 @@ def main() -> None:
     )
     # Nothing depends on Service Quotas: it is not waited for where it cannot be reached.
     config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
-    try:
+    with told(module, "AWS did not say how many vCPUs are left"):
         quotas = module.client("service-quotas", config=config)
         found = look(quotas, module.client("ec2"), module.params["types"])
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="AWS did not say how many vCPUs are left")
     module.exit_json(changed=False, found=found)
 
 

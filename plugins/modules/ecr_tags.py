@@ -4,11 +4,7 @@
 
 from __future__ import annotations
 
-import contextlib
-
-with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
-    from botocore.exceptions import BotoCoreError, ClientError
-
+from ansible.module_utils.causes import told
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 DOCUMENTATION = r"""
@@ -57,14 +53,12 @@ def main() -> None:
     )
     arn, wanted = module.params["arn"], {k: str(v) for k, v in module.params["tags"].items()}
     client = module.client("ecr")
-    try:
+    with told(module, f"The tags of {arn} could not be set"):
         found = client.list_tags_for_resource(resourceArn=arn)["tags"]
         missing = wanted.items() - {tag["Key"]: tag["Value"] for tag in found}.items()
         if missing and not module.check_mode:
             tags = [{"Key": key, "Value": value} for key, value in sorted(missing)]
             client.tag_resource(resourceArn=arn, tags=tags)
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg=f"The tags of {arn} could not be set")
     module.exit_json(changed=bool(missing))
 
 

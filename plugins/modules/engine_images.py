@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from ansible.module_utils import engine_api
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.causes import told
 
 DOCUMENTATION = r"""
 module: engine_images
@@ -185,19 +186,20 @@ def main() -> None:
     )
     params = module.params
     removed: list[str] = []
-    try:
-        missing = [name for name in params["images"] if lacks(params, name)]
-        if params["pull"] and not module.check_mode:
-            for name in missing:
-                pull(params, name)
-                if is_ours(params, name):
-                    removed += remove_others(params, name)
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        if not module.check_mode:
-            module.fail_json(msg=f"no Docker engine answers at {params['socket']}: {error}")
-        missing = params["images"]
-    except (EngineError, OSError) as error:
-        module.fail_json(msg=str(error))
+    with told(module, "The images could not be had"):
+        try:
+            missing = [name for name in params["images"] if lacks(params, name)]
+            if params["pull"] and not module.check_mode:
+                for name in missing:
+                    pull(params, name)
+                    if is_ours(params, name):
+                        removed += remove_others(params, name)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            if not module.check_mode:
+                module.fail_json(msg=f"no Docker engine answers at {params['socket']}: {error}")
+            missing = params["images"]
+        except (EngineError, OSError) as error:
+            module.fail_json(msg=str(error))
     module.exit_json(changed=params["pull"] and bool(missing), missing=missing, removed=removed)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.causes import told
 
 DOCUMENTATION = r"""
 module: reconcile
@@ -199,10 +200,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     module.no_log_values.update(secrets(module.params["desired"]))
-    try:
-        answer = reconcile(module.params, check_mode=module.check_mode)
-    except (OSError, ReconcileError) as error:
-        module.fail_json(msg=f"{' '.join(module.params['command'])}: {error}")
+    with told(module, " ".join(module.params["command"])):
+        try:
+            answer = reconcile(module.params, check_mode=module.check_mode)
+        except (OSError, ReconcileError) as error:
+            module.fail_json(msg=f"{' '.join(module.params['command'])}: {error}")
     module.exit_json(**answer)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.causes import told
 
 DOCUMENTATION = r"""
 module: service_files
@@ -220,28 +221,29 @@ def main() -> None:
     module.no_log_values.update(
         entry["content"] for entry in entries.values() if entry["secret"] and entry["content"]
     )
-    try:
-        files = wanted(module.params["files"], check_mode=check_mode)
-        attributes = {name: (owner, group, int(entries[name]["mode"], 8)) for name in files}
-        changed = make_directory(directory, owner, group, check_mode=check_mode)
-        present = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-        stale = sorted(present - files.keys())
-        outdated = sorted(
-            name
-            for name, content in files.items()
-            if differs(directory / name, content, attributes[name])
-        )
-        diff = [
-            diff_of(directory / name, entries.get(name), files.get(name))
-            for name in [*outdated, *stale]
-        ]
-        if not check_mode:
-            for name in outdated:
-                write(directory / name, files[name], attributes[name])
-            for name in stale:
-                (directory / name).unlink()
-    except (OSError, ValueError) as error:
-        module.fail_json(msg=f"{directory}: {error}")
+    with told(module, str(directory)):
+        try:
+            files = wanted(module.params["files"], check_mode=check_mode)
+            attributes = {name: (owner, group, int(entries[name]["mode"], 8)) for name in files}
+            changed = make_directory(directory, owner, group, check_mode=check_mode)
+            present = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+            stale = sorted(present - files.keys())
+            outdated = sorted(
+                name
+                for name, content in files.items()
+                if differs(directory / name, content, attributes[name])
+            )
+            diff = [
+                diff_of(directory / name, entries.get(name), files.get(name))
+                for name in [*outdated, *stale]
+            ]
+            if not check_mode:
+                for name in outdated:
+                    write(directory / name, files[name], attributes[name])
+                for name in stale:
+                    (directory / name).unlink()
+        except (OSError, ValueError) as error:
+            module.fail_json(msg=f"{directory}: {error}")
     module.exit_json(
         changed=changed or bool(outdated or stale),
         changed_files=[*outdated, *stale],
