@@ -124,7 +124,7 @@ def test_the_users_own_vault_password_opens_the_vault_in_every_play(tmp_path: Pa
     theirs.write_text("a password of their own")
     (inventory / "hosts.yml").write_text("all: {hosts: {localhost: {ansible_connection: local}}}")
     (inventory / "group_vars").mkdir()
-    (inventory / "group_vars/all").symlink_to(ROOT / "inventories/shared")
+    (inventory / "group_vars/all").symlink_to(ROOT / "inventories/local/group_vars/all")
     play = [
         {
             "hosts": "localhost",
@@ -137,7 +137,10 @@ def test_the_users_own_vault_password_opens_the_vault_in_every_play(tmp_path: Pa
 
     def run(playbook: Path | str, password: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [ROOT / ".venv/bin/ansible-playbook", f"--inventory={inventory}", playbook],
+            [
+                *(ROOT / ".venv/bin/ansible-playbook", f"--inventory={inventory}", playbook),
+                f"--extra-vars=millrace_instance=mr-vault-test millrace_state_dir={tmp_path}/state",
+            ],
             cwd=ROOT,
             env=environment(
                 LC_ALL="C.UTF-8",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 from ipaddress import IPv4Network
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import docker.errors
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,7 +18,8 @@ from lab.addresses import Pool, conflicts, restore
 from lab.authority import make_certificates
 from lab.cloud import data_volumes
 from lab.engine import Engine
-from lab.images import definition
+from lab.images import definition, references
+from lab.registry import Registry
 from lab.settings import Lab, LabError, load, parse
 from lab.volumes import Volumes
 
@@ -82,6 +86,44 @@ def test_image_is_defined_by_content_mode_and_base(tmp_path: Path) -> None:
     script.chmod(0o644)
     script.write_text("false\n")
     assert definition(tmp_path, "base") != first
+
+
+class Images:
+    """This machine's engine: what it has, and what it was told to push."""
+
+    def __init__(self, *has: str) -> None:
+        self.has = set(has)
+        self.pushed: list[tuple[str, str]] = []
+        self.images = self.api = self
+
+    def get(self, name: str) -> Any:
+        if name not in self.has:
+            raise docker.errors.ImageNotFound(name)
+        return SimpleNamespace(id=name, tag=lambda target, tag: self.pushed.append((name, target)))
+
+    def push(self, target: str, *, tag: str, stream: bool, decode: bool) -> list[dict[str, str]]:
+        assert stream
+        assert decode
+        self.pushed[-1] = (self.pushed[-1][0], f"{target}:{tag}")
+        return [{"status": "pushed"}]
+
+    def remove(self, name: str) -> None:
+        assert name == self.pushed[-1][1]
+
+
+@pytest.mark.parametrize("has", ["pulled", "built"])
+def test_what_packages_give_stands_in_for_what_a_registry_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has: str
+) -> None:
+    pulled, built = references("mongo")
+    assert pulled != built
+    there = pulled if has == "pulled" else built
+    engine = Images(there)
+    lab = Lab(state=tmp_path)
+    registry = Registry(lab, engine)  # type: ignore[arg-type]
+    monkeypatch.setattr(registry, "get", lambda path: None)
+    registry.fill()
+    assert engine.pushed == [(there, f"{lab.mirror}/library/{pulled}")]
 
 
 def test_interface_names_are_short_enough() -> None:

@@ -55,6 +55,7 @@ def settle(lab: Lab, seconds: float) -> None:
 USAGE = """
 The emulated EC2 runs. In a shell:
 
+  . scripts/environment
   . {state}/env
   ansible-playbook -i inventories/aws site.yml -e millrace_admin_cidr={cidr}
 
