@@ -27,7 +27,6 @@ class Past:
     ) -> Iterable[tuple[str, Point | None]]:
         """See ports.Store."""
         for symbol in symbols:
-            beat()
             past = [
                 (time, -offset, value)
                 for offset, time, value in self._past(feed, Series(source, symbol), below)
@@ -47,7 +46,6 @@ class Past:
         beat: Callable[[], None],
     ) -> Iterable[tuple[datetime, Any]]:
         """See ports.Store."""
-        beat()
         past = self._past(feed, series, below)
         return [(t, value) for _, t, value in past if newest - feed.window <= t <= newest]
 

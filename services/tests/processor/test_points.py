@@ -52,9 +52,9 @@ class Stored:
 
 
 @settings(max_examples=300)
-@given(logs, st.integers(0, 100), st.integers(0, 40), st.data())
+@given(logs, st.integers(0, 100), st.integers(0, 40), minutes, st.data())
 def test_it_says_what_a_history_says(
-    log: list[tuple[int, float]], percent: int, in_flight: int, data: Any
+    log: list[tuple[int, float]], percent: int, in_flight: int, always: int, data: Any
 ) -> None:
     """It begins anywhere, and what was added last is never stored yet."""
     stored, whole = Stored(log), History(WINDOW)
@@ -68,7 +68,8 @@ def test_it_says_what_a_history_says(
         for offset, (time, value) in enumerate(stored.log[begin:], start=begin):
             if offset % 7 == 0:
                 below = max(below, offset - in_flight)
-            for asked in {time, START + timedelta(minutes=data.draw(minutes))}:
+            for minute in (always, data.draw(minutes)):
+                asked = START + timedelta(minutes=minute)
                 for inclusive in (False, True):
                     expected = whole.at_or_before(asked) if inclusive else whole.before(asked)
                     assert stored.ask(history, asked, below, inclusive=inclusive) == expected
@@ -112,3 +113,18 @@ def test_of_two_values_with_one_time_the_first_counts() -> None:
     history.add(earlier, 3.0, 8, 7)
     history.learn(Moment(earlier, inclusive=True), (earlier, 4.0), 7)
     assert history.at_or_before(earlier) == (earlier, 4.0)
+
+
+def test_an_answer_does_not_outlive_what_was_added_behind_it() -> None:
+    history = Points(WINDOW, None)
+    for second in range(10 * KEPT):
+        history.add(START + timedelta(seconds=second), 1.0, second, second)
+    late, asked = START + timedelta(seconds=3.5), START + timedelta(seconds=4)
+    history.add(late, 2.0, 10 * KEPT, 10 * KEPT)
+    moment = Moment(asked, inclusive=False)
+    history.learn(moment, (START + timedelta(seconds=3), 1.0), 10 * KEPT)
+    assert history.before(asked) == (late, 2.0)
+    for second in range(10 * KEPT, 20 * KEPT):
+        history.add(START + timedelta(seconds=second), 1.0, second + 1, second + 1)
+    assert history.before(asked) is None
+    assert history.lacking == [moment]

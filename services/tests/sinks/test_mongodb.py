@@ -49,8 +49,9 @@ class Collection:
         assert found == {"_id": document["_id"]}
         self.stored = [d for d in self.stored if d["_id"] != document["_id"]] + [document]
 
-    def find(self, condition: Any, shown: Any) -> list[dict[str, Any]]:
+    def find(self, condition: Any, shown: Any, *, max_time_ms: int) -> list[dict[str, Any]]:
         assert shown == {"kafka": 1}
+        assert max_time_ms < 30_000, "the socket would be the first to lose patience"
         return [d for d in self.stored if d["_id"] in condition["_id"]["$in"]]
 
 

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import structlog
@@ -79,7 +80,9 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
     give_up = threading.Event()
     try:
         _until_there(lambda: kafka.check_credentials(settings), settings, stop, heartbeat.beat)
-        _until_there(lambda: store.prepare(feeds.values()), settings, stop, heartbeat.beat)
+        # One by one: the indexes of what is stored already may take long.
+        for feed in feeds.values():
+            _until_there(partial(store.prepare, [feed]), settings, stop, heartbeat.beat)
         if stop.is_set():
             return
         writer = Writer(

@@ -30,6 +30,7 @@ DUPLICATE_KEY = 11000
 # DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong. Any other may pass: a full disk does.
 UNSTORABLE = frozenset({2, 14, 52, 57, 121, 10334, 17280})
 NEWEST_MILLISECONDS = 20_000
+OWN_MILLISECONDS = 20_000
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 ENCODING_ERRORS = (BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError)
 
@@ -69,7 +70,9 @@ class MongoStore:
         """See processor.ports.Store."""
         positions = {document["_id"]: document["kafka"] for document in documents}
         with _Kinds():
-            stored = self._database[collection].find({"_id": {"$in": [*positions]}}, {"kafka": 1})
+            stored = self._database[collection].find(
+                {"_id": {"$in": [*positions]}}, {"kafka": 1}, max_time_ms=OWN_MILLISECONDS
+            )
             return {item["_id"] for item in stored if item["kafka"] == positions[item["_id"]]}
 
     def newest_of(
