@@ -9,9 +9,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import docker
 import docker.errors
 import pytest
 import requests
+import urllib3
 
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path.insert(0, str(IMAGES))
@@ -86,6 +88,8 @@ class Registry:
         assert stream
         assert decode
         yield {"status": f"Pulling from {repository}"}
+        if self.breaks == "the engine ends":
+            raise urllib3.exceptions.ProtocolError("Connection broken: IncompleteRead")
         if self.breaks:
             yield {"errorDetail": {"message": self.breaks}, "error": self.breaks}
         else:
@@ -105,7 +109,7 @@ def make(build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
     def run(registry: Registry, *, check: bool = False) -> list[str]:
         lines: list[str] = []
-        monkeypatch.setattr(build.docker, "from_env", lambda **_: registry)
+        monkeypatch.setattr(docker, "from_env", lambda **_: registry)
         monkeypatch.setattr(build, "say", lines.append)
         build.make(["one"], None, check=check)
         return lines
@@ -162,6 +166,8 @@ def test_a_registry_that_refuses_ends_the_run_with_its_reason_and_a_remedy(
 def test_a_pull_that_breaks_half_way_says_why(make: Any, build: ModuleType) -> None:
     with pytest.raises(build.BuildError, match=r"pull of one:7\.0 failed \(unexpected EOF\): run"):
         make(Registry(breaks="unexpected EOF"))
+    with pytest.raises(build.BuildError, match="the engine broke off: Connection broken"):
+        make(Registry(breaks="the engine ends"))
 
 
 def test_what_a_registry_gives_is_pulled_and_stays(make: Any) -> None:

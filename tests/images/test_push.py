@@ -11,6 +11,7 @@ from typing import Any
 
 import docker.errors
 import pytest
+import urllib3
 
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path.insert(0, str(IMAGES))
@@ -46,6 +47,8 @@ class Engine:
 
     def push(self, reference: str, auth_config: Any, **_: Any) -> list[dict[str, str]]:
         self.logins.append(auth_config)
+        if self.error == "the engine ends":
+            raise urllib3.exceptions.ProtocolError("Connection broken")
         if not self.error:
             self.tags.add(reference)
         return [{"status": "pushing"}, {"error": self.error} if self.error else {"status": "ok"}]
@@ -81,3 +84,5 @@ def test_a_registry_that_cannot_be_asked_is_not_pushed_to(make: Any, push: Modul
 def test_a_push_that_is_refused_says_why(make: Any, push: ModuleType) -> None:
     with pytest.raises(push.BuildError, match="failed: tag is immutable"):
         make(Engine(error="tag is immutable"))
+    with pytest.raises(push.BuildError, match="or it fails: Connection broken"):
+        make(Engine(error="the engine ends"))

@@ -101,7 +101,7 @@ def have(checkout: Path, host: str, kind: str) -> subprocess.CompletedProcess[st
     images = checkout / "images"
     (images / "one").mkdir(parents=True)
     (images / "one" / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
-    for name in ("build", "recipes.py", "refusals.py"):
+    for name in ("build", "engine.py", "recipes.py", "refusals.py"):
         shutil.copy(ROOT / "images" / name, images)
     (images / "versions.yml").write_text(
         f"images: {{one: {{repository: '{host}/{kind}/one', tag: '1', digest: '', official: true,"
