@@ -14,6 +14,7 @@ from kafka.net.sasl.scram import ScramClient
 from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
+from millrace import records  # noqa: F401 - consumers read what the library gives up
 from millrace.config import Settings
 from millrace.errors import ConfigurationError, MillraceError
 

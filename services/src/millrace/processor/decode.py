@@ -8,6 +8,7 @@ import msgspec
 from millrace.events import Event, timed
 from millrace.feeds.base import Feed
 from millrace.processor.errors import BadRecord
+from millrace.records import Unreadable
 
 
 def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
@@ -20,7 +21,8 @@ def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
         try:
             event: Event = decode_json(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadRecord("VALUE_CONVERTER", str(error)) from None
+            said = value.reason if isinstance(value, Unreadable) else str(error)
+            raise BadRecord("VALUE_CONVERTER", said) from None
         try:
             return timed(event, feed.ahead)
         except ValueError as error:
