@@ -14,6 +14,7 @@ from millrace import kafka as module
 from millrace.config import Settings
 from millrace.dead_letters import topic
 from millrace.dead_letters.topic import DeadLetterError
+from millrace.sinks.dead_letters import PARTIAL
 
 SETTINGS = Settings(dead_letters_topic=TOPIC)
 
@@ -141,6 +142,21 @@ def test_replay_of_a_record_with_neither_key_nor_value_has_an_empty_key(kafka: K
     kafka.letters[0][0].key = None
     dead_letters.replay(SETTINGS)
     assert (kafka.sent[0]["key"], kafka.sent[0]["value"]) == (b"", None)
+
+
+def test_a_letter_that_holds_only_a_part_is_not_replayed(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kafka.add(b"\xffval", [(PARTIAL, b"only the first 4 of the value's 6 bytes"), *why()])
+    kafka.add(b"whole", why())
+    dead_letters.replay(SETTINGS)
+    assert [record["value"] for record in kafka.sent] == [b"whole"]
+    assert capsys.readouterr().out == (
+        "dead-letters/0/0 is not all of the record at stock-data/2/7: not replayed\n"
+        "1 dead letter replayed, 1 skipped\n"
+    )
+    with pytest.raises(DeadLetterError, match="not all of the record"):
+        dead_letters.replay(SETTINGS, position="0/0")
 
 
 def test_a_letter_of_a_replayed_record_names_itself_when_it_is_replayed(kafka: Kafka) -> None:

@@ -17,7 +17,7 @@ from pymongo.errors import (
 
 from millrace.feeds import FEEDS
 from millrace.processor.batch import Inserted
-from millrace.processor.errors import Permanent, Transient
+from millrace.processor.errors import Permanent, Transient, Unknown
 from millrace.sinks.mongodb import MongoStore
 
 DUPLICATE = {"code": 11000, "keyPattern": {"_id": 1}, "errmsg": "dup"}
@@ -91,11 +91,25 @@ def test_a_document_that_the_server_never_takes_is_rejected_alone(code: int) -> 
     assert insert(answer) == Inserted(2, frozenset({0}), {2: "no"})
 
 
-@pytest.mark.parametrize("code", [NOT_PRIMARY, DISK_FULL, 11600, 91, 112, 1, 8])
-def test_any_other_failure_may_pass(code: int) -> None:
+@pytest.mark.parametrize("code", [NOT_PRIMARY, DISK_FULL, 11600, 91, 112])
+def test_what_is_wrong_with_the_server_passes(code: int) -> None:
     answer = bulk({"index": 0, **DUPLICATE}, {"index": 1, "code": code, "errmsg": "trouble"})
     with pytest.raises(Transient, match="trouble"):
         insert(answer)
+
+
+@pytest.mark.parametrize("code", [1, 8, 13, 20, 4_711])
+def test_of_any_other_failure_no_kind_is_known(code: int) -> None:
+    answer = bulk({"index": 0, **DUPLICATE}, {"index": 1, "code": code, "errmsg": "trouble"})
+    with pytest.raises(Unknown, match=rf"trouble \(code {code}\)"):
+        insert(answer)
+    with pytest.raises(Unknown, match="trouble"):
+        insert(OperationFailure("trouble", code))
+
+
+def test_what_is_no_answer_of_the_server_has_no_kind_either() -> None:
+    with pytest.raises(Unknown, match="anything"):
+        insert(PyMongoError("anything"))
 
 
 def test_what_a_majority_has_not_acknowledged_is_not_stored() -> None:
@@ -114,7 +128,7 @@ def test_what_a_majority_has_not_acknowledged_is_not_stored() -> None:
         ServerSelectionTimeoutError("nobody"),
         WriteConcernError("timed out", 64),
         OperationFailure("stepping down", 189),
-        PyMongoError("anything"),
+        OperationFailure("new", 4_711, {"errorLabels": ["RetryableWriteError"]}),
     ],
 )
 def test_an_absent_server_is_a_transient_error(error: Exception) -> None:
@@ -122,10 +136,9 @@ def test_an_absent_server_is_a_transient_error(error: Exception) -> None:
         insert(error)
 
 
-@pytest.mark.parametrize(("code", "text"), [(18, "credentials"), (13, "not allow")])
-def test_a_refusal_is_a_permanent_error(code: int, text: str) -> None:
-    with pytest.raises(Permanent, match=text):
-        insert(OperationFailure("refused", code))
+def test_refused_credentials_are_a_permanent_error() -> None:
+    with pytest.raises(Permanent, match="credentials"):
+        insert(OperationFailure("refused", 18))
 
 
 def test_a_document_without_a_bson_form_does_not_hold_up_the_others() -> None:

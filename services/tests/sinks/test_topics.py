@@ -7,18 +7,21 @@ from typing import Any
 
 import pytest
 from kafka.errors import (
+    ClusterAuthorizationFailedError,
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     NotLeaderForPartitionError,
+    SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
 )
 
 from millrace import kafka
 from millrace.config import Settings
 from millrace.processor.batch import Message
-from millrace.processor.errors import Permanent, Transient
+from millrace.processor.errors import Permanent, Transient, Unknown
 from millrace.sinks import topics
+from millrace.sinks.dead_letters import LONGEST_VALUE, PARTIAL, PREFIX, shortened
 from millrace.sinks.topics import TopicPublisher
 
 MESSAGES = [Message("dead-letters", b"k", b"%d" % n, [("h", None)]) for n in range(3)]
@@ -89,27 +92,79 @@ def test_every_message_is_acknowledged_before_it_counts(clients: Clients) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [KafkaTimeoutError("slow"), NotLeaderForPartitionError(), KafkaError("other")]
+    ("error", "kind"),
+    [
+        (KafkaTimeoutError("slow"), Transient),
+        (NotLeaderForPartitionError(), Transient),
+        (KafkaError("other"), Unknown),
+        (TopicAuthorizationFailedError("dead-letters"), Unknown),
+        (TypeError("a bug"), Unknown),
+    ],
 )
-def test_one_that_is_not_is_a_transient_error_and_the_end_of_its_client(
-    clients: Clients, error: Exception
+def test_one_that_is_not_is_an_error_of_its_kind_and_the_end_of_its_client(
+    clients: Clients, error: Exception, kind: type[Exception]
 ) -> None:
     clients.outcomes = [None, error]
     publisher = TopicPublisher(Settings())
-    with pytest.raises(Transient):
+    with pytest.raises(kind, match="dead-letters"):
         publisher.publish(MESSAGES)
     assert clients.made[0].closed
     publisher.publish(MESSAGES)
     assert len(clients.made) == 2
 
 
-@pytest.mark.parametrize("kind", [TopicAuthorizationFailedError, MessageSizeTooLargeError])
-def test_what_the_broker_refuses_is_a_permanent_error(
+@pytest.mark.parametrize("kind", [ClusterAuthorizationFailedError, SaslAuthenticationFailedError])
+def test_a_user_who_may_publish_nothing_is_a_permanent_error(
     clients: Clients, kind: type[KafkaError]
 ) -> None:
     clients.outcomes = [kind()]
     with pytest.raises(Permanent, match="dead-letters"):
         TopicPublisher(Settings()).publish(MESSAGES)
+
+
+LARGE = Message("dead-letters", b"k", b"v" * 5_000_000, [("h", b"x"), (f"{PREFIX}topic", b"t")])
+
+
+def test_a_letter_that_the_broker_finds_too_large_is_sent_in_part(clients: Clients) -> None:
+    clients.outcomes = [None, MessageSizeTooLargeError()]
+    TopicPublisher(Settings()).publish([MESSAGES[0], LARGE])
+    refused, made = clients.made
+    assert refused.closed
+    assert [record["value"] for record in made.sent] == [b"0", b"v" * LONGEST_VALUE]
+    assert dict(made.sent[1]["headers"])[PARTIAL] == (
+        b"only the first 524288 of the value's 5000000 bytes"
+    )
+    assert made.sent[1]["headers"][:2] == LARGE.headers
+
+
+def test_so_is_one_that_the_client_itself_does_not_send(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Client.send
+
+    def limited(client: Client, topic: str, **record: Any) -> Future:
+        if len(record["value"]) > topics.LARGEST_BYTES:
+            raise MessageSizeTooLargeError
+        return send(client, topic, **record)
+
+    monkeypatch.setattr(Client, "send", limited)
+    TopicPublisher(Settings()).publish([LARGE, MESSAGES[0]])
+    (client,) = clients.made
+    assert [len(record["value"]) for record in client.sent] == [LONGEST_VALUE, 1]
+    assert not client.closed
+
+
+def test_a_letter_is_small_enough_whatever_its_parts_are() -> None:
+    headers = [("h" * 100_000, b"x" * 100_000), (f"{PREFIX}topic", b"t")]
+    short = shortened(Message("dead-letters", b"k" * 2_000_000, b"v" * 2_000_000, headers))
+    size = len(short.key or b"") + len(short.value or b"")
+    assert size + sum(len(name) + len(value or b"") for name, value in short.headers) < 800_000
+    assert [name for name, _ in short.headers] == [f"{PREFIX}topic", PARTIAL]
+    assert dict(short.headers)[PARTIAL] == (
+        b"only the first 524288 of the value's 2000000 bytes,"
+        b" the first 65536 of the key's 2000000 bytes, none of the record's headers"
+    )
+    assert shortened(MESSAGES[0]) is MESSAGES[0]
 
 
 def test_a_message_that_is_stuck_does_not_hold_up_the_end(

@@ -215,3 +215,11 @@ def test_a_difference_says_what_is_there_and_what_should_be() -> None:
     assert world.compare().examples == [
         "stock-data[0]@0: stocks:test:A:0: volume is 7, not 100",
     ]
+
+
+def test_a_letter_that_says_that_it_is_a_part_is_compared_as_far_as_it_goes() -> None:
+    record = Record(0, 0, b"key", b"value")
+    assert Letter(b"key", b"val", partial=True).is_of(record)
+    assert not Letter(b"key", b"val").is_of(record)
+    assert not Letter(b"key", b"vax", partial=True).is_of(record)
+    assert not Letter(b"other", b"val", partial=True).is_of(record)

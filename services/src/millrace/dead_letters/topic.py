@@ -12,7 +12,7 @@ from millrace import kafka
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
-from millrace.sinks.dead_letters import PREFIX
+from millrace.sinks.dead_letters import PARTIAL, PREFIX
 
 GROUP = "operator-dead-letters"
 REPLAY_OF = "millrace.replay-of"
@@ -152,6 +152,10 @@ def send(producer: Any, records: Sequence[Any]) -> list[str]:
             source = origin(record.headers)
             if source is None or source.topic not in topics:
                 refused.append(f"{position} does not come from a feed's topic: not replayed")
+                continue
+            if any(name == PARTIAL for name, _ in record.headers):
+                place = f"{source.topic}/{source.partition}/{source.offset}"
+                refused.append(f"{position} is not all of the record at {place}: not replayed")
                 continue
             future = producer.send(
                 source.topic,

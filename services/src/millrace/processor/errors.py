@@ -11,6 +11,10 @@ class Permanent(MillraceError):
     """Configuration or authorisation: trying again cannot help. The processor stops and says so."""
 
 
+class Unknown(Exception):
+    """No kind is known for it. After a few attempts the feed that met it stands still, alone."""
+
+
 class BadRecord(Exception):
     """A record that cannot become a document, whatever is tried: a dead letter."""
 

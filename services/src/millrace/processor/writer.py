@@ -10,7 +10,7 @@ import structlog
 
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Documents, Inserted, Message
-from millrace.processor.errors import BadRecord, Transient
+from millrace.processor.errors import BadRecord, Transient, Unknown
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Publisher, Store
 from millrace.sinks.dead_letters import letter
@@ -95,7 +95,7 @@ class Writer:
         while True:
             try:
                 result = step()
-            except Transient as error:
+            except (Transient, Unknown) as error:
                 self._metrics.retries.inc()
                 wait = backoff.seconds(attempt, self._longest_wait)
                 log.warning("trying again", reason=str(error), attempt=attempt, seconds=wait)

@@ -3,11 +3,19 @@
 The header names are those of Kafka Connect (KIP-298), so that its users' tools understand them.
 """
 
+from collections.abc import Iterable
+
 from millrace.processor.batch import Message, Record
 from millrace.processor.errors import BadRecord
+from millrace.records import Unreadable
 
 PREFIX = "__connect.errors."
 LONGEST_REASON = 1000
+PARTIAL = PREFIX + "partial"
+"""Header of a letter that does not hold its record as it was sent: what it holds instead."""
+WHOLE_BYTES = 768 * 1024
+"""A letter of so many bytes is taken by every broker; of a larger one, parts of so many are kept."""
+LONGEST_VALUE, LONGEST_KEY, LONGEST_HEADERS = 512 * 1024, 64 * 1024, 128 * 1024
 
 
 def letter(topic: str, record: Record, error: BadRecord) -> Message:
@@ -28,13 +36,49 @@ def letter(topic: str, record: Record, error: BadRecord) -> Message:
         "exception.message": str(error)[:LONGEST_REASON],
     }
     nulls = [f"header {name}" for name, value in record.headers if value is None]
-    key = record.key
-    if key is None and record.value is None:
+    key, value = record.key, record.value
+    partial = []
+    if isinstance(value, Unreadable):
+        partial.append((PARTIAL, b"bytes of the log that could not be read"))
+        value = bytes(value)
+    if key is None and value is None:
         key = b""
         nulls.append("key")
     added = [
         *((PREFIX + name, text.encode()) for name, text in reasons.items()),
         *((PREFIX + "null", name.encode()) for name in nulls),
+        *partial,
     ]
     kept = [(name, b"" if value is None else value) for name, value in record.headers]
-    return Message(topic, key, record.value, [*kept, *added])
+    return Message(topic, key, value, [*kept, *added])
+
+
+def shortened(message: Message) -> Message:
+    """The same if it is small, else as much of it as every broker takes, and a header that says so.
+
+    The whole record is still in its topic, at the position that the letter names.
+    """
+    if _size(message) <= WHOLE_BYTES:
+        return message
+    key, value = message.key, message.value
+    said = []
+    if value is not None and len(value) > LONGEST_VALUE:
+        said.append(f"the first {LONGEST_VALUE} of the value's {len(value)} bytes")
+        value = value[:LONGEST_VALUE]
+    if key is not None and len(key) > LONGEST_KEY:
+        said.append(f"the first {LONGEST_KEY} of the key's {len(key)} bytes")
+        key = key[:LONGEST_KEY]
+    headers = list(message.headers)
+    if _length(headers) > LONGEST_HEADERS:
+        said.append("none of the record's headers")
+        headers = [header for header in headers if header[0].startswith(PREFIX)]
+    partial = (PARTIAL, f"only {', '.join(said)}".encode())
+    return Message(message.topic, key, value, [*headers, partial])
+
+
+def _size(message: Message) -> int:
+    return len(message.key or b"") + len(message.value or b"") + _length(message.headers)
+
+
+def _length(headers: Iterable[tuple[str, bytes | None]]) -> int:
+    return sum(len(name) + len(value or b"") for name, value in headers)

@@ -13,22 +13,36 @@ from pymongo.errors import (
     DocumentTooLarge,
     OperationFailure,
     PyMongoError,
+    WriteConcernError,
 )
 
 from millrace import mongo
 from millrace.feeds.base import Feed, Index, Series
 from millrace.feeds.history import Point
-from millrace.mongo import Client, explain, reason
+from millrace.mongo import AUTHENTICATION_FAILED, Client, explain, reason
 from millrace.processor.batch import Inserted
-from millrace.processor.errors import Permanent, Transient
+from millrace.processor.errors import Permanent, Transient, Unknown
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below
 from millrace.sinks.past import Past
 
 DUPLICATE_KEY = 11000
 # The document is at fault: BadValue, TypeMismatch, DottedFieldName, DollarPrefixedFieldName,
-# DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong. Any other may pass: a full disk does.
+# DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong.
 UNSTORABLE = frozenset({2, 14, 52, 57, 121, 10334, 17280})
+# The server is at fault, and it passes: HostUnreachable, HostNotFound, LockTimeout, CursorNotFound,
+# LockBusy, MaxTimeMSExpired, WriteConcernFailed, NetworkTimeout, ShutdownInProgress,
+# UnsatisfiableWriteConcern, WriteConflict, ConflictingOperationInProgress,
+# ReadConcernMajorityNotAvailableYet, QueryPlanKilled, PrimarySteppedDown,
+# NetworkInterfaceExceededTimeLimit, CursorKilled, ExceededTimeLimit, TemporarilyUnavailable,
+# ReauthenticationRequired, SocketException, NotWritablePrimary, InterruptedAtShutdown, Interrupted,
+# InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, OutOfDiskSpace.
+# fmt: off
+PASSING = frozenset({
+    6, 7, 24, 43, 46, 50, 64, 89, 91, 100, 112, 117, 134, 175, 189, 202, 237, 262, 365, 391, 9001,
+    10107, 11600, 11601, 11602, 13435, 13436, 14031,
+})
+# fmt: on
 NEWEST_MILLISECONDS = 20_000
 OWN_MILLISECONDS = 20_000
 LARGEST_DOCUMENT = 16 * 1024 * 1024
@@ -146,7 +160,7 @@ class MongoStore:
 
 
 def _outcome(error: BulkWriteError, count: int) -> Inserted:
-    """What a partly failed insert means: duplicates are success, anything unknown may pass."""
+    """What a partly failed insert means: duplicates are success."""
     duplicates = set()
     rejected: dict[int, str] = {}
     for failure in error.details["writeErrors"]:
@@ -156,25 +170,35 @@ def _outcome(error: BulkWriteError, count: int) -> Inserted:
         elif code in UNSTORABLE or code == DUPLICATE_KEY:
             rejected[failure["index"]] = str(failure["errmsg"])
         else:
-            raise Transient(f"MongoDB: {failure['errmsg']}") from None
-    if error.details["writeConcernErrors"]:
-        raise Transient(f"MongoDB: {error.details['writeConcernErrors'][0]['errmsg']}") from None
+            raise _kind(code)(f"MongoDB: {failure['errmsg']} (code {code})") from None
+    for concern in error.details["writeConcernErrors"]:
+        raise _kind(concern["code"])(f"MongoDB: {concern['errmsg']}") from None
     return Inserted(count - len(duplicates) - len(rejected), frozenset(duplicates), rejected)
 
 
+def _kind(code: int | None) -> type[Transient | Unknown]:
+    return Transient if code in PASSING else Unknown
+
+
 class _Kinds:
-    """Turns the library's errors into the kinds that decide what happens next."""
+    """Turns the library's errors into the kinds that decide what happens next.
+
+    What this user may not do with one collection concerns its feed alone.
+    """
 
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
-        if isinstance(error, BulkWriteError) or not isinstance(error, PyMongoError):
+    def __exit__(self, _type: Any, error: BaseException | None, _trace: Any) -> None:
+        if isinstance(error, BulkWriteError | DocumentTooLarge):
             return
-        if isinstance(error, DocumentTooLarge):
-            return
-        if isinstance(error, OperationFailure) and not isinstance(error, ConnectionFailure):
-            refusal = explain(error)
-            if refusal:
-                raise Permanent(str(refusal)) from error
-        raise Transient(f"MongoDB: {reason(error)}") from error
+        if isinstance(error, ConnectionFailure | WriteConcernError):
+            raise Transient(f"MongoDB: {reason(error)}") from error
+        if isinstance(error, OperationFailure):
+            if error.code == AUTHENTICATION_FAILED:
+                raise Permanent(str(explain(error))) from error
+            passes = error.has_error_label("RetryableWriteError")
+            kind = Transient if passes else _kind(error.code)
+            raise kind(f"MongoDB: {reason(error)} (code {error.code})") from error
+        if isinstance(error, PyMongoError):
+            raise Unknown(f"MongoDB: {reason(error)} ({type(error).__name__})") from error

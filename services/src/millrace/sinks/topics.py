@@ -6,28 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from kafka.errors import (
-    AuthorizationError,
     ClusterAuthorizationFailedError,
     KafkaError,
     MessageSizeTooLargeError,
-    TopicAuthorizationFailedError,
+    RetriableError,
+    SaslAuthenticationFailedError,
 )
 
 from millrace import kafka
 from millrace.config import Settings
 from millrace.processor.batch import Message
-from millrace.processor.errors import Permanent, Transient
+from millrace.processor.errors import Permanent, Transient, Unknown
+from millrace.sinks.dead_letters import shortened
 
 DELIVERY_SECONDS = 20
 STOP_SECONDS = 2.0
 LARGEST_BYTES = 4 * 1024 * 1024
-"""A dead letter is a record of the largest size with headers added."""
-REFUSALS = (
-    AuthorizationError,
-    ClusterAuthorizationFailedError,
-    MessageSizeTooLargeError,
-    TopicAuthorizationFailedError,
-)
+"""Of a message that is larger before it is compressed, a part is sent."""
+REFUSALS = (ClusterAuthorizationFailedError, SaslAuthenticationFailedError)
 
 
 class TopicPublisher:
@@ -42,15 +38,20 @@ class TopicPublisher:
         """See processor.ports.Publisher."""
         with self._lock:
             try:
-                self._send(messages)
+                try:
+                    self._send(messages)
+                except MessageSizeTooLargeError:
+                    # An idempotent producer cannot go on behind a gap: the next attempt makes one.
+                    self._drop()
+                    self._send([shortened(message) for message in messages])
             except REFUSALS as error:
                 raise Permanent(
                     f"Kafka does not take a message for {messages[0].topic}: {error!r}"
                 ) from error
-            except KafkaError as error:
-                # An idempotent producer cannot go on behind a gap: the next attempt makes one.
+            except Exception as error:
                 self._drop()
-                raise Transient(f"Kafka, publish to {messages[0].topic}: {error!r}") from error
+                kind = Transient if isinstance(error, RetriableError | OSError) else Unknown
+                raise kind(f"Kafka, publish to {messages[0].topic}: {error!r}") from error
 
     def close(self) -> None:
         """Hang up, unless something is being published: the process does not end any later."""
@@ -69,12 +70,18 @@ class TopicPublisher:
                 request_timeout_ms=DELIVERY_SECONDS * 500,
                 max_request_size=LARGEST_BYTES,
             )
-        futures = [
-            self._client.send(m.topic, key=m.key, value=m.value, headers=list(m.headers))
-            for m in messages
-        ]
-        for future in futures:
+        for future in [self._send_one(message) for message in messages]:
             future.get(timeout=DELIVERY_SECONDS + 5)
+
+    def _send_one(self, message: Message) -> Any:
+        try:
+            return self._try(message)
+        except MessageSizeTooLargeError:  # says the client, before anything is sent
+            return self._try(shortened(message))
+
+    def _try(self, message: Message) -> Any:
+        topic, key, value, headers = message
+        return self._client.send(topic, key=key, value=value, headers=list(headers))
 
     def _drop(self) -> None:
         client, self._client = self._client, None

@@ -9,7 +9,7 @@ from kafka.structs import TopicPartition
 from millrace import kafka
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.sinks.dead_letters import PREFIX
+from millrace.sinks.dead_letters import PARTIAL, PREFIX
 from millrace.verify.compare import Letter, Letters, Partition, Place
 
 SILENCE_SECONDS = 30.0
@@ -70,7 +70,7 @@ class Log:
         for partition in self.partitions([topic]):
             for record in self.read(partition):
                 letters.setdefault(origin(record.headers), []).append(
-                    Letter(record.key, record.value)
+                    Letter(record.key, record.value, PARTIAL in dict(record.headers))
                 )
         return letters
 
