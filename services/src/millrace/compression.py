@@ -11,7 +11,7 @@ import zstandard
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 """As a batch's attributes have them."""
 LARGEST_BYTES = 16 * 1024 * 1024
-"""Brokers limit the compressed batch (1 MiB as delivered). A gigabyte of zeros is less than that."""
+"""Brokers limit the compressed batch (1 MiB as delivered): a gigabyte of zeros is less."""
 PORTION = 1024 * 1024
 XERIAL, XERIAL_HEADER_BYTES = b"\x82SNAPPY\x00", 16
 

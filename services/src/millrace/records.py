@@ -56,7 +56,9 @@ def place(error: BaseException) -> tuple[TopicPartition, int] | None:
 class Batch(DefaultRecordBatch):  # type: ignore[misc]
     """A batch that does not become larger than memory allows."""
 
-    __slots__ = ()
+    _buffer: bytearray
+    _pos: int
+    _decompressed: bool
 
     def _maybe_uncompress(self) -> None:
         if not self._decompressed and self.compression_type:
@@ -97,15 +99,15 @@ class _Batches:
 
     def next_batch(self) -> Any:
         """See MemoryRecords."""
-        raw = self.raw = self._records._next_slice  # noqa: SLF001
+        raw = self.raw = self._records._next_slice
         if raw is None or raw[MemoryRecords.MAGIC_OFFSET] != NEWEST_MAGIC:
             return self._records.next_batch()
-        self._records._cache_next()  # noqa: SLF001
+        self._records._cache_next()
         return Batch(raw)
 
     def next_offset(self) -> int | None:
         """Where the batch behind the last one begins, if it came too."""
-        following = self._records._next_slice  # noqa: SLF001
+        following = self._records._next_slice
         return int.from_bytes(following[:8], "big") if following else None
 
 
@@ -122,13 +124,13 @@ class Records(Fetcher.PartitionRecords):  # type: ignore[misc]
         while True:
             try:
                 yield from super()._unpack_records(tp, batches, *deserializers)
-            except Exception as error:  # noqa: BLE001 - the library raises all sorts
+            except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 try:
                     batch = Batch(batches.raw)
                     intact = batch.validate_crc()
                     last = self._last(batch, batches.next_offset(), intact=intact)
-                except Exception as unknown:  # noqa: BLE001 - its header is not one
+                except Exception as unknown:
                     self.drain()
                     error.place = tp, self._start  # type: ignore[attr-defined]
                     raise error from unknown
@@ -146,10 +148,10 @@ class Records(Fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _last(self, batch: Batch, following: int | None, *, intact: bool) -> int:
         """The batch's last offset. ValueError if it says so itself, and cannot be trusted."""
-        if batch.magic == NEWEST_MAGIC:
-            if intact or batch.last_offset_delta == batch.records_count - 1 >= 0:
-                if following is None or batch.last_offset < following:
-                    return int(batch.last_offset)
+        sound = intact or batch.last_offset_delta == batch.records_count - 1 >= 0
+        inside = following is None or batch.last_offset < following
+        if batch.magic == NEWEST_MAGIC and sound and inside:
+            return int(batch.last_offset)
         if following is None or following <= self._start:
             raise ValueError("it does not say where the batch ends")
         return following - 1
@@ -170,9 +172,9 @@ class Records(Fetcher.PartitionRecords):  # type: ignore[misc]
                 if not intact:
                     raise ValueError(reason)
                 content = batch.content()
-            except Exception as error:  # noqa: BLE001 - codecs raise all sorts
+            except Exception as error:
                 said = f"the batch of offsets {first} to {last}: {error}"
-                yield self._one(batch, last, Unreadable.because(said, batch._buffer))  # noqa: SLF001
+                yield self._one(batch, last, Unreadable.because(said, batch._buffer))
             else:
                 yield from self._each(batch, content, last)
         self.next_fetch_offset = last + 1
@@ -262,4 +264,4 @@ def _naming(parse: Callable[..., Any]) -> Callable[..., Any]:
 
 
 Fetcher.PartitionRecords = Records
-Fetcher._parse_fetched_data = _naming(Fetcher._parse_fetched_data)  # noqa: SLF001
+Fetcher._parse_fetched_data = _naming(Fetcher._parse_fetched_data)

@@ -14,7 +14,7 @@ LONGEST_REASON = 1000
 PARTIAL = PREFIX + "partial"
 """Header of a letter that does not hold its record as it was sent: what it holds instead."""
 WHOLE_BYTES = 768 * 1024
-"""A letter of so many bytes is taken by every broker; of a larger one, parts of so many are kept."""
+"""Every broker takes a letter of so many bytes; of a larger one, parts of these sizes are kept."""
 LONGEST_VALUE, LONGEST_KEY, LONGEST_HEADERS = 512 * 1024, 64 * 1024, 128 * 1024
 
 
