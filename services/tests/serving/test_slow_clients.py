@@ -117,45 +117,49 @@ def test_who_asks_again_may_be_slow_with_that(hasty: Api) -> None:
         assert all_closed([connection])
 
 
-def test_those_who_waited_longest_make_room(pem: Path) -> None:
-    few = msgspec.structs.replace(PATIENT, connections=20)
-    with serving(pem, few) as (api, process), held(api.connect, 10) as oldest:
-        with held(lambda: api.connect(b"GET")) as connections:
-            api.serves_everybody()
-            assert all_closed([*oldest, *connections[:-20]])
-            assert not all_closed(connections[-10:], 0.5)
-        process.terminate()
-        assert process.wait(10) == 0
+@pytest.fixture(scope="module")
+def small(pem: Path) -> Iterator[Api]:
+    with serving(pem, msgspec.structs.replace(PATIENT, connections=20)) as (api, _):
+        yield api
 
 
-def test_those_who_wait_between_requests_make_room_first(pem: Path) -> None:
-    few = msgspec.structs.replace(PATIENT, connections=20)
+def test_those_who_waited_longest_make_room(small: Api) -> None:
+    with held(small.connect, 10) as oldest, held(lambda: small.connect(b"GET")) as connections:
+        small.serves_everybody()
+        assert all_closed([*oldest, *connections[:-20]])
+        assert not all_closed(connections[-10:], 0.5)
+
+
+def test_those_who_wait_between_requests_make_room_first(small: Api) -> None:
     with (
-        serving(pem, few) as (api, _),
-        held(lambda: api.connect(b"GET"), 10) as slow,
-        held(lambda: api.connect(request("GET /live")), 10) as idle,
+        held(lambda: small.connect(b"GET"), 10) as begun,
+        held(lambda: small.connect(request("GET /live")), 10) as idle,
     ):
         assert [status(connection) for connection in idle] == 10 * [200]
-        api.serves_everybody()
+        small.serves_everybody()
         assert all_closed(idle[:1])
-        assert not all_closed(slow, 0.1)
+        assert not all_closed(begun, 0.1)
 
 
-def test_bodies_that_wait_are_bounded(pem: Path) -> None:
-    little = msgspec.structs.replace(PATIENT, total_bytes=4 * MIB)
+@pytest.fixture(scope="module")
+def little(pem: Path) -> Iterator[Api]:
+    with serving(pem, msgspec.structs.replace(PATIENT, total_bytes=4 * MIB)) as (api, _):
+        yield api
+
+
+def test_bodies_that_wait_are_bounded(little: Api) -> None:
     large = post(body=1000 * KIB * " ", length=MIB)
-    with serving(pem, little) as (api, _), held(lambda: api.connect(large), 30) as bodies:
-        api.serves_everybody()
+    with held(lambda: little.connect(large), 30) as bodies:
+        little.serves_everybody()
         assert all_closed(bodies[:20])
         # An honest one may be as large.
-        assert api.ask(post(body=BODY + (MIB - len(BODY)) * " ")) == 202
+        assert little.ask(post(body=BODY + (MIB - len(BODY)) * " ")) == 202
 
 
-def test_answers_that_wait_hold_no_thread_and_are_bounded(pem: Path) -> None:
-    little = msgspec.structs.replace(PATIENT, total_bytes=8 * MIB)
-    with serving(pem, little) as (api, _), held(lambda: api.connect(LARGE, window=4096)) as slow:
-        api.serves_everybody()
-        assert all_closed(slow[: MANY // 2])
+def test_answers_that_wait_hold_no_thread_and_are_bounded(little: Api) -> None:
+    with held(lambda: little.connect(LARGE, window=4096)) as unread:
+        little.serves_everybody()
+        assert all_closed(unread[: MANY // 2])
 
 
 def test_a_server_that_is_told_to_stop_does_not_wait_for_them(pem: Path) -> None:
