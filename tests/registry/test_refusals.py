@@ -5,14 +5,19 @@ The registry is on loopback, where engines ask for no certificate.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
+import platform
 import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}}).encode()
 TYPES = "application/vnd.docker."
 
 
@@ -28,6 +32,24 @@ def digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
+def layer() -> bytes:
+    """An archive with one empty file."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("pulled"))
+    return archive.getvalue()
+
+
+LAYER = layer()
+PACKED = gzip.compress(LAYER)
+CONFIG = json.dumps(
+    {
+        "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()],
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [digest(LAYER)]},
+    }
+).encode()
 MANIFEST = json.dumps(
     {
         "schemaVersion": 2,
@@ -40,8 +62,8 @@ MANIFEST = json.dumps(
         "layers": [
             {
                 "mediaType": f"{TYPES}image.rootfs.diff.tar.gzip",
-                "size": 1000,
-                "digest": digest(b"a layer that the registry has lost"),
+                "size": len(PACKED),
+                "digest": digest(PACKED),
             }
         ],
     }
@@ -63,6 +85,8 @@ class Registry(BaseHTTPRequestHandler):
             self.answer(200, MANIFEST, Type=f"{TYPES}distribution.manifest.v2+json")
         elif parts[-1] == digest(CONFIG):
             self.answer(200, CONFIG, Type="application/octet-stream")
+        elif parts[-1] == digest(PACKED) and parts[0] == "whole":
+            self.answer(200, PACKED, Type="application/octet-stream")
         else:
             self.refuse(404, "BLOB_UNKNOWN", "blob unknown to registry")
 
@@ -96,20 +120,35 @@ def port() -> Iterator[int]:
         thread.join()
 
 
-def have(checkout: Path, host: str, kind: str) -> subprocess.CompletedProcess[str]:
-    """Run images/build for one image of that host."""
+def have(
+    checkout: Path, host: str, kind: str, source: str = "auto"
+) -> subprocess.CompletedProcess[str]:
+    """Run images/build for one image of that host: 2 in the registry, 1 from packages."""
     images = checkout / "images"
-    (images / "one").mkdir(parents=True)
+    (images / "one").mkdir(parents=True, exist_ok=True)
     (images / "one" / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     for name in ("build", "engine.py", "recipes.py", "refusals.py"):
         shutil.copy(ROOT / "images" / name, images)
     (images / "versions.yml").write_text(
-        f"images: {{one: {{repository: '{host}/{kind}/one', tag: '1', digest: '', official: true,"
-        " parent: '', versions: {}}}"
+        f"images: {{one: {{repository: '{host}/{kind}/one', tag: '2', built_tag: '1', digest: '',"
+        " official: true, parent: '', versions: {}}}"
     )
     return subprocess.run(
-        [sys.executable, images / "build"], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, images / "build", "--source", source],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
+
+
+@contextmanager
+def removed(*references: str) -> Iterator[None]:
+    """Remove these images at the end."""
+    try:
+        yield
+    finally:
+        subprocess.run(["docker", "image", "rm", *references], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +165,7 @@ def test_what_the_registry_says_ends_the_run(
     done = have(tmp_path, f"127.0.0.1:{port}", kind)
     assert done.returncode == 1
     line = done.stderr.strip()
-    assert line.startswith(f"images/build: pull of 127.0.0.1:{port}/{kind}/one:1 failed (")
+    assert line.startswith(f"images/build: pull of 127.0.0.1:{port}/{kind}/one:2 failed (")
     assert reason in line
     assert f": {remedy}" in line
     assert "built" not in done.stdout
@@ -136,10 +175,24 @@ def test_packages_are_built_where_no_registry_is(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
-    done = have(tmp_path, host, "any")
-    try:
+    with removed(f"{host}/any/one:1"):
+        done = have(tmp_path, host, "any")
         assert done.returncode == 0, done.stderr
         assert "no image registry can be reached (" in done.stdout
         assert f"built {host}/any/one:1 in " in done.stdout
-    finally:
-        subprocess.run(["docker", "image", "rm", f"{host}/any/one:1"], check=True)
+
+
+def test_what_was_built_stays_until_somebody_asks_for_what_the_registry_has(
+    port: int, tmp_path: Path
+) -> None:
+    one = f"127.0.0.1:{port}/whole/one"
+    host = f"127.0.0.1:{port}"
+    with removed(f"{one}:1", f"{one}:2"):
+        assert f"built {one}:1 in " in have(tmp_path, host, "whole", "packages").stdout
+        again = have(tmp_path, host, "whole").stdout
+        assert "from packages: a registry answers by now; millrace_images_source=regis" in again
+        assert f"present {one}:1" in again
+        pulled = have(tmp_path, host, "whole", "registry")
+        assert f"pulled {one}:2 in " in pulled.stdout, pulled.stderr
+        later = have(tmp_path, host, "whole").stdout.splitlines()
+        assert later == ["official images are pulled", f"present {one}:2"]
