@@ -245,7 +245,7 @@ class Settings(BaseSettings):
         default=0.5,
         gt=0,
         le=1,
-        description="Share of bad records among them at which the processor stops.",
+        description="Share of bad records among them at which their feed stands still.",
     )
     stock_alert_threshold: float = Field(
         default=0.05,

@@ -1,11 +1,12 @@
 """Whether the pipeline moves: every partition is read, and none with lag stands still."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 Partition = tuple[str, int]
 """Topic and partition number."""
 MOST_NAMED = 3
+Problem = Callable[[], str | None]
 
 
 class Progress:
@@ -16,16 +17,21 @@ class Progress:
         self._since: dict[Partition, tuple[int, int, float]] = {}
         self._unread: Sequence[Partition] = ()
         self._joined = False
+        self.standing: Problem = lambda: None
+        self.trouble: str | None = None
         self._looked_at = self._heard_at = clock()
 
     def look(
         self,
         lag: Mapping[Partition, tuple[int, int]],
         unread: Sequence[Partition] = (),
+        stand: Container[Partition] = (),
         *,
         joined: bool = True,
     ) -> None:
         """Take note of (position, end) of partitions, and of those that nobody reads.
+
+        Those that stand still with a reason of their own do not count as stuck.
 
         Who has not joined the group reads none.
         """
@@ -33,7 +39,7 @@ class Progress:
         since = {}
         for partition, (position, end) in lag.items():
             before = self._since.get(partition)
-            if end > position:
+            if end > position and partition not in stand:
                 still = before is not None and before[0] == position
                 since[partition] = (position, end, before[2] if before and still else now)
         self._since, self._unread, self._joined = since, unread, joined
@@ -57,6 +63,8 @@ class Progress:
 
     def problem(self, limit: float) -> str | None:
         """What nobody reads, or has not moved for `limit` seconds although there is more."""
+        if found := self.trouble or self.standing():
+            return found
         if not self._joined:
             return "it is not in its consumer group"
         if unread := self._unread:

@@ -4,7 +4,7 @@ It is the real loop, writer and derivation. Its writer threads are a list of job
 the first two runs when the consumer polls or waits; it dies where `Crash` is raised.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from threading import Event
@@ -25,6 +25,7 @@ from millrace.processor.group import Holdings
 from millrace.processor.loop import Loop
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Look
+from millrace.processor.standing import Standing
 from millrace.processor.writer import Writer
 from millrace.progress import Progress
 
@@ -107,13 +108,12 @@ class Consumer:
             if self._state.is_assigned(partition):
                 self._state.seek(partition, position)
 
-    def pause(self) -> None:
+    def hold(self, topics: Collection[str], partitions: Collection[Partition]) -> None:
         for partition in self._state.assigned_partitions():
-            self._state.pause(partition)
-
-    def resume(self) -> None:
-        for partition in self._state.paused_partitions():
-            self._state.resume(partition)
+            if partition.topic in topics or partition in partitions:
+                self._state.pause(partition)
+            else:
+                self._state.resume(partition)
 
     def look(self) -> Look:
         self._world.chance.fault()
@@ -175,6 +175,8 @@ class Processor:
         self.jobs = Jobs(world.chance)
         self.consumer = Consumer(world, self)
         self.metrics, self.progress = Metrics(), Progress(lambda: world.now)
+        self.standing = Standing(lambda: world.now)
+        self.progress.standing = self.standing.problem
         self.writer = Writer(
             world,
             world,
@@ -194,6 +196,7 @@ class Processor:
             progress=self.progress,
             beat=lambda: None,
             stop=self.stop,
+            standing=self.standing,
         )
 
     def step(self) -> None:
@@ -218,7 +221,7 @@ def in_one_thread(world: World) -> Iterator[None]:
         def monotonic() -> float:
             return world.now
 
-    def wait(futures: Any, timeout: float) -> None:
+    def wait(futures: Any, timeout: float, return_when: str) -> None:
         for processor in world.processors:
             if processor.jobs.hold(futures):
                 processor.jobs.go_on()

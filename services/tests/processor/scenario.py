@@ -8,7 +8,7 @@ from services.tests.processor.process import Processor
 from services.tests.processor.world import World
 
 from millrace.config import Settings
-from millrace.processor.errors import Permanent, Transient
+from millrace.processor.errors import Permanent, Transient, Unknown
 
 FIRST = ("stock-data", 0)
 DAY = 24 * 60
@@ -35,12 +35,12 @@ def change(world: World, event_id: str) -> Any:
     return world.documents[event_id]["meta"]["change_pct"]
 
 
-def metric(processor: Processor, name: str) -> float | None:
+def metric(processor: Processor, name: str, **labels: str) -> float | None:
     """A metric of the processor."""
-    return processor.metrics.registry.get_sample_value(f"millrace_processor_{name}")
+    return processor.metrics.registry.get_sample_value(f"millrace_processor_{name}", labels)
 
 
-def fail_with(error: Transient | Permanent) -> Any:
+def fail_with(error: Transient | Permanent | Unknown) -> Any:
     """A port's method that fails."""
 
     def fail(*_: Any) -> Any:

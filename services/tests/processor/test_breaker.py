@@ -1,20 +1,14 @@
 """The breaker: a few bad records are none of its business, a bad stream is."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.processor.breaker import Breaker
-from millrace.processor.errors import Permanent
 
 
 def opens(breaker: Breaker, *batches: tuple[int, int]) -> bool:
-    try:
-        for records, bad in batches:
-            breaker.count(records, bad)
-    except Permanent:
-        return True
-    return False
+    reasons = [breaker.count(records, bad) for records, bad in batches]
+    return any(reasons)
 
 
 def test_one_bad_record_in_a_hundred_does_not_open_it() -> None:
@@ -57,5 +51,6 @@ def test_it_opens_only_when_a_window_or_more_is_as_bad(
 
 
 def test_it_says_what_to_do() -> None:
-    with pytest.raises(Permanent, match=r"3 of the last 4 .*millrace dead-letters list"):
-        Breaker(4, 0.5).count(4, 3)
+    said = Breaker(4, 0.5).count(4, 3) or ""
+    assert said.startswith("3 of the last 4 ")
+    assert "millrace dead-letters list" in said

@@ -167,11 +167,11 @@ def test_who_was_taken_for_dead_has_kept_nothing(member: Member) -> None:
 
 def test_what_is_kept_stays_paused_and_what_comes_is_not(member: Member) -> None:
     member.assign([KEPT, WENT])
-    member.consumer.pause()
+    member.consumer.hold({KEPT[0]}, ())
     member.assign([KEPT, CAME])
     assert member.is_paused(KEPT)
     assert not member.is_paused(CAME)
-    member.consumer.resume()
+    member.consumer.hold((), ())
     assert not member.is_paused(KEPT)
 
 

@@ -8,8 +8,10 @@ import pytest
 from kafka.coordinator.base import MemberState
 from kafka.errors import (
     CommitFailedError,
+    CorruptRecordError,
     GroupAuthorizationFailedError,
     KafkaConnectionError,
+    KafkaError,
     KafkaTimeoutError,
     TopicAuthorizationFailedError,
 )
@@ -17,7 +19,7 @@ from kafka.structs import TopicPartition
 
 from millrace import kafka
 from millrace.config import Settings
-from millrace.processor.errors import Permanent, Transient
+from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.group import Group
 
 MINE, ALSO_MINE, THEIRS = (TopicPartition("stock-data", number) for number in range(3))
@@ -174,11 +176,32 @@ def test_only_own_partitions_are_read_again(group: Group, client: Client) -> Non
     assert client.sought == {MINE: 5}
 
 
-def test_pausing_concerns_all_partitions(group: Group, client: Client) -> None:
-    group.pause()
+def test_what_is_held_is_what_is_named_now(group: Group, client: Client) -> None:
+    group.hold({"stock-data"}, ())
     assert client.paused() == {MINE, ALSO_MINE}
-    group.resume()
+    group.hold((), {MINE})
+    assert client.paused() == {MINE}
+    group.hold((), ())
     assert not client.paused()
+
+
+def test_an_error_about_one_partition_names_it(group: Group, client: Client) -> None:
+    client.error = TopicAuthorizationFailedError({"stock-data"})
+    vars(client.error)["place"] = MINE, 7
+    with pytest.raises(Stuck, match="TopicAuthorizationFailed") as caught:
+        group.poll(0.1)
+    assert (caught.value.partition, caught.value.offset) == (MINE, 7)
+
+
+@pytest.mark.parametrize("kind", [KafkaError, TypeError, CorruptRecordError])
+def test_of_an_error_that_nobody_knows_no_kind_is_known(
+    group: Group, client: Client, kind: type[Exception]
+) -> None:
+    client.error = kind()
+    with pytest.raises(Unknown):
+        group.poll(0.1)
+    with pytest.raises(Unknown):
+        group.commit({MINE: 1})
 
 
 def test_the_lag_is_of_partitions_whose_position_is_known(group: Group) -> None:

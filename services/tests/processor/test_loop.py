@@ -1,11 +1,14 @@
 """The loop in single situations; test_delivery.py draws all others."""
 
+import dataclasses
+from typing import Any
+
 import pytest
 from services.tests.processor.chance import away, refused
-from services.tests.processor.scenario import FIRST, change, fail_with, produce, start
+from services.tests.processor.scenario import FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import World
 
-from millrace.processor.errors import Permanent
+from millrace.processor.errors import Permanent, Stuck, Unknown
 
 
 def test_a_batch_is_committed_when_it_is_written_and_not_before(world: World) -> None:
@@ -245,7 +248,7 @@ def test_stopping_takes_no_longer_than_its_budget(world: World) -> None:
     assert world.committed[FIRST] == 0
 
 
-def test_most_records_being_bad_stops_the_processor(world: World) -> None:
+def test_most_records_being_bad_lets_their_feed_stand_still(world: World) -> None:
     processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
     for day in range(12):
         produce(world, day, 100.0)
@@ -253,7 +256,86 @@ def test_most_records_being_bad_stops_the_processor(world: World) -> None:
         processor.step()
     for _ in range(20):
         world.produce(0, b"no event")
-    with pytest.raises(Permanent, match="could not be processed"):
-        for _ in range(20):
-            processor.step()
+    for _ in range(200):
+        processor.step()
     assert 0 < len(world.letters) < 10
+    assert world.committed[FIRST] == 12 + len(world.letters)
+    assert "could not be processed" in (processor.progress.problem(60) or "")
+    produce(world, 1, 100.0, partition=1, symbol="GOOG")
+    for _ in range(400):
+        processor.step()
+    assert world.committed["stock-data", 1] == 0, "its feed goes on"
+    processor.finish()
+    assert len(world.letters) < 10
+
+
+def test_an_error_that_nobody_knows_lets_its_partition_stand_still_until_it_passes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    make = world.feed.document
+
+    def document(event: Any, meta: Any) -> Any:
+        if event.symbol == "WRONG":
+            raise TypeError("a bug")
+        return make(event, meta)
+
+    wrong = dataclasses.replace(world.feed, document=document)
+    processor.loop._feeds = {"stock-data": wrong}
+    produce(world, 0, 100.0)
+    produce(world, 1, 100.0, symbol="WRONG")
+    produce(world, 2, 100.0)
+    produce(world, 0, 100.0, partition=1, symbol="GOOG")
+    for _ in range(20):
+        processor.step()
+    assert world.committed == {FIRST: 1, ("stock-data", 1): 1}
+    assert processor.progress.problem(60) == (
+        "stock-data/0 stands still at offset 1: TypeError: a bug"
+    )
+    assert processor.standing.shown()[0]["offset"] == 1
+    produce(world, 1, 100.0, partition=1, symbol="GOOG")
+    for _ in range(50):
+        processor.step()
+    assert world.committed == {FIRST: 1, ("stock-data", 1): 2}
+    assert metric(processor, "standing", topic="stock-data", partition="0") == 1
+    processor.loop._feeds = {"stock-data": world.feed}
+    for _ in range(400):
+        processor.step()
+    assert world.committed[FIRST] == 3
+    assert processor.progress.problem(60) is None
+
+
+def test_a_write_that_fails_for_no_known_reason_is_tried_again_later(world: World) -> None:
+    processor = start(world, processor_max_in_flight=3)
+    insert = world.insert
+    world.insert = fail_with(Unknown("code 4711"))  # type: ignore[method-assign]
+    for day in range(3):
+        produce(world, day, 100.0)
+        processor.step()
+    for _ in range(5):
+        processor.step()
+    assert world.committed[FIRST] == 0
+    assert "stock-data/0 stands still at offset 0: Unknown: code 4711" in (
+        processor.progress.problem(60) or ""
+    )
+    world.insert = insert  # type: ignore[method-assign]
+    for _ in range(400):
+        processor.step()
+    assert world.committed[FIRST] == 3
+    assert len(world.documents) == 3
+
+
+def test_a_partition_that_cannot_be_read_is_named_and_left_alone(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    produce(world, 0, 100.0, partition=1, symbol="GOOG")
+    processor.consumer.failures = [Stuck(FIRST, 0, "CorruptRecordError: no end")]
+    for _ in range(4):
+        processor.step()
+    assert world.committed == {FIRST: 0, ("stock-data", 1): 1}
+    assert processor.progress.problem(60) == (
+        "stock-data/0 stands still at offset 0: CorruptRecordError: no end"
+    )
+    for _ in range(20):
+        processor.step()
+    assert world.committed[FIRST] == 1

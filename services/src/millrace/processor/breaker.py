@@ -1,12 +1,10 @@
-"""Stops the processor when too large a share of what it reads cannot be processed.
+"""Says when too large a share of what is read of a feed cannot be processed.
 
 A few bad records are dead letters. When most are bad, the producer or the schema is wrong, and
 moving a whole topic to the dead letters would hide it.
 """
 
 from collections import deque
-
-from millrace.processor.errors import Permanent
 
 
 class Breaker:
@@ -19,8 +17,8 @@ class Breaker:
         self._records = 0
         self._bad = 0
 
-    def count(self, records: int, bad: int) -> None:
-        """Count a batch; Permanent if the breaker opens."""
+    def count(self, records: int, bad: int) -> str | None:
+        """Count a batch; the reason if the breaker opens."""
         self._batches.append((records, bad))
         self._records += records
         self._bad += bad
@@ -29,7 +27,8 @@ class Breaker:
             self._records -= old_records
             self._bad -= old_bad
         if self._records >= self._window and self._bad >= self._share * self._records:
-            raise Permanent(
+            return (
                 f"{self._bad} of the last {self._records} records could not be processed; stopped"
                 " before more become dead letters. Look at `millrace dead-letters list`"
             )
+        return None

@@ -15,6 +15,14 @@ class Unknown(Exception):
     """No kind is known for it. After a few attempts the feed that met it stands still, alone."""
 
 
+class Stuck(Exception):
+    """A partition that cannot be read at an offset."""
+
+    def __init__(self, partition: tuple[str, int], offset: int, reason: str) -> None:
+        super().__init__(reason)
+        self.partition, self.offset = partition, offset
+
+
 class BadRecord(Exception):
     """A record that cannot become a document, whatever is tried: a dead letter."""
 

@@ -1,6 +1,6 @@
 """The consumer port on kafka-python: a member of the group that never commits by itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,24 +10,41 @@ from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAs
 from kafka.coordinator.base import MemberState
 from kafka.errors import (
     AuthorizationError,
+    BrokerNotAvailableError,
+    CommitFailedError,
     GroupAuthorizationFailedError,
+    IllegalGenerationError,
     KafkaError,
+    RebalanceInProgressError,
+    RetriableError,
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
+    UnknownMemberIdError,
 )
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from millrace import kafka, lag
 from millrace.config import Settings
 from millrace.processor.batch import Partition, Record
-from millrace.processor.errors import Permanent, Transient
+from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.ports import Look
+from millrace.records import place
 
 REFUSALS = (
     AuthorizationError,
     GroupAuthorizationFailedError,
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
+)
+PASSING = (
+    AssertionError,
+    BrokerNotAvailableError,
+    CommitFailedError,
+    IllegalGenerationError,
+    OSError,
+    RebalanceInProgressError,
+    RetriableError,
+    UnknownMemberIdError,
 )
 SECOND = 1000
 ANSWER_SECONDS = 10
@@ -135,13 +152,12 @@ class Group:
             if partition in mine:
                 self._client.seek(TopicPartition(*partition), offset)
 
-    def pause(self) -> None:
+    def hold(self, topics: Collection[str], partitions: Collection[Partition]) -> None:
         """See ports.Consumer."""
-        self._client.pause(*self._client.assignment())
-
-    def resume(self) -> None:
-        """See ports.Consumer."""
-        self._client.resume(*self._client.paused())
+        paused = self._client.paused()
+        wanted = {p for p in self._client.assignment() if p.topic in topics or p in partitions}
+        self._client.pause(*(wanted - paused))
+        self._client.resume(*(paused - wanted))
 
     def look(self) -> Look:
         """See ports.Consumer."""
@@ -192,7 +208,11 @@ class _Kinds:
         pass
 
     def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
+        if not isinstance(error, Exception):
+            return
+        if found := place(error):
+            raise Stuck(tuple(found[0]), found[1], f"{error!r}") from error
         if isinstance(error, REFUSALS):
             raise Permanent(f"Kafka refuses to {self._what}: {error!r}") from error
-        if isinstance(error, KafkaError | AssertionError | OSError):
-            raise Transient(f"Kafka, {self._what}: {error!r}") from error
+        kind = Transient if isinstance(error, PASSING) else Unknown
+        raise kind(f"Kafka, {self._what}: {error!r}") from error

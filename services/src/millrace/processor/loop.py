@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
 from typing import Any
 
@@ -16,10 +16,11 @@ from millrace.processor import backoff
 from millrace.processor.batch import Batch, Partition, Record
 from millrace.processor.breaker import Breaker
 from millrace.processor.derivation import Lane
-from millrace.processor.errors import Permanent, Transient
+from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Consumer, Store
 from millrace.processor.recall import Interrupted, Recall
+from millrace.processor.standing import Standing
 from millrace.progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class Loop:
         progress: Progress,
         beat: Callable[[], None],
         stop: threading.Event,
+        standing: Standing | None = None,
     ) -> None:
         """`feeds` by topic; `complete` writes a batch and returns when it is acknowledged."""
         self._settings = settings
@@ -68,9 +70,11 @@ class Loop:
         self._progress = progress
         self._beat = beat
         self._stop = stop
-        self._breaker = Breaker(
-            settings.processor_breaker_records, settings.processor_breaker_share
-        )
+        self._standing = standing or Standing()
+        self._breakers = {
+            topic: Breaker(settings.processor_breaker_records, settings.processor_breaker_share)
+            for topic in feeds
+        }
         self._lanes: dict[Partition, Lane] = {}
         self._in_flight: deque[tuple[Batch, Future[None]]] = deque()
         self._event_ids: set[str] = set()
@@ -78,7 +82,7 @@ class Loop:
         self._committed: dict[Partition, int] = {}
         self._holdings = consumer.holdings
         self._held = False
-        self._starting_over = False
+        self._starting_over: set[str] = set()
         self._submitted = 0
         self._take_until = 0.0
         self._committed_at = 0.0
@@ -100,8 +104,10 @@ class Loop:
     def _try_step(self) -> None:
         try:
             self.step()
-            self._failures = 0
-        except Transient as error:
+            self._failures, self._progress.trouble = 0, None
+        except (Transient, Unknown) as error:
+            if isinstance(error, Unknown):
+                self._progress.trouble = str(error)
             pause = backoff.seconds(self._failures, self._settings.processor_retry_seconds)
             log.warning("trying again", reason=str(error), seconds=pause)
             self._failures += 1
@@ -111,54 +117,97 @@ class Loop:
         """One turn: poll and follow up. It may end anywhere and go on with the next turn."""
         self._beat()
         self._settle()
-        if self._must_wait():
-            wait([self._in_flight[0][1]], timeout=POLL_SECONDS)
+        if self._full():
+            wait(self._heads(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._settle()
-        held = self._must_wait()
-        self._hold(held)
-        polled = self._consumer.poll(0.0 if held else POLL_SECONDS)
-        if self._follow() or held:
-            self._put_back(polled)  # the first of partitions that came, or came after the pause
-        elif polled:
-            self._take(polled)
+        full = self._full()
+        self._standing.try_again({_topic(batch) for batch, _ in self._in_flight})
+        held = self._standing.held()
+        if full or held or self._held:
+            self._consumer.hold(full, held)
+        self._held = bool(full or held)
+        polled = self._poll(0.0 if full else POLL_SECONDS)
+        if self._follow():
+            self._put_back(polled)  # the first of partitions that came
+        else:
+            kept = {p: r for p, r in polled.items() if p in held or p[0] in full}
+            self._put_back(kept)  # they came after the pause
+            self._take({p: r for p, r in polled.items() if p not in kept})
         self._settle()
         self._commit_if_due()
         self._look_if_due()
 
-    def _must_wait(self) -> bool:
-        """Nothing may be taken now: enough is in flight, or all of it has to be stored first."""
-        limit = 1 if self._starting_over else self._settings.processor_max_in_flight
-        return len(self._in_flight) >= limit
+    def _poll(self, seconds: float) -> Polled:
+        try:
+            return self._consumer.poll(seconds)
+        except Stuck as error:
+            self._standing.stand(error.partition, error.offset, str(error))
+            return {}
 
-    def _hold(self, needed: bool) -> None:
-        """Keep the partitions, and take nothing while it is needed."""
-        if needed:
-            self._consumer.pause()
-        elif self._held:
-            self._consumer.resume()
-        self._held = needed
+    def _full(self) -> set[str]:
+        """Topics of which enough is in flight, or of which all has to be stored first."""
+        counts = Counter(_topic(batch) for batch, _ in self._in_flight)
+        most = self._settings.processor_max_in_flight
+        return {t for t, n in counts.items() if n >= (1 if t in self._starting_over else most)}
+
+    def _heads(self) -> list[Future[None]]:
+        """What is waited for: the oldest batch of each topic."""
+        oldest: dict[str, Future[None]] = {}
+        for batch, future in self._in_flight:
+            oldest.setdefault(_topic(batch), future)
+        return [*oldest.values()]
 
     def _take(self, polled: Polled) -> None:
-        self._starting_over = False
+        """Each feed by itself: what is wrong with one does not concern the others."""
+        topics: dict[str, dict[Partition, Sequence[Record]]] = {}
+        for partition, records in polled.items():
+            topics.setdefault(partition[0], {})[partition] = records
+        failures = []
         self._take_until = time.monotonic() + TAKE_SECONDS
+        for topic, own in topics.items():
+            try:
+                self._take_feed(topic, own)
+            except Transient as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _take_feed(self, topic: str, polled: Polled) -> None:
+        self._starting_over.discard(topic)
         batch = Batch(self._holdings)
         try:
             for partition, records in polled.items():
-                lane = self._lane(partition)
                 stored = self._stored_below(partition, records[0].offset)
-                lane.take(records, batch, self._event_ids, stored)
+                try:
+                    self._lane(partition).take(records, batch, self._event_ids, stored)
+                except (Transient, Permanent, Interrupted):
+                    raise
+                except Exception as error:
+                    offset = batch.positions.get(partition, records[0].offset)
+                    self._stand(partition, offset, error)
         except (Transient, Interrupted) as error:
             self._progress.hear()
-            self._put_back(polled, batch)
+            self._put_back({p: r for p, r in polled.items() if p not in self._standing}, batch)
             if isinstance(error, Transient):
                 raise
         finally:
-            self._submit(batch)
+            self._submit(topic, batch)
 
-    def _submit(self, batch: Batch) -> None:
+    def _stand(self, partition: Partition, offset: int, error: BaseException) -> None:
+        """Let it stand still at an offset, from which it is read again later."""
+        self._lanes.pop(partition, None)
+        self._consumer.seek({partition: offset})
+        self._standing.stand(partition, offset, f"{type(error).__name__}: {error}")
+
+    def _submit(self, topic: str, batch: Batch) -> None:
         if not batch.consumed:
             return
-        self._breaker.count(batch.consumed, len(batch.dead))
+        if reason := self._breakers[topic].count(batch.consumed, len(batch.dead)):
+            for partition, offset in batch.first.items():
+                self._lanes.pop(partition, None)
+                self._standing.stand(partition, offset, reason, again=False)
+            self._consumer.seek(batch.first)
+            return
         self._event_ids |= batch.event_ids
         self._in_flight.append((batch, self._executor.submit(self._complete, batch)))
         self._submitted += 1
@@ -207,7 +256,8 @@ class Loop:
             if self._holdings.get(partition) != number:
                 for known in (self._lanes, self._ready, self._committed):
                     known.pop(partition, None)
-        self._starting_over = True
+                self._standing.forget(partition)
+        self._starting_over = set(self._feeds)
         self._looked_at = 0.0
         return True
 
@@ -219,17 +269,50 @@ class Loop:
         self._consumer.seek({p: at for p, at in positions.items() if at != ends[p]})
 
     def _settle(self) -> None:
-        """Take note of complete batches, oldest first; raise what stopped one."""
-        while self._in_flight and self._in_flight[0][1].done():
-            batch, future = self._in_flight[0]
-            future.result()  # a batch that failed for good stays, and nothing passes it
-            self._in_flight.popleft()
+        """Take note of complete batches, of each topic the oldest first.
+
+        What stopped one lets its partitions stand still; Permanent: it stops everything.
+        """
+        waiting: set[str] = set()
+        for entry in [*self._in_flight]:
+            batch, future = entry
+            topic = _topic(batch)
+            if topic in waiting or not future.done():
+                waiting.add(topic)
+                continue
+            error = future.exception()
+            if isinstance(error, Permanent):
+                raise error  # it stays, and nothing passes it
+            self._in_flight.remove(entry)
             self._event_ids -= batch.event_ids
-            for partition, position in batch.positions.items():
-                number = batch.holdings.get(partition)
-                if number is not None and self._holdings.get(partition) == number:
-                    self._ready[partition] = position
+            if error is None:
+                self._complete_positions(batch)
+            elif batch.positions:
+                self._fail(topic, batch, error)
         self._metrics.in_flight.set(len(self._in_flight))
+
+    def _complete_positions(self, batch: Batch) -> None:
+        for partition, position in batch.positions.items():
+            if self._is_held(batch, partition):
+                self._ready[partition] = position
+                self._standing.moved(partition, position)
+
+    def _fail(self, topic: str, batch: Batch, error: BaseException) -> None:
+        """Read this batch and those of its topic behind it again, later."""
+        behind = [other for other, _ in self._in_flight if _topic(other) == topic]
+        first: dict[Partition, int] = {}
+        for one in (batch, *behind):
+            for partition, offset in one.first.items():
+                if self._is_held(one, partition):
+                    first.setdefault(partition, offset)
+        for other in behind:
+            other.positions.clear()
+        for partition, offset in first.items():
+            self._stand(partition, offset, error)
+
+    def _is_held(self, batch: Batch, partition: Partition) -> bool:
+        number = batch.holdings.get(partition)
+        return number is not None and self._holdings.get(partition) == number
 
     def _commit_if_due(self) -> None:
         due = time.monotonic() - self._committed_at >= COMMIT_SECONDS
@@ -249,15 +332,18 @@ class Loop:
             look = self._consumer.look()
             self._pass_empty_offsets(look.positions)
             lag = self._unstored(look.positions)
-            self._progress.look(lag, look.unread, joined=self._consumer.joined)
+            stand = self._standing
+            self._progress.look(lag, look.unread, stand, joined=self._consumer.joined)
             self._metrics.show_lag(lag)
+            self._metrics.show_standing([p for p in lag if p in stand])
 
     def _pass_empty_offsets(self, positions: Mapping[Partition, tuple[int, int]]) -> None:
         """Commit past offsets without a record too, such as the mark at a transaction's end."""
-        busy = {partition for batch, _ in self._in_flight for partition in batch.positions}
+        busy = {partition for batch, _ in self._in_flight for partition in batch.first}
         for partition, (position, _) in positions.items():
             known = max(self._committed.get(partition, 0), self._ready.get(partition, 0))
-            if partition in self._holdings and partition not in busy and position > known:
+            own = partition in self._holdings and partition not in self._standing
+            if own and partition not in busy and position > known:
                 self._ready[partition] = position
 
     def _unstored(
@@ -276,11 +362,15 @@ class Loop:
         deadline = time.monotonic() + self._settings.processor_stop_seconds
         with suppress(Permanent):
             while self._in_flight and (left := deadline - time.monotonic()) > 0:
-                wait([self._in_flight[0][1]], timeout=left)
+                wait(self._heads(), timeout=left, return_when=FIRST_COMPLETED)
                 self._settle()
         if self._ready:
-            with suppress(Transient, Permanent):
+            with suppress(Transient, Permanent, Unknown):
                 self._commit()
         if self._in_flight:
             unfinished = sum(batch.consumed for batch, _ in self._in_flight)
             log.warning("stopped before all was written", records_read_again=unfinished)
+
+
+def _topic(batch: Batch) -> str:
+    return next(iter(batch.first))[0]

@@ -1,6 +1,6 @@
 """Every metric of the processor, by name. consumed = stored + duplicates + dead letters, always."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -44,6 +44,12 @@ class Metrics:
             ["topic", "partition"],
             registry=self.registry,
         )
+        self.standing = Gauge(
+            prefix + "standing",
+            "Partitions that stand still at an offset, alone.",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
         self.write_seconds = Histogram(
             prefix + "write_seconds",
             "Time until MongoDB acknowledged a batch.",
@@ -60,6 +66,12 @@ class Metrics:
         self.duplicates.inc(duplicates)
         self.dead.inc(dead)
         self.alerts.inc(alerts)
+
+    def show_standing(self, partitions: Iterable[Partition]) -> None:
+        """Set which partitions stand still."""
+        self.standing.clear()
+        for topic, partition in partitions:
+            self.standing.labels(topic, str(partition)).set(1)
 
     def show_lag(self, lag: Mapping[Partition, tuple[int, int]]) -> None:
         """Set the lag of the partitions that are assigned now."""

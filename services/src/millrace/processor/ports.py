@@ -1,6 +1,6 @@
 """What the processor needs of the world. The tests put fakes here; `run` puts the servers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
@@ -37,7 +37,10 @@ class Consumer(Protocol):
         """
 
     def poll(self, seconds: float) -> Mapping[Partition, Sequence[Record]]:
-        """Records in the order of their offsets; empty after the time. Transient, Permanent."""
+        """Records in the order of their offsets; empty after the time.
+
+        Transient, Permanent, Unknown; Stuck, and the next time what others have.
+        """
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Store the next offsets to read. Transient if that failed or the partitions moved."""
@@ -45,11 +48,8 @@ class Consumer(Protocol):
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """Read from these offsets again."""
 
-    def pause(self) -> None:
-        """Keep the partitions and let `poll` return nothing."""
-
-    def resume(self) -> None:
-        """Undo `pause`."""
+    def hold(self, topics: Collection[str], partitions: Collection[Partition]) -> None:
+        """Keep these and let `poll` return nothing of them, but of all others."""
 
     def look(self) -> Look:
         """Ask Kafka how far the group has come. Transient."""

@@ -19,11 +19,12 @@ from millrace.feeds.base import Feed
 from millrace.heartbeat import Heartbeat
 from millrace.probes import Probes
 from millrace.processor import backoff
-from millrace.processor.errors import Transient
+from millrace.processor.errors import Transient, Unknown
 from millrace.processor.group import Group
 from millrace.processor.latest import LatestValues
 from millrace.processor.loop import LOOK_SECONDS, Loop
 from millrace.processor.metrics import Metrics
+from millrace.processor.standing import Standing
 from millrace.processor.writer import Writer
 from millrace.progress import Progress
 from millrace.sinks.mongodb import MongoStore
@@ -62,7 +63,8 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
     feeds: dict[str, Feed[Any]] = {
         feed.topic: feed for name, feed in FEEDS.items() if name in settings.feeds
     }
-    metrics, progress = Metrics(), Progress()
+    metrics, progress, standing = Metrics(), Progress(), Standing()
+    progress.standing = standing.problem
     latest = _latest(settings, feeds, store, metrics)
     heartbeat = Heartbeat(settings.processor_watchdog_seconds)
     probes = Probes(
@@ -72,6 +74,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
         status=lambda: {
             "name": settings.processor_name,
             "feeds": settings.feeds,
+            "standing": standing.shown(),
             **({"cache": latest.state} if latest else {}),
         },
         registry=metrics.registry,
@@ -98,7 +101,10 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             latest.start()
         heartbeat.watch()
         group = Group(settings, sorted(feeds))
-        executor = ThreadPoolExecutor(settings.processor_writers, thread_name_prefix=WRITER)
+        # One feed whose writes do not get done leaves enough threads to all others.
+        others = settings.processor_max_in_flight * (len(feeds) - 1)
+        threads = settings.processor_writers + others
+        executor = ThreadPoolExecutor(threads, thread_name_prefix=WRITER)
         loop = Loop(
             settings,
             feeds,
@@ -108,6 +114,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             executor,
             metrics=metrics,
             progress=progress,
+            standing=standing,
             beat=lambda: _beat(heartbeat, progress, writer, settings.processor_watchdog_seconds),
             stop=stop,
         )
@@ -155,7 +162,7 @@ def _problem(store: MongoStore, progress: Progress, limit: float) -> str | None:
         return f"Kafka has not answered for {progress.silent():.0f} s"
     try:
         store.ping()
-    except Transient as error:
+    except (Transient, Unknown) as error:
         return str(error)
     return progress.problem(limit / 2)
 
@@ -169,7 +176,7 @@ def _until_there(
         beat()
         try:
             step()
-        except (Transient, kafka.BrokerUnreachable) as error:
+        except (Transient, Unknown, kafka.BrokerUnreachable) as error:
             pause = backoff.seconds(attempt, settings.processor_retry_seconds)
             log.warning("waiting", reason=str(error), seconds=round(pause, 1))
             attempt += 1

@@ -16,6 +16,9 @@ from millrace.processor.ports import Publisher, Store
 from millrace.sinks.dead_letters import letter
 
 log = structlog.get_logger(__name__)
+
+ATTEMPTS = 3
+"""Of what meets an error that nobody knows."""
 T = TypeVar("T")
 Stored = Callable[[str, Sequence[dict[str, Any]], Inserted], None]
 
@@ -53,7 +56,7 @@ class Writer:
         return time.monotonic() - self._last_answer
 
     def complete(self, batch: Batch) -> None:
-        """Return when everything in the batch is acknowledged. Permanent, Abandoned."""
+        """Return when everything in the batch is acknowledged. Permanent, Abandoned, Unknown."""
         stored = duplicates = 0
         alerts: list[Message] = []
         with self._metrics.write_seconds.time():
@@ -96,6 +99,8 @@ class Writer:
             try:
                 result = step()
             except (Transient, Unknown) as error:
+                if isinstance(error, Unknown) and attempt + 1 >= ATTEMPTS:
+                    raise
                 self._metrics.retries.inc()
                 wait = backoff.seconds(attempt, self._longest_wait)
                 log.warning("trying again", reason=str(error), attempt=attempt, seconds=wait)

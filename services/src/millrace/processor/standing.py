@@ -1,0 +1,87 @@
+"""Partitions that stand still, alone: why, since when, and when they are tried again."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from millrace.progress import Partition
+
+log = structlog.get_logger(__name__)
+
+FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
+LONGEST_REASON = 300
+
+
+@dataclass
+class Stand:
+    """A partition that does not pass an offset."""
+
+    offset: int
+    reason: str
+    times: int
+    again_at: float | None
+    """None: only when the process starts again."""
+    held: bool = True
+
+
+class Standing:
+    """Only the consumer thread changes it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._found: dict[Partition, Stand] = {}
+
+    def __contains__(self, partition: object) -> bool:
+        return partition in self._found
+
+    def stand(self, partition: Partition, offset: int, reason: str, *, again: bool = True) -> None:
+        """This partition does not pass this offset; it is tried again later and later."""
+        known = self._found.get(partition)
+        times = known.times + 1 if known and known.offset == offset else 0
+        wait = min(LONGEST_SECONDS, FIRST_SECONDS * float(1 << min(times, 10)))
+        again_at = self._clock() + wait if again else None
+        said = reason[:LONGEST_REASON]
+        self._found = {**self._found, partition: Stand(offset, said, times, again_at)}
+        topic, number = partition
+        log.error("stands still", topic=topic, partition=number, offset=offset, reason=reason)
+
+    def held(self) -> set[Partition]:
+        """Those of which nothing is read now."""
+        return {partition for partition, found in self._found.items() if found.held}
+
+    def try_again(self, busy: Collection[str]) -> None:
+        """Read those whose time has come, unless something of their topic is in flight."""
+        now = self._clock()
+        for (topic, _), found in self._found.items():
+            due = found.again_at is not None and found.again_at <= now
+            if found.held and due and topic not in busy:
+                found.held = False
+
+    def moved(self, partition: Partition, position: int) -> None:
+        """The partition has come so far."""
+        found = self._found.get(partition)
+        if found is not None and position > found.offset:
+            self.forget(partition)
+            log.info("goes on", topic=partition[0], partition=partition[1], offset=position)
+
+    def forget(self, partition: Partition) -> None:
+        """It is another's."""
+        self._found = {p: found for p, found in self._found.items() if p != partition}
+
+    def problem(self) -> str | None:
+        """Which stand still, where and why."""
+        texts = [
+            f"{topic}/{number} stands still at offset {found.offset}: {found.reason}"
+            for (topic, number), found in sorted(self._found.items())
+        ]
+        return "; ".join(texts) or None
+
+    def shown(self) -> list[dict[str, Any]]:
+        """The same for programs."""
+        return [
+            {"topic": topic, "partition": number, "offset": found.offset, "reason": found.reason}
+            for (topic, number), found in sorted(self._found.items())
+        ]
