@@ -94,9 +94,72 @@ def host_problems(wanted: Item, found: Item, replace: str) -> list[str]:
     return lines
 
 
+def with_role(item: Item, role: str) -> bool:
+    """Whether a host has a role."""
+    return role in item["tags"].get("Role", "").split("+")
+
+
+def moved(role: str, wanted: Item, found: Item) -> list[str]:
+    """Which brokers, or members of the database, would be others than those that hold the data.
+
+    Volumes are made after all hosts, so that a role with a volume was once made as a whole.
+    """
+    volumes = {x["host"] for x in found["volumes"]}
+    there = {x["name"]: x for x in found["instances"] if with_role(x, role)}
+    hosts = {host["name"]: host for host in wanted["hosts"] if with_role(host, role)}
+    deployed = sorted(there.keys() & volumes)
+    if not deployed:
+        return []
+    back = f"set millrace_fleet back, or run teardown.yml -e delete_data={wanted['name']} first"
+    lines = [
+        f"{name} holds data of {role}, and millrace_fleet gives it this role no longer: it would "
+        f"be left behind; {back}"
+        for name in deployed
+        if name not in hosts
+    ]
+    added = [name for name in hosts if name not in there and name not in volumes]
+    # A host with a volume and without an instance is one that is made anew.
+    added += [
+        x["name"] for x in found["instances"] if x["name"] in hosts and x["name"] not in there
+    ]
+    lines += [
+        f"{name} would be one more {role} beside {', '.join(deployed)}, whose cluster has data and "
+        f"cannot grow yet: it would lose what it agreed on; {back}"
+        for name in added
+    ]
+    return lines + [
+        f"{name} has the node_id {now or 0} and should have {then}: its data is that of the old "
+        f"number and the new one would begin empty; {back}"
+        for name, host in hosts.items()
+        if name in deployed
+        for now, then in [(there[name]["tags"].get("NodeId", "0"), host["tags"]["NodeId"])]
+        # The first member of a replica set may be 0 or 1.
+        if now != then and not (role == "mongodb" and {now, then} <= {"0", "1"})
+    ]
+
+
+def left_behind(wanted: Item, found: Item) -> list[str]:
+    """Data volumes that no host of the fleet would get, and whose host is gone."""
+    names = [host["name"] for host in wanted["hosts"] if host["data_gb"]]
+    there = {x["name"] for x in found["instances"]}
+    return [
+        f"the data volume of {x['host']} ({x['id']}) is there and millrace_fleet has no such host "
+        "with data: name it so again, or delete the volume in the AWS console"
+        for x in found["volumes"]
+        if x["host"] not in names and x["host"] not in there
+    ]
+
+
+def identity_problems(wanted: Item, found: Item) -> list[str]:
+    """Whose data would be lost or left behind."""
+    lines = [line for role in ("kafka", "mongodb") for line in moved(role, wanted, found)]
+    return lines + left_behind(wanted, found)
+
+
 def aws_problems(wanted: Item, found: Item, replace: str = "") -> list[str]:
     """Everything that provisioning will not do by itself."""
-    return network_problems(wanted, found) + host_problems(wanted, found, replace)
+    lines = network_problems(wanted, found) + host_problems(wanted, found, replace)
+    return lines + identity_problems(wanted, found)
 
 
 class FilterModule:
