@@ -100,8 +100,10 @@ def access_plan(wanted: Item, found: Item) -> Item:
     result = []
     for item in wanted["profiles"]:
         role, profile = roles.get(item["name"], {}), profiles.get(item["name"], {})
+        bounded = not wanted["boundary"] or role.get("boundary") == wanted["boundary"]
+        whole = bounded and bool(role) and not role["attached"]
         done = {
-            "role_done": bool(role) and not role["attached"] and tagged(wanted, role),
+            "role_done": whole and tagged(wanted, role),
             "policy_done": role.get("policies") == {"millrace": item["policy"]},
             "profile_done": profile.get("roles") == [item["name"]] and tagged(wanted, profile),
         }
@@ -109,6 +111,7 @@ def access_plan(wanted: Item, found: Item) -> Item:
     key_exists = wanted["key"] in [key["name"] for key in found["keys"]]
     return {
         "path": wanted["path"],
+        "boundary": wanted["boundary"],
         "profiles": result,
         "key": wanted["key"],
         "key_exists": key_exists,

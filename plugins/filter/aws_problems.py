@@ -156,10 +156,22 @@ def identity_problems(wanted: Item, found: Item) -> list[str]:
     return lines + left_behind(wanted, found)
 
 
+def boundary_problems(wanted: Item, found: Item) -> list[str]:
+    """Whether what bounds the roles is there: only who administers the account may make it."""
+    if not wanted["boundary"] or found["boundary"]:
+        return []
+    name = wanted["boundary"].rpartition("/")[2]
+    return [
+        f"the account has no policy {name} to bound the roles of hosts: who administers it makes "
+        f"it once, with `aws iam create-policy --policy-name {name} --policy-document "
+        "file://docs/aws-hosts-boundary.json`; or set millrace_permissions_boundary"
+    ]
+
+
 def aws_problems(wanted: Item, found: Item, replace: str = "") -> list[str]:
     """Everything that provisioning will not do by itself."""
     lines = network_problems(wanted, found) + host_problems(wanted, found, replace)
-    return lines + identity_problems(wanted, found)
+    return lines + identity_problems(wanted, found) + boundary_problems(wanted, found)
 
 
 class FilterModule:

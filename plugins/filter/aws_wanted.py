@@ -183,7 +183,7 @@ def hosts(settings: Item) -> list[Item]:
 
 def aws_wanted(settings: Item, account: str) -> Item:
     """Everything that the environment should have."""
-    instance = settings["instance"]
+    instance, boundary = settings["instance"], settings["permissions_boundary"]
     return {
         "name": instance,
         "tags": common_tags(settings),
@@ -192,6 +192,7 @@ def aws_wanted(settings: Item, account: str) -> Item:
         "nat": any(host.get("subnet") == "private" for host in settings["fleet"]),
         "groups": security_groups(settings),
         "path": f"/millrace/{settings['region']}/{instance}/",
+        "boundary": f"arn:aws:iam::{account}:policy/{boundary}" if boundary else "",
         "profiles": profiles(settings, account),
         "key": instance,
         "repository": f"{instance}/millrace",

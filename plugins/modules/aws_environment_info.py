@@ -28,6 +28,10 @@ options:
     description: Name of the environment, which is the tag Environment.
     type: str
     required: true
+  boundary:
+    description: Name of the managed policy that bounds IAM roles. Empty does not ask for it.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -173,11 +177,14 @@ class Environment:
                 policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
                 for policy in inline
             }
+            # The list says neither tags nor what bounds it.
+            found = iam.get_role(RoleName=name)["Role"]
             return {
                 "name": name,
+                "boundary": found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
                 "policies": policies,
                 "attached": [policy["PolicyName"] for policy in attached],
-                "tags": shapes.tags(iam.get_role(RoleName=name)["Role"]),
+                "tags": shapes.tags(found),
             }
 
         def profile(item: Item) -> Item:
@@ -195,6 +202,14 @@ class Environment:
             "profiles": parallel(profile, profiles),
             "keys": [shapes.pick(x, id="KeyPairId", name="KeyName") for x in keys],
         }
+
+    def bounded(self, name: str) -> str:
+        """The managed policy of this name; nothing where there is none."""
+        arn = f"arn:aws:iam::{self.account}:policy/{name}"
+        try:
+            return str(self.clients["iam"].get_policy(PolicyArn=arn)["Policy"]["Arn"])
+        except self.clients["iam"].exceptions.NoSuchEntityException:
+            return ""
 
     def stores(self) -> Item:
         """The image repository, the bucket and the budget: found by name."""
@@ -265,10 +280,17 @@ class Environment:
 def main() -> None:
     """Run the module."""
     module = AnsibleAWSModule(
-        argument_spec={"instance": {"type": "str", "required": True}}, supports_check_mode=True
+        argument_spec={
+            "instance": {"type": "str", "required": True},
+            "boundary": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
     )
     with told(module, "AWS did not say what there is"):
-        found = Environment(module).look()
+        environment = Environment(module)
+        found = environment.look()
+        if boundary := module.params["boundary"]:
+            found["boundary"] = environment.bounded(boundary)
     module.exit_json(changed=False, found=found)
 
 

@@ -22,7 +22,8 @@ import aws_wanted
 
 PRICES = yaml.safe_load((ROOT / "prices" / "aws" / "us-east-1.yml").read_text())
 ACCOUNT = "123456789012"
-NOTHING: dict[str, Any] = {
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/millrace-hosts"
+NOTHING: dict[str, Any] = {"boundary": BOUNDARY} | {
     kind: []
     for kind in (
         *("vpcs", "subnets", "gateways", "tables", "endpoints", "nats", "addresses", "groups"),
@@ -199,7 +200,7 @@ def test_another_owner_reaches_what_ec2_does_not_tag() -> None:
     tags = wanted()["tags"]
     name = f"millrace-{ACCOUNT}-us-east-1"
     profile = wanted()["profiles"][0]
-    policies = {"policies": {"millrace": profile["policy"]}, "attached": []}
+    policies = {"policies": {"millrace": profile["policy"]}, "attached": [], "boundary": BOUNDARY}
     found = NOTHING | {
         "keys": [{"id": "key-1", "name": "millrace", "tags": tags}],
         "roles": [{"name": profile["name"], "tags": tags} | policies],

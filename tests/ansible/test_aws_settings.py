@@ -39,6 +39,7 @@ def good() -> dict[str, Any]:
         "connection": "ssh",
         "ami_parameter": read("environment.yml")["millrace_ami_parameter"],
         "cpu_credits": read("environment.yml")["millrace_cpu_credits"],
+        "permissions_boundary": read("environment.yml")["millrace_permissions_boundary"],
         "fleet": read("fleet.yml")["millrace_fleet"],
         "ports": [
             row | {"port": 8443 if "{{" in str(row["port"]) else row["port"]}

@@ -66,6 +66,11 @@ class Aws:
         image = self.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
         self.client("ssm").put_parameter(Name="/test/ami", Value=image, Type="String")
         self.image = image
+        # Who administers the account does this.
+        self.client("iam").create_policy(
+            PolicyName="millrace-hosts",
+            PolicyDocument=(ROOT / "docs" / "aws-hosts-boundary.json").read_text(),
+        )
         assert self.run("playbooks/secrets.yml").code == 0
 
     def client(self, service: str, **options: Any) -> Any:

@@ -90,6 +90,15 @@ def test_what_no_host_could_run_is_refused_before_there_is_one(
     assert made(aws) == []
 
 
+def test_an_account_without_the_policy_that_bounds_roles_is_told_how_to_make_it(aws: Aws) -> None:
+    aws.emulator.calls.clear()
+    result = aws.run("playbooks/provision.yml", millrace_permissions_boundary="none-such")
+    assert result.code != 0
+    assert "the account has no policy none-such to bound the roles of hosts" in result.words
+    assert "aws iam create-policy --policy-name none-such" in result.words
+    assert made(aws) == []
+
+
 def test_a_key_pair_of_somebody_else_stays_theirs(aws: Aws) -> None:
     ec2 = aws.client("ec2")
     theirs = ec2.create_key_pair(KeyName=INSTANCE)["KeyFingerprint"]

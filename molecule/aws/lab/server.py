@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.addresses import Addresses, Pool
 from lab.calls import Application, Environ, Recorder, StartResponse
-from lab.settings import ACCOUNT, Lab
+from lab.settings import ACCOUNT, ROOT, Lab
 
 AMI = "ami-0debian13a1b2c3d4"
 AMI_PARAMETER = "/aws/service/debian/release/13/latest/amd64"
@@ -50,8 +50,12 @@ def configure(lab: Lab) -> None:
 
 
 def application(lab: Lab) -> Application:
-    """moto, with public addresses of the lab's range and the AMI's public parameter."""
+    """moto, with public addresses of the lab's range, the AMI's public parameter and the policy.
+
+    Who administers an account makes that: what bounds the roles of hosts.
+    """
     from moto.ec2.models import elastic_network_interfaces
+    from moto.iam.models import iam_backends
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from moto.ssm.models import Parameter, ssm_backends
 
@@ -72,6 +76,13 @@ def application(lab: Lab) -> Application:
             version=1,
             data_type="aws:ec2:image",
         )
+    )
+    iam_backends[ACCOUNT]["aws"].create_policy(
+        description="",
+        path="/",
+        policy_document=(ROOT / "docs" / "aws-hosts-boundary.json").read_text(),
+        policy_name="millrace-hosts",
+        tags=[],
     )
     result: Application = DomainDispatcherApplication(create_backend_app)
     return result
