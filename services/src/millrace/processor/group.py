@@ -118,7 +118,7 @@ class Group:
     def learn_topics(self) -> None:
         """Return when the partitions of all topics are known. Transient, Permanent.
 
-        Who joins before that is assigned nothing, and does not look again for minutes.
+        Who joins before that is assigned nothing of them for some seconds.
         """
         with _Kinds("ask for its topics"):
             unknown = [one for one in self._topics if not self._client.partitions_for_topic(one)]
