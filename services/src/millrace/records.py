@@ -137,7 +137,6 @@ class Records(Fetcher.PartitionRecords):  # type: ignore[misc]
                 if not intact and self._fetch_again(batch.base_offset):
                     self.drain()
                     return
-                log.warning("unreadable", topic=tp.topic, partition=tp.partition, reason=reason)
                 yield from self._salvaged(batch, last, reason, intact=intact)
             else:
                 return
@@ -213,9 +212,14 @@ class Records(Fetcher.PartitionRecords):  # type: ignore[misc]
         headers: Any = (),
     ) -> Any:
         self.next_fetch_offset = offset + 1
+        topic, partition = self.topic_partition
+        if isinstance(value, Unreadable):
+            log.warning(
+                "unreadable", topic=topic, partition=partition, offset=offset, reason=value.reason
+            )
         return ConsumerRecord(
-            self.topic_partition.topic,
-            self.topic_partition.partition,
+            topic,
+            partition,
             batch.leader_epoch,
             offset,
             batch.max_timestamp if time is None else time,

@@ -5,7 +5,7 @@ from enum import Flag, auto
 from random import Random
 from typing import Any
 
-from millrace.processor.errors import Permanent, Transient
+from millrace.processor.errors import Permanent, Transient, Unknown
 
 
 class Crash(BaseException):
@@ -20,6 +20,7 @@ class Weather(Flag):
     CRASHES = auto()
     REBALANCES = auto()
     SLOW_WRITES = auto()
+    STRANGE = auto()
 
 
 class Chance:
@@ -47,7 +48,7 @@ class Chance:
     def fault(self, *, permanent: bool = False) -> None:
         """Raise something sometimes."""
         if self.seldom(Weather.FAILURES):
-            raise self.one_of(away, away, refused if permanent else away)()
+            raise self.one_of(away, strange, refused if permanent else away)()
         if self.seldom(Weather.CRASHES):
             raise Crash
 
@@ -58,6 +59,10 @@ class Chance:
 
 def away() -> Transient:
     return Transient("away")
+
+
+def strange() -> Unknown:
+    return Unknown("strange")
 
 
 def refused() -> Permanent:

@@ -20,7 +20,7 @@ from millrace.config import Settings
 from millrace.processor import backoff, points, recall
 from millrace.processor import loop as loop_module
 from millrace.processor.batch import Partition
-from millrace.processor.errors import Transient
+from millrace.processor.errors import Stuck, Transient, Unknown
 from millrace.processor.group import Holdings
 from millrace.processor.loop import Loop
 from millrace.processor.metrics import Metrics
@@ -79,6 +79,10 @@ class Consumer:
             raise self.failures.pop(0)
         self._processor.jobs.go_on()
         chance.fault()
+        if chance.seldom(Weather.STRANGE) and (mine := sorted(self.holdings)):
+            partition = chance.one_of(*mine)
+            self._find_positions()
+            raise Stuck(partition, self._state.position(partition).offset, "strange")
         if chance.seldom(Weather.REBALANCES):
             self._processor.disturb()
         self._find_positions()
@@ -203,7 +207,7 @@ class Processor:
         """One turn of the loop, which takes a transient error for a reason to try again."""
         try:
             self.loop.step()
-        except Transient:
+        except (Transient, Unknown):
             self._world.now += 1
 
     def finish(self) -> None:

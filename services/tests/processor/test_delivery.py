@@ -22,6 +22,8 @@ from millrace.feeds import Feed
 from millrace.feeds.stocks import STOCKS
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.processor.errors import Permanent
+from millrace.processor.standing import LONGEST_SECONDS
+from millrace.records import Unreadable
 from millrace.sinks.dead_letters import PREFIX
 from millrace.verify.oracle import DeadLetter, Stored
 
@@ -39,7 +41,8 @@ weathers = st.lists(st.sampled_from(list(Weather)), max_size=3, unique=True).map
 )
 quarters_of_days = st.integers(0, 80)
 seeds = st.integers(0, 2**32 - 1)
-BAD = (None, b"", b"{}", b"\xff", b'{"event_id": 1}')
+UNREADABLE = Unreadable.because("a batch of bytes", b"\x00batch")
+BAD = (None, b"", b"{}", b"\xff", b'{"event_id": 1}', UNREADABLE)
 
 
 class Delivery(RuleBasedStateMachine):
@@ -135,6 +138,8 @@ class Delivery(RuleBasedStateMachine):
             for processor in list(self.world.processors):
                 with self.mortal(processor):  # an error of before may come out only now
                     processor.step()
+                    if processor.standing.held():
+                        self.world.now += LONGEST_SECONDS
         assert self.world.committed == ends
 
     def letters(self) -> dict[tuple[int, int], Any]:

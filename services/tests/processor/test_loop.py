@@ -1,13 +1,18 @@
 """The loop in single situations; test_delivery.py draws all others."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from services.tests.processor.chance import away, refused
+from services.tests.processor.process import Processor
 from services.tests.processor.scenario import FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import World
 
+from millrace.config import Settings
+from millrace.processor.batch import Inserted
+from millrace.processor.breaker import Breaker
 from millrace.processor.errors import Permanent, Stuck, Unknown
 
 
@@ -339,3 +344,39 @@ def test_a_partition_that_cannot_be_read_is_named_and_left_alone(world: World) -
     for _ in range(20):
         processor.step()
     assert world.committed[FIRST] == 1
+
+
+def test_a_feed_whose_writes_fail_does_not_concern_the_others(world: World) -> None:
+    other = ("other", 0)
+    world.log[other], world.committed[other] = [], 0
+    insert = world.insert
+
+    def fail_one(collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
+        if collection == "other":
+            raise Unknown("code 4711")
+        return insert(collection, documents)
+
+    world.insert = fail_one  # type: ignore[method-assign]
+    processor = Processor(world, Settings(), lambda: None)
+    processor.consumer._state.change_subscription(["stock-data", "other"])
+    breaker = Breaker(1000, 0.5)
+    processor.loop._feeds = {
+        "stock-data": world.feed,
+        "other": dataclasses.replace(world.feed, topic="other", collection="other"),
+    }
+    processor.loop._breakers["other"] = breaker
+    processor.loop._event_ids["other"] = set()
+    world.processors.append(processor)
+    world.rebalance(dict.fromkeys(world.log, processor))
+    for day in range(5):
+        event_id = produce(world, day, 100.0)
+        world.log[other].append(
+            dataclasses.replace(world.log[FIRST][day], topic="other", partition=0)
+        )
+        for _ in range(5):
+            processor.step()
+        assert event_id in world.documents
+    assert (world.committed[FIRST], world.committed[other]) == (5, 0)
+    assert processor.progress.problem(60) == (
+        "other/0 stands still at offset 0: Unknown: code 4711"
+    )

@@ -1,4 +1,4 @@
-"""10,000 good stock events, and spread evenly among them 100 malformed records of every feed.
+"""10,000 good stock events in every codec, and among them 100 malformed records of every feed.
 
 Usage: malformed.py RUN. Prints {"good": [event ids], "bad": [[key, value, headers, topic]]}; bytes
 are in base64.
@@ -18,6 +18,7 @@ from millrace.feeds.stocks import StockPrice
 from millrace.kafka import producer
 
 GOOD, BAD = 10_000, 100
+CODECS = None, "gzip", "snappy", "lz4", "zstd"
 
 
 def good(run: str, number: int) -> StockPrice:
@@ -102,12 +103,13 @@ def encoded(value: bytes | None) -> str | None:
 def main() -> None:
     run = sys.argv[1]
     encoder = msgspec.json.Encoder()
-    client = producer(Settings())
+    clients = [producer(Settings(), compression_type=kind) for kind in CODECS]
     ids, bad, futures = [], [], []
     for number in range(GOOD):
         item = good(run, number)
         value = encoder.encode(item)
         ids.append(item.event_id)
+        client = clients[number % len(clients)]
         futures.append(client.send("stock-data", key=item.symbol.encode(), value=value))
         if number % (GOOD // BAD) == 0:
             which = number // (GOOD // BAD)
@@ -119,10 +121,12 @@ def main() -> None:
             futures.append(client.send(topic, key=key, value=broken, headers=headers))
             shown = [[h, encoded(v)] for h, v in headers]
             bad.append([encoded(key), encoded(broken), shown, topic])
-    client.flush(timeout=60)
+    for client in clients:
+        client.flush(timeout=60)
     for future in futures:
         future.get(timeout=10)
-    client.close(timeout=10)
+    for client in clients:
+        client.close(timeout=10)
     print(json.dumps({"good": ids, "bad": bad}))
 
 

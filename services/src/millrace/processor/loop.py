@@ -77,7 +77,7 @@ class Loop:
         }
         self._lanes: dict[Partition, Lane] = {}
         self._in_flight: deque[tuple[Batch, Future[None]]] = deque()
-        self._event_ids: set[str] = set()
+        self._event_ids: dict[str, set[str]] = {topic: set() for topic in feeds}
         self._ready: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}
         self._holdings = consumer.holdings
@@ -174,12 +174,13 @@ class Loop:
 
     def _take_feed(self, topic: str, polled: Polled) -> None:
         self._starting_over.discard(topic)
+        known = self._event_ids[topic]
         batch = Batch(self._holdings)
         try:
             for partition, records in polled.items():
                 stored = self._stored_below(partition, records[0].offset)
                 try:
-                    self._lane(partition).take(records, batch, self._event_ids, stored)
+                    self._lane(partition).take(records, batch, known, stored)
                 except (Transient, Permanent, Interrupted):
                     raise
                 except Exception as error:
@@ -187,7 +188,7 @@ class Loop:
                     self._stand(partition, offset, error)
         except (Transient, Interrupted) as error:
             self._progress.hear()
-            self._put_back({p: r for p, r in polled.items() if p not in self._standing}, batch)
+            self._put_back(polled, batch)
             if isinstance(error, Transient):
                 raise
         finally:
@@ -208,7 +209,7 @@ class Loop:
                 self._standing.stand(partition, offset, reason, again=False)
             self._consumer.seek(batch.first)
             return
-        self._event_ids |= batch.event_ids
+        self._event_ids[topic] |= batch.event_ids
         self._in_flight.append((batch, self._executor.submit(self._complete, batch)))
         self._submitted += 1
 
@@ -284,7 +285,7 @@ class Loop:
             if isinstance(error, Permanent):
                 raise error  # it stays, and nothing passes it
             self._in_flight.remove(entry)
-            self._event_ids -= batch.event_ids
+            self._event_ids[topic] -= batch.event_ids
             if error is None:
                 self._complete_positions(batch)
             elif batch.positions:
