@@ -72,8 +72,8 @@ def place(settings: Item) -> Iterator[str]:
         yield "millrace_owner is missing: say who is asked about what runs"
     zones = settings["zones"]
     letters = all(re.fullmatch("[a-z]", str(zone)) for zone in zones)
-    if not zones or len(set(zones)) < len(zones) or not letters:
-        yield "millrace_zones: the letters of one or more zones, each once, as [a, b]"
+    if len(set(zones)) < len(zones) or not letters:
+        yield "millrace_zones: the letters of zones, each once, as [a, b]; or [] for any"
     if settings["connection"] not in ("ssh", "ssm"):
         yield f"millrace_connection is {settings['connection']}: it must be ssh or ssm"
     if settings["connection"] == "ssm":
@@ -153,7 +153,7 @@ def host(item: Item, settings: Item) -> Iterator[str]:
         yield f"host {name}: subnet is {subnet}: it must be public or private"
     if subnet == "private" and settings["connection"] != "ssm":
         yield f"host {name} is private, and SSH cannot reach it: set millrace_connection: ssm"
-    if "zone" in item and item["zone"] not in settings["zones"]:
+    if settings["zones"] and item.get("zone", settings["zones"][0]) not in settings["zones"]:
         yield f"host {name}: zone {item['zone']} is not in millrace_zones"
     if set(roles) & set(WITH_DATA) and not item.get("data_gb"):
         yield f"host {name} keeps data: give it a volume of its own, as data_gb: 20"

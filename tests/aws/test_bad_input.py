@@ -90,6 +90,20 @@ def test_what_no_host_could_run_is_refused_before_there_is_one(
     assert made(aws) == []
 
 
+def test_zones_are_those_that_the_account_has(aws: Aws) -> None:
+    """The first two by themselves; one that there is not, or that lacks a type, is refused."""
+    result = aws.run("playbooks/plan.yml", millrace_zones=[])
+    assert result.code == 0, result.output
+    for zone in "ab":
+        assert re.search(rf"subnet +{INSTANCE}-public-{zone} ", result.output)
+    aws.emulator.calls.clear()
+    result = aws.run("playbooks/provision.yml", millrace_zones=["e", "z"])
+    assert result.code != 0
+    assert f"{REGION} has no zone z for this account" in result.words
+    assert f"{REGION}e does not offer t3.small for kafka-1" in result.words
+    assert made(aws) == []
+
+
 def test_an_account_without_the_policy_that_bounds_roles_is_told_how_to_make_it(aws: Aws) -> None:
     aws.emulator.calls.clear()
     result = aws.run("playbooks/provision.yml", millrace_permissions_boundary="none-such")

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which availability zones an environment is in, and whether they have what it needs.
+
+`zones` is what the module aws_zones_info says: the types that each zone offers, by its letter.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+Item = dict[str, Any]
+Zones = dict[str, list[str]]
+NUMBER = 2
+
+
+def aws_zones(settings: Item, found: list[Item], zones: Zones) -> list[str]:
+    """Give those that are set, or those of the subnets that exist and as many more as are missing.
+
+    Zones that offer every type of the fleet come first; then those that hosts name. `found` are
+    the subnets: they keep their order, on which their ranges depend.
+    """
+    if settings["zones"]:
+        return list(settings["zones"])
+    prefix = f"{settings['instance']}-public-"
+    named = {item["tags"].get("Name", ""): item for item in found}
+    mine = [item for name, item in named.items() if name.startswith(prefix)]
+    mine.sort(key=lambda item: ipaddress.ip_network(item["cidr"]))
+    chosen = [item["zone"].removeprefix(settings["region"]) for item in mine]
+    types = {host.get("type") for host in settings["fleet"]}
+    # A host that names a zone has to be there, whatever else is.
+    asked = [host["zone"] for host in settings["fleet"] if host.get("zone")]
+    whole = [letter for letter, offered in zones.items() if types <= set(offered)]
+    for letter in [*asked, *whole]:
+        if letter not in chosen and (letter in asked or len(chosen) < NUMBER):
+            chosen.append(letter)
+    return chosen
+
+
+def aws_zone_problems(hosts: list[Item], chosen: list[str], zones: Zones, region: str) -> list[str]:
+    """Say which zones there are not, and which do not offer what a host is to be.
+
+    `hosts` are those that are to be made, as aws_wanted has them.
+    """
+    if not chosen:
+        return [f"no zone of {region} offers every type of millrace_fleet: set millrace_zones"]
+    have = ", ".join(zones) or "none"
+    lines = [
+        f"{region} has no zone {letter} for this account: set millrace_zones to some of {have}"
+        for letter in chosen
+        if letter not in zones
+    ]
+    for host in hosts:
+        letter = host["zone"].removeprefix(region)
+        if letter in zones and host["type"] not in zones[letter]:
+            offering = ", ".join(x for x, types in zones.items() if host["type"] in types)
+            lines.append(
+                f"{host['zone']} does not offer {host['type']} for {host['name']}: give the host "
+                + (f"another zone ({offering})" if offering else "a type that there is")
+            )
+    return lines
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return them by name."""
+        return {"aws_zones": aws_zones, "aws_zone_problems": aws_zone_problems}

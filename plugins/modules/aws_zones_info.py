@@ -1,0 +1,90 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: which availability zones a region has for an account, and what they offer."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
+    from botocore.exceptions import BotoCoreError, ClientError
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+DOCUMENTATION = r"""
+module: aws_zones_info
+short_description: Which availability zones a region has for an account, and what they offer
+description:
+  - Names zones by their letter. An account need not have every one.
+  - Changes nothing.
+options:
+  types:
+    description: Types of instances.
+    type: list
+    elements: str
+    required: true
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode:
+    support: full
+author:
+  - Millrace
+"""
+
+EXAMPLES = r"""
+- name: Ask which zones there are
+  aws_zones_info:
+    region: us-east-1
+    types: [t3.small]
+"""
+
+RETURN = r"""
+zones:
+  description: Each zone that is available, with those of the types that it offers.
+  type: dict
+  returned: always
+"""
+
+
+def look(ec2: Any, region: str, types: list[str]) -> dict[str, list[str]]:
+    """Ask for the zones, then for what they offer. A type that there is not is offered nowhere."""
+    # Neither local zones, nor those of a mobile network.
+    plain = [
+        {"Name": "zone-type", "Values": ["availability-zone"]},
+        {"Name": "state", "Values": ["available"]},
+    ]
+    listed = ec2.describe_availability_zones(Filters=plain)["AvailabilityZones"]
+    zones: dict[str, list[str]] = {
+        zone["ZoneName"].removeprefix(region): []
+        for zone in sorted(listed, key=lambda zone: str(zone["ZoneName"]))
+    }
+    pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": sorted(set(types))}],
+    )
+    for offer in (item for page in pages for item in page["InstanceTypeOfferings"]):
+        letter = offer["Location"].removeprefix(region)
+        if letter in zones:
+            zones[letter].append(offer["InstanceType"])
+    return {letter: sorted(offered) for letter, offered in zones.items()}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(
+        argument_spec={"types": {"type": "list", "elements": "str", "required": True}},
+        supports_check_mode=True,
+    )
+    try:
+        zones = look(module.client("ec2"), module.region, module.params["types"])
+    except (BotoCoreError, ClientError) as error:
+        module.fail_json_aws(error, msg="AWS did not say which zones there are")
+    module.exit_json(changed=False, zones=zones)
+
+
+if __name__ == "__main__":
+    main()
