@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 from pymongo import MongoClient
@@ -12,12 +13,15 @@ from pymongo.monitoring import CommandListener
 
 from millrace.feeds.base import Series
 from millrace.feeds.stocks import STOCKS
+from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below
+from millrace.progress import Progress
 from millrace.sinks.mongodb import MongoStore
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 FEED = replace(STOCKS, collection="written", window=timedelta(minutes=10))
+PACE = Pace(Progress(), lambda: None, Event())
 PRICES, SYMBOLS = 20_000, 300
 SESSION = ("lsid", "$db", "$clusterTime", "$readPreference")
 
@@ -81,11 +85,11 @@ def run(client: Any, asked: Asked) -> dict[str, str]:
         moment: Moment | None = None,
         place: tuple[int, int] = (0, 10**9),
     ) -> Callable[[], Any]:
-        return lambda: list(store.newest_of(FEED, source, of, moment, Below(*place), lambda: None))
+        return lambda: list(store.newest_of(FEED, source, of, moment, Below(*place), PACE))
 
     def window() -> Any:
         series = Series("old", "OLD")
-        return store.window(FEED, series, middle.time, Below(0, 10**9), lambda: None)
+        return store.window(FEED, series, middle.time, Below(0, 10**9), PACE)
 
     return {
         name: measure(client, asked, question)

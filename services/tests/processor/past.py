@@ -1,12 +1,13 @@
 """What a database of documents says of the past of a series: see ports.Store."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from millrace.feeds import Feed
 from millrace.feeds.base import TIME_FIELD, Series
 from millrace.feeds.history import Point
+from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below
 
@@ -23,7 +24,7 @@ class Past:
         symbols: Sequence[str],
         moment: Moment | None,
         below: Below,
-        beat: Callable[[], None],
+        pace: Pace,
     ) -> Iterable[tuple[str, Point | None]]:
         """See ports.Store."""
         for symbol in symbols:
@@ -43,7 +44,7 @@ class Past:
         series: Series,
         newest: datetime,
         below: Below,
-        beat: Callable[[], None],
+        pace: Pace,
     ) -> Iterable[tuple[datetime, Any]]:
         """See ports.Store."""
         past = self._past(feed, series, below)

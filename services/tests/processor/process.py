@@ -17,7 +17,7 @@ from services.tests.processor.chance import Chance, Weather
 from services.tests.processor.world import DEAD, NOTHING, Record, World
 
 from millrace.config import Settings
-from millrace.processor import backoff, points, recall
+from millrace.processor import backoff, pace, points, recall
 from millrace.processor import loop as loop_module
 from millrace.processor.batch import Partition
 from millrace.processor.errors import Stuck, Transient, Unknown
@@ -234,9 +234,10 @@ def in_one_thread(world: World) -> Iterator[None]:
 
     with (
         patch.object(loop_module, "time", Time),
+        patch.object(pace, "time", Time),
         patch.object(loop_module, "wait", wait),
         # Little of everything, so that it is not enough.
-        patch.object(loop_module, "TAKE_SECONDS", 0.0),
+        patch.object(pace, "TAKE_SECONDS", 0.0),
         patch.object(loop_module, "MOST_SERIES", 1),
         patch.object(points, "KEPT", 1),
         patch.object(recall, "AT_ONCE", 1),

@@ -24,8 +24,10 @@ from millrace.processor.derivation import Lane
 from millrace.processor.errors import Permanent, Transient
 from millrace.processor.latest import LatestValues
 from millrace.processor.metrics import Metrics
+from millrace.processor.pace import Pace
 from millrace.processor.recall import Recall
 from millrace.processor.writer import Writer
+from millrace.progress import Progress
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 SOON = 5.0
@@ -475,7 +477,9 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
     assert times != sorted(times)
     assert len(arrived) > len({event.event_id for event in arrived}) == 4000
     port: Any = world.quotes
-    recall = Recall(QUOTES, port, lambda: None, lambda: None)
+    pace = Pace(Progress(), lambda: None, threading.Event())
+    pace.begin()
+    recall = Recall(QUOTES, port, pace)
     lane = Lane(QUOTES, (QUOTES.topic, 0), 0.05, recall)
     writer = Writer(
         port,

@@ -108,6 +108,14 @@ def test_an_outage_of_mongodb_does_not(looked: Callable[..., Progress]) -> None:
     assert beats(looked((0, 0, 9), (1000, 0, 9)), writer_silent=10)
 
 
+def test_asking_the_database_for_what_came_before_does_not_either(
+    looked: Callable[..., Progress],
+) -> None:
+    progress = looked((0, 0, 9), (1000, 0, 9))
+    progress.hear()
+    assert beats(progress, writer_silent=1000)
+
+
 def test_kafka_s_silence_does(looked: Callable[..., Progress], clock: Clock) -> None:
     progress = looked((0, 9, 9))
     clock.now = LIMIT

@@ -14,7 +14,7 @@ from services.tests.processor.world import World
 
 from millrace.feeds.metals import METALS
 from millrace.feeds.token_usage import TOKEN_USAGE
-from millrace.processor import loop, points, recall
+from millrace.processor import loop, pace, points, recall
 
 
 class Watched:
@@ -90,10 +90,10 @@ def test_the_series_of_a_batch_are_asked_for_in_one_question(
 def test_between_two_questions_there_is_a_sign_of_life(
     watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+    monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
     processor = restarted(world)
     beats: list[float] = []
-    processor.loop._beat = lambda: beats.append(world.now)
+    processor.loop._beat = processor.loop._pace._beat = lambda: beats.append(world.now)
     take_all(processor, world)
     assert len(watched.asked) == 40
     gaps = [later - earlier for earlier, later in pairwise(beats)]
@@ -104,7 +104,7 @@ def test_between_two_questions_there_is_a_sign_of_life(
 def test_after_some_time_what_is_complete_is_handed_over_and_nothing_is_asked_twice(
     watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "TAKE_SECONDS", 3.5)
+    monkeypatch.setattr(pace, "TAKE_SECONDS", 3.5)
     processor = restarted(world)
     began = len(world.documents)
     for _ in range(5):
@@ -118,7 +118,7 @@ def test_after_some_time_what_is_complete_is_handed_over_and_nothing_is_asked_tw
 def test_an_error_keeps_what_was_answered(
     watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+    monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
 
     def fail(number: int) -> None:
         if not number % 3:
@@ -134,7 +134,7 @@ def test_an_error_keeps_what_was_answered(
 def test_being_told_to_stop_ends_the_asking(
     watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+    monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
     processor = restarted(world)
     watched.on_question = lambda number: processor.stop.set() if number == 5 else None
     processor.loop.run()
@@ -146,7 +146,7 @@ def test_being_told_to_stop_ends_the_asking(
 def test_few_series_are_known_at_a_time_and_the_others_are_asked_for_again(
     watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+    monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
     monkeypatch.setattr(loop, "MOST_SERIES", 5)
     processor = restarted(world)
     for price in (121.0, 133.1):
@@ -166,7 +166,7 @@ def test_a_restart_asks_for_the_newest_and_for_one_price_a_day_before(
     world = World(1, METALS)
     with in_one_thread(world):
         monkeypatch.setattr(recall, "AT_ONCE", 500)
-        monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+        monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
         names = [f"M{number}" for number in range(10)]
         for hour in range(30):
             for name in names:
@@ -190,7 +190,7 @@ def test_a_window_is_read_whole_for_each_series_with_a_sign_of_life_before(
     world = World(1, TOKEN_USAGE)
     with in_one_thread(world):
         monkeypatch.setattr(recall, "AT_ONCE", 500)
-        monkeypatch.setattr(loop, "TAKE_SECONDS", 1000.0)
+        monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
         for second in range(0, 20, 2):
             for model in range(5):
                 event = tokens(10, 5, seconds=second, model=f"model-{model}")
@@ -202,7 +202,7 @@ def test_a_window_is_read_whole_for_each_series_with_a_sign_of_life_before(
             world.produce(0, msgspec.json.encode(event))
         processor = restarted(world)
         beats: list[float] = []
-        processor.loop._beat = lambda: beats.append(world.now)
+        processor.loop._beat = processor.loop._pace._beat = lambda: beats.append(world.now)
         before = len(beats)
         turns = take_all(processor, world)
         assert len(beats) - before >= turns + 4

@@ -9,6 +9,7 @@ from pymongo.errors import AutoReconnect, ExecutionTimeout
 from millrace.feeds import FEEDS
 from millrace.feeds.base import BY_SERIES, TIME_FIELD, Series
 from millrace.processor.errors import Transient
+from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below
 from millrace.sinks import past
@@ -65,12 +66,15 @@ class Collection:
         return next(d for d in self.documents if d["kafka"]["offset"] == offset)
 
 
-class Beats:
+class Beats(Pace):
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.turns = 0
 
-    def __call__(self) -> None:
+    def beat(self) -> None:
         self.count += 1
+
+    def turn(self) -> None:
+        self.turns += 1
 
 
 def ask(
@@ -105,6 +109,22 @@ def test_when_it_takes_too_long_it_is_read_key_by_key(monkeypatch: pytest.Monkey
     before = Moment(START + timedelta(minutes=20), inclusive=False)
     assert ask(collection, ["IBM"], 50, before)[0] == {"IBM": (START + timedelta(minutes=19), 19.0)}
     assert ask(Collection(price(1, 9), error=collection.error), ["IBM"], 9)[0] == {"IBM": None}
+
+
+def test_between_two_symbols_that_are_read_so_there_may_be_an_end() -> None:
+    collection: Any = Collection(price(1, 1), error=ExecutionTimeout("too long"))
+    client: Any = {"millrace": {FEED.collection: collection}}
+
+    class Ending(Beats):
+        def turn(self) -> None:
+            raise Interrupted
+
+    found = MongoStore(client, "millrace").newest_of(
+        FEED, "test", ["IBM", "GOOG"], None, Below(0, 9), Ending()
+    )
+    assert next(found)[0] == "IBM"
+    with pytest.raises(Interrupted):
+        next(found)
 
 
 def test_an_absent_server_is_a_transient_error() -> None:

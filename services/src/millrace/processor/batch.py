@@ -53,6 +53,8 @@ class Batch:
     event_ids: set[str] = field(default_factory=set)
     consumed: int = 0
     duplicates: int = 0
+    number: int = 0
+    """How many were submitted before it."""
 
 
 @dataclass(frozen=True)

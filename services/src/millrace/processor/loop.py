@@ -18,8 +18,9 @@ from millrace.processor.breaker import Breaker
 from millrace.processor.derivation import Lane
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.metrics import Metrics
+from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.ports import Consumer, Store
-from millrace.processor.recall import Interrupted, Recall
+from millrace.processor.recall import Recall
 from millrace.processor.standing import Standing
 from millrace.progress import Progress
 
@@ -28,8 +29,6 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.2
 COMMIT_SECONDS = 0.1
 LOOK_SECONDS = 5.0
-TAKE_SECONDS = 10.0
-"""After so long of asking what came before, what is complete is handed over."""
 MOST_SERIES = 10_000
 """So many series, of all partitions, are known before those that were not used are forgotten."""
 Polled = Mapping[Partition, Sequence[Record]]
@@ -70,6 +69,7 @@ class Loop:
         self._progress = progress
         self._beat = beat
         self._stop = stop
+        self._pace = Pace(progress, beat, stop)
         self._standing = standing or Standing()
         self._breakers = {
             topic: Breaker(settings.processor_breaker_records, settings.processor_breaker_share)
@@ -84,7 +84,6 @@ class Loop:
         self._held = False
         self._starting_over: set[str] = set()
         self._submitted = 0
-        self._take_until = 0.0
         self._committed_at = 0.0
         self._looked_at = 0.0
         self._failures = 0
@@ -126,16 +125,19 @@ class Loop:
         if full or held or self._held:
             self._consumer.hold(full, held)
         self._held = bool(full or held)
+        problem = None
         polled = self._poll(0.0 if full else POLL_SECONDS)
         if self._follow():
             self._put_back(polled)  # the first of partitions that came
         else:
             kept = {p: r for p, r in polled.items() if p in held or p[0] in full}
             self._put_back(kept)  # they came after the pause
-            self._take({p: r for p, r in polled.items() if p not in kept})
+            problem = self._take({p: r for p, r in polled.items() if p not in kept})
         self._settle()
         self._commit_if_due()
         self._look_if_due()
+        if problem is not None:
+            raise problem
 
     def _poll(self, seconds: float) -> Polled:
         try:
@@ -157,20 +159,19 @@ class Loop:
             oldest.setdefault(_topic(batch), future)
         return [*oldest.values()]
 
-    def _take(self, polled: Polled) -> None:
-        """Each feed by itself: what is wrong with one does not concern the others."""
+    def _take(self, polled: Polled) -> Transient | None:
+        """Each feed by itself: what is wrong with one, which it gives, does not stop the others."""
         topics: dict[str, dict[Partition, Sequence[Record]]] = {}
         for partition, records in polled.items():
             topics.setdefault(partition[0], {})[partition] = records
         failures = []
-        self._take_until = time.monotonic() + TAKE_SECONDS
+        self._pace.begin()
         for topic, own in topics.items():
             try:
                 self._take_feed(topic, own)
             except Transient as error:
                 failures.append(error)
-        if failures:
-            raise failures[0]
+        return failures[0] if failures else None
 
     def _take_feed(self, topic: str, polled: Polled) -> None:
         self._starting_over.discard(topic)
@@ -210,37 +211,26 @@ class Loop:
             self._consumer.seek(batch.first)
             return
         self._event_ids[topic] |= batch.event_ids
-        self._in_flight.append((batch, self._executor.submit(self._complete, batch)))
+        batch.number = self._submitted
         self._submitted += 1
+        self._in_flight.append((batch, self._executor.submit(self._complete, batch)))
 
     def _lane(self, partition: Partition) -> Lane:
         lane = self._lanes.get(partition)
         if lane is None:
             feed = self._feeds[partition[0]]
-            recall = Recall(feed, self._store, self._hear, self._turn)
+            recall = Recall(feed, self._store, self._pace)
             lane = Lane(feed, partition, self._settings.stock_alert_threshold, recall)
             self._lanes[partition] = lane
-        settled = self._submitted - len(self._in_flight)
-        lane.histories.age(MOST_SERIES // len(self._lanes), self._submitted, settled)
+        numbers = (batch.number for batch, _ in self._in_flight if _topic(batch) == partition[0])
+        safe = min(numbers, default=self._submitted)
+        lane.histories.age(MOST_SERIES // len(self._lanes), self._submitted, safe)
         return lane
 
     def _stored_below(self, partition: Partition, first: int) -> int:
         """The offset below which all of a partition is stored, `first` being the next to take."""
         batches = (batch.first for batch, _ in self._in_flight)
         return next((offsets[partition] for offsets in batches if partition in offsets), first)
-
-    def _hear(self) -> None:
-        """The database answers: that is life, and takes as long as it does, until told to stop."""
-        self._progress.hear()
-        self._beat()
-        if self._stop.is_set():
-            raise Interrupted
-
-    def _turn(self) -> None:
-        """Before one more question: there is other work too."""
-        self._hear()
-        if time.monotonic() > self._take_until:
-            raise Interrupted
 
     def _follow(self) -> bool:
         """Whether the assignment changed: what is in flight of partitions that went is not ours.

@@ -1,6 +1,6 @@
 """What the processor needs of the world. The tests put fakes here; `run` puts the servers."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
@@ -9,6 +9,7 @@ from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import Point
 from millrace.latest import Latest
 from millrace.processor.batch import Inserted, Message, Partition, Record
+from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
 
 
@@ -81,12 +82,12 @@ class Store(Protocol):
         symbols: Sequence[str],
         moment: Moment | None,
         below: Below,
-        beat: Callable[[], None],
+        pace: Pace,
     ) -> Iterable[tuple[str, Point | None]]:
         """The newest time and value of each of a source's symbols, up to a moment or of all.
 
-        Of two with one time it is the one that came first, and None where there is none. While
-        it takes long, `beat` is called. Transient, Permanent.
+        Of two with one time it is the one that came first, and None where there is none. It
+        keeps the pace. Transient, Permanent, Interrupted.
         """
 
     def window(
@@ -95,7 +96,7 @@ class Store(Protocol):
         series: Series,
         newest: datetime,
         below: Below,
-        beat: Callable[[], None],
+        pace: Pace,
     ) -> Iterable[tuple[datetime, Any]]:
         """Times and values in the feed's window, which ends with the newest, in log order.
 

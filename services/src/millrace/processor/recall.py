@@ -1,10 +1,11 @@
 """What a partition's histories have to be told by the database: many series in one question."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import History, Past, Point
+from millrace.processor.pace import Pace
 from millrace.processor.points import Moment, Points
 from millrace.processor.ports import Below, Store
 
@@ -12,24 +13,16 @@ AT_ONCE = 500
 """So many series are asked for in one question."""
 
 
-class Interrupted(Exception):
-    """There is no time for another question now."""
-
-
 class Recall:
     """Asks one question after the other, and hands out each answer before the next.
 
-    It calls `turn` before each but the first, so that something is answered every time, and has
-    `beat` called within a long one. Both may interrupt it.
+    It takes a turn before each but the first, so that something is answered every time.
     """
 
-    def __init__(
-        self, feed: Feed[Any], store: Store, beat: Callable[[], None], turn: Callable[[], None]
-    ) -> None:
+    def __init__(self, feed: Feed[Any], store: Store, pace: Pace) -> None:
         self._feed = feed
         self._store = store
-        self._beat = beat
-        self._turn = turn
+        self._pace = pace
         self.has_points = feed.history is History
         """Whether values are asked for when they are needed; else a history has all its window."""
 
@@ -47,10 +40,10 @@ class Recall:
                 yield series, Points(feed.window, found)
                 continue
             if number:
-                self._turn()
+                self._pace.turn()
             past = feed.history(feed.window)
             if found is not None:
-                window = self._store.window(feed, series, found[0], below, self._beat)
+                window = self._store.window(feed, series, found[0], below, self._pace)
                 for time, value in window:
                     past.add(time, value)
             yield series, past
@@ -67,8 +60,8 @@ class Recall:
             for start in range(0, len(symbols), AT_ONCE):
                 some = symbols[start : start + AT_ONCE]
                 if not first:
-                    self._turn()
+                    self._pace.turn()
                 first = False
-                found = self._store.newest_of(self._feed, source, some, moment, below, self._beat)
+                found = self._store.newest_of(self._feed, source, some, moment, below, self._pace)
                 for symbol, point in found:
                     yield Series(source, symbol), moment, point

@@ -1,6 +1,6 @@
 """The store port on MongoDB: plain inserts whose `_id` is the event id."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from millrace.feeds.history import Point
 from millrace.mongo import AUTHENTICATION_FAILED, Client, explain, reason
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient, Unknown
+from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below
 from millrace.sinks.past import Past
@@ -43,8 +44,7 @@ PASSING = frozenset({
     10107, 11600, 11601, 11602, 13435, 13436, 14031,
 })
 # fmt: on
-NEWEST_MILLISECONDS = 20_000
-OWN_MILLISECONDS = 20_000
+READ_MILLISECONDS = 20_000
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 ENCODING_ERRORS = (BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError)
 
@@ -85,7 +85,7 @@ class MongoStore:
         positions = {document["_id"]: document["kafka"] for document in documents}
         with _Kinds():
             stored = self._database[collection].find(
-                {"_id": {"$in": [*positions]}}, {"kafka": 1}, max_time_ms=OWN_MILLISECONDS
+                {"_id": {"$in": [*positions]}}, {"kafka": 1}, max_time_ms=READ_MILLISECONDS
             )
             return {item["_id"] for item in stored if item["kafka"] == positions[item["_id"]]}
 
@@ -96,11 +96,11 @@ class MongoStore:
         symbols: Sequence[str],
         moment: Moment | None,
         below: Below,
-        beat: Callable[[], None],
+        pace: Pace,
     ) -> Iterator[tuple[str, Point | None]]:
         """See processor.ports.Store."""
         with _Kinds():
-            yield from self._past(feed).newest_of(source, symbols, moment, below, beat)
+            yield from self._past(feed).newest_of(source, symbols, moment, below, pace)
 
     def window(
         self,
@@ -108,11 +108,11 @@ class MongoStore:
         series: Series,
         newest: datetime,
         below: Below,
-        beat: Callable[[], None],
+        pace: Pace,
     ) -> Sequence[tuple[datetime, Any]]:
         """See processor.ports.Store."""
         with _Kinds():
-            return self._past(feed).window(series, newest, below, beat)
+            return self._past(feed).window(series, newest, below, pace)
 
     def _past(self, feed: Feed[Any]) -> Past:
         return Past(feed, self._database[feed.collection])
@@ -129,7 +129,7 @@ class MongoStore:
         """See processor.latest.Newest."""
         collection = self._database[feed.collection]
         with _Kinds():
-            yield from mongo.newest(collection, NEWEST_MILLISECONDS, symbols=symbols)
+            yield from mongo.newest(collection, READ_MILLISECONDS, symbols=symbols)
 
     def _insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         try:

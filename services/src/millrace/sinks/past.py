@@ -1,6 +1,6 @@
 """What MongoDB says of the past of a series. Every question is answered by one index, BY_SERIES."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from pymongo.errors import ExecutionTimeout
 
 from millrace.feeds.base import BY_SERIES, TIME_FIELD, Feed, Series
 from millrace.feeds.history import Point
+from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below
 
@@ -30,27 +31,28 @@ class Past:
         symbols: Sequence[str],
         moment: Moment | None,
         below: Below,
-        beat: Callable[[], None],
+        pace: Pace,
     ) -> Iterator[tuple[str, Point | None]]:
         """See processor.ports.Store."""
         try:
             found = self._at_once(source, symbols, moment, below) if below.offset else {}
         except ExecutionTimeout:
             # Very much of what is stored is not below that offset: the log is read again.
-            for symbol in symbols:
-                beat()
-                yield symbol, self._one(Series(source, symbol), moment, below, beat)
+            for number, symbol in enumerate(symbols):
+                if number:
+                    pace.turn()
+                yield symbol, self._one(Series(source, symbol), moment, below, pace)
         else:
             yield from ((symbol, found.get(symbol)) for symbol in symbols)
 
     def window(
-        self, series: Series, newest: datetime, below: Below, beat: Callable[[], None]
+        self, series: Series, newest: datetime, below: Below, pace: Pace
     ) -> Sequence[tuple[datetime, Any]]:
         """See processor.ports.Store."""
         times = {"$gte": newest - self._feed.window, "$lte": newest}
         condition = {**_of(series.source, series.symbol, below), TIME_FIELD: times}
         condition["kafka.offset"] = {"$lt": below.offset}
-        documents = [*self._read(condition, {**self._shown, "kafka.offset": 1}, beat)]
+        documents = [*self._read(condition, {**self._shown, "kafka.offset": 1}, pace)]
         documents.sort(key=lambda document: document["kafka"]["offset"])
         return [self._point(document) for document in documents]
 
@@ -72,11 +74,9 @@ class Past:
         )
         return {document["symbol"]: self._point(document) for document in found}
 
-    def _one(
-        self, series: Series, moment: Moment | None, below: Below, beat: Callable[[], None]
-    ) -> Point | None:
+    def _one(self, series: Series, moment: Moment | None, below: Below, pace: Pace) -> Point | None:
         condition = {**_of(series.source, series.symbol, below), **_until(moment)}
-        for key in self._read(condition, {"_id": 0, TIME_FIELD: 1, "kafka.offset": 1}, beat):
+        for key in self._read(condition, {"_id": 0, TIME_FIELD: 1, "kafka.offset": 1}, pace):
             offset = key["kafka"]["offset"]
             if offset < below.offset:
                 own = {**condition, TIME_FIELD: key[TIME_FIELD], "kafka.offset": offset}
@@ -87,7 +87,7 @@ class Past:
         return None
 
     def _read(
-        self, condition: Mapping[str, Any], shown: Mapping[str, Any], beat: Callable[[], None]
+        self, condition: Mapping[str, Any], shown: Mapping[str, Any], pace: Pace
     ) -> Iterator[dict[str, Any]]:
         """In the order of the index, however many: page by page, each of which takes no time."""
         order = [*BY_SERIES.keys]
@@ -95,7 +95,7 @@ class Past:
         for number, document in enumerate(found, start=1):
             yield document
             if not number % PAGE:
-                beat()
+                pace.beat()
 
     @property
     def _shown(self) -> dict[str, int]:
