@@ -331,9 +331,13 @@ class Loop:
     def _pass_empty_offsets(self, positions: Mapping[Partition, tuple[int, int]]) -> None:
         """Commit past offsets without a record too, such as the mark at a transaction's end."""
         busy = {partition for batch, _ in self._in_flight for partition in batch.first}
-        for partition, (position, _) in positions.items():
+        held = self._standing.held()
+        for partition, (position, end) in positions.items():
+            if partition not in held and partition not in busy:
+                # What it stood still at gave no record.
+                self._standing.moved(partition, position + (position >= end))
             known = max(self._committed.get(partition, 0), self._ready.get(partition, 0))
-            own = partition in self._holdings and partition not in self._standing
+            own = partition in self._holdings and partition not in held
             if own and partition not in busy and position > known:
                 self._ready[partition] = position
 
