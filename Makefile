@@ -67,7 +67,7 @@ test: bootstrap-dev ## Everything that CI runs
 	@printf '%s\n' images lint | xargs -P 2 -n 1 $(MAKE) --no-print-directory --output-sync
 	@printf '%s\n' test-unit molecule | xargs -P 2 -n 1 $(MAKE) --no-print-directory
 
-aws-lab: bootstrap-dev ## Keep an emulated EC2 running, to deploy onto and look around; says how to use it
+aws-lab: bootstrap-dev images ## Keep an emulated EC2 running, to deploy onto and look around; says how to use it
 	@PYTHONPATH=molecule/aws python -m lab up $(ARGS)
 
 aws-lab-down: bootstrap-dev ## Remove the emulated EC2 with everything in it

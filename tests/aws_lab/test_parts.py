@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import subprocess
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,17 +13,19 @@ from typing import Any
 
 import docker.errors
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lab import cgroups
+from lab import cgroups, environment
 from lab.addresses import Pool, conflicts, restore
 from lab.authority import make_certificates
+from lab.cli import usage
 from lab.cloud import data_volumes
 from lab.engine import Engine
 from lab.images import definition, references
 from lab.registry import Registry
-from lab.settings import Lab, LabError, load, parse
+from lab.settings import ROOT, Lab, LabError, load, parse
 from lab.volumes import Volumes
 
 
@@ -32,8 +37,55 @@ def test_saved_settings_are_found_again(tmp_path: Path) -> None:
     assert load(tmp_path) == lab
     assert parse(lab.text) == lab
     environment = (tmp_path / "env").read_text()
-    assert "export AWS_ENDPOINT_URL='http://127.0.0.1:1'\n" in environment
-    assert "export MILLRACE_LAB_ADMIN_CIDR='198.18.0.1/32'\n" in environment
+    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:1\n" in environment
+    assert f"export MILLRACE_VAULT_PASSWORD_FILE={tmp_path}/vault_password\n" in environment
+
+
+def test_an_environment_says_what_differs_and_nothing_is_left_to_say(tmp_path: Path) -> None:
+    lab = Lab(state=tmp_path / "with space")
+    inventory = environment.make(lab, "other")
+    program = Path(sys.executable).with_name("ansible-inventory")
+    words = [program, "-i", inventory, "--host", "localhost"]
+    done = subprocess.run(
+        [str(word) for word in words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found["millrace_owner"] == "lab"
+    assert found["millrace_admin_cidr"] == "198.18.0.1/32"
+    assert found["millrace_vpc_cidr"] == "10.42.0.0/16"
+    fleet = yaml.safe_load((inventory / "group_vars/fleet/zz_emulation.yml").read_text())
+    assert fleet["millrace_registry"] == "198.18.0.1:5000/other"
+    assert "tag:Environment: other\n" in (inventory / "aws_ec2.yml").read_text()
+    # What a person changes in it stays.
+    (inventory / "group_vars/all/mine.yml").touch()
+    assert environment.make(lab, "other") == inventory
+    assert (inventory / "group_vars/all/mine.yml").exists()
+
+
+@pytest.mark.parametrize("name", ["Upper", "a", "../up", "x" * 21])
+def test_an_environment_of_no_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LabError, match="is no name: 2 to 20"):
+        environment.make(Lab(state=tmp_path), name)
+
+
+def test_what_is_typed_can_be_where_there_are_spaces(tmp_path: Path) -> None:
+    lab = Lab(state=tmp_path / "with space", instance="other")
+    typed = [
+        line[2:] for line in usage(lab, lab.environments / "other").splitlines() if line[:2] == "  "
+    ]
+    lab.save()
+    assert all(shlex.split(line) for line in typed)
+    script = "\n".join(["set -eu", *typed[:2], "command -v ansible-playbook", 'echo "$AWS_URL"'])
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin"},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == lab.endpoint
+    assert typed[-1].endswith("teardown.yml -e confirm=other -e delete_data=other")
 
 
 def test_public_addresses_are_used_again_last() -> None:

@@ -1,17 +1,18 @@
-"""`python -m lab up|down|status|settle`: keep an emulated EC2 running."""
+"""`python -m lab up|environment|down|status|settle`: keep an emulated EC2 running."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
 
 import docker.errors
 
-from lab import daemon
-from lab.settings import Lab, LabError
+from lab import daemon, environment
+from lab.settings import ROOT, Lab, LabError
 
 DEFAULT = Lab()
 
@@ -30,10 +31,14 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = result.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start the lab, wait until it answers, say how to use it")
-    for name in ("prefix", "region", "address", "public-range"):
+    for name in ("prefix", "region", "address", "public-range", "vpc-range", "instance"):
         up.add_argument(f"--{name}", default=getattr(DEFAULT, name.replace("-", "_")))
     for name in ("port", "registry-port", "mirror-port"):
         up.add_argument(f"--{name}", type=int, default=getattr(DEFAULT, name.replace("-", "_")))
+    further = commands.add_parser(
+        "environment", help="make the inventory of another environment, and say where it is"
+    )
+    further.add_argument("name", help="the instance, 2 to 20 characters")
     commands.add_parser("down", help="remove everything that the lab made")
     commands.add_parser("status", help="hosts, addresses and problems, as JSON")
     settle = commands.add_parser("settle", help="wait until the containers are as the API says")
@@ -53,22 +58,45 @@ def settle(lab: Lab, seconds: float) -> None:
 
 
 USAGE = """
-The emulated EC2 runs. In a shell:
+The emulated EC2 runs. In a shell, in the checkout:
 
   . scripts/environment
-  . {state}/env
-  ansible-playbook -i inventories/aws site.yml -e millrace_admin_cidr={cidr}
+  . {env}
+  ansible-playbook -i {inventory} playbooks/secrets.yml
+  ansible-playbook -i {inventory} site.yml
+  ansible-playbook -i {inventory} playbooks/verify.yml
+  ansible -i {inventory} fleet -a uptime
+  ansible-playbook -i {inventory} teardown.yml -e confirm={instance} -e delete_data={instance}
 
-Hosts appear when something makes instances, for example a playbook. Their public addresses answer
-on this machine only; log in as `admin` with the key pair's private key:
+The inventory is a copy of inventories/aws, for you to change: the fleet is in
+{inventory}/group_vars/all/fleet.yml.
 
-  ssh -o IdentitiesOnly=yes -i .millrace/INSTANCE/ssh/id_ed25519 admin@PUBLIC_ADDRESS
+Hosts appear when something makes instances. Their public addresses answer on this machine only.
 
 API       {endpoint} (record of calls: {calls})
 registry  {registry} (stands for ECR: user AWS, the token from `get_authorization_token`)
 mirror    https://{mirror} (stands for Docker Hub)
 log       {state}/daemon.log
 """
+
+
+def usage(lab: Lab, inventory: Path) -> str:
+    """How to use a lab that runs: what is typed in the checkout, and where things are."""
+
+    def shown(path: Path) -> str:
+        here = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        return shlex.quote(str(here))
+
+    return USAGE.format(
+        env=shown(lab.state / "env"),
+        inventory=shown(inventory),
+        instance=lab.instance,
+        state=shown(lab.state),
+        endpoint=lab.endpoint,
+        calls=shown(lab.calls),
+        registry=lab.registry,
+        mirror=lab.mirror,
+    )
 
 
 def main() -> None:
@@ -92,18 +120,11 @@ def run(arguments: argparse.Namespace) -> None:
             registry_port=arguments.registry_port,
             mirror_port=arguments.mirror_port,
             public_range=arguments.public_range,
+            vpc_range=arguments.vpc_range,
+            instance=arguments.instance,
         )
         daemon.up(lab, say)
-        say(
-            USAGE.format(
-                state=state,
-                cidr=lab.admin_cidr,
-                endpoint=lab.endpoint,
-                calls=lab.calls,
-                registry=lab.registry,
-                mirror=lab.mirror,
-            )
-        )
+        say(usage(lab, environment.make(lab, lab.instance)))
         return
     lab = daemon.find(state)
     if arguments.command == "down":
@@ -111,6 +132,8 @@ def run(arguments: argparse.Namespace) -> None:
             say(f"removed {name}")
     elif arguments.command == "status":
         say(json.dumps(daemon.status(lab), indent=2))
+    elif arguments.command == "environment":
+        say(str(environment.make(lab, arguments.name)))
     elif arguments.command == "settle":
         settle(lab, arguments.timeout)
     else:

@@ -17,8 +17,8 @@ from urllib.request import urlopen
 from lab import addresses
 from lab.addresses import Addresses
 from lab.engine import Engine
-from lab.images import build, have_base
-from lab.registry import Registry
+from lab.images import build, have
+from lab.registry import MIRRORED, Registry
 from lab.server import STATUS_PATH
 from lab.settings import ROOT, SETTINGS_LABEL, Lab, LabError, load, parse
 from lab.volumes import Volumes
@@ -62,8 +62,8 @@ def up(lab: Lab, say: Callable[[str], None]) -> None:
         )
     lab.save()
     engine = Engine(lab)
-    say("images of the hosts and of the registry ...")
-    have_base()
+    say("images of the hosts, of the registry and for its mirror ...")
+    have("debian", *MIRRORED)
     image = build(engine.client, "host")
     registry_image = build(engine.client, "registry")
     Addresses(lab).set_up()

@@ -34,10 +34,10 @@ def definition(folder: Path, base: str) -> str:
     return digest.hexdigest()[:20]
 
 
-def have_base() -> None:
-    """Have the image that the others are built on."""
-    if subprocess.run([sys.executable, str(ROOT / "images" / "build"), "debian"]).returncode:
-        raise LabError("the base image could not be built: see the lines above")
+def have(*names: str) -> None:
+    """Have these of the project's images, built or pulled."""
+    if subprocess.run([sys.executable, str(ROOT / "images" / "build"), *names]).returncode:
+        raise LabError("an image is missing: see the lines above")
 
 
 def build(client: docker.DockerClient, name: str) -> str:

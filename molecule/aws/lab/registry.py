@@ -91,9 +91,7 @@ class Registry:
         """Push what the mirror has not, under the names of Docker Hub: what was built stands in."""
         for name in MIRRORED:
             wanted, built = references(name)
-            image = self.find(wanted) or self.find(built)
-            if image is None:
-                continue  # not built yet, or not needed
+            image = self.find(wanted) or self.client.images.get(built)
             repository, _, tag = wanted.partition(":")
             library = repository if "/" in repository else f"library/{repository}"
             manifest = self.get(f"{library}/manifests/{tag}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,6 +36,10 @@ class Lab:
     registry_port: int = 5000
     mirror_port: int = 5001
     public_range: str = "198.19.0.0/24"
+    # The range of the VPC: the emulation makes a network of it on this machine.
+    vpc_range: str = "10.42.0.0/16"
+    # The environment that `up` makes and says how to use.
+    instance: str = "lab"
 
     @property
     def endpoint(self) -> str:
@@ -57,13 +62,18 @@ class Lab:
         return f"{self.address}:{self.mirror_port}"
 
     @property
+    def environments(self) -> Path:
+        """The folder of inventories, each named after its environment."""
+        return self.state / "environments"
+
+    @property
     def calls(self) -> Path:
         """The record of API calls."""
         return self.state / "calls.jsonl"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What AWS clients have to be told."""
+        """What AWS clients and Ansible have to be told."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_URL": self.endpoint,
@@ -72,10 +82,7 @@ class Lab:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "MILLRACE_LAB_ADMIN_CIDR": self.admin_cidr,
-            "MILLRACE_LAB_REGISTRY": self.registry,
-            "MILLRACE_LAB_MIRROR": f"https://{self.mirror}",
-            "MILLRACE_LAB_CALLS": str(self.calls),
+            "MILLRACE_VAULT_PASSWORD_FILE": str(self.state / "vault_password"),
         }
 
     @property
@@ -84,12 +91,11 @@ class Lab:
         return json.dumps(asdict(self), indent=2, default=str)
 
     def save(self) -> None:
-        """Write what `down` and `status` read later, and what a shell or a playbook uses."""
+        """Write what `down` and `status` read later, and what a shell uses."""
         self.state.mkdir(parents=True, exist_ok=True)
         (self.state / "lab.json").write_text(self.text + "\n")
-        (self.state / "environment.json").write_text(json.dumps(self.environment, indent=2) + "\n")
-        exports = "".join(f"export {name}='{value}'\n" for name, value in self.environment.items())
-        (self.state / "env").write_text(exports)
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        (self.state / "env").write_text("\n".join(lines) + "\n")
 
 
 def parse(text: str) -> Lab:

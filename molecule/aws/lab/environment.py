@@ -1,0 +1,52 @@
+"""Environments of a lab: copies of inventories/aws that say what differs in the emulation."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import yaml
+
+from lab.settings import ROOT, Lab, LabError
+
+SOURCE = ROOT / "inventories" / "aws"
+NAMED = "tag:Environment: millrace\n"
+OWN_FILE = "zz_emulation.yml"
+
+
+def make(lab: Lab, name: str) -> Path:
+    """The environment's inventory, made unless it is there. LabError for no name of an instance."""
+    if not re.fullmatch("[a-z][a-z0-9-]{1,19}", name):
+        raise LabError(f"{name} is no name: 2 to 20 lower-case letters, digits and hyphens")
+    inventory = lab.environments / name
+    if not inventory.exists():
+        # What all inventories share comes along, the secrets of an account do not.
+        shutil.copytree(SOURCE, inventory, ignore=shutil.ignore_patterns("vault.yml"))
+        hosts = inventory / "aws_ec2.yml"
+        named = hosts.read_text()
+        if NAMED not in named:
+            raise LabError(f"{hosts} does not name the environment millrace, which is replaced")
+        hosts.write_text(named.replace(NAMED, f"tag:Environment: {name}\n"))
+        for group, values in differences(lab, name).items():
+            own = inventory / "group_vars" / group / OWN_FILE
+            own.write_text(yaml.safe_dump(values, sort_keys=False))
+    return inventory
+
+
+def differences(lab: Lab, name: str) -> dict[str, dict[str, object]]:
+    """By group, the variables that differ from an environment on AWS."""
+    return {
+        "all": {
+            "millrace_owner": "lab",
+            "millrace_admin_cidr": lab.admin_cidr,
+            "millrace_vpc_cidr": lab.vpc_range,
+            # Keys and certificates of a lab go with it.
+            "millrace_state_dir": str(lab.state / "deployments" / name),
+        },
+        "fleet": {
+            # The registries stand for ECR and Docker Hub.
+            "millrace_registry": f"{lab.registry}/{name}",
+            "millrace_registry_mirrors": [f"https://{lab.mirror}"],
+        },
+    }
