@@ -113,6 +113,10 @@ class Aws:
             *(["--check"] if check else []),
             playbook,
         ]
+        return self.type(command, environment)
+
+    def type(self, command: list[str], environment: dict[str, str] | None = None) -> Result:
+        """Run a command as somebody who is logged in to the emulated account."""
         own = {
             "AWS_ENDPOINT_URL": self.emulator.url,
             "AWS_ACCESS_KEY_ID": "testing",

@@ -6,6 +6,7 @@ import secrets
 import docker
 import pytest
 
+from .desk import Desk
 from .pipeline import Pipeline
 
 
@@ -29,3 +30,9 @@ def run() -> str:
 def inventory() -> str:
     """The inventory of the instance under test, as `molecule test` passes it."""
     return os.environ["MILLRACE_TEST_INVENTORY"]
+
+
+@pytest.fixture
+def desk(pipeline: Pipeline, inventory: str) -> Desk:
+    """Somebody to type commands of the documentation."""
+    return Desk(pipeline, inventory)

@@ -3,8 +3,6 @@
 With live-restore, which the role docker_engine sets, containers run on while the engine is away.
 """
 
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from docker.errors import DockerException
+
+from tests.documented.commands import block
+from tests.documented.terminal import type_in
 
 from .pipeline import INSIDE, Pipeline, Result, wait_until
 from .test_faults import (
@@ -22,9 +23,6 @@ from .test_faults import (
     steady_load,
     stored_count,
 )
-
-ROOT = Path(__file__).parents[2]
-PID_FILE = Path("/var/run/docker.pid")
 
 
 def answers(pipeline: Pipeline) -> bool:
@@ -38,17 +36,9 @@ def restart_engine(pipeline: Pipeline, inventory: str) -> float:
     if Path("/run/systemd/system").is_dir():
         subprocess.run(["systemctl", "restart", "docker"], check=True)
         return wait_until("the engine answers", lambda: answers(pipeline), timeout=60)
-    engine = int(PID_FILE.read_text())
-    os.kill(engine, signal.SIGTERM)
-    wait_until("the engine has ended", lambda: not Path(f"/proc/{engine}").exists(), timeout=60)
-    # Without systemd nothing supervises the engine: the playbook stands for its supervisor.
-    subprocess.run(
-        ["ansible-playbook", "--inventory", inventory, "playbooks/engine.yml"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
+    by_hand = block("docs/operating/engine.md", "kill")
+    typed = type_in(by_hand.text, environment={"ANSIBLE_INVENTORY": inventory})
+    assert typed.status == 0, typed.output[-3000:]
     return wait_until("the engine answers", lambda: answers(pipeline), timeout=60)
 
 

@@ -2,6 +2,9 @@
 
 import base64
 
+from tests.documented.commands import block
+
+from .desk import Desk
 from .pipeline import Pipeline, wait_until
 
 
@@ -34,3 +37,12 @@ def test_malformed_records_become_dead_letters_byte_for_byte(pipeline: Pipeline,
         assert "__connect.errors.offset" in by_key[key]
         assert "__connect.errors.exception.message" in by_key[key]
     pipeline.verify()
+
+
+def test_dead_letters_are_listed_shown_and_replayed(pipeline: Pipeline, desk: Desk) -> None:
+    letters = pipeline.operator("dead-letters", "list", "--json").json
+    position = letters[0]["position"]
+    page = block("docs/operating/dead-letters.md", "docker exec millrace-operator millrace dead")
+    typed = desk.type(page.text.replace("0/17", position))
+    assert typed.status == 0, typed.output[-3000:]
+    assert position in typed.output

@@ -1,0 +1,218 @@
+"""Where each command of the documentation is run: typed at a pipeline, or by a scenario."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.documented.commands import Block, block, blocks
+from tests.documented.terminal import Answer
+
+
+@dataclass(frozen=True)
+class Session:
+    """What `tests/pipeline` types: a block of a page by its first words, and what is seen then."""
+
+    page: str
+    first: str
+    expected: str
+    answers: tuple[Answer, ...] = ()
+    status: int = 0
+    only: int | None = None
+    """The number of the one command that is typed, if not all are."""
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def block(self) -> Block:
+        """The block itself."""
+        return block(self.page, self.first)
+
+    @property
+    def commands(self) -> list[str]:
+        """What of it is typed."""
+        commands = self.block.commands
+        return commands if self.only is None else [commands[self.only]]
+
+
+CONTROL_C = "\x03"
+ASKS = "type the name of the instance"
+OPERATING = "docs/operating/"
+OPERATOR = "docker exec millrace-operator "
+SESSIONS = [
+    Session(
+        OPERATING + "status.md",
+        "make status",
+        r"(?sx) -processor\ +Up\ .* Services\s.*\ api\ [^\n]*\ yes\ .*"
+        r"Producers\s.*\ ticks\ [^\n]*\ yes\ .* Consumer\ lag.*\ token\.usage\.v1\ .*"
+        r"Stored\s.*\ historical_quotes\ .* Dead\ letters:\ \d .* failed=0 .* Verified\.",
+    ),
+    Session(OPERATING + "status.md", OPERATOR + "python3", r"cache_up 1"),
+    Session(OPERATING + "verify.md", "make verify-kafka", r"(Verified\.[\s\S]*){4}"),
+    Session(OPERATING + "verify.md", OPERATOR + "millrace verify workflow", r"stored"),
+    Session(
+        OPERATING + "watch.md", "docker exec -it", r"Latest prices", (("What flows", CONTROL_C),)
+    ),
+    Session(
+        OPERATING + "producers.md",
+        ".venv/bin/ansible-playbook playbooks/producer.yml",
+        r"paused[\s\S]*failed=0",
+    ),
+    Session(OPERATING + "producers.md", "docker exec millrace-producer-metals", r"paused"),
+    Session(OPERATING + "producers.md", "docker exec millrace-producer-history", r"\d+ events"),
+    Session(
+        OPERATING + "redis.md",
+        ".venv/bin/ansible-vault view",
+        r"last_price|\d+\.\d+",
+        (("assword: ", "{redis_password}\n"), ("> ", "DBSIZE\n"), (r"integer\) \d+", "QUIT\n")),
+    ),
+    Session(
+        OPERATING + "redis.md",
+        "docker rm -f millrace-redis && docker volume rm millrace-redis-data\n.venv",
+        r"changed=[1-9].* failed=0",
+    ),
+    Session(OPERATING + "crashes.md", "docker logs", r"."),
+    Session(
+        OPERATING + "secrets.md",
+        ".venv/bin/ansible-vault edit",
+        r"changed=0 .* failed=0",
+        environment={"EDITOR": "true"},
+    ),
+    Session(OPERATING + "secrets.md", ".venv/bin/ansible-vault rekey", r"Rekey successful"),
+    Session(
+        OPERATING + "secrets.md",
+        ".venv/bin/ansible-playbook site.yml -e",
+        r"changed=[1-9].* failed=0",
+    ),
+    Session(
+        OPERATING + "reset.md",
+        "make mongo-factory-reset",
+        r"Nothing was removed",
+        ((ASKS, "another\n"),),
+        status=2,
+        only=0,
+    ),
+    Session(
+        OPERATING + "removing.md",
+        "make down",
+        r"Nothing was removed",
+        ((ASKS, "another\n"),),
+        status=2,
+        only=0,
+    ),
+    Session(
+        OPERATING + "removing.md",
+        "make down",
+        r"Nothing was removed. What is marked as changed",
+        only=2,
+    ),
+]
+
+ALONE = [
+    (OPERATING + "status.md", "docker logs --tail 20 millrace-<service>"),
+    (OPERATING + "redis.md", "docker logs --tail 20 millrace-redis"),
+    (OPERATING + "dead-letters.md", "docker restart millrace-processor"),
+]
+"""What is typed in a sentence or a table; any service will do."""
+
+DEFAULT, FLEET = "molecule/default/", "molecule/aws/"
+ENGINE = "tests/pipeline/test_engine.py"
+SCENARIO = ("scripts/molecule", 'molecule test -s "$name"')
+AWS = "ansible-playbook -i inventories/aws "
+RUN_BY = {
+    # On this machine.
+    "make up": (DEFAULT + "converge.yml", "make up"),
+    "make demo": (DEFAULT + "converge.yml", "make demo"),
+    'make down ARGS="-e confirm=millrace"': (DEFAULT + "verify.yml", 'make down ARGS="-e confirm='),
+    'make mongo-factory-reset ARGS="-e confirm=millrace"': (
+        DEFAULT + "verify.yml",
+        'make mongo-factory-reset ARGS="-e confirm=',
+    ),
+    "ansible-playbook site.yml": (DEFAULT + "verify.yml", "name: site.yml"),
+    "ansible-playbook teardown.yml": ("molecule/backing/destroy.yml", "playbooks/teardown.yml"),
+    'make verify ARGS="-v"': ("molecule/default/verify.yml", 'make verify ARGS="-v"'),
+    **dict.fromkeys(
+        [
+            'kill "$(cat /var/run/docker.pid)"',
+            "while docker version >/dev/null 2>&1; do sleep 1; done",
+            "ansible-playbook playbooks/engine.yml",
+        ],
+        (ENGINE, '"docs/operating/engine.md", "kill"'),
+    ),
+    "systemctl restart docker": (ENGINE, '"systemctl", "restart", "docker"'),
+    "ansible-playbook site.yml -e millrace_instance=second -e millrace_api_port=8444": (
+        "molecule/engine_restart/converge.yml",
+        "ansible-playbook site.yml -e millrace_instance=",
+    ),
+    "ansible-playbook teardown.yml -e millrace_instance=second -e confirm=second": (
+        "molecule/engine_restart/destroy.yml",
+        "ansible-playbook teardown.yml -e millrace_instance=",
+    ),
+    # On EC2: names and folders are the emulation's.
+    AWS + "playbooks/secrets.yml": (FLEET + "lab/cli.py", "playbooks/secrets.yml"),
+    AWS + "playbooks/plan.yml": (FLEET + "converge.yml", "playbooks/plan.yml"),
+    AWS + "site.yml": (FLEET + "lab/cli.py", "site.yml"),
+    AWS + "site.yml -e replace=kafka-1": ("tests/aws/test_lifecycle.py", 'replace="data"'),
+    AWS + "playbooks/verify.yml": (FLEET + "lab/cli.py", "playbooks/verify.yml"),
+    AWS + "playbooks/verify_kafka.yml": (FLEET + "verify.yml", "playbooks/verify_"),
+    AWS + "playbooks/status.yml": (FLEET + "verify.yml", "playbooks/status.yml"),
+    AWS + "playbooks/stop.yml": (FLEET + "verify.yml", "playbooks/stop.yml"),
+    AWS + "playbooks/start.yml": (FLEET + "verify.yml", "playbooks/start.yml"),
+    AWS + "playbooks/expire.yml": ("tests/aws/test_lifecycle.py", "playbooks/expire.yml"),
+    AWS + "teardown.yml": (FLEET + "lab/cli.py", "teardown.yml"),
+    AWS + "teardown.yml -e delete_data=millrace": (FLEET + "lab/cli.py", "-e delete_data="),
+    "ansible localhost -m amazon.aws.ec2_vol -a"
+    ' "id=<id> volume_size=<GB> modify_volume=true region=us-east-1"': (
+        "tests/aws/test_lifecycle.py",
+        '"ec2_vol" in item',
+    ),
+    "ansible-vault edit inventories/aws/vault.yml": (
+        FLEET + "converge.yml",
+        "[ansible-vault, edit,",
+    ),
+    "make aws-lab": (FLEET + "create.yml", "- up"),
+    # Where it is developed: CI does these.
+    "make test": (".ci/run", "make test"),
+    "make lint test-unit": ("Makefile", "images lint | xargs"),
+    'make molecule SCENARIOS="kafka mongodb" JOBS=1': ("Makefile", "test-unit molecule | xargs"),
+    "scripts/bootstrap dev": ("Makefile", "scripts/bootstrap dev"),
+    "pytest services/tests/feeds/test_history.py": ("Makefile", "\tpytest\n"),
+    "pytest services/tests -k dead_letter": ("Makefile", "\tpytest\n"),
+    "pytest tests/aws": ("molecule/aws_provision/verify.yml", "suite: tests/aws"),
+    "molecule test -s kafka": SCENARIO,
+    "molecule test -s aws": SCENARIO,
+    "molecule test -s aws_fleets": SCENARIO,
+    "molecule converge -s kafka": SCENARIO,
+    "molecule verify -s kafka": SCENARIO,
+    "molecule destroy -s kafka": SCENARIO,
+    "scripts/role-docs": ("scripts/lint", "scripts/role-docs"),
+    "scripts/iam-policy": (FLEET + "verify.yml", "scripts/iam-policy"),
+}
+"""A command, the file that has it run, and the words there by which it does."""
+
+RUN_BY_NOBODY = {
+    "curl -4 https://checkip.amazonaws.com": "asks the internet",
+    "journalctl -u docker": "shows the log of an engine that systemd runs",
+    "sudo resize2fs /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_<id without its hyphen>": (
+        "needs a disk of EC2 that has grown"
+    ),
+    "rm -rf .venv .cache": "would remove what the tests run in",
+    "scripts/lock": "asks the package index for every dependency",
+    "scripts/lock --upgrade": "the same",
+}
+"""What no test can type, and why."""
+
+
+def bare(command: str) -> str:
+    """A command without the folder of the programs, which a PATH may have instead."""
+    return command.removeprefix(".venv/bin/")
+
+
+def typed() -> set[str]:
+    """Every command that a test takes from its page and types."""
+    sessions = (command for session in SESSIONS for command in session.commands)
+    others = (
+        *(item for item in blocks(OPERATING + "api.md")),
+        block(OPERATING + "watch.md", OPERATOR + "millrace watch --svg"),
+        *(Block(page, text) for page, text in ALONE),
+        block(OPERATING + "dead-letters.md", OPERATOR + "millrace dead-letters list"),
+    )
+    return {bare(command) for command in (*sessions, *(c for one in others for c in one.commands))}
