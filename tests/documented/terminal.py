@@ -15,6 +15,9 @@ from tests.documented.commands import ROOT
 
 Answer = tuple[str, str]
 """What is asked, as a pattern, and what is typed then."""
+COLUMNS, ROWS = 160, 50
+SIZE = f"stty cols {COLUMNS} rows {ROWS}"
+WHERE = b"\x1b[6n"
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
@@ -37,10 +40,9 @@ def type_in(
     Raises AssertionError with what was seen if a question does not come or it does not end in time.
     """
     shell = subprocess.Popen(
-        ["script", "-qefc", 'bash -euo pipefail -c "$MILLRACE_TYPED"', "/dev/null"],
+        ["script", "-qefc", f'{SIZE}; bash -euo pipefail -c "$MILLRACE_TYPED"', "/dev/null"],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "160", "TERM": "xterm", **(environment or {})}
-        | {"MILLRACE_TYPED": script},
+        env={**os.environ, "TERM": "xterm", **(environment or {})} | {"MILLRACE_TYPED": script},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -61,6 +63,10 @@ def type_in(
                 read = os.read(shell.stdout.fileno(), 65536)
                 if not read:
                     break
+                # Who was not told how wide the terminal is asks where the cursor is.
+                for _ in range(read.count(WHERE)):
+                    shell.stdin.write(f"\x1b[1;{COLUMNS}R".encode())
+                    shell.stdin.flush()
                 seen += CONTROL.sub("", read.decode(errors="replace"))
                 if left and (question := re.search(left[0][0], seen[asked:])):
                     asked += question.end()

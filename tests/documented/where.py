@@ -49,7 +49,7 @@ SESSIONS = [
     Session(OPERATING + "verify.md", "make verify-kafka", r"(Verified\.[\s\S]*){4}"),
     Session(OPERATING + "verify.md", OPERATOR + "millrace verify workflow", r"stored"),
     Session(
-        OPERATING + "watch.md", "docker exec -it", r"Latest prices", (("What flows", CONTROL_C),)
+        OPERATING + "watch.md", "docker exec -it", r"dead letters: \d", (("What flows", CONTROL_C),)
     ),
     Session(
         OPERATING + "producers.md",
@@ -61,8 +61,12 @@ SESSIONS = [
     Session(
         OPERATING + "redis.md",
         ".venv/bin/ansible-vault view",
-        r"last_price|\d+\.\d+",
-        (("assword: ", "{redis_password}\n"), ("> ", "DBSIZE\n"), (r"integer\) \d+", "QUIT\n")),
+        r"integer\) [1-9]",
+        (
+            ("input password: ", "{redis_password}\r"),
+            ("> ", "DBSIZE\r"),
+            (r"integer\) \d+", "QUIT\r"),
+        ),
     ),
     Session(
         OPERATING + "redis.md",
@@ -86,7 +90,7 @@ SESSIONS = [
         OPERATING + "reset.md",
         "make mongo-factory-reset",
         r"Nothing was removed",
-        ((ASKS, "another\n"),),
+        ((ASKS, "another\r"),),
         status=2,
         only=0,
     ),
@@ -94,7 +98,7 @@ SESSIONS = [
         OPERATING + "removing.md",
         "make down",
         r"Nothing was removed",
-        ((ASKS, "another\n"),),
+        ((ASKS, "another\r"),),
         status=2,
         only=0,
     ),

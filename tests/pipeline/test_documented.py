@@ -64,6 +64,6 @@ def test_the_api_is_asked_followed_and_sent_to(desk: Desk) -> None:
     # The stream goes on until it is interrupted, so it is followed last.
     typed = desk.type(f"{asking}\n{sending}\n{following}", ("retry: [0-9]+", CONTROL_C))
     assert typed.status == INTERRUPTED, typed.output[-3000:]
-    for part in ("metal_prices|stocks", '"items"', '"from": ?"cache"', '"status": ?"ok"'):
+    for part in ("metal_prices|stocks", '"event_id"', '"from": ?"cache"', '"status": ?"ok"'):
         assert re.search(part, typed.output), part
     assert len(re.findall('"accepted"', typed.output)) == 2, typed.output[-3000:]
