@@ -63,6 +63,12 @@ def test_every_single_command_is_on_its_page(page: str, command: str) -> None:
     assert command in inline(page)
 
 
+def test_a_shell_is_made_ready_for_ansible() -> None:
+    page = "scripts/bootstrap && . scripts/environment"
+    made_ready = type_in(f"{page}\ncommand -v ansible-playbook")
+    assert made_ready.output.strip() == str(ROOT / ".venv/bin/ansible-playbook")
+
+
 def messages() -> list[str]:
     """Commands that messages and comments name, without what stands for something else."""
     listed = subprocess.run(

@@ -24,7 +24,7 @@ from lab.cli import usage
 from lab.cloud import data_volumes
 from lab.engine import Engine
 from lab.images import definition, references
-from lab.registry import Registry
+from lab.registry import MIRRORED, Registry
 from lab.settings import ROOT, Lab, LabError, load, parse
 from lab.volumes import Volumes
 
@@ -45,7 +45,7 @@ def test_an_environment_says_what_differs_and_nothing_is_left_to_say(tmp_path: P
     lab = Lab(state=tmp_path / "with space")
     inventory = environment.make(lab, "other")
     program = Path(sys.executable).with_name("ansible-inventory")
-    words = [program, "-i", inventory, "--host", "localhost"]
+    words = [program, "-i", inventory / "hosts.yml", "--host", "localhost"]
     done = subprocess.run(
         [str(word) for word in words], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -170,12 +170,14 @@ def test_what_packages_give_stands_in_for_what_a_registry_has(
     pulled, built = references("mongo")
     assert pulled != built
     there = pulled if has == "pulled" else built
-    engine = Images(there)
+    others = [references(name)[1] for name in MIRRORED if name != "mongo"]
+    engine = Images(there, *others)
     lab = Lab(state=tmp_path)
     registry = Registry(lab, engine)  # type: ignore[arg-type]
     monkeypatch.setattr(registry, "get", lambda path: None)
     registry.fill()
-    assert engine.pushed == [(there, f"{lab.mirror}/library/{pulled}")]
+    assert (there, f"{lab.mirror}/library/{pulled}") in engine.pushed
+    assert len(engine.pushed) == len(MIRRORED)
 
 
 def test_interface_names_are_short_enough() -> None:

@@ -73,6 +73,11 @@ SESSIONS = [
         "docker rm -f millrace-redis && docker volume rm millrace-redis-data\n.venv",
         r"changed=[1-9].* failed=0",
     ),
+    Session(
+        OPERATING + "runs.md",
+        ".venv/bin/ansible-playbook site.yml --tags",
+        r"changed=0 .* failed=0[\s\S]*changed=0 .* failed=0",
+    ),
     Session(OPERATING + "crashes.md", "docker logs", r"."),
     Session(
         OPERATING + "secrets.md",
@@ -83,7 +88,7 @@ SESSIONS = [
     Session(OPERATING + "secrets.md", ".venv/bin/ansible-vault rekey", r"Rekey successful"),
     Session(
         OPERATING + "secrets.md",
-        ".venv/bin/ansible-playbook site.yml -e",
+        ".venv/bin/ansible-playbook site.yml -e '{",
         r"changed=[1-9].* failed=0",
     ),
     Session(
@@ -141,6 +146,14 @@ RUN_BY = {
         ],
         (ENGINE, '"docs/operating/engine.md", "kill"'),
     ),
+    "scripts/bootstrap && . scripts/environment": (
+        "tests/ansible/test_documented.py",
+        '"scripts/bootstrap && . scripts/environment"',
+    ),
+    "ansible-playbook site.yml -e certificates_new_authority=true": (
+        "tests/ansible/test_second_controller.py",
+        "certificates_new_authority=True",
+    ),
     "systemctl restart docker": (ENGINE, '"systemctl", "restart", "docker"'),
     "ansible-playbook site.yml -e millrace_instance=second -e millrace_api_port=8444": (
         "molecule/engine_restart/converge.yml",
@@ -194,6 +207,13 @@ RUN_BY = {
 
 RUN_BY_NOBODY = {
     "curl -4 https://checkip.amazonaws.com": "asks the internet",
+    "ansible-playbook site.yml -e millrace_images_source=registry": "needs an image registry",
+    "docker login": "needs one that knows who asks",
+    "docker image rm": "needs an image that nobody uses",
+    "aws ec2 modify-instance-credit-specification"
+    " --instance-credit-specifications InstanceId=<id>,CpuCredits=unlimited": (
+        "AWS's own command line is nothing that Millrace installs"
+    ),
     "journalctl -u docker": "shows the log of an engine that systemd runs",
     "sudo resize2fs /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_<id without its hyphen>": (
         "needs a disk of EC2 that has grown"
