@@ -210,10 +210,12 @@ RUN_BY_NOBODY = {
     "ansible-playbook site.yml -e millrace_images_source=registry": "needs an image registry",
     "docker login": "needs one that knows who asks",
     "docker image rm": "needs an image that nobody uses",
-    "aws ec2 modify-instance-credit-specification"
-    " --instance-credit-specifications InstanceId=<id>,CpuCredits=unlimited": (
+    "aws iam create-policy --policy-name millrace-hosts"
+    " --policy-document file://docs/aws-hosts-boundary.json": (
         "AWS's own command line is nothing that Millrace installs"
     ),
+    "aws ec2 modify-instance-credit-specification"
+    " --instance-credit-specifications InstanceId=<id>,CpuCredits=unlimited": ("the same"),
     "journalctl -u docker": "shows the log of an engine that systemd runs",
     "sudo resize2fs /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_<id without its hyphen>": (
         "needs a disk of EC2 that has grown"
