@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ import yaml
 from botocore.config import Config
 
 from tests.aws.emulator import OWN_AGENT, Emulator
+from tests.documented.commands import blocks, inline
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
@@ -67,10 +70,9 @@ class Aws:
         self.client("ssm").put_parameter(Name="/test/ami", Value=image, Type="String")
         self.image = image
         # Who administers the account does this.
-        self.client("iam").create_policy(
-            PolicyName="millrace-hosts",
-            PolicyDocument=(ROOT / "docs" / "aws-hosts-boundary.json").read_text(),
-        )
+        # As docs/aws.md has whoever administers the account do it, with AWS's own command line.
+        install_aws_cli(directory / "cli")
+        self.page("aws iam create-policy")
         assert self.run("playbooks/secrets.yml").code == 0
 
     def client(self, service: str, **options: Any) -> Any:
@@ -115,6 +117,16 @@ class Aws:
         ]
         return self.type(command, environment)
 
+    def page(self, beginning: str, **placeholders: str) -> Result:
+        """Type the command of docs/aws.md that begins so, with its placeholders filled in."""
+        known = inline("docs/aws.md") + [c for one in blocks("docs/aws.md") for c in one.commands]
+        [command] = [item for item in known if item.startswith(beginning)]
+        for name, value in placeholders.items():
+            command = command.replace(f"<{name}>", value)
+        result = self.type(shlex.split(command))
+        assert result.code == 0, result.output
+        return result
+
     def type(self, command: list[str], environment: dict[str, str] | None = None) -> Result:
         """Run a command as somebody who is logged in to the emulated account."""
         own = {
@@ -124,7 +136,10 @@ class Aws:
             "AWS_MAX_ATTEMPTS": "2",
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.directory / "password"),
             "ANSIBLE_NOCOLOR": "1",
-            "PATH": f"{os.environ['PATH']}{os.pathsep}{self.directory}",
+            "AWS_DEFAULT_REGION": REGION,
+            "PATH": os.pathsep.join(
+                [str(self.directory / "cli/bin"), os.environ["PATH"], str(self.directory)]
+            ),
         }
         done = subprocess.run(
             command,
@@ -186,6 +201,15 @@ class Aws:
             "budgets": budgets,
         }
         return {kind: items for kind, items in found.items() if items}
+
+
+def install_aws_cli(directory: Path) -> None:
+    """AWS's own command line, in an environment of its own: Millrace does not need it."""
+    uv = Path(sys.executable).with_name("uv")
+    lock = ROOT / "requirements/awscli.txt"
+    subprocess.run([uv, "venv", "--quiet", directory], check=True)
+    into = [uv, "pip", "install", "--quiet", "--python", directory / "bin/python"]
+    subprocess.run([*into, "--require-hashes", "-r", lock], check=True)
 
 
 def tags(item: dict[str, Any]) -> dict[str, str]:

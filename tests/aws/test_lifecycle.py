@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-import sys
 from fnmatch import fnmatch
 from typing import Any
 
 import pytest
 
 from tests.aws.conftest import INSTANCE, REGION, ROOT, Aws, Result, tags
-from tests.documented.commands import inline
 
 ADMIN = "203.0.113.7/32"
 # Two hosts: one with data, one without. More of them take longer and show no more.
@@ -509,15 +506,11 @@ def test_a_forgotten_environment_is_listed_and_only_an_expired_one_removed(made:
 
 
 def test_a_volume_grows_as_the_page_says(made: Aws) -> None:
-    [command] = [item for item in inline("docs/aws.md") if "ec2_vol" in item]
+    ec2 = made.client("ec2")
     volume = next(iter(made.volumes().values()))
-    before = made.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"]
-    typed = command.replace("<id>", volume).replace("<GB>", str(before + 10))
-    assert "region=us-east-1" in typed
-    done = made.type([*shlex.split(typed), "-e", f"ansible_python_interpreter={sys.executable}"])
-    assert done.code == 0, done.output
-    after = made.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"]
-    assert after == before + 10
+    before = ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"]
+    made.page("aws ec2 modify-volume", id=volume, GB=str(before + 10))
+    assert ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"] == before + 10
 
 
 def test_teardown_leaves_nothing(made: Aws) -> None:

@@ -176,10 +176,14 @@ RUN_BY = {
     AWS + "playbooks/expire.yml": ("tests/aws/test_lifecycle.py", "playbooks/expire.yml"),
     AWS + "teardown.yml": (FLEET + "lab/cli.py", "teardown.yml"),
     AWS + "teardown.yml -e delete_data=millrace": (FLEET + "lab/cli.py", "-e delete_data="),
-    "ansible localhost -m amazon.aws.ec2_vol -a"
-    ' "id=<id> volume_size=<GB> modify_volume=true region=us-east-1"': (
+    "aws iam create-policy --policy-name millrace-hosts"
+    " --policy-document file://docs/aws-hosts-boundary.json": (
+        "tests/aws/conftest.py",
+        'page("aws iam create-policy"',
+    ),
+    "aws ec2 modify-volume --volume-id <id> --size <GB>": (
         "tests/aws/test_lifecycle.py",
-        '"ec2_vol" in item',
+        'page("aws ec2 modify-volume"',
     ),
     "ansible-vault edit inventories/aws/vault.yml": (
         FLEET + "converge.yml",
@@ -210,12 +214,10 @@ RUN_BY_NOBODY = {
     "ansible-playbook site.yml -e millrace_images_source=registry": "needs an image registry",
     "docker login": "needs one that knows who asks",
     "docker image rm": "needs an image that nobody uses",
-    "aws iam create-policy --policy-name millrace-hosts"
-    " --policy-document file://docs/aws-hosts-boundary.json": (
-        "AWS's own command line is nothing that Millrace installs"
-    ),
     "aws ec2 modify-instance-credit-specification"
-    " --instance-credit-specifications InstanceId=<id>,CpuCredits=unlimited": ("the same"),
+    " --instance-credit-specifications InstanceId=<id>,CpuCredits=unlimited": (
+        "the emulated API does not know the call"
+    ),
     "journalctl -u docker": "shows the log of an engine that systemd runs",
     "sudo resize2fs /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_<id without its hyphen>": (
         "needs a disk of EC2 that has grown"
