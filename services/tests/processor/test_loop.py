@@ -346,6 +346,23 @@ def test_a_partition_that_cannot_be_read_is_named_and_left_alone(world: World) -
     assert world.committed[FIRST] == 1
 
 
+def test_a_partition_is_tried_again_though_its_neighbours_are_always_busy(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    processor.consumer.failures = [Stuck(FIRST, 0, "CorruptRecordError: no end")]
+    processor.step()
+    processor.jobs.threads = 0
+    for day in range(30):
+        produce(world, day, 100.0, partition=1, symbol="GOOG")
+        written = len(processor.jobs)
+        processor.step()
+        for _ in range(written):
+            processor.jobs.run(0)
+        world.now += 1.0
+    assert world.committed["stock-data", 1] > 10
+    assert world.committed[FIRST] == 1
+
+
 def test_a_feed_whose_writes_fail_does_not_concern_the_others(world: World) -> None:
     other = ("other", 0)
     world.log[other], world.committed[other] = [], 0

@@ -116,6 +116,8 @@ class Loop:
         """One turn: poll and follow up. It may end anywhere and go on with the next turn."""
         self._beat()
         self._settle()
+        # What is tried again waits for all of its topic, which others would keep busy for ever.
+        self._starting_over |= {topic for topic, _ in self._standing.due()}
         if self._full():
             wait(self._heads(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._settle()

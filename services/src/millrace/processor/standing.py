@@ -52,13 +52,20 @@ class Standing:
         """Those of which nothing is read now."""
         return {partition for partition, found in self._found.items() if found.held}
 
+    def due(self) -> set[Partition]:
+        """Those whose time to be tried again has come."""
+        now = self._clock()
+        return {
+            partition
+            for partition, found in self._found.items()
+            if found.held and found.again_at is not None and found.again_at <= now
+        }
+
     def try_again(self, busy: Collection[str]) -> None:
         """Read those whose time has come, unless something of their topic is in flight."""
-        now = self._clock()
-        for (topic, _), found in self._found.items():
-            due = found.again_at is not None and found.again_at <= now
-            if found.held and due and topic not in busy:
-                found.held = False
+        for partition in self.due():
+            if partition[0] not in busy:
+                self._found[partition].held = False
 
     def moved(self, partition: Partition, position: int) -> None:
         """The partition has come so far."""
