@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
 from typing import Any
 
@@ -25,6 +26,7 @@ from millrace.api import auth, openapi
 from millrace.api.auth import Token, load_tokens
 from millrace.api.events import EventsParameters, LatestParameters
 from millrace.api.health import FRESH_SECONDS, Health
+from millrace.api.pagination import Position, Query, encode
 from millrace.api.problems import MEDIA_TYPE
 from millrace.api.stream import StreamParameters
 from millrace.errors import ConfigurationError
@@ -173,6 +175,30 @@ def test_latest_has_pages(client: FlaskClient, world: World) -> None:
     assert sizes == [100, 100, 52]
     newest = {"A": 5, "B": 5, **dict.fromkeys(names, 3)}
     assert shown == [f"stocks:test:{name}:{newest[name]}" for name in sorted(newest)]
+
+
+@pytest.mark.parametrize("letter", ["\U0001f600", "\x01"])
+@pytest.mark.parametrize("path", ["latest", "events"])
+def test_the_longest_names_have_pages_too(
+    client: FlaskClient, world: World, path: str, letter: str
+) -> None:
+    names = [first + 199 * letter for first in "XYZ"]
+    world.memory.documents[:] = [{**document(0, name), "_id": name} for name in names]
+    shown: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = client.get(f"/v1/stocks/{path}?limit=1{cursor}", headers=AUTHORIZED)
+        body = check(answer, f"/v1/{{feed}}/{path}")
+        shown += [event["symbol"] for event in body["events"]]
+        cursor = f"&cursor={body['next']}" if body["next"] else None
+    assert sorted(shown) == names
+
+
+def test_a_cursor_with_a_time_that_there_is_not_in_utc_is_a_problem(client: FlaskClient) -> None:
+    early = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+    cursor = encode(Query(feed="stocks"), Position(early, "a"))
+    answer = client.get(f"/v1/stocks/events?cursor={cursor}", headers=AUTHORIZED)
+    assert "not one that this API has made" in problem(answer, 400)
 
 
 def test_a_cursor_of_latest_is_good_for_it_alone(client: FlaskClient) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import bson
 from flask import Flask
 from pymongo.errors import ServerSelectionTimeoutError
 from services.tests.feeds.events import gpu, tokens
@@ -110,6 +111,7 @@ class Events:
         skip: int = 0,
         max_time_ms: int,
     ) -> list[Mapping[str, Any]]:
+        bson.encode(condition)
         assert limit > 0, "MongoDB takes this for no limit"
         assert max_time_ms
         assert Index(tuple(hint)) in (BY_TIME, BY_SYMBOL, BY_SERIES)
