@@ -9,7 +9,7 @@ path), and replaces the file when they differ. Values are never returned, printe
         source: secretsmanager
         name: /millrace/deployment
         region: us-east-1
-        path: .millrace/millrace/secrets.yml
+        path: .millrace/millrace-us-east-1/secrets.yml
         password_file: scripts/vault-password
 """
 

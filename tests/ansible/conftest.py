@@ -63,8 +63,9 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 class Playbook:
     """Playbooks of the project, on this machine's inventory but with a vault of their own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, checkout: Path = ROOT) -> None:
         """Give the vault a password and a place."""
+        self.checkout = checkout
         self.vault, self.password = path / "vault.yml", path / "password"
         self.password.write_text("a password")
 
@@ -83,12 +84,12 @@ class Playbook:
         return subprocess.run(
             [
                 Path(sys.executable).parent / "ansible-playbook",
-                f"--inventory={ROOT}/inventories/local",
+                f"--inventory={self.checkout}/inventories/local",
                 f"--extra-vars={json.dumps(variables)}",
-                ROOT / name,
+                self.checkout / name,
             ],
             env=os.environ | {"ANSIBLE_NOCOLOR": "1"} | vault | (environment or {}),
-            cwd=ROOT,
+            cwd=self.checkout,
             capture_output=True,
             text=True,
             check=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -32,12 +33,15 @@ class Machine:
             file.write_text("{}")
         (self.library / "docker_engine_info.py").write_text(ENGINE.lstrip())
 
-    def teardown(self, **engine: bool) -> subprocess.CompletedProcess[str]:
+    def teardown(
+        self, environment: dict[str, str] | None = None, **engine: bool
+    ) -> subprocess.CompletedProcess[str]:
         return self.playbook.run(
             "teardown.yml",
             {
                 "ANSIBLE_LIBRARY": f"{self.library}:{ROOT}/plugins/modules",
                 "ENGINE": json.dumps({"answers": False, "installed": False, **engine}),
+                **(environment or {}),
             },
             confirm=INSTANCE,
             millrace_instance=INSTANCE,
@@ -81,3 +85,28 @@ def test_secrets_that_another_instance_uses_stay_and_are_named(machine: Machine)
     assert "the secrets, which another instance uses" in done.stdout
     assert machine.vault.exists()
     assert not machine.state.exists()
+
+
+def test_the_password_of_another_vault_stays_and_both_are_named(tmp_path: Path) -> None:
+    """As after `make up` and playbooks/secrets.yml for AWS, where nothing is deployed yet."""
+    checkout = tmp_path / "checkout"
+    for name in ("inventories", "playbooks", "plugins", "roles", "scripts"):
+        shutil.copytree(ROOT / name, checkout / name)
+    for name in ("ansible.cfg", "teardown.yml"):
+        shutil.copy(ROOT / name, checkout)
+    password, theirs = checkout / ".vault_password", checkout / "inventories/aws/vault.yml"
+    password.write_text("a password")
+    theirs.write_text("{}")
+    machine = Machine(tmp_path, Playbook(tmp_path, checkout))
+    own = dict.fromkeys(("MILLRACE_VAULT_PASSWORD_FILE", "MILLRACE_VAULT_FILE"), "")
+    own["ANSIBLE_CONFIG"] = str(checkout / "ansible.cfg")
+    done = machine.teardown(own)
+    assert done.returncode == 0, done.stdout
+    assert f"the vault password, which opens {theirs}" in " ".join(done.stdout.split())
+    assert password.exists()
+    assert not machine.vault.exists()
+
+    theirs.unlink()
+    machine.vault.write_text("{}")
+    assert "which opens" not in machine.teardown(own).stdout
+    assert not password.exists()
