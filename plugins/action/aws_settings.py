@@ -138,7 +138,7 @@ def host(item: Item, settings: Item) -> Iterator[str]:
     name = str(item.get("name", "?"))
     if not NAME.fullmatch(name) or name in ROLES:
         yield f"host {name}: its name must be lower-case letters, digits and hyphens, and no role's"
-    for key in sorted(item.keys() - HOST_KEYS):
+    for key in sorted(map(str, item.keys() - HOST_KEYS)):
         yield f"host {name}: unknown key {key}: {near(key, HOST_KEYS)}"
     roles = item.get("roles") or []
     if not roles:
@@ -199,7 +199,7 @@ def ports(settings: Item) -> Iterator[str]:
     """Say what is wrong with the table of ports."""
     for row in settings["ports"]:
         label = f"millrace_ports, port {row.get('port')} of {row.get('to')}"
-        for key in sorted(row.keys() - PORT_KEYS):
+        for key in sorted(map(str, row.keys() - PORT_KEYS)):
             yield f"{label}: unknown key {key}: {near(key, PORT_KEYS)}"
         if row.get("to") not in (*ROLES, "all"):
             advice = near(str(row.get("to")), (*ROLES, "all"))

@@ -18,6 +18,14 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 
+def is_readable(fleet: Any) -> bool:
+    """Whether it is a list of hosts, each with a name and a list of roles."""
+    return isinstance(fleet, list) and all(
+        isinstance(host, Mapping) and host.get("name") and isinstance(host.get("roles"), list)
+        for host in fleet
+    )
+
+
 def missing(fleet: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> list[str]:
     """Name the declared hosts that are not in the group `fleet`."""
     names = [str(host.get("name")) for host in fleet]
@@ -29,16 +37,19 @@ def misplaced(fleet: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[
     return [
         f"{host['name']} is not yet in the group {role}"
         for host in fleet
-        for role in host.get("roles") or []
+        for role in host["roles"]
         if host["name"] not in groups.get(role, ())
     ]
 
 
-def problem(
-    fleet: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]], inventory: str
-) -> str:
+def problem(fleet: Any, groups: Mapping[str, Sequence[str]], inventory: str) -> str:
     """Say in one line what is not as declared, and what to do; empty when all is."""
     command = f"ansible-playbook -i {inventory}"
+    if not is_readable(fleet):
+        return (
+            "millrace_fleet is no list of hosts, each with a name and a list of roles:"
+            f" {command} playbooks/plan.yml says what is wrong"
+        )
     if absent := missing(fleet, groups):
         found = len(fleet) - len(absent)
         return (
@@ -65,7 +76,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
             {
-                "fleet": {"type": "list", "elements": "dict", "required": True},
+                "fleet": {"type": "raw", "required": True},
                 "groups": {"type": "dict", "required": True},
                 "inventory": {"type": "str", "required": True},
             }

@@ -108,6 +108,7 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
         ({"fleet": fleet(0, roles=["kafak"])}, "unknown role kafak: did you mean kafka?"),
         ({"fleet": fleet(0, name="kafka")}, "host kafka: its name must be"),
         ({"fleet": fleet(0, disk_gb=3)}, "unknown key disk_gb: it must be one of data_gb"),
+        ({"fleet": [fleet(0)[0] | {True: 1}]}, "unknown key True: it must be one of data_gb"),
         ({"fleet": fleet(0, data_gb=0)}, "host kafka-1 keeps data: give it a volume"),
         ({"fleet": fleet(0, node_id=0)}, "host kafka-1 has no node_id"),
         ({"fleet": fleet(0, zone="z")}, "zone z is not in millrace_zones"),

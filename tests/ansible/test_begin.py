@@ -76,6 +76,17 @@ def test_what_is_declared_and_not_there_is_named(groups: dict[str, list[str]], s
     assert declared.problem(FLEET, groups, "mine").startswith(says)
 
 
+@pytest.mark.parametrize(
+    "fleet",
+    [None, "kafka-1", {"name": "kafka-1"}, ["kafka-1"], [{"roles": []}], [{"name": "kafka-1"}],
+     [{"name": "kafka-1", "roles": "kafka"}]],
+)  # fmt: skip
+def test_a_fleet_that_is_none_is_said_to_be_that(fleet: Any) -> None:
+    said = declared.problem(fleet, {"fleet": ["kafka-1"]}, "mine")
+    assert said.startswith("millrace_fleet is no list of hosts, each with a name and a list of")
+    assert said.endswith("ansible-playbook -i mine playbooks/plan.yml says what is wrong")
+
+
 def test_all_that_is_declared_is_there() -> None:
     groups = {
         "fleet": ["kafka-1", "rest-1"], "kafka": ["kafka-1"], "redis": ["rest-1"],
