@@ -27,7 +27,7 @@ ADVICE = (
     ),
     (
         r"UnauthorizedOperation|AccessDenied|not authorized to perform",
-        "a permission is missing: give your user the policy that docs/aws.md prints",
+        "a permission is missing: give your user the policy docs/aws-operator-policy.json",
     ),
     (r"OptInRequired", "the account is not set up for this region or service: enable it first"),
     (

@@ -56,7 +56,10 @@ def many(read: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
     def read_all(value: Any) -> list[Any]:
         if not isinstance(value, list):
             raise Wrong("a list, as [a, b]")
-        return [read(item) for item in value]
+        try:
+            return [read(item) for item in value]
+        except Wrong as wrong:
+            raise Wrong(f"a list, each item {wrong}") from None
 
     return read_all
 

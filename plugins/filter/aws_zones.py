@@ -37,13 +37,23 @@ def aws_zones(settings: Item, found: list[Item], zones: Zones) -> list[str]:
     return chosen
 
 
+def aws_no_zone(fleet: list[Item], zones: Zones, region: str) -> str:
+    """Say why no zone could be chosen: a type that there is nowhere, or types that never meet."""
+    lines = [
+        f"no zone of {region} offers {host['type']} for {host['name']}: "
+        "give the host a type that there is"
+        for host in fleet
+        if not any(host["type"] in offered for offered in zones.values())
+    ]
+    meet = f"no zone of {region} offers every type of millrace_fleet: set millrace_zones"
+    return "; ".join(lines) or meet
+
+
 def aws_zone_problems(hosts: list[Item], chosen: list[str], zones: Zones, region: str) -> list[str]:
     """Say which zones there are not, and which do not offer what a host is to be.
 
     `hosts` are those that are to be made, as aws_wanted has them.
     """
-    if not chosen:
-        return [f"no zone of {region} offers every type of millrace_fleet: set millrace_zones"]
     have = ", ".join(zones) or "none"
     lines = [
         f"{region} has no zone {letter} for this account: set millrace_zones to some of {have}"
@@ -66,4 +76,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return them by name."""
-        return {"aws_zones": aws_zones, "aws_zone_problems": aws_zone_problems}
+        return {
+            "aws_no_zone": aws_no_zone,
+            "aws_zones": aws_zones,
+            "aws_zone_problems": aws_zone_problems,
+        }

@@ -64,7 +64,10 @@ def test_a_number_in_quotes_is_that_number_for_ever() -> None:
         ({"zones": "ab"}, "millrace_zones is 'ab': it must be a list"),
         ({"zones": None}, "millrace_zones is None: it must be a list"),
         ({"outbound_ports": [80, "https"]}, "millrace_outbound_ports is [80, 'https']: it must"),
-        ({"outbound_ports": [70000]}, "it must be a whole number from 1 to 65535"),
+        (
+            {"outbound_ports": [70000]},
+            "it must be a list, each item a whole number from 1 to 65535",
+        ),
         ({"admin_cidr": ["203.0.113.7/32"]}, "millrace_admin_cidr is ['203.0.113.7/32']: it must"),
         ({"budget_usd": "fifty"}, "millrace_budget_usd is 'fifty': it must be a number"),
         ({"budget_usd": float("nan")}, "it must be a number of US dollars"),

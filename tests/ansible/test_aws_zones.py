@@ -74,13 +74,12 @@ def test_those_that_exist_stay_in_their_order() -> None:
                 "there is"
             ],
         ),
-        ([], {}, ["no zone of us-east-1 offers every type of millrace_fleet: set millrace_zones"]),
     ],
 )
 def test_what_a_zone_has_not_is_said(
     zones: list[str], changes: dict[str, Any], says: list[str]
 ) -> None:
-    hosts = wanted(zones=zones or ["a"], **changes)["hosts"]
+    hosts = wanted(zones=zones, **changes)["hosts"]
     assert aws_zones.aws_zone_problems(hosts, zones, ZONES, "us-east-1") == says
 
 
@@ -96,3 +95,14 @@ def test_aws_is_asked_for_zones_and_for_what_they_offer() -> None:
         found = module.look(client, "ap-northeast-1", ["t3.micro", "z9.huge"])
     # There is no zone b.
     assert found == {letter: ["t3.micro"] for letter in "acd"}
+
+
+def test_a_type_that_there_is_nowhere_is_named_and_not_the_zones() -> None:
+    misspelt = fleet(0, type="t3.smal")
+    assert aws_zones.aws_no_zone(misspelt, ZONES, "us-east-1") == (
+        "no zone of us-east-1 offers t3.smal for kafka-1: give the host a type that there is"
+    )
+    apart = {"a": ["t3.micro"], "b": ["t3.small"]}
+    assert aws_zones.aws_no_zone(fleet(0), apart, "us-east-1") == (
+        "no zone of us-east-1 offers every type of millrace_fleet: set millrace_zones"
+    )

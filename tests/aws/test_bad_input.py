@@ -90,6 +90,14 @@ def test_what_no_host_could_run_is_refused_before_there_is_one(
     assert made(aws) == []
 
 
+def test_where_no_host_is_none_is_stopped_or_started(aws: Aws) -> None:
+    """As in another region than that of the hosts, which would go on costing."""
+    for name in ("stop", "start"):
+        result = aws.run(f"playbooks/{name}.yml")
+        assert result.code != 0
+        assert f"{INSTANCE} has no hosts in {REGION}: " in result.words
+
+
 def test_zones_are_those_that_the_account_has(aws: Aws) -> None:
     """The first two by themselves; one that there is not, or that lacks a type, is refused."""
     result = aws.run("playbooks/plan.yml", millrace_zones=[])
@@ -97,6 +105,11 @@ def test_zones_are_those_that_the_account_has(aws: Aws) -> None:
     for zone in "ab":
         assert re.search(rf"subnet +{INSTANCE}-public-{zone} ", result.output)
     aws.emulator.calls.clear()
+    roles = ["kafka", "mongodb", "simulator", "processor", "api", "producers"]
+    misspelt = {"name": "all-1", "roles": roles, "type": "t3.smal", "data_gb": 20, "node_id": 1}
+    result = aws.run("playbooks/provision.yml", millrace_zones=[], millrace_fleet=[misspelt])
+    assert result.code != 0
+    assert "offers t3.smal for all-1: give the host a type that there is" in result.words
     result = aws.run("playbooks/provision.yml", millrace_zones=["e", "z"])
     assert result.code != 0
     assert f"{REGION} has no zone z for this account" in result.words
