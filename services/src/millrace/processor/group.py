@@ -25,6 +25,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from millrace import kafka, lag
 from millrace.config import Settings
+from millrace.processor import membership  # noqa: F401 - members do not stay outside
 from millrace.processor.batch import Partition, Record
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.ports import Look
