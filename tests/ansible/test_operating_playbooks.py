@@ -58,7 +58,7 @@ def test_the_status_is_shown_and_then_an_error_where_something_is_not_ready() ->
     assert shown["name"] == "Show it"
     assert "ansible.builtin.fail" in last
     condition = jinja2.Environment(autoescape=True).compile_expression(last["when"])
-    for answer, fails in (({"rc": 0}, False), ({"rc": 1}, True), ({"msg": "no container"}, False)):
+    for answer, fails in (({"rc": 0}, False), ({"rc": 1}, True), ({"msg": "no container"}, True)):
         facts = {"groups": {"processor": ["here"]}, "hostvars": {"here": {"__status": answer}}}
         assert condition(**facts) is fails
 
