@@ -55,6 +55,8 @@ def found(names: Sequence[str]) -> list[Any]:
 
 def feed_problems(names: Sequence[str], producers: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say what is wrong with the feeds in `millrace_feeds` and those that producers publish to."""
+    if isinstance(names, str):
+        return [f"millrace_feeds is '{names}': it must be a list, as [metals, stocks]"]
     published = {producer["name"]: producer["feed"] for producer in producers}
     unread = [name for name, feed in published.items() if feed in known() and feed not in names]
     problems = {

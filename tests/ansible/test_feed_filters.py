@@ -99,4 +99,6 @@ def test_producers_publish_to_feeds_that_exist_and_are_consumed(filters: ModuleT
         "millrace_producers: quotes would publish to a feed that is not in millrace_feeds"
         " (stocks, bonds): add the feed, or remove the producer",
     ]
+    said = "millrace_feeds is 'metals': it must be a list, as [metals, stocks]"
+    assert filters.feed_problems("metals", producers) == [said]
     assert filters.feed_problems([], []) == [f"millrace_feeds: name a feed, as one of {known}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.ansible.conftest import Playbook
+from tests.ansible.conftest import INSTANCE, Playbook
 
 from millrace.feeds import FEEDS
 
@@ -25,10 +25,24 @@ def producer(**changes: str) -> dict[str, str]:
             {"millrace_producers": [producer(feed="gpu_metrics", source="nvml")]},
             "nvml needs a GPU, and no container gets one: use dcgm (docs/feeds.md)",
         ),
+        (
+            {
+                "millrace_instance": f"{INSTANCE}-my own",
+                "millrace_api_port": 65536,
+                "millrace_images_source": "registr",
+            },
+            f"millrace_instance is {INSTANCE}-my own: it must be letters, digits, hyphens, dots and"
+            " underscores; millrace_api_port is 65536: it must be a whole number from 1 to 65535;"
+            " millrace_images_source is registr: it must be one of auto, registry, packages",
+        ),
+        (
+            {"millrace_api_port": "https"},
+            "millrace_api_port is https: it must be a whole number from 1 to 65535",
+        ),
     ],
-    ids=["unknown feed", "a GPU in a container"],
+    ids=["unknown feed", "a GPU in a container", "name, number, choice", "a word for a port"],
 )
-def test_a_producer_that_cannot_work_is_refused(
+def test_what_cannot_work_is_refused(
     playbook: Playbook, variables: dict[str, Any], message: str
 ) -> None:
     done = playbook.run("playbooks/preflight.yml", **variables)
