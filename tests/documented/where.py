@@ -118,7 +118,6 @@ SESSIONS = [
 ALONE = [
     (OPERATING + "status.md", "docker logs --tail 20 millrace-<service>"),
     (OPERATING + "redis.md", "docker logs --tail 20 millrace-redis"),
-    (OPERATING + "dead-letters.md", "docker restart millrace-processor"),
 ]
 """What is typed in a sentence or a table; any service will do."""
 
@@ -242,5 +241,6 @@ def typed() -> set[str]:
         block(OPERATING + "watch.md", OPERATOR + "millrace watch --svg"),
         *(Block(page, text) for page, text in ALONE),
         block(OPERATING + "dead-letters.md", OPERATOR + "millrace dead-letters list"),
+        block(OPERATING + "dead-letters.md", OPERATOR + "millrace standing skip"),
     )
     return {bare(command) for command in (*sessions, *(c for one in others for c in one.commands))}

@@ -1,6 +1,7 @@
 """100 malformed records among 10,000 good ones: exactly 100 dead letters, bytes intact."""
 
 import base64
+import json
 
 from tests.documented.commands import block
 
@@ -36,7 +37,6 @@ def test_malformed_records_become_dead_letters_byte_for_byte(pipeline: Pipeline,
         assert base64.b64decode(by_key[key]["__connect.errors.topic"]).decode() == topic
         assert "__connect.errors.offset" in by_key[key]
         assert "__connect.errors.exception.message" in by_key[key]
-    pipeline.verify()
 
 
 def test_dead_letters_are_listed_shown_and_replayed(pipeline: Pipeline, desk: Desk) -> None:
@@ -46,3 +46,36 @@ def test_dead_letters_are_listed_shown_and_replayed(pipeline: Pipeline, desk: De
     typed = desk.type(page.text.replace("0/17", position))
     assert typed.status == 0, typed.output[-3000:]
     assert position in typed.output
+
+
+def test_a_feed_of_which_most_is_bad_stands_still_until_an_operator_orders_it_on(
+    pipeline: Pipeline, desk: Desk
+) -> None:
+    assert pipeline.script(pipeline.service("producer"), "bad_stream.py").json == 3000
+
+    def stands() -> list[str]:
+        # It ends with an error while something stands.
+        services = json.loads(pipeline.operator("status", "--json").stdout)["services"]
+        found = [one for service in services for one in service["says"].get("standing", ())]
+        return [f"{one['topic']}/{one['partition']}/{one['offset']}" for one in found]
+
+    wait_until("the feed stands still", lambda: bool(stands()), timeout=60)
+    pipeline.container("processor").restart()
+    wait_until("it does so after a restart", lambda: bool(stands()), timeout=60)
+    page = block(
+        "docs/operating/dead-letters.md", "docker exec millrace-operator millrace standing"
+    )
+    skip, resume = page.commands
+    [place] = stands()
+    typed = desk.type(skip.replace("stock-data/0/17", place))
+    assert typed.status == 0, typed.output[-3000:]
+    assert "done" in typed.output
+    log = pipeline.container("processor").logs(tail=50).decode()
+    assert "obeys an order" in log
+    assert "known to the team" in log
+    wait_until("it stands at the next", lambda: stands() not in ([], [place]), timeout=60)
+    typed = desk.type(resume)
+    assert typed.status == 0, typed.output[-3000:]
+    assert "done" in typed.output
+    wait_until("it reads on", lambda: not stands(), timeout=60)
+    pipeline.verify()

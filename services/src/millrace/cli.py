@@ -13,6 +13,9 @@ app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 dead_letters = typer.Typer(help="Records that could not be processed.", no_args_is_help=True)
+standing = typer.Typer(
+    help="Tell the processor how to go on where a partition stands still.", no_args_is_help=True
+)
 producer = typer.Typer(
     help="Look at the producer of this container, and give it orders.", no_args_is_help=True
 )
@@ -21,12 +24,16 @@ admin = typer.Typer(
 )
 verify = typer.Typer(help="Prove what the pipeline promises.", no_args_is_help=True)
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(standing, name="standing")
 app.add_typer(producer, name="producer")
 app.add_typer(admin, name="admin")
 app.add_typer(verify, name="verify")
 
 Check = Annotated[bool, typer.Option("--check", help="Say what would change, change nothing.")]
 DAY = ["%Y-%m-%d"]
+Reason = Annotated[
+    str, typer.Option(help="Why: it is logged, and said in each dead letter that comes of it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -135,6 +142,33 @@ def dead_letters_replay(position: Annotated[str | None, typer.Argument()] = None
     from millrace import config, dead_letters
 
     dead_letters.replay(config.load(), position=position)
+
+
+@standing.command(name="skip")
+def standing_skip(
+    position: Annotated[str, typer.Argument(help="Where it stands: topic/partition/offset.")],
+    reason: Reason,
+    last: Annotated[
+        int | None, typer.Option("--to", help="The last offset to skip; left out: that one.")
+    ] = None,
+    check: Check = False,
+) -> None:
+    """Make the record at which a partition stands a dead letter, and go on behind it."""
+    from millrace import config, standing
+
+    standing.skip(config.load(), position, last=last, reason=reason, check=check)
+
+
+@standing.command(name="resume")
+def standing_resume(
+    topic: Annotated[str, typer.Argument(help="The topic of a feed of which too much is bad.")],
+    reason: Reason,
+    check: Check = False,
+) -> None:
+    """Read all that is in a topic now, however many records become dead letters."""
+    from millrace import config, standing
+
+    standing.resume(config.load(), topic, reason=reason, check=check)
 
 
 @producer.command(name="show")

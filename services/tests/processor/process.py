@@ -17,9 +17,11 @@ from services.tests.processor.chance import Chance, Weather
 from services.tests.processor.world import DEAD, NOTHING, Record, World
 
 from millrace.config import Settings
+from millrace.orders import Order
 from millrace.processor import backoff, pace, points, recall
 from millrace.processor import loop as loop_module
 from millrace.processor.batch import Partition
+from millrace.processor.breaker import Tally
 from millrace.processor.errors import Stuck, Transient, Unknown
 from millrace.processor.group import Holdings
 from millrace.processor.loop import Loop
@@ -100,12 +102,24 @@ class Consumer:
         for partition in self._state.missing_fetch_positions():
             self._state.seek(partition, self._world.committed[partition])
 
-    def commit(self, positions: Mapping[Partition, int]) -> None:
+    def commit(self, positions: Mapping[Partition, int], tallies: Mapping[str, Tally]) -> None:
         self._world.chance.fault()
         for partition, position in positions.items():
             if self._state.is_assigned(partition):
                 self._world.committed[partition] = position
+                self._world.commits += 1
+                self._world.tallies[partition] = self._world.commits, tallies[partition[0]]
         self._world.chance.fault()
+
+    def tally(self, topic: str) -> Tally:
+        self._world.chance.fault()
+        known = self._world.tallies
+        mine = (p for p in self._state.assigned_partitions() if p.topic == topic)
+        return max((known[p] for p in mine if p in known), default=(0, Tally()))[1]
+
+    def orders(self, partitions: Collection[Partition]) -> Mapping[Partition, Order]:
+        self._world.chance.fault()
+        return {p: order for p, order in self._world.orders.items() if p in partitions}
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         for partition, position in positions.items():

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.processor.breaker import Breaker
+from millrace.processor.breaker import Breaker, Tally
 
 
 def opens(breaker: Breaker, *batches: tuple[int, int]) -> bool:
@@ -48,6 +48,23 @@ def test_it_opens_only_when_a_window_or_more_is_as_bad(
             sums = [(sum(r for r, _ in tail), sum(b for _, b in tail)) for tail in tails]
             assert any(records >= window and bad >= 0.5 * records for records, bad in sums)
             return
+
+
+def test_it_goes_on_from_its_tally() -> None:
+    breaker = Breaker(1000, 0.5)
+    assert not opens(breaker, (400, 0), (590, 499))
+    after = Breaker(1000, 0.5)
+    after.restore(breaker.tally)
+    assert opens(after, (10, 10))
+
+
+def test_it_stays_open_without_counting_what_is_not_read() -> None:
+    breaker = Breaker(10, 0.5)
+    assert opens(breaker, (9, 4), (1, 1))
+    assert opens(breaker, (100, 0))
+    assert breaker.tally == (9, 4)
+    breaker.restore(Tally())
+    assert not opens(breaker, (9, 9))
 
 
 def test_it_says_what_to_do() -> None:

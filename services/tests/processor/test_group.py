@@ -1,6 +1,8 @@
 """The consumer port on kafka-python: which errors are which, and what a commit may contain."""
 
+import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,14 +17,17 @@ from kafka.errors import (
     KafkaTimeoutError,
     TopicAuthorizationFailedError,
 )
-from kafka.structs import TopicPartition
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import kafka
+from millrace import kafka, orders
 from millrace.config import Settings
+from millrace.orders import Order
+from millrace.processor.breaker import Tally
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.group import Group
 
 MINE, ALSO_MINE, THEIRS = (TopicPartition("stock-data", number) for number in range(3))
+TALLIES = {"stock-data": Tally(100, 7)}
 
 
 class Client:
@@ -32,7 +37,7 @@ class Client:
         self.options: dict[str, Any] = {}
         self.listener: Any = None
         self.error: Exception | None = None
-        self.committed: dict[TopicPartition, Any] = {}
+        self.stored: dict[TopicPartition, Any] = {}
         self.sought: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self.closed: dict[str, Any] = {}
@@ -53,7 +58,12 @@ class Client:
     def commit(self, offsets: Mapping[TopicPartition, Any], timeout_ms: int) -> None:
         if self.error:
             raise self.error
-        self.committed = dict(offsets)
+        self.stored |= offsets
+
+    def committed(self, partition: TopicPartition, *, metadata: bool, timeout_ms: int) -> Any:
+        if self.error:
+            raise self.error
+        return self.stored.get(partition)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.sought[partition] = offset
@@ -93,6 +103,8 @@ class Admin:
     def __init__(self) -> None:
         self.failing = False
         self.closed = 0
+        self.refusal: Exception | None = None
+        self.texts: dict[TopicPartition, str] = {}
 
     def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         if self.failing:
@@ -106,6 +118,15 @@ class Admin:
         member = {"member_assignment": {"assigned_partitions": parts}}
         found = {"group_state": "Stable", "error": None, "members": [member]}
         return dict.fromkeys(names, found)
+
+    def list_group_offsets(self, asked: dict[str, list[TopicPartition]]) -> dict[str, Any]:
+        if self.refusal:
+            raise self.refusal
+        ((group, partitions),) = asked.items()
+        assert group == "operator-orders"
+        none = OffsetAndMetadata(-1, "", -1)
+        found = {p: OffsetAndMetadata(9, self.texts[p], -1) for p in self.texts}
+        return {group: {p: found.get(p, none) for p in partitions}}
 
     def close(self) -> None:
         self.closed += 1
@@ -167,8 +188,8 @@ def test_it_is_in_the_group_while_nobody_joins(group: Group, client: Client) -> 
 
 
 def test_only_own_partitions_are_committed(group: Group, client: Client) -> None:
-    group.commit({MINE: 5, THEIRS: 7})
-    assert {partition: o.offset for partition, o in client.committed.items()} == {MINE: 5}
+    group.commit({MINE: 5, THEIRS: 7}, TALLIES)
+    assert {partition: o.offset for partition, o in client.stored.items()} == {MINE: 5}
 
 
 def test_only_own_partitions_are_read_again(group: Group, client: Client) -> None:
@@ -201,7 +222,7 @@ def test_of_an_error_that_nobody_knows_no_kind_is_known(
     with pytest.raises(Unknown):
         group.poll(0.1)
     with pytest.raises(Unknown):
-        group.commit({MINE: 1})
+        group.commit({MINE: 1}, TALLIES)
 
 
 def test_the_lag_is_of_partitions_whose_position_is_known(group: Group) -> None:
@@ -233,7 +254,7 @@ def test_what_may_pass_is_transient(group: Group, client: Client, kind: type[Exc
     with pytest.raises(Transient):
         group.poll(0.1)
     with pytest.raises(Transient):
-        group.commit({MINE: 1})
+        group.commit({MINE: 1}, TALLIES)
     with pytest.raises(Transient):
         group.look()
 
@@ -246,9 +267,40 @@ def test_what_a_person_must_put_right_is_permanent(
     with pytest.raises(Permanent):
         group.poll(0.1)
     with pytest.raises(Permanent):
-        group.commit({MINE: 1})
+        group.commit({MINE: 1}, TALLIES)
 
 
 def test_leaving_commits_nothing(group: Group, client: Client) -> None:
     group.close()
     assert client.closed["autocommit"] is False
+
+
+def test_the_newest_tally_that_is_committed_counts(
+    group: Group, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert group.tally("stock-data") == Tally()
+    client.stored = {ALSO_MINE: OffsetAndMetadata(3, "", -1)}
+    assert group.tally("stock-data") == Tally(), "an earlier version wrote none"
+    monkeypatch.setattr(time, "time", lambda: 10.0)
+    group.commit({MINE: 5}, TALLIES)
+    monkeypatch.setattr(time, "time", lambda: 9.0)
+    group.commit({ALSO_MINE: 5}, {"stock-data": Tally(1, 1)})
+    assert group.tally("stock-data") == Tally(100, 7)
+    assert group.tally("metals") == Tally()
+
+
+def test_orders_are_read_and_what_is_no_order_is_none(group: Group, admins: list[Admin]) -> None:
+    order = Order(3, 5, skip=True, reason="bad", by="operator", at=datetime.now(UTC))
+    assert group.orders([MINE]) == {}
+    admins[0].texts = {MINE: orders.written(order), ALSO_MINE: "something"}
+    assert group.orders([MINE, ALSO_MINE, THEIRS]) == {MINE: order}
+
+
+def test_who_may_not_read_orders_works_on(group: Group, admins: list[Admin]) -> None:
+    group.look()
+    admins[0].refusal = GroupAuthorizationFailedError()
+    assert group.orders([MINE]) == {}
+    admins[0].refusal = KafkaConnectionError()
+    with pytest.raises(Transient, match="orders"):
+        group.orders([MINE])
+    assert group.orders([MINE]) == {}, "it asks over the same connection"

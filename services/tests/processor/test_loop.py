@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from services.tests.processor.scenario import FIRST, change, fail_with, metric, 
 from services.tests.processor.world import World
 
 from millrace.config import Settings
+from millrace.orders import Order
 from millrace.processor.batch import Inserted
 from millrace.processor.breaker import Breaker
 from millrace.processor.errors import Permanent, Stuck, Unknown
+from millrace.sinks.dead_letters import PARTIAL, PREFIX, SKIPPED
 
 
 def test_a_batch_is_committed_when_it_is_written_and_not_before(world: World) -> None:
@@ -272,6 +275,126 @@ def test_most_records_being_bad_lets_their_feed_stand_still(world: World) -> Non
     assert world.committed["stock-data", 1] == 0, "its feed goes on"
     processor.finish()
     assert len(world.letters) < 10
+
+
+def bad_stream(world: World) -> Processor:
+    """A processor that a stream of bad records lets stand still, at offset 4."""
+    processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+    for day in range(4):
+        produce(world, day, 100.0)
+        turn(processor, 5)
+    for _ in range(30):
+        world.produce(0, b"no event")
+        turn(processor, 5)
+    assert processor.standing.places(), "the breaker is closed"
+    return processor
+
+
+def turn(processor: Processor, turns: int) -> None:
+    for _ in range(turns):
+        processor.step()
+
+
+def order(first: int, end: int, *, skip: bool) -> Order:
+    return Order(first, end, skip, reason="known", by="operator", at=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("kill", [True, False])
+def test_no_restart_makes_the_breaker_forget(world: World, *, kill: bool) -> None:
+    processor = bad_stream(world)
+    letters = len(world.letters)
+    for _ in range(5):
+        world.processors.remove(processor)
+        if not kill:
+            processor.finish()
+        processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+        turn(processor, 100)
+        assert len(world.letters) == letters
+        assert "stands still" in (processor.progress.problem(60) or "")
+
+
+def test_a_processor_that_dies_before_the_breaker_opens_counts_on(world: World) -> None:
+    for _ in range(30):
+        processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+        world.produce(0, b"no event")
+        turn(processor, 10)
+        world.processors.remove(processor)
+    assert len(world.letters) < 10
+
+
+def test_an_operator_lets_a_feed_read_on_whatever_is_bad_up_to_its_end(world: World) -> None:
+    processor = bad_stream(world)
+    (offset, _) = processor.standing.places()[FIRST]
+    world.orders[FIRST] = order(offset, len(world.log[FIRST]), skip=False)
+    turn(processor, 200)
+    assert world.committed[FIRST] == 34
+    assert len(world.letters) == 30
+    assert processor.progress.problem(60) is None
+    for _ in range(30):
+        world.produce(0, b"no event")
+        turn(processor, 5)
+    assert len(world.letters) < 30 + 15, "the breaker stays closed for ever"
+    assert processor.standing.places()
+
+
+def test_an_operator_skips_records_that_stop_a_partition(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    make = world.feed.document
+
+    def document(event: Any, meta: Any) -> Any:
+        if event.symbol == "WRONG":
+            raise TypeError("a bug")
+        return make(event, meta)
+
+    processor.loop._feeds = {"stock-data": dataclasses.replace(world.feed, document=document)}
+    produce(world, 0, 100.0)
+    for day in range(2):
+        produce(world, day, 100.0, symbol="WRONG")
+    produce(world, 2, 110.0)
+    world.orders[FIRST] = order(7, 9, skip=True)
+    turn(processor, 100)
+    assert world.committed[FIRST] == 1, "an order about other offsets is obeyed"
+    world.orders[FIRST] = order(1, 3, skip=True)
+    turn(processor, 100)
+    assert world.committed[FIRST] == 4
+    assert len(world.documents) == 2
+    said = [dict(letter.headers) for letter in world.letters]
+    assert [one[f"{PREFIX}offset"] for one in said] == [b"1", b"2"]
+    assert {one[f"{PREFIX}stage"] for one in said} == {SKIPPED.encode()}
+    assert {one[f"{PREFIX}exception.message"] for one in said} == {b"skipped: known"}
+    assert [letter.value for letter in world.letters] == [r.value for r in world.log[FIRST][1:3]]
+    assert processor.progress.problem(60) is None
+
+
+def test_what_was_ordered_holds_when_it_is_read_again(world: World) -> None:
+    for day in range(3):
+        produce(world, day, 100.0)
+    world.orders[FIRST] = order(1, 2, skip=True)
+    processor = start(world)
+    turn(processor, 20)
+    assert world.committed[FIRST] == 3
+    assert len(world.letters) == 1
+    assert len(world.documents) == 2
+
+
+def test_an_operator_skips_what_cannot_even_be_read(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    produce(world, 1, 100.0)
+    stuck = Stuck(FIRST, 0, "no end")
+    processor.consumer.failures = [stuck]
+    turn(processor, 1)
+    world.orders[FIRST] = order(0, 1, skip=True)
+    for _ in range(50):
+        if processor.consumer.look().positions[FIRST][0] == 0:
+            processor.consumer.failures = [stuck]
+        processor.step()
+    assert world.committed[FIRST] == 2
+    (letter,) = world.letters
+    assert (letter.key, letter.value) == (None, b"")
+    assert PARTIAL in dict(letter.headers)
 
 
 def test_an_error_that_nobody_knows_lets_its_partition_stand_still_until_it_passes(

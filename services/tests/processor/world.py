@@ -1,6 +1,6 @@
 """Broker and database as the processor's ports see them: what survives when a process dies."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,9 @@ from millrace.events import Alert
 from millrace.feeds import Feed
 from millrace.feeds.history import Point
 from millrace.feeds.stocks import STOCKS
+from millrace.orders import Order
 from millrace.processor.batch import Inserted, Message, Partition
+from millrace.processor.breaker import Tally
 from millrace.verify import oracle
 
 if TYPE_CHECKING:
@@ -49,6 +51,10 @@ class World(Past):
             (feed.topic, number): [] for number in range(partitions)
         }
         self.committed = dict.fromkeys(self.log, 0)
+        self.tallies: dict[Partition, tuple[int, Tally]] = {}
+        """What is kept beside the committed offset, and as which commit."""
+        self.commits = 0
+        self.orders: dict[Partition, Order] = {}
         self.documents: dict[str, dict[str, Any]] = {}
         self.letters: list[Message] = []
         self.alerts: list[Message] = []
@@ -75,7 +81,9 @@ class World(Past):
         for processor in self.processors:
             processor.consumer.assign(p for p, owner in owners.items() if owner is processor)
 
-    def expected(self, threshold: float) -> list[oracle.Outcome]:
+    def expected(
+        self, threshold: float, skipped: Container[tuple[int, int]] = frozenset()
+    ) -> list[oracle.Outcome]:
         """What the log must lead to."""
         records = (
             oracle.Record(r.partition, r.offset, r.key, r.value)
@@ -83,7 +91,7 @@ class World(Past):
             for r in partition
             if r is not NOTHING
         )
-        return list(oracle.outcomes(self.feed, records, threshold))
+        return list(oracle.outcomes(self.feed, records, threshold, skipped=skipped))
 
     def raised(self) -> dict[str, set[Alert]]:
         """The alerts that were published, by their id."""

@@ -223,3 +223,26 @@ def test_a_letter_that_says_that_it_is_a_part_is_compared_as_far_as_it_goes() ->
     assert not Letter(b"key", b"val").is_of(record)
     assert not Letter(b"key", b"vax", partial=True).is_of(record)
     assert not Letter(b"other", b"val", partial=True).is_of(record)
+
+
+def test_what_an_operator_skipped_is_a_dead_letter_and_in_no_derived_value() -> None:
+    whole = [good(0), good(1), good(2)]
+    world = World(*whole)
+    skipping = [*outcomes(STOCKS, whole, THRESHOLD, skipped={(0, 1)})]
+    world.documents = [o.document for o in skipping if isinstance(o, Stored)]
+    place = world.partition.place(1)
+    letters = {
+        place: [Letter(whole[1].key, whole[1].value, skipped=True)],
+        world.partition.place(0): [Letter(None, b"", partial=True, skipped=True)],
+    }
+    tally = Tally()
+    compare(
+        world.partition,
+        zip(whole, skipping, strict=True),
+        world.documents,
+        letters,
+        lambda _: False,
+        tally,
+    )
+    assert (tally.differences, tally.stored, tally.dead_letters) == (0, 2, 1)
+    assert tally.repeated_letters == 1, "it was stored when it was read again"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from millrace.processor.breaker import Tally
 from millrace.processor.errors import BadRecord
 from millrace.progress import Partition as Partition
 
@@ -17,6 +18,18 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
+
+
+@dataclass
+class Unread:
+    """A record of which nothing could be read but where it is: see Record."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Message(NamedTuple):
@@ -55,6 +68,8 @@ class Batch:
     duplicates: int = 0
     number: int = 0
     """How many were submitted before it."""
+    tally: Tally = field(default_factory=Tally)
+    """What the breaker had counted, this batch too."""
 
 
 @dataclass(frozen=True)

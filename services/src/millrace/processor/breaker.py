@@ -4,7 +4,14 @@ A few bad records are dead letters. When most are bad, the producer or the schem
 moving a whole topic to the dead letters would hide it.
 """
 
-from collections import deque
+from typing import NamedTuple
+
+
+class Tally(NamedTuple):
+    """How many of the last records were bad. It is kept with what is committed."""
+
+    records: int = 0
+    bad: int = 0
 
 
 class Breaker:
@@ -13,22 +20,33 @@ class Breaker:
     def __init__(self, window: int, share: float) -> None:
         self._window = window
         self._share = share
-        self._batches: deque[tuple[int, int]] = deque()
-        self._records = 0
-        self._bad = 0
+        self._batches: list[Tally] = []
+        self._open: str | None = None
+
+    @property
+    def tally(self) -> Tally:
+        """What it looks at, to go on from after a restart."""
+        records = sum(batch.records for batch in self._batches)
+        return Tally(records, sum(batch.bad for batch in self._batches))
+
+    def restore(self, tally: Tally) -> None:
+        """Go on from there, closed."""
+        self._batches = [tally] if tally.records else []
+        self._open = None
 
     def count(self, records: int, bad: int) -> str | None:
-        """Count a batch; the reason if the breaker opens."""
-        self._batches.append((records, bad))
-        self._records += records
-        self._bad += bad
-        while self._records - self._batches[0][0] >= self._window:
-            old_records, old_bad = self._batches.popleft()
-            self._records -= old_records
-            self._bad -= old_bad
-        if self._records >= self._window and self._bad >= self._share * self._records:
-            return (
-                f"{self._bad} of the last {self._records} records could not be processed; stopped"
+        """Count a batch; if the breaker opens, or is open, the reason: then it is not counted."""
+        if self._open:
+            return self._open
+        before = self._batches
+        self._batches = [*before, Tally(records, bad)]
+        while self.tally.records - self._batches[0].records >= self._window:
+            self._batches.pop(0)
+        seen = self.tally
+        if seen.records >= self._window and seen.bad >= self._share * seen.records:
+            self._batches = before
+            self._open = (
+                f"{seen.bad} of the last {seen.records} records could not be processed; stopped"
                 " before more become dead letters. Look at `millrace dead-letters list`"
             )
-        return None
+        return self._open

@@ -99,7 +99,7 @@ class Lane:
             taken = len(records)
         finally:
             if taken:
-                batch.first[self._partition] = records[0].offset
+                batch.first.setdefault(self._partition, records[0].offset)
                 batch.positions[self._partition] = records[taken - 1].offset + 1
                 batch.consumed += taken
         while self._asked:

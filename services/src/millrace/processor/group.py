@@ -1,9 +1,12 @@
 """The consumer port on kafka-python: a member of the group that never commits by itself."""
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+import structlog
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -23,13 +26,17 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import kafka, lag
+from millrace import kafka, lag, orders
 from millrace.config import Settings
+from millrace.orders import Order
 from millrace.processor import membership  # noqa: F401 - members do not stay outside
 from millrace.processor.batch import Partition, Record
+from millrace.processor.breaker import Tally
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.ports import Look
 from millrace.records import place
+
+log = structlog.get_logger(__name__)
 
 REFUSALS = (
     AuthorizationError,
@@ -134,17 +141,45 @@ class Group:
             )
             return found
 
-    def commit(self, positions: Mapping[Partition, int]) -> None:
+    def commit(self, positions: Mapping[Partition, int], tallies: Mapping[str, Tally]) -> None:
         """See ports.Consumer."""
         mine = self._client.assignment()
+        notes = {topic: _written(tally) for topic, tally in tallies.items()}
         offsets = {
-            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1)
+            TopicPartition(*partition): OffsetAndMetadata(offset, notes[partition[0]], -1)
             for partition, offset in positions.items()
             if partition in mine
         }
         if offsets:
             with _Kinds("commit"):
                 self._client.commit(offsets, timeout_ms=ANSWER_SECONDS * SECOND)
+
+    def tally(self, topic: str) -> Tally:
+        """See ports.Consumer."""
+        with _Kinds("ask what is committed"):
+            found = [
+                self._client.committed(p, metadata=True, timeout_ms=ANSWER_SECONDS * SECOND)
+                for p in self._client.assignment()
+                if p.topic == topic
+            ]
+        notes = [note for one in found if one and (note := _read(one.metadata))]
+        newest = max(notes, key=lambda note: note.at, default=None)
+        return Tally(newest.records, newest.bad) if newest else Tally()
+
+    def orders(self, partitions: Collection[Partition]) -> Mapping[Partition, Order]:
+        """See ports.Consumer."""
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        try:
+            with _Kinds("ask for orders"):
+                found = self._asking().list_group_offsets({orders.GROUP: wanted})[orders.GROUP]
+        except Permanent as refused:
+            log.warning("reads no orders of operators", reason=str(refused))
+            return {}
+        except (Transient, Unknown):
+            self._hang_up()
+            raise
+        read = {tuple(p): orders.read(one.metadata or "") for p, one in found.items()}
+        return {p: order for p, order in read.items() if order is not None}
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """See ports.Consumer."""
@@ -175,17 +210,21 @@ class Group:
 
     def _unread(self) -> Sequence[Partition]:
         try:
-            if self._admin is None:
-                self._admin = kafka.admin(
-                    self._settings,
-                    client_id=f"{self._settings.processor_name}-look",
-                    bootstrap_timeout_ms=ANSWER_SECONDS * SECOND,
-                    request_timeout_ms=ANSWER_SECONDS * SECOND,
-                )
-            return lag.unheld(self._admin, self._settings.processor_group_id, self._topics)
+            return lag.unheld(self._asking(), self._settings.processor_group_id, self._topics)
         except Exception:
             self._hang_up()
             raise
+
+    def _asking(self) -> Any:
+        """A client for questions that the consumer cannot ask."""
+        if self._admin is None:
+            self._admin = kafka.admin(
+                self._settings,
+                client_id=f"{self._settings.processor_name}-look",
+                bootstrap_timeout_ms=ANSWER_SECONDS * SECOND,
+                request_timeout_ms=ANSWER_SECONDS * SECOND,
+            )
+        return self._admin
 
     def _hang_up(self) -> None:
         admin, self._admin = self._admin, None
@@ -197,6 +236,26 @@ class Group:
         """See ports.Consumer."""
         self._hang_up()
         self._client.close(autocommit=False, timeout_ms=2 * SECOND)
+
+
+class _Note(msgspec.Struct, frozen=True):
+    """What is written beside a committed offset."""
+
+    records: int
+    bad: int
+    at: float
+    """When, in seconds since 1970: of several partitions' notes the last one counts."""
+
+
+def _written(tally: Tally) -> str:
+    return msgspec.json.encode(_Note(*tally, at=time.time())).decode()
+
+
+def _read(text: str | None) -> _Note | None:
+    try:
+        return msgspec.json.decode(text or "", type=_Note)
+    except msgspec.DecodeError:
+        return None  # an earlier version writes none
 
 
 class _Kinds:

@@ -3,26 +3,31 @@
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
+from itertools import groupby
 from typing import Any
 
+import msgspec
 import structlog
 
 from millrace.config import Settings
 from millrace.feeds.base import Feed
+from millrace.orders import Order
 from millrace.processor import backoff
-from millrace.processor.batch import Batch, Partition, Record
-from millrace.processor.breaker import Breaker
+from millrace.processor.batch import Batch, Partition, Record, Unread
+from millrace.processor.breaker import Breaker, Tally
 from millrace.processor.derivation import Lane
-from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
+from millrace.processor.errors import BadRecord, Permanent, Stuck, Transient, Unknown
 from millrace.processor.metrics import Metrics
 from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.ports import Consumer, Store
 from millrace.processor.recall import Recall
 from millrace.processor.standing import Standing
 from millrace.progress import Progress
+from millrace.records import Unreadable
+from millrace.sinks.dead_letters import SKIPPED
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +80,9 @@ class Loop:
             topic: Breaker(settings.processor_breaker_records, settings.processor_breaker_share)
             for topic in feeds
         }
+        self._tallies: dict[str, Tally] = {}
+        self._orders: dict[Partition, Order] = {}
+        self._recalled: Mapping[Partition, int] = {}
         self._lanes: dict[Partition, Lane] = {}
         self._in_flight: deque[tuple[Batch, Future[None]]] = deque()
         self._event_ids: dict[str, set[str]] = {topic: set() for topic in feeds}
@@ -127,6 +135,8 @@ class Loop:
         if full or held or self._held:
             self._consumer.hold(full, held)
         self._held = bool(full or held)
+        if self._recalled != self._holdings:
+            self._recall()
         problem = None
         polled = self._poll(0.0 if full else POLL_SECONDS)
         if self._follow():
@@ -145,8 +155,13 @@ class Loop:
         try:
             return self._consumer.poll(seconds)
         except Stuck as error:
-            self._standing.stand(error.partition, error.offset, str(error))
-            return {}
+            order = self._orders.get(error.partition)
+            if order is None or not (order.skip and order.covers(error.offset)):
+                self._standing.stand(error.partition, error.offset, str(error))
+                return {}
+            self._consumer.seek({error.partition: error.offset + 1})
+            nothing = Unreadable.because(str(error), b"")
+            return {error.partition: [Unread(*error.partition, error.offset, nothing)]}
 
     def _full(self) -> set[str]:
         """Topics of which enough is in flight, or of which all has to be stored first."""
@@ -183,7 +198,11 @@ class Loop:
             for partition, records in polled.items():
                 stored = self._stored_below(partition, records[0].offset)
                 try:
-                    self._lane(partition).take(records, batch, known, stored)
+                    for part, order in self._parts(partition, records):
+                        if order is None:
+                            self._lane(partition).take(part, batch, known, stored)
+                        else:
+                            self._skip(partition, part, batch, order)
                 except (Transient, Permanent, Interrupted):
                     raise
                 except Exception as error:
@@ -197,6 +216,47 @@ class Loop:
         finally:
             self._submit(topic, batch)
 
+    def _parts(
+        self, partition: Partition, records: Sequence[Record]
+    ) -> Iterator[tuple[Sequence[Record], Order | None]]:
+        """The records in their order, those apart that an operator has ordered to skip."""
+        order = self._orders.get(partition)
+        if order is None or not order.skip:
+            yield records, None
+            return
+        for skipped, part in groupby(records, lambda record: order.covers(record.offset)):
+            yield [*part], order if skipped else None
+
+    def _skip(
+        self, partition: Partition, records: Sequence[Record], batch: Batch, order: Order
+    ) -> None:
+        """They are dead letters, whatever they hold."""
+        for record in records:
+            batch.dead.append((record, BadRecord(SKIPPED, f"skipped: {order.reason}")))
+        batch.first.setdefault(partition, records[0].offset)
+        batch.positions[partition] = records[-1].offset + 1
+        batch.consumed += len(records)
+
+    def _recall(self) -> None:
+        """Know of what came what others counted and what was ordered: it holds when read again."""
+        for topic in {topic for topic, _ in self._holdings} - self._tallies.keys():
+            self._tallies[topic] = self._consumer.tally(topic)
+            self._breakers[topic].restore(self._tallies[topic])
+        self._orders = {**self._consumer.orders(self._holdings.keys())}
+        self._recalled = self._holdings
+
+    def _is_ordered(self, batch: Batch) -> bool:
+        """Whether an operator has ordered to read of it, however much is bad."""
+        for partition, offset in batch.first.items():
+            order = self._orders.get(partition)
+            if (
+                order is not None
+                and offset < order.end
+                and order.first < batch.positions[partition]
+            ):
+                return True
+        return False
+
     def _stand(self, partition: Partition, offset: int, error: BaseException) -> None:
         """Let it stand still at an offset, from which it is read again later."""
         self._lanes.pop(partition, None)
@@ -206,12 +266,15 @@ class Loop:
     def _submit(self, topic: str, batch: Batch) -> None:
         if not batch.consumed:
             return
-        if reason := self._breakers[topic].count(batch.consumed, len(batch.dead)):
+        breaker = self._breakers[topic]
+        ordered = self._is_ordered(batch)
+        if not ordered and (reason := breaker.count(batch.consumed, len(batch.dead))):
             for partition, offset in batch.first.items():
                 self._lanes.pop(partition, None)
                 self._standing.stand(partition, offset, reason, again=False)
             self._consumer.seek(batch.first)
             return
+        batch.tally = breaker.tally
         self._event_ids[topic] |= batch.event_ids
         batch.number = self._submitted
         self._submitted += 1
@@ -279,12 +342,14 @@ class Loop:
             self._in_flight.remove(entry)
             self._event_ids[topic] -= batch.event_ids
             if error is None:
-                self._complete_positions(batch)
+                self._complete_positions(topic, batch)
             elif batch.positions:
                 self._fail(topic, batch, error)
         self._metrics.in_flight.set(len(self._in_flight))
 
-    def _complete_positions(self, batch: Batch) -> None:
+    def _complete_positions(self, topic: str, batch: Batch) -> None:
+        if batch.positions:
+            self._tallies[topic] = batch.tally
         for partition, position in batch.positions.items():
             if self._is_held(batch, partition):
                 self._ready[partition] = position
@@ -292,6 +357,7 @@ class Loop:
 
     def _fail(self, topic: str, batch: Batch, error: BaseException) -> None:
         """Read this batch and those of its topic behind it again, later."""
+        self._breakers[topic].restore(self._tallies[topic])
         behind = [other for other, _ in self._in_flight if _topic(other) == topic]
         first: dict[Partition, int] = {}
         for one in (batch, *behind):
@@ -313,7 +379,7 @@ class Loop:
             self._commit()
 
     def _commit(self) -> None:
-        self._consumer.commit(self._ready)
+        self._consumer.commit(self._ready, self._tallies)
         self._metrics.commits.inc()
         self._committed |= self._ready
         self._ready.clear()
@@ -329,6 +395,21 @@ class Loop:
             self._progress.look(lag, look.unread, stand, joined=self._consumer.joined)
             self._metrics.show_lag(lag)
             self._metrics.show_standing([p for p in lag if p in stand])
+            self._look_for_orders()
+
+    def _look_for_orders(self) -> None:
+        """Obey what an operator has ordered for partitions that stand still; see Order."""
+        standing = self._standing.places()
+        for partition, order in (self._consumer.orders(standing) if standing else {}).items():
+            offset, waits = standing[partition]
+            known, self._orders[partition] = self._orders.get(partition), order
+            if order != known and order.covers(offset) and (order.skip or waits):
+                topic, number = partition
+                told = msgspec.to_builtins(order)
+                log.warning("obeys an order", topic=topic, partition=number, **told)
+                self._standing.obey(partition)
+                if not order.skip:
+                    self._breakers[topic].restore(Tally())
 
     def _pass_empty_offsets(self, positions: Mapping[Partition, tuple[int, int]]) -> None:
         """Commit past offsets without a record too, such as the mark at a transaction's end."""

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, Protocol
 from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import Point
 from millrace.latest import Latest
+from millrace.orders import Order
 from millrace.processor.batch import Inserted, Message, Partition, Record
+from millrace.processor.breaker import Tally
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
 
@@ -43,8 +45,17 @@ class Consumer(Protocol):
         Transient, Permanent, Unknown; Stuck, and the next time what others have.
         """
 
-    def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Store the next offsets to read. Transient if that failed or the partitions moved."""
+    def commit(self, positions: Mapping[Partition, int], tallies: Mapping[str, Tally]) -> None:
+        """Store the next offsets to read, and with them the tally of each topic.
+
+        Transient if that failed or the partitions moved.
+        """
+
+    def tally(self, topic: str) -> Tally:
+        """The tally that was committed last with a partition that is held here. As `poll`."""
+
+    def orders(self, partitions: Collection[Partition]) -> Mapping[Partition, Order]:
+        """What an operator has ordered last for each of these. Transient, Unknown."""
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """Read from these offsets again."""

@@ -23,7 +23,7 @@ class Stand:
     reason: str
     times: int
     again_at: float | None
-    """None: only when the process starts again."""
+    """None: only when an operator orders it."""
     held: bool = True
 
 
@@ -48,6 +48,10 @@ class Standing:
         topic, number = partition
         log.error("stands still", topic=topic, partition=number, offset=offset, reason=reason)
 
+    def places(self) -> dict[Partition, tuple[int, bool]]:
+        """At which offset each is held, and whether it waits for an order."""
+        return {p: (one.offset, one.again_at is None) for p, one in self._found.items() if one.held}
+
     def held(self) -> set[Partition]:
         """Those of which nothing is read now."""
         return {partition for partition, found in self._found.items() if found.held}
@@ -66,6 +70,10 @@ class Standing:
         for partition in self.due():
             if partition[0] not in busy:
                 self._found[partition].held = False
+
+    def obey(self, partition: Partition) -> None:
+        """An operator orders it to go on: read it as soon as nothing of its topic is in flight."""
+        self._found[partition].again_at = self._clock()
 
     def moved(self, partition: Partition, position: int) -> None:
         """The partition has come so far."""
@@ -89,6 +97,12 @@ class Standing:
     def shown(self) -> list[dict[str, Any]]:
         """The same for programs."""
         return [
-            {"topic": topic, "partition": number, "offset": found.offset, "reason": found.reason}
+            {
+                "topic": topic,
+                "partition": number,
+                "offset": found.offset,
+                "reason": found.reason,
+                "waits_for_order": found.held and found.again_at is None,
+            }
             for (topic, number), found in sorted(self._found.items())
         ]

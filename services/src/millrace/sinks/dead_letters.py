@@ -11,6 +11,8 @@ from millrace.records import Unreadable
 
 PREFIX = "__connect.errors."
 LONGEST_REASON = 1000
+SKIPPED = "OPERATOR"
+"""The stage of a record that became a dead letter because an operator ordered it."""
 PARTIAL = PREFIX + "partial"
 """Header of a letter that does not hold its record as it was sent: what it holds instead."""
 WHOLE_BYTES = 768 * 1024

@@ -9,7 +9,7 @@ from kafka.structs import TopicPartition
 from millrace import kafka
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.sinks.dead_letters import PARTIAL, PREFIX
+from millrace.sinks.dead_letters import PARTIAL, PREFIX, SKIPPED
 from millrace.verify.compare import Letter, Letters, Partition, Place
 
 SILENCE_SECONDS = 30.0
@@ -69,10 +69,14 @@ class Log:
         letters: Letters = {}
         for partition in self.partitions([topic]):
             for record in self.read(partition):
-                letters.setdefault(origin(record.headers), []).append(
-                    Letter(record.key, record.value, PARTIAL in dict(record.headers))
-                )
+                letters.setdefault(origin(record.headers), []).append(_letter(record))
         return letters
+
+
+def _letter(record: Any) -> Letter:
+    said = dict(record.headers)
+    skipped = said.get(PREFIX + "stage") == SKIPPED.encode()
+    return Letter(record.key, record.value, PARTIAL in said, skipped)
 
 
 def origin(headers: Iterable[tuple[str, bytes]]) -> Place:

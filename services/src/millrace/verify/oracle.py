@@ -5,7 +5,7 @@ nothing of it: it reads a feed's log once, from its first record on, and says wh
 have led to.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
@@ -20,6 +20,7 @@ from millrace.feeds.history import Past
 from millrace.mongo import AS_STORED
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
+from millrace.sinks.dead_letters import SKIPPED
 from millrace.verify.seen import Seen
 
 AT_ONCE = 500
@@ -94,16 +95,18 @@ def outcomes(
     records: Iterable[Record],
     alert_threshold: float,
     forgotten: Forgotten | None = None,
+    skipped: Container[tuple[int, int]] = frozenset(),
 ) -> Iterator[Outcome]:
     """What each record leads to. Records of one partition come in the order of their offsets.
 
-    What is `forgotten` cannot be checked, and what comes after it depends on it. Memory grows with
+    `skipped` are those, by partition and offset, that an operator had made dead letters. What is
+    `forgotten` cannot be checked, and what comes after it depends on it. Memory grows with
     the number of events by a digest of their ids only, and not with what is forgotten.
     """
     before = forgotten or Nothing()
     histories: dict[tuple[int, Series], Past] = {}
     seen = Seen()
-    for batch in _batches(_decoded(feed, records)):
+    for batch in _batches(_decoded(feed, records, skipped)):
         known = set(before.known([e.event_id for _, e in batch if not isinstance(e, BadRecord)]))
         for record, event in batch:
             if isinstance(event, BadRecord):
@@ -131,11 +134,13 @@ def outcomes(
 
 
 def _decoded(
-    feed: Feed[Any], records: Iterable[Record]
+    feed: Feed[Any], records: Iterable[Record], skipped: Container[tuple[int, int]]
 ) -> Iterator[tuple[Record, Any | BadRecord]]:
     decode = decoder(feed)
     for record in records:
         try:
+            if (record.partition, record.offset) in skipped:
+                raise BadRecord(SKIPPED, "skipped")
             yield record, decode(record.value)
         except BadRecord as bad:
             yield record, bad

@@ -122,10 +122,12 @@ def _feed(
     thresholds = {settings.stock_alert_threshold, *(alert.threshold for alert in raised)}
     expected: dict[float, dict[str, Alert]] = {threshold: {} for threshold in thresholds}
 
+    skipped = {p.number: _skipped(letters, collection, p) for p in partitions}
+
     def outcomes_of(partition: Partition, threshold: float) -> Iterator[tuple[Record, Outcome]]:
         forgotten = Forgotten(feed, collection, partition) if partition.start else None
         records, again = tee(_records(log, partition))
-        found = outcomes(feed, again, threshold, forgotten)
+        found = outcomes(feed, again, threshold, forgotten, skipped[partition.number])
         return zip(records, _noting_alerts(found, expected[threshold]), strict=True)
 
     def place_of(event_id: str) -> dict[str, Any] | None:
@@ -179,6 +181,26 @@ def _noting_alerts(found: Iterator[Outcome], expected: dict[str, Alert]) -> Iter
         if isinstance(outcome, Stored) and outcome.alert is not None:
             expected[outcome.alert.event_id] = outcome.alert
         yield outcome
+
+
+def _skipped(
+    letters: Letters, collection: Collection[dict[str, Any]], partition: Partition
+) -> set[tuple[int, int]]:
+    """What operators skipped of a partition, and was not stored at another reading."""
+    offsets = {
+        place.offset
+        for place, copies in letters.items()
+        if (place.topic, place.partition) == (partition.topic, partition.number)
+        and any(copy.skipped for copy in copies)
+    }
+    if offsets:
+        condition = {
+            "kafka.partition": partition.number,
+            "kafka.offset": {"$in": sorted(offsets)},
+        }
+        stored = collection.find(condition, {"kafka.offset": 1}, max_time_ms=LIMIT_MILLISECONDS)
+        offsets -= {document["kafka"]["offset"] for document in stored}
+    return {(partition.number, offset) for offset in offsets}
 
 
 def _strangers(letters: Letters, topics: Sequence[str]) -> Tally:

@@ -1,0 +1,153 @@
+"""`millrace standing`: a person tells the processor how to go on where a partition stands still.
+
+The order is kept in Kafka (see `orders`), and the processor that reads the partition looks there
+while it stands. It logs what it obeys.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from millrace import kafka, orders
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.feeds import FEEDS
+from millrace.peers import ask
+
+MOST = 1000
+"""So many records are skipped by one order."""
+LONGEST_REASON = 200
+PATIENCE_SECONDS = 20.0
+"""A processor looks for orders each 5 seconds, and begins when nothing of the feed is in flight."""
+
+
+class Refused(MillraceError):
+    """That cannot be ordered."""
+
+
+class Stand(NamedTuple):
+    """Where a partition stands still, and whether it waits for an order."""
+
+    partition: TopicPartition
+    offset: int
+    waits: bool
+
+    def __str__(self) -> str:
+        return f"{self.partition.topic}/{self.partition.partition}/{self.offset}"
+
+
+def skip(settings: Settings, position: str, *, last: int | None, reason: str, check: bool) -> None:
+    """Make the record at a position a dead letter, or all up to `last`; the partition goes on."""
+    partition, first = _place(settings, position)
+    end = (first if last is None else last) + 1
+    if not 0 < end - first <= MOST:
+        raise Refused(f"--to is an offset from {first} to {first + MOST - 1}")
+    found = [stand for stand in _stands(settings) if stand.partition == partition]
+    if [stand.offset for stand in found] != [first]:
+        where = f"it stands at {found[0]}" if found else "it does not stand still"
+        raise Refused(f"{position} cannot be skipped: {where} (`millrace status` shows it)")
+    with _log(settings) as client:
+        if end > (ends := client.end_offsets([partition])[partition]):
+            where = f"{partition.topic}/{partition.partition}"
+            raise Refused(f"the last record of {where} is at offset {ends - 1}")
+        _give(settings, client, {found[0]: end}, skip=True, reason=reason, check=check)
+
+
+def resume(settings: Settings, topic: str, *, reason: str, check: bool) -> None:
+    """Let a feed that its breaker stopped read all that is there now, however much is bad."""
+    _known(settings, topic)
+    found = [s for s in _stands(settings) if s.partition.topic == topic and s.waits]
+    if not found:
+        raise Refused(f"no partition of {topic} waits for an order (`millrace status` shows it)")
+    with _log(settings) as client:
+        ends = client.end_offsets([stand.partition for stand in found])
+        wanted = {stand: ends[stand.partition] for stand in found}
+        _give(settings, client, wanted, skip=False, reason=reason, check=check)
+
+
+def _give(
+    settings: Settings,
+    client: Any,
+    ends: dict[Stand, int],
+    *,
+    skip: bool,
+    reason: str,
+    check: bool,
+) -> None:
+    reason = reason.strip()
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise Refused(f"--reason is one line of at most {LONGEST_REASON} characters")
+    what = "skip" if skip else "read, whatever is bad,"
+    lines = [f"{what} from {stand} to before offset {end}" for stand, end in ends.items()]
+    if check:
+        _say([f"would order: {line}" for line in lines])
+        return
+    now = datetime.now(UTC)
+    commits = {}
+    for stand, end in ends.items():
+        order = orders.Order(stand.offset, end, skip, reason, settings.kafka_username, now)
+        commits[stand.partition] = OffsetAndMetadata(end, orders.written(order), -1)
+    client.commit(commits)
+    _say([f"ordered: {line} ({reason})" for line in lines])
+    done = _obeyed(settings, {*ends})
+    _say(["done" if done else "not obeyed yet: look at `millrace status`"])
+
+
+def _obeyed(settings: Settings, ordered: set[Stand]) -> bool:
+    """Whether none of them stands there any more."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while ordered & {*_stands(settings)}:
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(1.0)
+    return True
+
+
+def _place(settings: Settings, position: str) -> tuple[TopicPartition, int]:
+    topic, _, numbers = position.partition("/")
+    number, _, offset = numbers.partition("/")
+    if not (number.isdecimal() and offset.isdecimal()):
+        raise Refused(f"{position} is no topic/partition/offset, as in stock-data/0/17")
+    _known(settings, topic)
+    return TopicPartition(topic, int(number)), int(offset)
+
+
+def _known(settings: Settings, topic: str) -> None:
+    topics = [feed.topic for name, feed in FEEDS.items() if name in settings.feeds]
+    if topic not in topics:
+        raise Refused(f"no feed has a topic {topic} (there are {', '.join(topics)})")
+
+
+def _stands(settings: Settings) -> Sequence[Stand]:
+    """Where partitions stand still, as the processors say; producers say nothing about it."""
+    peers = [ask(settings, host) for host in settings.status_hosts]
+    if not any("standing" in peer.says for peer in peers):
+        raise Refused(f"no processor answers at {', '.join(settings.status_hosts)}: start it first")
+    return [
+        Stand(TopicPartition(one["topic"], one["partition"]), one["offset"], one["waits_for_order"])
+        for peer in peers
+        for one in peer.says.get("standing", ())
+    ]
+
+
+@contextmanager
+def _log(settings: Settings) -> Iterator[Any]:
+    """The topics; what Kafka has against an order is one clear line."""
+    kafka.check_credentials(settings)
+    client = kafka.consumer(settings, group_id=orders.GROUP)
+    try:
+        yield client
+    except KafkaError as error:
+        raise Refused(f"Kafka, group {orders.GROUP}: {error!r}") from error
+    finally:
+        client.close(autocommit=False)
+
+
+def _say(lines: Sequence[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -1,0 +1,178 @@
+"""The operator's commands for partitions that stand still."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+from kafka.errors import GroupAuthorizationFailedError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from millrace import kafka, orders, standing
+from millrace.config import Settings
+from millrace.peers import Peer
+from millrace.standing import MOST, Refused
+
+SETTINGS = Settings(status_hosts=["processor", "producer"], kafka_username="operator")
+FIRST, SECOND = TopicPartition("stock-data", 0), TopicPartition("stock-data", 1)
+
+
+class Pipeline:
+    """A processor that obeys, and Kafka as its operator sees it."""
+
+    def __init__(self) -> None:
+        self.stands: dict[TopicPartition, tuple[int, bool]] = {}
+        self.obeys = True
+        self.answers = True
+        self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self.error: Exception | None = None
+        self.open = 0
+        self.now = 0.0
+
+    def ask(self, _settings: Settings, host: str) -> Peer:
+        if host == "producer":
+            return Peer(host, ready=True, says={"state": "polling"})
+        if not self.answers:
+            return Peer(host, ready=False, says={"problem": "does not answer"})
+        keys = ("topic", "partition", "offset", "waits_for_order")
+        rows = [dict(zip(keys, (*p, *stand), strict=True)) for p, stand in self.stands.items()]
+        return Peer(host, ready=False, says={"standing": rows})
+
+    def consumer(self, _settings: Settings, *, group_id: str) -> "Pipeline":
+        assert group_id == orders.GROUP
+        self.open += 1
+        return self
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 20)
+
+    def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        if self.error:
+            raise self.error
+        self.committed |= offsets
+        if self.obeys:
+            for partition in offsets:
+                del self.stands[partition]
+
+    def close(self, *, autocommit: bool) -> None:
+        assert not autocommit
+        self.open -= 1
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def orders(self) -> dict[TopicPartition, tuple[int, int, bool, str, str]]:
+        found = {p: orders.read(one.metadata) for p, one in self.committed.items()}
+        return {p: (o.first, o.end, o.skip, o.reason, o.by) for p, o in found.items() if o}
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Any:
+    made = Pipeline()
+    monkeypatch.setattr(kafka, "check_credentials", lambda _: None)
+    monkeypatch.setattr(kafka, "consumer", made.consumer)
+    monkeypatch.setattr(standing, "ask", made.ask)
+    monkeypatch.setattr(standing, "time", made)
+    yield made
+    assert not made.open, "a client was left open"
+
+
+def skip(
+    position: str, last: int | None = None, reason: str = "bad", *, check: bool = False
+) -> None:
+    standing.skip(SETTINGS, position, last=last, reason=reason, check=check)
+
+
+def test_a_record_is_skipped(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline.stands = {FIRST: (17, False)}
+    skip("stock-data/0/17", reason=" known ")
+    assert pipeline.orders() == {FIRST: (17, 18, True, "known", "operator")}
+    assert capsys.readouterr().out == (
+        "ordered: skip from stock-data/0/17 to before offset 18 (known)\ndone\n"
+    )
+
+
+def test_several_are(pipeline: Pipeline) -> None:
+    pipeline.stands = {FIRST: (17, True)}
+    skip("stock-data/0/17", 19)
+    assert pipeline.orders()[FIRST][:3] == (17, 20, True)
+
+
+def test_a_check_orders_nothing(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline.stands = {FIRST: (17, True)}
+    skip("stock-data/0/17", check=True)
+    standing.resume(SETTINGS, "stock-data", reason="mended", check=True)
+    assert not pipeline.committed
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "would order: skip from stock-data/0/17 to before offset 18"
+    assert said[1] == "would order: read, whatever is bad, from stock-data/0/17 to before offset 20"
+
+
+def test_a_feed_is_read_on_where_its_breaker_stopped_it(pipeline: Pipeline) -> None:
+    pipeline.stands = {
+        FIRST: (17, True),
+        SECOND: (3, False),
+        TopicPartition("metals", 0): (1, True),
+    }
+    standing.resume(SETTINGS, "stock-data", reason="mended", check=False)
+    assert pipeline.orders() == {FIRST: (17, 20, False, "mended", "operator")}
+
+
+@pytest.mark.parametrize(
+    ("position", "last", "said"),
+    [
+        ("stock-data/0/16", None, "it stands at stock-data/0/17"),
+        ("stock-data/1/17", None, "it does not stand still"),
+        ("weather/0/17", None, "no feed has a topic weather"),
+        ("stock-data/17", None, "no topic/partition/offset"),
+        ("stock-data/0/-1", None, "no topic/partition/offset"),
+        ("stock-data/0/17", 16, "--to is an offset from 17 to 1016"),
+        ("stock-data/0/17", 17 + MOST, "--to is an offset from 17 to 1016"),
+        ("stock-data/0/17", 20, "the last record of stock-data/0 is at offset 19"),
+    ],
+)
+def test_what_cannot_be_skipped(
+    pipeline: Pipeline, position: str, last: int | None, said: str
+) -> None:
+    pipeline.stands = {FIRST: (17, False)}
+    with pytest.raises(Refused, match=said):
+        skip(position, last)
+    assert not pipeline.committed
+
+
+@pytest.mark.parametrize("reason", ["", " ", "x" * 201, "two\nlines", "\x1b[31m"])
+def test_an_order_has_a_reason_of_one_line(pipeline: Pipeline, reason: str) -> None:
+    pipeline.stands = {FIRST: (17, False)}
+    with pytest.raises(Refused, match="--reason"):
+        skip("stock-data/0/17", reason=reason)
+
+
+def test_only_what_waits_for_an_order_is_read_on(pipeline: Pipeline) -> None:
+    pipeline.stands = {FIRST: (17, False)}
+    with pytest.raises(Refused, match="no partition of stock-data waits for an order"):
+        standing.resume(SETTINGS, "stock-data", reason="mended", check=False)
+    with pytest.raises(Refused, match="no feed has a topic weather"):
+        standing.resume(SETTINGS, "weather", reason="mended", check=False)
+
+
+def test_nobody_orders_what_no_processor_says(pipeline: Pipeline) -> None:
+    pipeline.answers = False
+    with pytest.raises(Refused, match="no processor answers at processor, producer"):
+        skip("stock-data/0/17")
+
+
+def test_what_is_not_obeyed_in_time_is_said(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.stands, pipeline.obeys = {FIRST: (17, False)}, False
+    skip("stock-data/0/17")
+    assert "not obeyed yet" in capsys.readouterr().out
+
+
+def test_what_kafka_refuses_is_one_line(pipeline: Pipeline) -> None:
+    pipeline.stands = {FIRST: (17, False)}
+    pipeline.error = GroupAuthorizationFailedError("operator-orders")
+    with pytest.raises(Refused, match="Kafka, group operator-orders: GroupAuthorizationFailed"):
+        skip("stock-data/0/17")
