@@ -420,7 +420,8 @@ class Loop:
                 # What it stood still at gave no record.
                 self._standing.moved(partition, position + (position >= end))
             known = max(self._committed.get(partition, 0), self._ready.get(partition, 0))
-            own = partition in self._holdings and partition not in held
+            recalled = partition[0] in self._tallies
+            own = recalled and partition in self._holdings and partition not in held
             if own and partition not in busy and position > known:
                 self._ready[partition] = position
 
