@@ -65,9 +65,11 @@ def taken(path: Path, mine: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Take the lock; return who has it if that is another run.
 
     The file is never removed: two runs must not lock two files of one name.
-    Raises OSError where the file may not be written.
+    Raises OSError where the file may not be written, or somebody has put a link in its place: the
+    directory is open to every user of the machine.
     """
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o644), "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         other = holder(file.read())
         if other and other["process"] != mine["process"]:

@@ -180,3 +180,13 @@ def test_what_nobody_holds_can_be_taken(tmp_path: Path, written: str) -> None:
     path.write_text(written)
     assert lock.taken(path, lock.described(os.getpid(), ["site.yml"])) is None
     assert json.loads(path.read_text())["process"] == os.getpid()
+
+
+def test_a_link_that_somebody_put_there_is_not_followed(tmp_path: Path) -> None:
+    """Every user may write into the directory, and the run is root's."""
+    theirs = tmp_path / "theirs"
+    theirs.write_text("not a lock")
+    (tmp_path / "lock").symlink_to(theirs)
+    with pytest.raises(OSError, match="symbolic links"):
+        lock.taken(tmp_path / "lock", lock.described(os.getpid(), ["site.yml"]))
+    assert theirs.read_text() == "not a lock"
