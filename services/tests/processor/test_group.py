@@ -43,6 +43,7 @@ class Client:
         self.closed: dict[str, Any] = {}
         self.topics: dict[str, set[int]] = {}
         self.state = MemberState.STABLE
+        self.deleted: set[TopicPartition] = set()
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener
@@ -80,7 +81,7 @@ class Client:
     def end_offsets(self, partitions: Iterable[Any], timeout_ms: int) -> dict[Any, int]:
         if self.error:
             raise self.error
-        return dict.fromkeys(partitions, 100)
+        return dict.fromkeys(set(partitions) - self.deleted, 100)
 
     def position(self, partition: TopicPartition, timeout_ms: int) -> int | None:
         return {MINE: 40}.get(partition)
@@ -227,6 +228,12 @@ def test_of_an_error_that_nobody_knows_no_kind_is_known(
 
 def test_the_lag_is_of_partitions_whose_position_is_known(group: Group) -> None:
     assert group.look().positions == {MINE: (40, 100)}
+
+
+def test_a_topic_that_was_deleted_hides_nothing_of_the_others(group: Group, client: Client) -> None:
+    client.deleted = {MINE}
+    assert not group.look().positions
+    assert group.look().unread == [THEIRS]
 
 
 def test_a_partition_that_nobody_holds_is_named(group: Group) -> None:

@@ -202,7 +202,8 @@ class Group:
             mine = list(self._client.assignment())
             ends = self._client.end_offsets(mine, timeout_ms=ANSWER_SECONDS * SECOND)
             positions = {}
-            for partition in mine:
+            # Of a topic that was deleted there is none, until that is known here too.
+            for partition in ends:
                 position = self._client.position(partition, timeout_ms=SECOND)
                 if position is not None:
                     positions[partition] = (position, ends[partition])
