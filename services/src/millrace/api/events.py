@@ -19,7 +19,9 @@ from millrace.feeds.base import Feed, as_shown
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)]
-Cursor = Annotated[str, msgspec.Meta(max_length=1024)]
+MAX_CURSOR = 2048
+"""A name of the most characters has a cursor of 1.7 kB, if JSON has to escape each of them."""
+Cursor = Annotated[str, msgspec.Meta(max_length=MAX_CURSOR)]
 T = TypeVar("T")
 
 
@@ -157,6 +159,9 @@ def ask(question: Callable[[], T]) -> T:
     """What the database answers; a problem if it does not."""
     try:
         return question()
+    except OverflowError:
+        # In UTC there is no such time. Those of parameters are known by now.
+        raise bad_request("The cursor is not one that this API has made.") from None
     except ExecutionTimeout as error:
         seconds = LIMIT_MILLISECONDS / 1000
         detail = f"The database needs more than {seconds:.0f} s for this: ask for less."

@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from millrace.api import bodies, items, stream
 from millrace.api.auth import public
 from millrace.api.costs import HOUR, LONGEST
-from millrace.api.events import DEFAULT_LIMIT, MAX_LIMIT
+from millrace.api.events import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
 from millrace.api.ingest import MAX_ITEMS, QUOTE_CURRENCY, QUOTES
 from millrace.api.problems import MEDIA_TYPE
 from millrace.events import Event
@@ -313,7 +313,7 @@ _PAGE_PARAMETERS = [
         "limit",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     ),
-    _parameter("cursor", {"type": "string", "maxLength": 1024}, "`next` of the page before."),
+    _parameter("cursor", {"type": "string", "maxLength": MAX_CURSOR}, "`next` of the page before."),
 ]
 _EVENTS_PARAMETERS = [
     _parameter("symbol", NAME),
