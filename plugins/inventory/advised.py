@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory.auto import InventoryModule as Auto
 from ansible.plugins.loader import filter_loader
@@ -21,6 +23,15 @@ class InventoryModule(Auto):
     """Reads a file with the plugin that it names."""
 
     NAME = "advised"
+
+    def verify_file(self, path: Any) -> bool:
+        """Take a file that names a plugin: why another one cannot be read, `yaml` has said."""
+        if not super().verify_file(path):
+            return False
+        try:
+            return "plugin" in (yaml.safe_load(Path(path).read_text()) or ())
+        except (OSError, ValueError, TypeError, yaml.YAMLError):
+            return False
 
     def parse(self, inventory: Any, loader: Any, path: Any, cache: bool = True) -> None:
         """Read it.

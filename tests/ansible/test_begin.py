@@ -120,6 +120,17 @@ def test_a_part_of_an_inventory_that_cannot_be_read_is_an_error(tmp_path: Path) 
     assert "PLAY" not in done.stdout
 
 
+def test_variables_that_are_not_there_are_what_is_said_and_not_the_inventory() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-e@nosuch.yml", "playbooks/status.yml"],
+        cwd=ROOT, env=os.environ | {"ANSIBLE_NOCOLOR": "1"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "Could not find or access" in done.stderr
+    assert "no root 'plugin' key" not in done.stderr
+
+
 @pytest.fixture
 def lock_file() -> Iterator[Path]:
     path = lock.DIRECTORY / f"millrace-{INSTANCE}-localhost"
