@@ -76,6 +76,8 @@ def place(settings: Item) -> Iterator[str]:
         yield "millrace_zones: the letters of zones, each once, as [a, b]; or [] for any"
     if settings["connection"] not in ("ssh", "ssm"):
         yield f"millrace_connection is {settings['connection']}: it must be ssh or ssm"
+    if settings["connection"] == "ssh":
+        yield from ssh()
     if settings["connection"] == "ssm":
         yield from ssm(settings)
     if settings["cpu_credits"] not in ("unlimited", "standard"):
@@ -96,6 +98,12 @@ def ssm(settings: Item) -> Iterator[str]:
             "millrace_connection is ssm, and session-manager-plugin is not on this machine's PATH: "
             "install it as AWS's documentation of Session Manager says"
         )
+
+
+def ssh() -> Iterator[str]:
+    """Say what this machine lacks to reach the hosts."""
+    if not shutil.which("ssh"):
+        yield "ssh is not on this machine's PATH: install the package openssh-client"
 
 
 def expiry(settings: Item, today: date) -> Iterator[str]:

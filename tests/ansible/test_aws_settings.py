@@ -174,7 +174,11 @@ def test_ssm_is_refused_for_an_image_without_its_agent() -> None:
     assert "Debian's image comes without the agent" in refused(connection="ssm")
 
 
-def test_ssm_is_refused_on_a_machine_without_its_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_the_program_that_reaches_hosts_is_told_which(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(aws_settings.shutil, "which", lambda _: None)
     assert "session-manager-plugin is not on" in refused(connection="ssm", **UBUNTU)
+    assert "ssh is not on this machine's PATH: install the package" in refused(connection="ssh")
+    monkeypatch.setattr(aws_settings.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert refused() == ""

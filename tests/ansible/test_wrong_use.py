@@ -41,12 +41,12 @@ class Machine:
         (self.bin / name).write_text(f"#!/bin/sh\n{shell}\n")
         (self.bin / name).chmod(0o755)
 
-    def run(self, script: str, *arguments: str) -> str:
+    def run(self, script: str, *arguments: str, path: str = "") -> str:
         """Run a script, which has to fail and to leave no file behind; return what it says."""
         before = sorted(self.checkout.rglob("*"))
         done = subprocess.run(
             [self.checkout / "scripts" / script, *arguments],
-            env={"PATH": f"{self.bin}:{os.environ['PATH']}"},
+            env={"PATH": path or f"{self.bin}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             check=False,
@@ -83,6 +83,17 @@ def test_a_machine_that_cannot_take_it_is_told_why(
     for script in ("bootstrap", "up"):
         [line] = machine.run(script).splitlines()
         assert line.startswith(f"millrace: {message}")
+
+
+def test_what_tests_type_is_installed_or_named(machine: Machine) -> None:
+    # A machine that has little: neither curl nor ssh.
+    for name in ("bash", "cat", "cut", "dirname", "sha256sum", "tail", "tr", "env"):
+        (machine.bin / name).symlink_to(shutil.which(name) or name)
+    machine.program("apt-get", 'test "$1" = update')
+    said = machine.run("bootstrap", "dev", path=str(machine.bin))
+    assert said.splitlines() == [
+        "millrace: could not install curl openssh-client: see the lines above"
+    ]
 
 
 def test_another_system_is_told_what_is_needed(machine: Machine) -> None:
