@@ -69,7 +69,7 @@ class Aws:
         image = self.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
         self.client("ssm").put_parameter(Name="/test/ami", Value=image, Type="String")
         self.image = image
-        # Who administers the account does this, as docs/aws.md says: it is no call of the operator's.
+        # Who administers the account does this, as docs/aws.md says, not the operator.
         install_aws_cli(directory / "cli")
         self.page("aws iam create-policy", {"AWS_EXECUTION_ENV": OWN_AGENT})
         assert self.run("playbooks/secrets.yml").code == 0
