@@ -82,6 +82,8 @@ class Lab:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
+            # Whoever has a vault in the checkout has its password elsewhere.
+            "MILLRACE_VAULT_FILE": str(self.environments / self.instance / "vault.yml"),
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.state / "vault_password"),
         }
 
