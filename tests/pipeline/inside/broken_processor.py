@@ -1,4 +1,4 @@
-"""The processor, but a write ends it by an exception that nobody expects.
+"""The processor, but a write fails by an exception that nobody expects, and so does its end.
 
 Usage: broken_processor.py.
 """
@@ -12,13 +12,17 @@ from millrace.processor.batch import Inserted
 from millrace.processor.service import process
 from millrace.sinks.mongodb import MongoStore
 
+stop = threading.Event()
+
 
 class BrokenStore(MongoStore):
     def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
+        stop.set()
         raise RuntimeError(f"{len(documents)} documents for {collection} and {settings!r}")
 
 
 settings = config.load()
 logging.configure(settings.processor_name, settings.log_level, settings.secrets())
 with mongo.client(settings) as client:
-    process(settings, BrokenStore(client, settings.mongodb_database), threading.Event())
+    process(settings, BrokenStore(client, settings.mongodb_database), stop)
+raise RuntimeError(f"the end of {settings!r}")
