@@ -337,6 +337,18 @@ def test_an_operator_lets_a_feed_read_on_whatever_is_bad_up_to_its_end(world: Wo
     assert processor.standing.places()
 
 
+def test_what_is_behind_a_skipped_record_is_counted(world: World) -> None:
+    processor = bad_stream(world)
+    (offset, _) = processor.standing.places()[FIRST]
+    letters = len(world.letters)
+    for skipped in range(offset, offset + 3):
+        world.orders[FIRST] = order(skipped, skipped + 1, skip=True)
+        turn(processor, 100)
+        assert processor.standing.places()[FIRST] == (skipped + 1, True)
+        assert len(world.letters) == letters + 1
+        letters += 1
+
+
 def test_an_operator_skips_records_that_stop_a_partition(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,10 +3,9 @@
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -185,7 +184,8 @@ class Loop:
         self._pace.begin()
         for topic, own in topics.items():
             try:
-                self._take_feed(topic, own)
+                for part in self._apart(own):
+                    self._take_feed(topic, part)
             except Transient as error:
                 failures.append(error)
         return failures[0] if failures else None
@@ -198,11 +198,11 @@ class Loop:
             for partition, records in polled.items():
                 stored = self._stored_below(partition, records[0].offset)
                 try:
-                    for part, order in self._parts(partition, records):
-                        if order is None:
-                            self._lane(partition).take(part, batch, known, stored)
-                        else:
-                            self._skip(partition, part, batch, order)
+                    order = self._orders.get(partition)
+                    if order is not None and order.skip and order.covers(records[0].offset):
+                        self._skip(partition, records, batch, order)
+                    else:
+                        self._lane(partition).take(records, batch, known, stored)
                 except (Transient, Permanent, Interrupted):
                     raise
                 except Exception as error:
@@ -216,16 +216,23 @@ class Loop:
         finally:
             self._submit(topic, batch)
 
-    def _parts(
-        self, partition: Partition, records: Sequence[Record]
-    ) -> Iterator[tuple[Sequence[Record], Order | None]]:
-        """The records in their order, those apart that an operator has ordered to skip."""
-        order = self._orders.get(partition)
-        if order is None or not order.skip:
-            yield records, None
-            return
-        for skipped, part in groupby(records, lambda record: order.covers(record.offset)):
-            yield [*part], order if skipped else None
+    def _apart(self, polled: Polled) -> list[dict[Partition, Sequence[Record]]]:
+        """What is counted, and what an operator has ordered, each up to where the order begins or
+        ends: what is behind that is read again, so that not one record more goes uncounted.
+        """
+        counted: dict[Partition, Sequence[Record]] = {}
+        ordered: dict[Partition, Sequence[Record]] = {}
+        for partition, records in polled.items():
+            order, first = self._orders.get(partition), records[0].offset
+            taken = records
+            if order is not None and first < order.end:
+                edge = order.end if order.covers(first) else order.first
+                taken = [record for record in records if record.offset < edge]
+            if len(taken) < len(records):
+                self._consumer.seek({partition: taken[-1].offset + 1})
+            is_ordered = order is not None and order.covers(first)
+            (ordered if is_ordered else counted)[partition] = taken
+        return [part for part in (counted, ordered) if part]
 
     def _skip(
         self, partition: Partition, records: Sequence[Record], batch: Batch, order: Order
