@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
-with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
-    from botocore.exceptions import BotoCoreError, ClientError
-
+from ansible.module_utils.causes import told
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 DOCUMENTATION = r"""
@@ -79,10 +76,8 @@ def main() -> None:
         argument_spec={"types": {"type": "list", "elements": "str", "required": True}},
         supports_check_mode=True,
     )
-    try:
+    with told(module, "AWS did not say which zones there are"):
         zones = look(module.client("ec2"), module.region, module.params["types"])
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg="AWS did not say which zones there are")
     module.exit_json(changed=False, zones=zones)
 
 
