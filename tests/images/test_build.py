@@ -118,10 +118,10 @@ def make(build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 NO_NETWORK = (
-    'Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host',
+    'Get "https://registry.example/v2/": dial tcp: lookup registry.example: no such host',
     "dial tcp 192.0.2.1:443: connect: connection refused",
     "dial tcp 192.0.2.1:443: connect: no route to host",
-    "dial tcp: lookup registry-1.docker.io on 192.0.2.53:53: read udp: i/o timeout",
+    "dial tcp: lookup registry.example on 192.0.2.53:53: read udp: i/o timeout",
     "proxyconnect tcp: dial tcp 192.0.2.1:3128: connect: connection refused",
     "net/http: request canceled while waiting for connection (Client.Timeout exceeded)",
 )
