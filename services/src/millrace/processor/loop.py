@@ -183,14 +183,14 @@ class Loop:
         failures = []
         self._pace.begin()
         for topic, own in topics.items():
-            try:
-                for part in self._apart(own):
-                    self._take_feed(topic, part)
-            except Transient as error:
-                failures.append(error)
+            for part, is_ordered in zip(self._apart(own), (False, True), strict=True):
+                try:
+                    self._take_feed(topic, part, is_ordered=is_ordered)
+                except Transient as error:
+                    failures.append(error)
         return failures[0] if failures else None
 
-    def _take_feed(self, topic: str, polled: Polled) -> None:
+    def _take_feed(self, topic: str, polled: Polled, *, is_ordered: bool) -> None:
         self._starting_over.discard(topic)
         known = self._event_ids[topic]
         batch = Batch(self._holdings)
@@ -198,8 +198,7 @@ class Loop:
             for partition, records in polled.items():
                 stored = self._stored_below(partition, records[0].offset)
                 try:
-                    order = self._orders.get(partition)
-                    if order is not None and order.skip and order.covers(records[0].offset):
+                    if is_ordered and (order := self._orders[partition]).skip:
                         self._skip(partition, records, batch, order)
                     else:
                         self._lane(partition).take(records, batch, known, stored)
@@ -214,9 +213,9 @@ class Loop:
             if isinstance(error, Transient):
                 raise
         finally:
-            self._submit(topic, batch)
+            self._submit(topic, batch, is_ordered=is_ordered)
 
-    def _apart(self, polled: Polled) -> list[dict[Partition, Sequence[Record]]]:
+    def _apart(self, polled: Polled) -> tuple[Polled, Polled]:
         """What is counted, and what an operator has ordered, each up to where the order begins or
         ends: what is behind that is read again, so that not one record more goes uncounted.
         """
@@ -232,7 +231,7 @@ class Loop:
                 self._consumer.seek({partition: taken[-1].offset + 1})
             is_ordered = order is not None and order.covers(first)
             (ordered if is_ordered else counted)[partition] = taken
-        return [part for part in (counted, ordered) if part]
+        return counted, ordered
 
     def _skip(
         self, partition: Partition, records: Sequence[Record], batch: Batch, order: Order
@@ -252,30 +251,17 @@ class Loop:
         self._orders = {**self._consumer.orders(self._holdings.keys())}
         self._recalled = self._holdings
 
-    def _is_ordered(self, batch: Batch) -> bool:
-        """Whether an operator has ordered to read of it, however much is bad."""
-        for partition, offset in batch.first.items():
-            order = self._orders.get(partition)
-            if (
-                order is not None
-                and offset < order.end
-                and order.first < batch.positions[partition]
-            ):
-                return True
-        return False
-
     def _stand(self, partition: Partition, offset: int, error: BaseException) -> None:
         """Let it stand still at an offset, from which it is read again later."""
         self._lanes.pop(partition, None)
         self._consumer.seek({partition: offset})
         self._standing.stand(partition, offset, f"{type(error).__name__}: {error}")
 
-    def _submit(self, topic: str, batch: Batch) -> None:
+    def _submit(self, topic: str, batch: Batch, *, is_ordered: bool) -> None:
         if not batch.consumed:
             return
         breaker = self._breakers[topic]
-        ordered = self._is_ordered(batch)
-        if not ordered and (reason := breaker.count(batch.consumed, len(batch.dead))):
+        if not is_ordered and (reason := breaker.count(batch.consumed, len(batch.dead))):
             for partition, offset in batch.first.items():
                 self._lanes.pop(partition, None)
                 self._standing.stand(partition, offset, reason, again=False)
