@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from millrace.errors import MillraceError
+from millrace.redaction import scrub
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -317,4 +318,4 @@ def main() -> None:
     try:
         app()
     except MillraceError as error:
-        sys.exit(f"millrace: {error}")
+        sys.exit(f"millrace: {scrub(str(error))}")

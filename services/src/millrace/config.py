@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from millrace import redaction
 from millrace.errors import ConfigurationError
 
 ENV_PREFIX = "MILLRACE_"
@@ -333,13 +334,15 @@ def secrets_directory() -> Path:
 def load() -> Settings:
     """Read the settings; what is wrong with them is one line, without the values."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         wrong = "; ".join(
             f"{ENV_PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
             for item in error.errors(include_input=False, include_context=False)
         )
         raise ConfigurationError(wrong) from None
+    redaction.keep(settings.secrets())
+    return settings
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from millrace.redaction import Redactor
+from millrace import redaction
 
 # Below these levels, libraries tell whole URLs, or every request and every retry.
 _QUIET = {
@@ -22,16 +22,16 @@ _QUIET = {
 class _Renderer:
     """One redacted line of JSON."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._redact = Redactor(secrets)
+    def __init__(self) -> None:
         self._render = structlog.processors.JSONRenderer()
 
     def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
-        return self._redact(str(self._render(logger, name, event)))
+        return redaction.scrub(str(self._render(logger, name, event)))
 
 
 def configure(service: str, level: str, secrets: Iterable[str]) -> None:
     """Send what this process logs, its libraries included, to standard output as JSON."""
+    redaction.keep(secrets)
 
     def name_service(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         event["service"] = service
@@ -57,7 +57,7 @@ def configure(service: str, level: str, secrets: Iterable[str]) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _Renderer(secrets),
+                _Renderer(),
             ],
         )
     )

@@ -6,8 +6,10 @@ import msgspec
 import requests
 
 from millrace.config import Settings
+from millrace.redaction import shown
 
 LIMIT_SECONDS = 5.0
+LONGEST_PROBLEM = 1000
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -32,7 +34,7 @@ def ask(settings: Settings, host: str) -> Peer:
     except (requests.RequestException, ValueError) as error:
         return Peer(name, ready=False, says=_silent(error))
     if not ready.ok:
-        says["problem"] = ready.text.strip()
+        says["problem"] = shown(ready.text, LONGEST_PROBLEM)
     return Peer(name, ready.ok, says)
 
 

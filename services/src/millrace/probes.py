@@ -10,6 +10,7 @@ from gunicorn.config import Config
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from millrace.redaction import scrub
 from millrace.serving.limits import Limits
 from millrace.serving.server import Server
 
@@ -66,9 +67,14 @@ class Probes:
         if path in self._checks:
             wrong = self._checks[path]()
             status = "503 Service Unavailable" if wrong else "200 OK"
-            return status, "text/plain; charset=utf-8", f"{wrong or 'ok'}\n".encode()
+            return (
+                status,
+                "text/plain; charset=utf-8",
+                f"{scrub(wrong) if wrong else 'ok'}\n".encode(),
+            )
         if path == "/status":
-            return "200 OK", "application/json", json.dumps(self._status(), default=str).encode()
+            shown = scrub(json.dumps(self._status(), default=str))
+            return "200 OK", "application/json", shown.encode()
         if path == "/metrics":
             return "200 OK", CONTENT_TYPE_LATEST, generate_latest(self._registry)
         return "404 Not Found", "text/plain; charset=utf-8", b"not here\n"

@@ -27,11 +27,11 @@ from millrace.api.auth import Token, load_tokens
 from millrace.api.events import EventsParameters, LatestParameters
 from millrace.api.health import FRESH_SECONDS, Health
 from millrace.api.pagination import Position, Query, encode
-from millrace.api.problems import MEDIA_TYPE
 from millrace.api.stream import StreamParameters
 from millrace.errors import ConfigurationError
 from millrace.feeds import FEEDS
 from millrace.lag import PartitionLag
+from millrace.problem import MEDIA_TYPE
 
 DOCUMENT = openapi.document(list(FEEDS))
 

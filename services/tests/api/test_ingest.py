@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 from millrace.api import bodies, ingest
 from millrace.events import Event
 from millrace.feeds import FEEDS
+from millrace.problem import LONGEST_DETAIL
 
 QUOTE = {"symbol": "AAPL", "price": 187.5, "volume": 300, "timestamp": "2026-01-02T15:00:00Z"}
 
@@ -93,6 +94,16 @@ def test_each_item_of_a_batch_has_its_result(client: FlaskClient, world: World) 
     assert [r["status"] for r in results] == ["accepted", "rejected", "rejected", "accepted"]
     assert "`price`" in results[1]["reason"]
     assert [event.symbol for _, event in world.kafka.records[2:]] == ["C", "D"]
+
+
+def test_what_a_client_sent_is_quoted_in_part_only(client: FlaskClient) -> None:
+    name = "x" * 10_000
+    (result,) = check(post(client, "/v1/ingest/quotes", {"events": [item({name: 1})]}), 207)[
+        "results"
+    ]
+    assert len(result["reason"]) == LONGEST_DETAIL
+    assert len(problem(post(client, "/ingest/quote", {**QUOTE, name: 1}), 400)) == LONGEST_DETAIL
+    assert len(problem(post(client, "/v1/ingest/quotes", {name: 1}), 400)) == LONGEST_DETAIL
 
 
 def test_a_number_beyond_all_bounds_spoils_its_own_item_only(

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -14,8 +15,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace import redaction
 from millrace.logging import configure
-from millrace.redaction import Redactor
+from millrace.redaction import Redactor, shown
 
 SECRET = 'p/ss w"rd+1'
 
@@ -91,3 +93,61 @@ def test_no_secret_survives_redaction(secret: str, before: str, after: str) -> N
     redact = Redactor([secret])
     if secret not in "***":
         assert secret not in redact(f"{before} {secret} {after}").replace("***", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Bearer reader-token",
+        "Authorization: reader-token",
+        "invalid header: 'Authorization Bearer reader-token'",
+        "('AUTHORIZATION', 'Bearer reader-token')",
+        "{'Authorization': 'Bearer reader-token'}",
+        '{"authorization": "Basic reader-token"}',
+        json.dumps({"text": '{"token": "reader-token"}'}),
+        "https://host/path?apikey=reader-token&symbol=A",
+        "POST /?access_token=reader-token",
+        "redis://user:reader-token@host:6379/0",
+    ],
+)
+def test_what_is_named_like_a_secret_is_masked_although_nobody_knows_it(text: str) -> None:
+    assert "reader-token" not in shown(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A bearer token is needed.",
+        "Only bearer tokens are accepted.",
+        "`prompt_tokens`: 5, next_token_count=7",
+        "https://host:8443/path mailed to a@b",
+        "the basic rules",
+    ],
+)
+def test_plain_words_are_shown(text: str) -> None:
+    assert shown(text) == text
+
+
+def test_text_of_others_is_scrubbed_then_one_line_then_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_process", Redactor([SECRET]))
+    assert shown(f"{8 * 'x'} {SECRET}", 10) == "xxxxxxxx *"
+    assert shown(" one\r\n\ttwo\x1b[2J\u202ethree\x00 ") == "one two [2J three"
+    assert len(shown(10_000 * "x")) == redaction.LONGEST
+    assert shown(ValueError(SECRET)) == redaction.MASK
+
+
+def test_a_process_masks_whatever_it_was_told(
+    output: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redaction, "_process", redaction._process)
+    redaction.keep(["an0ther"])
+    structlog.get_logger("here").info(f"{SECRET} and an0ther")
+    (line,) = lines(output)
+    assert line["message"] == "*** and ***"
+
+
+def test_long_text_of_others_takes_no_time() -> None:
+    for part in ("a.", "://", "://x:", "authorization: ", "bearer ", '"token": ', "token=", "\x00"):
+        started = time.process_time()
+        shown(100_000 * part)
+        assert time.process_time() - started < 1, part

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from millrace import redaction
 from millrace.health import Unhealthy, check
 from millrace.heartbeat import HUNG, Heartbeat
 from millrace.probes import Probes
+from millrace.redaction import Redactor
 
 CA = Path("/nonexistent")
 ROOT = Path(__file__).parents[3]
@@ -27,13 +30,14 @@ class Service:
 
     def __init__(self) -> None:
         self.wrong: str | None = None
+        self.error = "none"
         registry = CollectorRegistry()
         Gauge("answer", "The answer", registry=registry).set(42)
         self.probes = Probes(
             0,
             live=lambda: None,
             ready=lambda: self.wrong,
-            status=lambda: {"state": "fine"},
+            status=lambda: {"state": "fine", "error": self.error},
             registry=registry,
         )
         self.url = f"http://localhost:{self.probes.port}"
@@ -48,6 +52,18 @@ def service() -> Iterator[Service]:
     running = Service()
     yield running
     running.probes.close()
+
+
+def test_what_a_service_says_of_itself_has_no_secret(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redaction, "_process", Redactor(['pa"ss']))
+    service.wrong = service.error = 'refused: pa"ss'
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        service.get("/ready")
+    with refused.value as answer:
+        assert answer.read() == b"refused: ***\n"
+    assert json.loads(service.get("/status"))["error"] == "refused: ***"
 
 
 def test_a_ready_service_is_healthy(service: Service) -> None:
@@ -68,7 +84,7 @@ def test_a_service_that_is_away_is_unhealthy(service: Service) -> None:
 
 
 def test_status_and_metrics_are_served(service: Service) -> None:
-    assert json.loads(service.get("/status")) == {"state": "fine"}
+    assert json.loads(service.get("/status")) == {"state": "fine", "error": "none"}
     assert "answer 42.0" in service.get("/metrics")
 
 

@@ -1,14 +1,18 @@
 """What the server makes of HTTP: gunicorn's parser, on requests that are here as a whole."""
 
+import json
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from services.tests.api.world import READER
 from services.tests.base.broker import certificate
 from services.tests.serving.world import BODY, Api, post, request, serving, status
 
+from millrace.problem import MEDIA_TYPE
 from millrace.serving.limits import KIB, MIB, Limits
 
 LIVE = request("GET /live")
@@ -124,6 +128,26 @@ def test_what_could_be_read_in_two_ways_is_refused_and_ends_the_connection(
     api: Api, data: bytes, expected: int
 ) -> None:
     assert statuses(api, data + LAST) == [expected]
+
+
+def test_every_refusal_is_a_problem_document(api: Api) -> None:
+    for data in (b"no request\r\n\r\n", request("GET /live", f"H: {40 * KIB * 'x'}")):
+        with api.connect(data) as connection:
+            head, body = everything(connection).split(b"\r\n\r\n")
+        assert f"Content-Type: {MEDIA_TYPE}".encode() in head
+        found = json.loads(body)
+        assert head.startswith(f"HTTP/1.1 {found['status']} {found['title']}".encode())
+        assert found["detail"]
+
+
+def test_a_header_without_its_colon_puts_no_token_into_the_log(tmp_path: Path) -> None:
+    pem, log = certificate(tmp_path, "localhost"), tmp_path / "log"
+    with log.open("w") as file, serving(pem, Limits(), output=file) as (api, _):
+        for line in (f"Authorization Bearer {READER}", f"Bad({READER}): x"):
+            broken = request("GET /v1/feeds", line)
+            assert statuses(api, broken) == [400]
+        api.serves_everybody()
+    assert READER not in log.read_text()
 
 
 def test_a_client_that_leaves_in_the_middle_harms_nobody(api: Api) -> None:

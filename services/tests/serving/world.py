@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import msgspec
 from services.tests.api.world import READER, SENDER
@@ -29,12 +30,13 @@ SERVE = """
 import sys, msgspec
 from pathlib import Path
 from services.tests.api.world import World, document
-from millrace import wsgi
+from millrace import logging, wsgi
 from millrace.api.ingest import MAX_REQUESTS
 from millrace.api.stream import MAX_STREAMS
 from millrace.serving.limits import Limits
 pem, limits = Path(sys.argv[2]), msgspec.json.decode(sys.argv[3], type=Limits)
 world = World(*(document(n, source=100_000 * "x") for n in range(12)))
+logging.configure("api", "DEBUG", [])
 wsgi.serve(world.app(), int(sys.argv[1]), pem, pem, wsgi.THREADS + MAX_STREAMS + MAX_REQUESTS,
            world.stop, limits)
 """
@@ -115,12 +117,16 @@ def status(connection: socket.socket) -> int:
 
 
 @contextmanager
-def serving(pem: Path, limits: Limits) -> Iterator[tuple[Api, subprocess.Popen[bytes]]]:
-    """A running API."""
+def serving(
+    pem: Path, limits: Limits, output: IO[str] | None = None
+) -> Iterator[tuple[Api, subprocess.Popen[bytes]]]:
+    """A running API, and where what it says goes."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     given = msgspec.json.encode(limits).decode()
-    process = subprocess.Popen([sys.executable, "-c", SERVE, str(port), str(pem), given])
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(port), str(pem), given], stdout=output, stderr=output
+    )
     api = Api(port, pem)
     try:
         for _ in range(100):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace import redaction
 from millrace.feeds.stocks import StockPrice
 from millrace.redaction import Redactor
 from millrace.sources.alpha_vantage import error_in, normalise
@@ -31,6 +32,9 @@ BURST = (
     "Please consider spreading out your requests (1 request per second). Premium plans lift the"
     " free key rate limit (25 requests per day)."
 )
+
+KEY = 10 * "k3y"
+"""Longer than what is shown of a field."""
 
 
 def read(quote: dict[str, Any], now: datetime = TRADING) -> StockPrice:
@@ -107,8 +111,13 @@ def test_a_quote_that_cannot_be_is_not_believed(change: dict[str, Any]) -> None:
     assert len(batch.rejected) == 1
 
 
+@pytest.fixture(autouse=True)
+def the_key_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_process", Redactor(["k3y", KEY]))
+
+
 def sort(body: dict[str, Any]) -> SourceError:
-    return error_in(body, TRADING, Redactor(["k3y"]))
+    return error_in(body, TRADING)
 
 
 def test_the_daily_limit_waits_for_midnight_in_new_york() -> None:
@@ -119,6 +128,13 @@ def test_the_daily_limit_waits_for_midnight_in_new_york() -> None:
 
 def test_the_key_that_an_error_echoes_is_scrubbed() -> None:
     assert "k3y" not in str(sort({"Information": DAILY}))
+
+
+@pytest.mark.parametrize("field", ["01. symbol", "05. price", "07. latest trading day"])
+def test_the_key_in_a_field_is_masked_before_it_is_cut(field: str) -> None:
+    (rejected,) = normalise(QUOTE | {field: KEY}, "IBM", TRADING, simulated=False).rejected
+    assert KEY[:10] not in rejected.reason
+    assert "***" in rejected.reason
 
 
 def test_the_burst_limit_waits_a_moment_although_it_names_the_daily_limit() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace import redaction
 from millrace.feeds.metals import MetalPrice
 from millrace.redaction import Redactor
 from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError
@@ -31,13 +32,21 @@ JSON = st.recursive(
     max_leaves=10,
 )
 
+KEY = 10 * "k3y"
+"""Longer than what is shown of a field."""
+
 
 def body(rates: Any, base: str = "USD", timestamp: Any = TIMESTAMP) -> Any:
     return {"success": True, "timestamp": timestamp, "base": base, "rates": rates}
 
 
+@pytest.fixture(autouse=True)
+def the_key_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_process", Redactor(["k3y", KEY]))
+
+
 def sort(answer: Any, now: datetime = NOW) -> SourceError | None:
-    return error_in(answer, now, Redactor(["k3y"]))
+    return error_in(answer, now)
 
 
 def read(answer: Any, *symbols: str) -> Batch:
@@ -56,6 +65,11 @@ def test_a_rate_is_the_reciprocal_of_the_price() -> None:
 
 def test_the_joined_key_is_preferred_to_the_reciprocal() -> None:
     assert price(read(body({"XAU": 0.000239220142, "USDXAU": 4180.25}))) == 4180.25
+
+
+def test_the_key_in_a_field_is_masked_before_it_is_cut() -> None:
+    (rejected,) = read(body({}, base=KEY)).rejected
+    assert rejected.reason == "rates are per ***, not per USD"
 
 
 def test_a_joined_key_that_disagrees_is_not_believed() -> None:

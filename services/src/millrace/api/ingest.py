@@ -17,6 +17,8 @@ from millrace.api.ports import DependencyError, Log
 from millrace.api.problems import Problem, bad_request
 from millrace.events import Event
 from millrace.feeds.base import Feed
+from millrace.problem import LONGEST_DETAIL
+from millrace.redaction import shown
 
 MAX_ITEMS = 500
 MAX_REQUESTS = 8
@@ -91,7 +93,7 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], Log]) -> Blueprint:
         minted = [_mint(feed, item, source, now) for item in given]
         acknowledged = iter(append(feed, [one for one in minted if isinstance(one, Event)]))
         results = [
-            Result(REJECTED, reason=str(one))
+            Result(REJECTED, reason=shown(one, LONGEST_DETAIL))
             if isinstance(one, Rejected)
             else Result(ACCEPTED, one.event_id)
             if next(acknowledged)

@@ -12,9 +12,9 @@ from millrace.api.auth import public
 from millrace.api.costs import HOUR, LONGEST
 from millrace.api.events import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
 from millrace.api.ingest import MAX_ITEMS, QUOTE_CURRENCY, QUOTES
-from millrace.api.problems import MEDIA_TYPE
 from millrace.events import Event
 from millrace.feeds import FEEDS, Feed
+from millrace.problem import MEDIA_TYPE
 
 Node = dict[str, Any]
 

@@ -3,12 +3,11 @@
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 import structlog
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-MEDIA_TYPE = "application/problem+json"
+from millrace.problem import MEDIA_TYPE, document
 
 log = structlog.get_logger(__name__)
 
@@ -35,9 +34,7 @@ def unavailable(detail: str) -> Problem:
 
 def answer(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     """The problem document."""
-    title = HTTPStatus(status).phrase
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return Response(msgspec.json.encode(body), status, headers, mimetype=MEDIA_TYPE)
+    return Response(document(status, detail), status, headers, mimetype=MEDIA_TYPE)
 
 
 def register(app: Flask) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from millrace.progress import Partition
+from millrace.redaction import shown
 
 log = structlog.get_logger(__name__)
 
@@ -43,10 +44,10 @@ class Standing:
         times = known.times + 1 if known and known.offset == offset else 0
         wait = min(LONGEST_SECONDS, FIRST_SECONDS * float(1 << min(times, 10)))
         again_at = self._clock() + wait if again else None
-        said = reason[:LONGEST_REASON]
+        said = shown(reason, LONGEST_REASON)
         self._found = {**self._found, partition: Stand(offset, said, times, again_at)}
         topic, number = partition
-        log.error("stands still", topic=topic, partition=number, offset=offset, reason=reason)
+        log.error("stands still", topic=topic, partition=number, offset=offset, reason=said)
 
     def places(self) -> dict[Partition, tuple[int, bool]]:
         """At which offset each is held, and whether it waits for an order."""

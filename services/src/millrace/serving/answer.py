@@ -5,10 +5,10 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
-from gunicorn import util
 from gunicorn.config import Config
 from gunicorn.http import wsgi
 
+from millrace import problem
 from millrace.serving.connection import Connection
 from millrace.serving.request import Request
 
@@ -50,6 +50,13 @@ def answer(
 
 
 def say(connection: Connection, status: HTTPStatus) -> None:
-    """Answer with a status alone; nothing may follow."""
-    client: Any = connection
-    util.write_error(client, status.value, status.phrase, "")
+    """Answer with a status and no more than its problem document; nothing may follow."""
+    body = problem.document(status, status.description)
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        "Connection: close",
+        f"Content-Type: {problem.MEDIA_TYPE}",
+        f"Content-Length: {len(body)}",
+        "\r\n",
+    )
+    connection.sendall("\r\n".join(head).encode() + body)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from millrace.processor.batch import Message, Record
 from millrace.processor.errors import BadRecord
 from millrace.records import Unreadable
+from millrace.redaction import shown
 
 PREFIX = "__connect.errors."
 LONGEST_REASON = 1000
@@ -35,7 +36,7 @@ def letter(topic: str, record: Record, error: BadRecord) -> Message:
         "stage": error.stage,
         "class.name": "millrace.processor",
         "exception.class.name": type(error).__name__,
-        "exception.message": str(error)[:LONGEST_REASON],
+        "exception.message": shown(error, LONGEST_REASON),
     }
     nulls = [f"header {name}" for name, value in record.headers if value is None]
     key, value = record.key, record.value

@@ -14,15 +14,16 @@ earlier, in UTC.
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from millrace.config import Settings
 from millrace.feeds.stocks import StockPrice
+from millrace.redaction import shown
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.budget import Budget
-from millrace.sources.http import Client, Upstream, text
+from millrace.sources.http import Client, Upstream
 from millrace.sources.metered import Metered, budget_file
 from millrace.sources.times import NEW_YORK, close_of, next_day_in_new_york
 
@@ -51,7 +52,7 @@ class AlphaVantage(Metered):
         quote = reply.body.get("Global Quote")
         if isinstance(quote, dict) and quote:
             return normalise(quote, unit, now, simulated=reply.simulated)
-        error = error_in(reply.body, now, self._client.redact)
+        error = error_in(reply.body, now)
         if isinstance(error, Quota) and error.retry_at - now > MINUTE_PAUSE:
             self._budget.exhaust()
         raise error
@@ -82,7 +83,7 @@ def normalise(quote: Mapping[str, Any], symbol: str, now: datetime, *, simulated
     source = "alpha_vantage-simulator" if simulated else "alpha_vantage"
     try:
         if quote.get("01. symbol") != symbol:
-            raise ValueError(f"the answer is about {text(quote.get('01. symbol'), 20)}")
+            raise ValueError(f"the answer is about {shown(quote.get('01. symbol'), 20)}")
         day = _day(quote, now)
         prices = {
             name: _positive(quote, key)
@@ -117,7 +118,7 @@ def normalise(quote: Mapping[str, Any], symbol: str, now: datetime, *, simulated
     return Batch((event,), simulated)
 
 
-def error_in(body: Mapping[str, Any], now: datetime, scrub: Callable[[str], str]) -> SourceError:
+def error_in(body: Mapping[str, Any], now: datetime) -> SourceError:
     """The typed error of an answer without a quote."""
     said = next(
         (body[key] for key in ("Error Message", "Information", "Note") if key in body), None
@@ -126,8 +127,7 @@ def error_in(body: Mapping[str, Any], now: datetime, scrub: Callable[[str], str]
         return Permanent("no such symbol")
     if said is None:
         return Transient("the answer has no quote and no reason")
-    # Before it is cut: half a key is not known as one.
-    reason = text(scrub(str(said)))
+    reason = shown(said)
     words = str(said).lower()
     if "Error Message" in body:
         return Auth(reason) if "apikey" in words else Permanent(reason)
@@ -162,5 +162,5 @@ def _positive(quote: Mapping[str, Any], key: str) -> float:
 def _match(pattern: re.Pattern[str], quote: Mapping[str, Any], key: str) -> str:
     value = quote.get(key)
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(f"{key} is not what it should be: {text(value, 20)}")
+        raise ValueError(f"{key} is not what it should be: {shown(value, 20)}")
     return value

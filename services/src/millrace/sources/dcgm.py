@@ -11,6 +11,7 @@ from typing import Any
 
 from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
+from millrace.redaction import shown
 from millrace.sources.base import Batch, Permanent, Rejected
 from millrace.sources.gpus import Place, batch, metrics
 from millrace.sources.scrape import Exporter, Sample
@@ -84,7 +85,7 @@ def _event(
     simulated: bool,
 ) -> GpuMetrics | Rejected:
     if not number.isascii() or not number.isdecimal():
-        return Rejected(f"{host}/{number}"[:200], "the label gpu is no number")
+        return Rejected(shown(f"{host}/{number}"), "the label gpu is no number")
     utilization = values.get(UTILIZATION)
     if utilization is None and ENGINES in values:
         utilization = 100 * values[ENGINES]

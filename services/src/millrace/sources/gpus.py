@@ -18,6 +18,7 @@ from millrace.feeds import gpu_metrics, token_usage
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.feeds.gpus import price_at
 from millrace.feeds.token_usage import TokenUsage
+from millrace.redaction import shown
 from millrace.sources.base import Batch, Rejected
 
 E = TypeVar("E", bound=Event)
@@ -134,4 +135,4 @@ def _event(
     try:
         return msgspec.convert({**envelope, **fields}, kind)
     except msgspec.ValidationError as error:
-        return Rejected(symbol[:200], str(error))
+        return Rejected(shown(symbol), shown(error))

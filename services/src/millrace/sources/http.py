@@ -15,7 +15,7 @@ import urllib3
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.redaction import Redactor
+from millrace.redaction import keep, shown
 from millrace.sources.base import Auth, Permanent, Quota, Transient
 
 SIMULATOR_HEADER = "X-Millrace-Simulator"
@@ -61,7 +61,8 @@ class Client:
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self.redact = Redactor([upstream.key])
+        if not upstream.simulated:
+            keep([upstream.key])
         self._session = requests.Session()
         self._session.headers["Accept"] = "application/json"
         # Given with each request: REQUESTS_CA_BUNDLE in the environment overrides the session's.
@@ -93,7 +94,7 @@ class Client:
     def _reason(self, error: Exception) -> str:
         """Why there was no answer: the innermost reason does not know the URL."""
         cause = getattr(error.args[0] if error.args else None, "reason", None)
-        return text(self.redact(str(cause))) if cause else type(error).__name__
+        return shown(cause) if cause else type(error).__name__
 
 
 def decode(status: int, body: bytes, retry_after: str | None = None) -> dict[str, Any]:
@@ -117,8 +118,3 @@ def decode(status: int, body: bytes, retry_after: str | None = None) -> dict[str
     if not isinstance(decoded, dict):
         raise Transient("the answer is not a JSON object")
     return decoded
-
-
-def text(value: Any, limit: int = 200) -> str:
-    """What an upstream said, on one line of bounded length."""
-    return " ".join(str(value).split())[:limit]

@@ -9,7 +9,7 @@ repeated observation is the same event.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,9 +17,10 @@ from typing import Any
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.feeds.metals import MetalPrice
+from millrace.redaction import shown
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError
 from millrace.sources.budget import Budget
-from millrace.sources.http import Client, Upstream, text
+from millrace.sources.http import Client, Upstream
 from millrace.sources.metered import Metered, budget_file
 from millrace.sources.times import next_month
 
@@ -62,7 +63,7 @@ class MetalsApi(Metered):
         )
         now = datetime.now(UTC)
         if reply.body.get("success") is not True:
-            error = error_in(reply.body, now, self._client.redact)
+            error = error_in(reply.body, now)
             if isinstance(error, Quota):
                 self._budget.exhaust()
             if error:
@@ -125,15 +126,12 @@ def normalise(
     return Batch(events, simulated, rejected)
 
 
-def error_in(
-    body: Mapping[str, Any], now: datetime, scrub: Callable[[str], str]
-) -> SourceError | None:
+def error_in(body: Mapping[str, Any], now: datetime) -> SourceError | None:
     """The typed error of an error body; None if there is just nothing new."""
     error = body.get("error")
     code = error.get("code") if isinstance(error, dict) else None
     said = error.get("info") or error.get("type") if isinstance(error, dict) else error
-    # Before it is cut: half a key is not known as one.
-    reason = text(scrub(f"error {code}: {said}"))
+    reason = shown(f"error {code}: {said}")
     match code:
         case 101 | 102:
             return Auth(reason)
@@ -166,7 +164,7 @@ def _price(symbol: str, base: str, rates: Mapping[str, Any]) -> float:
                 raise ValueError(f"{joined} is {direct:g}, but the rate says {price:g}")
             price = direct
     else:
-        raise ValueError(f"rates are per {text(base, 10)}, not per {CURRENCY}")
+        raise ValueError(f"rates are per {shown(base, 10)}, not per {CURRENCY}")
     metal = METALS[symbol]
     if not metal.lowest <= price <= metal.highest:
         raise ValueError(f"{price:g} is no plausible price of {metal.name.lower()}")

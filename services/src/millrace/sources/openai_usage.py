@@ -20,6 +20,7 @@ import msgspec
 
 from millrace.config import Settings
 from millrace.feeds.token_usage import TokenUsage
+from millrace.redaction import shown
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.gpus import Place, batch, usage
 from millrace.state import write_atomically
@@ -131,7 +132,7 @@ def normalise(line: bytes, place: Place, now: float, offset: int) -> TokenUsage 
     try:
         answer = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Rejected(f"byte {offset}", f"no JSON: {error}")
+        return Rejected(f"byte {offset}", shown(f"no JSON: {error}"))
     if not isinstance(answer, dict):
         return Rejected(f"byte {offset}", "no JSON object")
     used = answer.get("usage")
