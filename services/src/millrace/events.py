@@ -1,5 +1,6 @@
 """The envelope that every event carries, from the producer to the stored document."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, TypeVar
 
@@ -60,6 +61,24 @@ def timed(event: E, ahead: timedelta) -> E:
         floor = observed_at.microsecond // MILLISECOND * MILLISECOND
         event = msgspec.structs.replace(event, observed_at=observed_at.replace(microsecond=floor))
     return event
+
+
+def reader(kind: type[E], ahead: timedelta) -> Callable[[bytes], E]:
+    """A function that reads events of this kind from JSON; its ValueError says what is wrong.
+
+    It is the one definition of what an event is: by it the processor reads what is in Kafka, and by
+    it events are minted.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(data: bytes) -> E:
+        try:
+            event = decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(str(error)) from None
+        return timed(event, ahead)
+
+    return read
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

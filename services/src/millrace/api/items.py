@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from millrace.events import Event, timed
+from millrace.events import Event
 from millrace.feeds.base import Feed
+from millrace.feeds.minting import Refused, checked
 
 E = TypeVar("E", bound=Event)
 
@@ -66,13 +67,9 @@ def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
         symbol = _symbol(feed.symbol_of, fields)
         if fields.setdefault("symbol", symbol) != symbol:
             raise Rejected(f"`symbol` follows from the other fields: it is {symbol}")
-    event = _convert(feed, fields, time_name)
+    event = _checked(feed, fields, time_name)
     if own_id and len(event.event_id) > LONGEST_ID:
         raise Rejected(f"`event_id` is longer than {LONGEST_ID} characters")
-    try:
-        event = timed(event, feed.ahead)
-    except ValueError as error:
-        raise Rejected(str(error).replace("observed_at", time_name)) from None
     observed_at = event.observed_at.astimezone(UTC)
     event_id = _event_id(event, observed_at, event.event_id if own_id else None)
     return msgspec.structs.replace(event, event_id=event_id, observed_at=observed_at)
@@ -109,10 +106,10 @@ def _with_one_time(feed: Feed[Any], item: dict[str, Any]) -> tuple[dict[str, Any
     return {**fields, "observed_at": item[given[0]]}, given[0]
 
 
-def _convert(feed: Feed[E], fields: dict[str, Any], time_name: str) -> E:
+def _checked(feed: Feed[E], fields: dict[str, Any], time_name: str) -> E:
     try:
-        return msgspec.convert(fields, feed.event_type, strict=True)
-    except (msgspec.ValidationError, RecursionError) as error:
+        return checked(feed, fields)
+    except Refused as error:
         text = str(error).replace("`$.", "`").replace("`observed_at`", f"`{time_name}`")
         raise Rejected(text) from None
 

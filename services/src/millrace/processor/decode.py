@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from millrace.events import Event, timed
+from millrace.events import Event, reader
 from millrace.feeds.base import Feed
 from millrace.processor.errors import BadRecord
 from millrace.records import Unreadable
@@ -13,19 +11,16 @@ from millrace.records import Unreadable
 
 def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
     """A function that decodes values of this feed; it raises BadRecord and nothing else."""
-    decode_json = msgspec.json.Decoder(feed.event_type).decode
+    read = reader(feed.event_type, feed.ahead)
 
     def decode(value: bytes | None) -> Event:
         if value is None:
             raise BadRecord("VALUE_CONVERTER", "the record has no value")
         try:
-            event: Event = decode_json(value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            event: Event = read(value)
+        except ValueError as error:
             said = value.reason if isinstance(value, Unreadable) else str(error)
             raise BadRecord("VALUE_CONVERTER", said) from None
-        try:
-            return timed(event, feed.ahead)
-        except ValueError as error:
-            raise BadRecord("VALUE_CONVERTER", str(error)) from None
+        return event
 
     return decode

@@ -19,7 +19,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from millrace.config import Settings
-from millrace.feeds.stocks import StockPrice
+from millrace.feeds.minting import mint, second
+from millrace.feeds.stocks import STOCKS
 from millrace.redaction import shown
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.budget import Budget
@@ -97,24 +98,25 @@ def normalise(quote: Mapping[str, Any], symbol: str, now: datetime, *, simulated
         if prices["low"] > prices["high"]:
             raise ValueError("the low is above the high")
         volume = int(_match(_WHOLE, quote, "06. volume"))
+        values = ",".join(map(repr, (*prices.values(), volume)))
+        digest = hashlib.sha256(values.encode()).hexdigest()[:16]
+        observed_at = min(now.replace(microsecond=0), close_of(day))
+        event = mint(
+            STOCKS,
+            source,
+            symbol,
+            second(observed_at),
+            digest,
+            simulated=simulated,
+            symbol=symbol,
+            observed_at=observed_at,
+            produced_at=now,
+            volume=volume,
+            currency="USD",
+            **prices,
+        )
     except ValueError as error:
         return Batch((), simulated, (Rejected(symbol, str(error)),))
-    values = ",".join(map(repr, (*prices.values(), volume)))
-    digest = hashlib.sha256(values.encode()).hexdigest()[:16]
-    observed_at = min(now.replace(microsecond=0), close_of(day))
-    event = StockPrice(
-        event_id=f"stocks:{source}:{symbol}:{observed_at:%Y-%m-%dT%H:%M:%SZ}:{digest}",
-        schema_version=1,
-        feed="stocks",
-        source=source,
-        simulated=simulated,
-        symbol=symbol,
-        observed_at=observed_at,
-        produced_at=now,
-        volume=volume,
-        currency="USD",
-        **prices,
-    )
     return Batch((event,), simulated)
 
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from millrace.config import Settings
-from millrace.feeds.quotes import Quote
+from millrace.feeds.minting import mint
+from millrace.feeds.quotes import QUOTES, Quote
 from millrace.sources.base import SHORTEST_GAP, Batch, gap
 
 SYMBOLS = ("AAPL", "AMZN", "GOOG", "IBM", "MSFT")
@@ -91,11 +92,12 @@ class Generator:
         self._prices[symbol] *= math.exp(drift + VOLATILITY * math.sqrt(years) * chance.gauss(0, 1))
         price = self._prices[symbol]
         milliseconds = math.floor((self._start + number / self._rate) * 1000)
-        return Quote(
-            event_id=f"quotes:generator:{symbol}:{milliseconds}:{number}",
-            schema_version=1,
-            feed="quotes",
-            source="generator",
+        return mint(
+            QUOTES,
+            "generator",
+            symbol,
+            milliseconds,
+            number,
             simulated=True,
             symbol=symbol,
             observed_at=datetime.fromtimestamp(milliseconds / 1000, UTC),

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import msgspec
-
 from millrace.config import Settings
 from millrace.events import Event
 from millrace.feeds import gpu_metrics, token_usage
-from millrace.feeds.gpu_metrics import GpuMetrics
+from millrace.feeds.base import Feed
+from millrace.feeds.gpu_metrics import GPU_METRICS, GpuMetrics
 from millrace.feeds.gpus import price_at
-from millrace.feeds.token_usage import TokenUsage
+from millrace.feeds.minting import Refused, mint
+from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.redaction import shown
 from millrace.sources.base import Batch, Rejected
 
@@ -75,12 +75,9 @@ def metrics(
     symbol = gpu_metrics.symbol_of(readings)
     time = observed_at or whole_milliseconds(now)
     known = price_at(str(readings["name"]), time) if price is None else price
-    fields = {
-        **readings,
-        "event_id": f"gpu_metrics:{source}:{symbol}:{round(time.timestamp() * 1000)}",
-        "price_per_hour_usd": known,
-    }
-    return _event(GpuMetrics, "gpu_metrics", source, symbol, fields, time, now, simulated)
+    fields = {**readings, "price_per_hour_usd": known}
+    unique = symbol, round(time.timestamp() * 1000)
+    return _event(GPU_METRICS, source, symbol, unique, fields, time, now, simulated)
 
 
 def usage(
@@ -109,30 +106,30 @@ def usage(
     symbol = token_usage.symbol_of(fields)
     # Names of models are long, and ids are not: an id is a digest.
     unique = f"{symbol}\n{time.isoformat()}\n{identity}".encode(errors="replace")
-    fields["event_id"] = f"token_usage:{source}:{hashlib.sha256(unique).hexdigest()[:32]}"
-    return _event(TokenUsage, "token_usage", source, symbol, fields, time, now, simulated)
+    digest = hashlib.sha256(unique).hexdigest()[:32]
+    return _event(TOKEN_USAGE, source, symbol, (digest,), fields, time, now, simulated)
 
 
 def _event(
-    kind: type[E],
-    feed: str,
+    feed: Feed[E],
     source: str,
     symbol: str,
+    unique: Iterable[object],
     fields: Mapping[str, Any],
     time: datetime,
     now: float,
     simulated: bool,
 ) -> E | Rejected:
-    envelope = {
-        "schema_version": 1,
-        "feed": feed,
-        "source": source,
-        "simulated": simulated,
-        "symbol": symbol,
-        "observed_at": time,
-        "produced_at": datetime.fromtimestamp(now, UTC),
-    }
     try:
-        return msgspec.convert({**envelope, **fields}, kind)
-    except msgspec.ValidationError as error:
+        return mint(
+            feed,
+            source,
+            *unique,
+            simulated=simulated,
+            produced_at=datetime.fromtimestamp(now, UTC),
+            symbol=symbol,
+            observed_at=time,
+            **fields,
+        )
+    except Refused as error:
         return Rejected(shown(symbol), shown(error))

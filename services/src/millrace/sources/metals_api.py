@@ -16,7 +16,8 @@ from typing import Any
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.feeds.metals import MetalPrice
+from millrace.feeds.metals import METALS as FEED
+from millrace.feeds.minting import mint, second
 from millrace.redaction import shown
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError
 from millrace.sources.budget import Budget
@@ -103,26 +104,24 @@ def normalise(
     events, rejected = [], []
     for symbol in symbols:
         try:
-            price = _price(symbol, base, rates)
-        except ValueError as error:
-            rejected.append(Rejected(symbol, str(error)))
-            continue
-        events.append(
-            MetalPrice(
-                event_id=f"metals:{source}:{symbol}:{observed_at:%Y-%m-%dT%H:%M:%SZ}",
-                schema_version=1,
-                feed="metals",
-                source=source,
+            event = mint(
+                FEED,
+                source,
+                symbol,
+                second(observed_at),
                 simulated=simulated,
                 symbol=symbol,
                 observed_at=observed_at,
                 produced_at=now,
-                price=price,
+                price=_price(symbol, base, rates),
                 currency=CURRENCY,
                 unit="troy_ounce",
                 metal_name=METALS[symbol].name,
             )
-        )
+        except ValueError as error:
+            rejected.append(Rejected(symbol, str(error)))
+        else:
+            events.append(event)
     return Batch(events, simulated, rejected)
 
 

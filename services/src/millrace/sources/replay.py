@@ -13,7 +13,8 @@ from pathlib import Path
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.feeds.stocks import StockPrice
+from millrace.feeds.minting import mint, second
+from millrace.feeds.stocks import STOCKS, StockPrice
 from millrace.sources.base import Batch
 from millrace.sources.times import close_of
 
@@ -61,11 +62,11 @@ def read(path: Path, now: datetime) -> Iterator[StockPrice]:
     with gzip.open(path, "rt", newline="") as file:
         for row in csv.DictReader(file):
             observed_at = close_of(date.fromisoformat(row["Date"]))
-            yield StockPrice(
-                event_id=f"stocks:replay:{row['Ticker']}:{observed_at:%Y-%m-%dT%H:%M:%SZ}",
-                schema_version=1,
-                feed="stocks",
-                source="replay",
+            yield mint(
+                STOCKS,
+                "replay",
+                row["Ticker"],
+                second(observed_at),
                 simulated=False,
                 symbol=row["Ticker"],
                 observed_at=observed_at,
