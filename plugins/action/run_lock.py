@@ -2,6 +2,7 @@
 
 The process of ansible-playbook holds the lock for as long as it lives: what is written is its id
 and the moment of its start, so a run that was killed holds nothing. Later plays meet their own.
+What runs on another machine is kept out by the hosts themselves: see `host_lease`.
 
     - name: Nobody else changes the instance
       run_lock:
@@ -11,57 +12,40 @@ and the moment of its start, so a run that was killed holds nothing. Later plays
 from __future__ import annotations
 
 import fcntl
-import getpass
 import json
 import os
-import socket
-from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible import context
+from ansible import context, module_utils
+
+# Ansible itself looks into this folder for modules alone.
+module_utils.__path__.append(str(Path(__file__).parents[1] / "module_utils"))
+from ansible.module_utils.runs import (  # noqa: E402
+    Run,
+    described,
+    is_running,
+    is_same,
+    sentence,
+)
 
 # Of the whole machine, because its engine is: two checkouts share it. Emptied by a restart.
 DIRECTORY = Path("/run/lock")
 
 
-def started(process: int) -> int | None:
-    """When a process was started, in clock ticks since the machine was; None if there is none."""
-    try:
-        # The name of the program is in brackets, and may hold anything.
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return int(fields[19])
-
-
-def described(process: int, playbooks: list[str]) -> dict[str, Any]:
-    """Who runs what, for others to read."""
-    return {
-        "process": process,
-        "started": started(process),
-        "user": os.environ.get("SUDO_USER") or getpass.getuser(),
-        "host": socket.gethostname(),
-        "since": datetime.now().astimezone().isoformat(" ", "seconds"),
-        "playbooks": playbooks,
-    }
-
-
-def holder(written: str) -> Mapping[str, Any] | None:
+def holder(written: str) -> Run | None:
     """Read who holds the lock; None where that run has ended."""
     try:
-        record = json.loads(written)
-        alive = started(record["process"]) == record["started"]
+        record: Run = json.loads(written)
+        return record if is_running(record) else None
     except (ValueError, KeyError, TypeError):
         # Cut short while it was written, by a run that is no more.
         return None
-    return record if alive else None
 
 
-def taken(path: Path, mine: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def taken(path: Path, mine: Run) -> Run | None:
     """Take the lock; return who has it if that is another run.
 
     The file is never removed: two runs must not lock two files of one name.
@@ -72,7 +56,7 @@ def taken(path: Path, mine: Mapping[str, Any]) -> Mapping[str, Any] | None:
     with os.fdopen(os.open(path, flags, 0o644), "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         other = holder(file.read())
-        if other and other["process"] != mine["process"]:
+        if other and not is_same(other, mine):
             return other
         if not other:
             file.seek(0)
@@ -102,9 +86,5 @@ class ActionModule(ActionBase):
             return {"msg": f"this run holds {path}"}
         return {
             "failed": True,
-            "msg": (
-                f"{other['user']}@{other['host']} runs {' '.join(other['playbooks'])} on this"
-                f" instance since {other['since']} (process {other['process']}): run this again"
-                " when that has ended"
-            ),
+            "msg": f"{sentence(other)}: run this again when that has ended",
         }

@@ -96,9 +96,17 @@ class Playbook:
         )
 
 
+def forget_runs() -> None:
+    """Remove what runs of a test wrote down for each other."""
+    for path in (
+        *Path("/run/lock").glob(f"millrace-{INSTANCE}-*"),
+        *Path("/run").glob(f"{INSTANCE}*.lease"),
+    ):
+        path.unlink()
+
+
 @pytest.fixture
 def playbook(tmp_path: Path) -> Iterator[Playbook]:
     """Return playbooks that can be run."""
     yield Playbook(tmp_path)
-    for path in Path("/run/lock").glob(f"millrace-{INSTANCE}-*"):
-        path.unlink()
+    forget_runs()

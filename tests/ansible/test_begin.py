@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.ansible.conftest import INSTANCE, ROOT, Playbook, load
+from tests.ansible.conftest import INSTANCE, ROOT, Playbook, forget_runs, load
 
 PLAYBOOKS = {path.stem: path for path in sorted((ROOT / "playbooks").glob("*.yml"))}
 # Where it is no error that there are no hosts.
@@ -133,9 +133,8 @@ def test_variables_that_are_not_there_are_what_is_said_and_not_the_inventory() -
 
 @pytest.fixture
 def lock_file() -> Iterator[Path]:
-    path = lock.DIRECTORY / f"millrace-{INSTANCE}-localhost"
-    yield path
-    path.unlink(missing_ok=True)
+    yield lock.DIRECTORY / f"millrace-{INSTANCE}-localhost"
+    forget_runs()
 
 
 def command(path: Path, *arguments: str) -> list[str]:

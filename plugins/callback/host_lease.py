@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible callback: at its end a run waits until the hosts that it held are free.
+
+Without it they would be free a moment later, and in a container, which takes all its processes
+along when the first one ends, not before their leases have run out.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+from ansible.utils.display import Display
+
+DOCUMENTATION = r"""
+name: host_lease
+type: aggregate
+short_description: Frees at the end of a run the hosts that it held
+description:
+  - Tells those that keep the leases of hosts (the action of this name) to end them, and waits.
+"""
+
+SECONDS = 10
+"""How long it waits for all of them: one that is late goes on by itself."""
+
+
+class CallbackModule(CallbackBase):
+    """What Ansible tells of a run as it goes."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "host_lease"
+
+    def __init__(self, display: Display | None = None) -> None:
+        """Begin with no lease."""
+        super().__init__(display)
+        self.keepers: list[int] = []
+        atexit.register(self.end)
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Remember who keeps a lease."""
+        if result._task.action == "host_lease":
+            kept = result._result.get("ansible_facts", {}).get("host_lease", {})
+            if "keeper" in kept:
+                with suppress(ProcessLookupError):
+                    self.keepers.append(os.pidfd_open(kept["keeper"]))
+
+    def end(self) -> None:
+        """End the leases, and wait."""
+        for keeper in self.keepers:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(keeper, signal.SIGTERM)
+        until = time.monotonic() + SECONDS
+        for keeper in self.keepers:
+            # Readable once the process has ended.
+            select.select([keeper], [], [], max(0, until - time.monotonic()))
