@@ -133,6 +133,7 @@ def test_dcgm_rejects_a_gpu_that_cannot_be_and_keeps_the_other(exporter: Server)
         (401, "", Auth),
         (404, "", Permanent),
         (302, "", Permanent),
+        (429, "", Transient),
         (200, "<html>no metrics</html>", Transient),
         (200, b"\xff\xfe", Transient),
         (200, "up 1\n", Permanent),

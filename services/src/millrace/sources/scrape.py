@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import requests
-import urllib3
 from prometheus_client.parser import text_string_to_metric_families
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
+from millrace.sources.asking import ask
 from millrace.sources.base import Auth, Permanent, SourceError, Transient
-from millrace.sources.http import SIMULATOR_HEADER, TIMEOUTS
+from millrace.sources.http import SIMULATOR_HEADER
 
 MAX_BODY = 8 * 1024 * 1024
 
@@ -38,7 +38,6 @@ class Exporter:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._session = requests.Session()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Exporter":
@@ -52,20 +51,12 @@ class Exporter:
 
     def scrape(self) -> Page:
         """One GET; whatever is no page of metrics is a typed error."""
-        try:
-            with self._session.get(
-                self.url, timeout=TIMEOUTS, allow_redirects=False, stream=True
-            ) as response:
-                body = response.raw.read(MAX_BODY + 1, decode_content=True)
-        except (requests.RequestException, OSError, ValueError) as error:
-            raise Transient(f"no answer: {type(error).__name__}") from None
-        except urllib3.exceptions.HTTPError as error:
-            raise Transient(f"broken answer: {type(error).__name__}") from None
-        if response.status_code != requests.codes.ok:
-            raise _error(response.status_code)
-        if len(body) > MAX_BODY:
+        answer = ask(self.url, most=MAX_BODY)
+        if answer.status != requests.codes.ok:
+            raise _error(answer.status)
+        if len(answer.body) > MAX_BODY:
             raise Transient("the answer is too long")
-        return Page(parse(body), SIMULATOR_HEADER in response.headers)
+        return Page(parse(answer.body), SIMULATOR_HEADER in answer.headers)
 
 
 def parse(body: bytes) -> list[Sample]:
@@ -86,6 +77,8 @@ def parse(body: bytes) -> list[Sample]:
 def _error(status: int) -> SourceError:
     if status in (requests.codes.unauthorized, requests.codes.forbidden):
         return Auth(f"HTTP {status}")
+    if status == requests.codes.too_many_requests:
+        return Transient(f"HTTP {status}")
     if requests.codes.multiple_choices <= status < requests.codes.server_error:
         return Permanent(f"HTTP {status}: is the URL right?")
     return Transient(f"HTTP {status}")

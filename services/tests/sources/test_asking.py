@@ -1,0 +1,172 @@
+"""One request: what it brings, and that it ends, whatever the other side does."""
+
+import itertools
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from services.tests.base.broker import certificate
+from services.tests.sources.raw import Raw, dribble
+
+from millrace.producer import HUNG_SECONDS
+from millrace.sources import asking
+from millrace.sources.asking import DAY, HOUR, ask, wait_asked
+from millrace.sources.base import Transient
+
+MOST = 1000
+NOW = datetime(2026, 1, 2, 15, tzinfo=UTC)
+Start = Callable[..., Raw]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts servers; they are stopped at the end."""
+    servers: list[Raw] = []
+
+    def make(parts: Iterable[bytes], context: ssl.SSLContext | None = None) -> Raw:
+        servers.append(Raw(parts, context))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+def answer(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    length = b"Content-Length: %d" % len(body)
+    return b"\r\n".join([b"HTTP/1.1 " + status, length, *headers, b"", body])
+
+
+def test_an_answer_is_whole(start: Start) -> None:
+    whole = answer(b"{}", b"X-Name: value", status=b"404 Not Found")
+    got = ask(start([whole[:9], whole[9:]]).url, most=MOST)
+    assert (got.status, got.headers["x-name"], got.body) == (404, "value", b"{}")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "part"),
+    [
+        pytest.param(b"HTTP/1.1 200", b"0", id="status"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x", id="a header"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", b"X-Next: x\r\n", id="headers"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" ", id="body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b" ", id="endless body"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0", id="length of a chunk"
+        ),
+        pytest.param(
+            b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 100000\r\n\r\n",
+            b" ",
+            id="body of a redirect",
+        ),
+    ],
+)
+def test_an_answer_that_dribbles_is_cut_off(
+    start: Start, monkeypatch: pytest.MonkeyPatch, beginning: bytes, part: bytes
+) -> None:
+    monkeypatch.setattr(asking, "SECONDS", 0.2)
+    began = time.monotonic()
+    with pytest.raises(Transient, match="no whole answer within"):
+        ask(start(dribble(beginning, part)).url, most=10**6)
+    assert time.monotonic() - began < 1
+
+
+def test_the_watchdog_waits_longer_than_any_answer() -> None:
+    assert 2 * asking.SECONDS < HUNG_SECONDS
+
+
+def test_an_answer_over_tls_is_cut_off_too(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pem = str(certificate(tmp_path, "localhost"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    assert ask(start([answer(b"{}")], context).url, most=MOST, verify=pem).body == b"{}"
+    monkeypatch.setattr(asking, "SECONDS", 0.2)
+    began = time.monotonic()
+    with pytest.raises(Transient, match="no whole answer within"):
+        ask(start(dribble(b"HTTP/1.1 200 OK\r\n"), context).url, most=MOST, verify=pem)
+    assert time.monotonic() - began < 1
+
+
+def test_no_more_is_read_than_asked_for(start: Start) -> None:
+    server = start(dribble(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x" * 100))
+    assert ask(server.url, most=MOST).body == b"x" * (MOST + 1)
+
+
+def test_of_a_redirect_no_more_is_read_and_nobody_follows(start: Start) -> None:
+    head = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nConnection: close\r\n\r\n"
+    server = start(dribble(head, b"x" * 100))
+    got = ask(server.url, most=MOST)
+    assert (got.status, len(got.body)) == (302, MOST + 1)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([b"no HTTP\r\n\r\n"], id="no HTTP"),
+        pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"], id="less than promised"),
+        pytest.param([b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"], id="many headers"),
+        pytest.param([b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000], id="a long header"),
+        pytest.param(
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"], id="no chunk"
+        ),
+        pytest.param([answer(b"no gzip", b"Content-Encoding: gzip")], id="no gzip"),
+        pytest.param([answer(b"x", b"Content-Encoding: " + b"gzip, " * 30)], id="much gzip"),
+    ],
+)
+def test_what_is_no_answer_is_one_error(start: Start, parts: list[bytes]) -> None:
+    with pytest.raises(Transient) as caught:
+        ask(start(parts).url + "/?apikey=k3y", most=MOST)
+    assert "k3y" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "http://[", "nothing", "http://\ud800/", "http://a..b/"]
+)
+def test_a_url_that_answers_nothing_is_one_error(url: str) -> None:
+    with pytest.raises(Transient, match="no answer"):
+        ask(url, most=MOST)
+
+
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [
+        ("30", timedelta(seconds=30)),
+        (" 030 ", timedelta(seconds=30)),
+        ("0", timedelta(0)),
+        ("9" * 5000, DAY),
+        ("0" * 5000 + "30", timedelta(seconds=30)),
+        ("Fri, 02 Jan 2026 15:01:00 GMT", timedelta(minutes=1)),
+        ("Fri, 02 Jan 2026 14:00:00 GMT", timedelta(0)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", DAY),
+        ("Fri, 02 Jan 2026 15:01:00 -0000", HOUR),
+        ("-5", HOUR),
+        ("1.5", HOUR),
+        ("\u00b2", HOUR),
+        ("\u0663", HOUR),
+        ("soon", HOUR),
+        ("", HOUR),
+    ],
+)
+def test_a_wait_is_as_asked_and_a_day_at_most(said: str, wait: timedelta) -> None:
+    assert wait_asked({"Retry-After": said}, NOW) == wait
+
+
+def test_without_a_word_the_wait_is_an_hour() -> None:
+    assert wait_asked({}, NOW) == HOUR
+
+
+dates = itertools.product(["Fri, 02 Jan", "99 Feb"], ["0", "99999"], ["25:61:61 +9999", "0 GMT"])
+
+
+@given(st.text() | st.sampled_from([" ".join(parts) for parts in dates]))
+def test_any_word_gives_a_wait(said: str) -> None:
+    assert timedelta(0) <= wait_asked({"Retry-After": said}, NOW) <= DAY
