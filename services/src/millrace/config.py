@@ -187,7 +187,7 @@ class Settings(BaseSettings):
         default=25, ge=1, description="Request allowance of the Alpha Vantage key in a day."
     )
     alpha_vantage_requests_per_second: float = Field(
-        default=1.0, gt=0, description="Burst allowance of the Alpha Vantage key."
+        default=1.0, ge=0.1, description="Burst allowance of the Alpha Vantage key."
     )
     replay_file: Path = Field(
         default=Path("/usr/share/millrace/stocks.csv.gz"),

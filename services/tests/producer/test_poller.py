@@ -26,6 +26,7 @@ from millrace.sources.base import (
     Transient,
 )
 from millrace.sources.generator import Generator
+from millrace.state import StateUnusable
 
 START = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
 Answer = Batch | SourceError
@@ -50,7 +51,7 @@ class World:
 
     feed = "metals"
     simulated = True
-    budget_left = 7
+    budget_left: int | None = 7
 
     def __init__(self, state: Path, *, endless: bool = True, shortest: float = 0.0) -> None:
         self.units: tuple[str, ...] = ("all",)
@@ -201,6 +202,96 @@ def test_a_restart_tries_a_refused_key_at_once(world: World) -> None:
     world.run(Auth("error 101"))
     world.now += 10
     assert world.run(batch(1)) == [10]
+
+
+def test_a_restart_asks_at_once_after_a_quota_too(world: World) -> None:
+    # The source keeps what its key may: another key need not wait.
+    world.run(Quota("used up", datetime.fromtimestamp(START + 18_000, UTC)))
+    world.now = START + 10
+    assert world.run(batch(1)) == [10]
+
+
+def test_a_person_may_have_it_asked_in_spite_of_a_quota(world: World) -> None:
+    world.order(50, runs=1)
+    _, second = world.run(Quota("used up", datetime.fromtimestamp(START + 18_000, UTC)), batch(1))
+    assert 50 <= second <= 51
+
+
+def dying(world: World) -> None:
+    """The process ends in the midst of a poll."""
+    fetch = world.fetch
+
+    def die(unit: str) -> Batch:
+        fetch(unit)
+        raise KeyboardInterrupt
+
+    world.fetch = die  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        world.run(batch(1))
+    world.fetch = fetch  # type: ignore[method-assign]
+
+
+def test_polls_that_end_their_process_use_the_budget_no_faster_than_it_bears(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, shortest=3600)
+    begun = []
+    for _ in range(12):
+        dying(world)
+        begun += [when for _, when in world.polls]
+    gaps = [later - before for before, later in pairwise(begun)]
+    assert gaps[0] >= 60
+    assert all(after > 1.2 * before for before, after in pairwise(gaps[:4:2]))
+    assert min(gaps[7:]) >= 1800
+
+
+def test_after_a_poll_that_ended_its_process_all_is_as_ever(tmp_path: Path) -> None:
+    world = World(tmp_path, shortest=3600)
+    dying(world)
+    first, *later = world.run(batch(1), batch(2), Transient("unwell"), batch(3))
+    assert first <= 120
+    assert later[0] == first + 3600
+    assert later[2] - later[1] <= 120
+
+
+def test_without_a_budget_a_restart_polls_at_once(world: World) -> None:
+    world.budget_left = None
+    dying(world)
+    world.now = START + 0.5
+    assert world.run(batch(1)) == [0.5]
+
+
+def test_a_restart_goes_on_with_the_waits_of_an_upstream_that_is_unwell(world: World) -> None:
+    world.run(*[Transient("unwell")] * 8)
+    first, second = world.run(Transient("unwell"), batch(1))
+    assert second - first >= 100
+
+
+def test_an_error_that_nobody_knows_may_pass(world: World) -> None:
+    def fail(unit: str) -> Batch:
+        world.fetch = fetch  # type: ignore[method-assign]
+        world.polls.append((unit, world.now - START))
+        int("9" * 5000 + " k3y")
+        raise AssertionError
+
+    fetch = world.fetch
+    world.fetch = fail  # type: ignore[method-assign]
+    shown = []
+    world.stop.on_wait = lambda: shown.append(str(world.status.last_error))
+    world.run(batch(1))
+    assert len(world.published) == 1
+    assert shown[0].startswith("ValueError at test_poller.py:")
+    assert "k3y" not in shown[0]
+    assert world.status.polls["transient"] == 1
+
+
+def test_an_error_that_a_person_has_to_put_right_ends_it(world: World) -> None:
+    def fail(unit: str) -> Batch:
+        raise StateUnusable(f"no room for {unit}")
+
+    world.fetch = fail  # type: ignore[method-assign]
+    with pytest.raises(StateUnusable):
+        world.run(batch(1))
 
 
 def test_what_is_not_believed_is_counted(world: World) -> None:

@@ -1,6 +1,6 @@
 """Request budgets: never exceeded, also across restarts and with a clock that was set back."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -29,9 +29,15 @@ class Clock:
         self.slept += seconds
 
 
-def budget(path: Path, clock: Clock, allowance: int | None = 3, spacing: float = 0.0) -> Budget:
+def budget(
+    path: Path,
+    clock: Clock,
+    allowance: int | None = 3,
+    spacing: float = 0.0,
+    key: str = "k3y",
+) -> Budget:
     return Budget(
-        path / "budget.json", allowance, next_day_in_new_york, spacing, clock, clock.sleep
+        path / "budget.json", key, allowance, next_day_in_new_york, spacing, clock, clock.sleep
     )
 
 
@@ -98,11 +104,62 @@ def test_without_an_allowance_nothing_ends(tmp_path: Path) -> None:
     assert endless.left is None
 
 
-def test_what_the_upstream_says_is_believed(tmp_path: Path) -> None:
+def test_what_the_upstream_says_is_believed_also_after_a_restart(tmp_path: Path) -> None:
     clock = Clock()
+    until = datetime.fromtimestamp(START, UTC) + timedelta(hours=2)
+    first = budget(tmp_path, clock)
+    first.take()
+    first.rest(until)
+    for waiting in (first, budget(tmp_path, clock)):
+        with pytest.raises(Quota, match="said to wait") as caught:
+            waiting.take()
+        assert caught.value.retry_at == until
+        assert (waiting.left, waiting.requests) == (2, 1)
+    clock.now = until.timestamp()
     budget(tmp_path, clock).take()
-    assert budget(tmp_path, clock).exhaust() == datetime(2026, 1, 3, 5, tzinfo=UTC)
-    assert budget(tmp_path, clock).left == 0
+
+
+def test_refusals_in_a_row_are_counted_until_one_is_served(tmp_path: Path) -> None:
+    clock = Clock()
+    soon = datetime.fromtimestamp(START, UTC)
+    for n in range(3):
+        assert budget(tmp_path, clock).refusals == n
+        budget(tmp_path, clock).rest(soon)
+    budget(tmp_path, clock).served()
+    assert budget(tmp_path, clock).refusals == 0
+
+
+def test_a_clock_set_back_makes_no_rest_longer_than_a_day(tmp_path: Path) -> None:
+    clock = Clock()
+    waiting = budget(tmp_path, clock)
+    waiting.rest(datetime.fromtimestamp(START, UTC) + timedelta(hours=20))
+    clock.now -= 10 * 86_400
+    with pytest.raises(Quota) as caught:
+        waiting.take()
+    clock.now = caught.value.retry_at.timestamp()
+    assert clock.now - START < -8 * 86_400
+    waiting.take()
+
+
+def test_another_key_has_an_allowance_of_its_own(tmp_path: Path) -> None:
+    clock = Clock()
+    old = budget(tmp_path, clock)
+    for _ in range(3):
+        old.take()
+    old.rest(datetime.fromtimestamp(START, UTC) + timedelta(hours=2))
+    new = budget(tmp_path, clock, key="other")
+    assert (new.left, new.refusals) == (3, 0)
+    new.take()
+    assert b"other" not in (tmp_path / "budget.json").read_bytes()
+
+
+def test_requests_that_nobody_has_a_name_for_are_those_of_whoever_asks(tmp_path: Path) -> None:
+    """As a version before this one has counted them."""
+    clock = Clock()
+    (tmp_path / "budget.json").write_text(
+        f'{{"until":{START + 60},"requests":2,"last":{START - 60}}}'
+    )
+    assert budget(tmp_path, clock).left == 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 90_000), st.booleans()), max_size=30))

@@ -94,7 +94,15 @@ def test_metals_failures_have_their_kind(
     with pytest.raises(SourceError) as caught:
         metals.fetch(metals.units[0])
     assert type(caught.value) is kind
-    assert metals.fetch(metals.units[0]).events
+    assert_asks_again_unless_refused(metals, kind)
+
+
+def assert_asks_again_unless_refused(source: Source, kind: type[SourceError]) -> None:
+    if kind is Quota:
+        with pytest.raises(Quota, match="said to wait"):
+            source.fetch(source.units[0])
+    else:
+        assert source.fetch(source.units[0]).events
 
 
 @pytest.mark.parametrize("fault", ["zero_rate", "rate_is_price"])
@@ -177,7 +185,7 @@ def test_quote_failures_have_their_kind(
     with pytest.raises(SourceError) as caught:
         stocks.fetch("IBM")
     assert type(caught.value) is kind
-    assert stocks.fetch("IBM").events
+    assert_asks_again_unless_refused(stocks, kind)
 
 
 def test_an_unknown_symbol_is_permanent(stocks: Source) -> None:
@@ -221,29 +229,52 @@ def test_no_error_carries_the_key(settings: Make, simulator: Simulator) -> None:
     )
     with pytest.raises(Transient) as caught:
         source.fetch(source.units[0])
-    error: BaseException | None = caught.value
-    assert error
-    assert error.__cause__ is None
-    assert error.__suppress_context__
-    assert "real" not in str(error)
+    assert caught.value.__context__ is None
+    assert "real" not in str(caught.value)
 
 
-def test_a_daily_limit_that_the_upstream_reports_survives_a_restart(
-    simulator: Simulator, settings: Make
+@pytest.mark.parametrize(
+    ("name", "feed", "setting", "allowance", "fault"),
+    [
+        ("alpha_vantage", "stocks", "alpha_vantage_api_key", 25, "daily"),
+        ("alpha_vantage", "stocks", "alpha_vantage_api_key", 25, "too_many"),
+        ("metals_api", "metals", "metals_api_key", 50, "quota"),
+        ("metals_api", "metals", "metals_api_key", 50, "too_many"),
+    ],
+)
+def test_a_refusal_survives_a_restart_and_holds_for_its_key_alone(
+    simulator: Simulator,
+    settings: Make,
+    name: str,
+    feed: str,
+    setting: str,
+    allowance: int,
+    fault: str,
 ) -> None:
-    values = {
-        "producer_source": "alpha_vantage",
-        "producer_feed": "stocks",
-        "producer_url": simulator.url,
-        "alpha_vantage_api_key": "simulator",
-        "alpha_vantage_requests_per_second": 1000,
-    }
-    simulator.fault("alpha_vantage", "daily")
-    source = sources.make(settings(**values))
-    with pytest.raises(Quota):
-        source.fetch("IBM")
-    with pytest.raises(Quota, match="budget"):
-        sources.make(settings(**values)).fetch("IBM")
+    def made(key: str) -> Source:
+        return sources.make(
+            settings(
+                producer_source=name,
+                producer_feed=feed,
+                producer_url=simulator.url,
+                alpha_vantage_requests_per_second=1000,
+                **{setting: key},
+            )
+        )
+
+    simulator.fault(name, fault)
+    source = made("simulator")
+    unit = source.units[0]
+    with pytest.raises(Quota) as caught:
+        source.fetch(unit)
+    with pytest.raises(Quota, match="said to wait") as again:
+        made("simulator").fetch(unit)
+    assert again.value.retry_at == caught.value.retry_at
+    # The request of another key is sent; the simulator knows one key only.
+    other = made("another")
+    assert other.budget_left == allowance
+    with pytest.raises(Auth):
+        other.fetch(unit)
 
 
 @pytest.mark.parametrize(

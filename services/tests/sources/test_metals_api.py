@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 from millrace import redaction
 from millrace.feeds.metals import MetalPrice
 from millrace.redaction import Redactor
+from millrace.sources.asking import Answer
 from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError
-from millrace.sources.http import decode
-from millrace.sources.metals_api import METALS, error_in, normalise
+from millrace.sources.budget import Budget
+from millrace.sources.http import Reply, decode
+from millrace.sources.metals_api import METALS, MetalsApi, error_in, normalise
+from millrace.sources.times import next_month
 
 NOW = datetime(2026, 1, 2, 15, 0, 20, tzinfo=UTC)
 OBSERVED = datetime(2026, 1, 2, 15, 0, tzinfo=UTC)
@@ -165,6 +169,48 @@ def test_a_used_up_allowance_is_asked_about_once_a_day() -> None:
     assert error.retry_at == datetime(2026, 2, 1, tzinfo=UTC)
 
 
+class Upstream:
+    """Refuses for some days, then answers."""
+
+    def __init__(self, days: int) -> None:
+        self.now = NOW.timestamp()
+        self.renewed = self.now + days * 86_400
+        self.asked: list[float] = []
+
+    def get(self, *_: object, **__: object) -> Reply:
+        self.asked.append(self.now)
+        if self.now < self.renewed:
+            return Reply(200, {"success": False, "error": {"code": 104}}, False)
+        return Reply(200, body({"XAU": 0.000239}, timestamp=int(self.now)), False)
+
+
+def test_an_allowance_that_is_renewed_within_the_month_is_used_the_day_after(
+    tmp_path: Path,
+) -> None:
+    upstream = Upstream(days=3)
+
+    def clock() -> float:
+        return upstream.now
+
+    for _ in range(4 * 24):
+        # Every hour, each time by a new process.
+        budget = Budget(tmp_path / "budget.json", "k3y", 50, next_month, clock=clock)
+        source = MetalsApi(
+            upstream,  # type: ignore[arg-type]
+            budget,
+            ["XAU"],
+            interval=60,
+            simulated=False,
+            clock=clock,
+        )
+        try:
+            assert source.fetch("XAU").events
+            break
+        except Quota:
+            upstream.now += 3600
+    assert [when - NOW.timestamp() for when in upstream.asked] == [0, 86_400, 172_800, 259_200]
+
+
 @given(st.dictionaries(st.sampled_from(["success", "timestamp", "base", "rates", "error"]), JSON))
 def test_any_answer_gives_events_or_a_typed_error(answer: dict[str, Any]) -> None:
     try:
@@ -193,9 +239,9 @@ def test_any_error_is_typed(error: Any) -> None:
 @given(st.binary(max_size=200) | JSON.map(lambda value: msgspec.json.encode(str(value))))
 def test_any_bytes_give_an_object_or_a_typed_error(content: bytes) -> None:
     with contextlib.suppress(SourceError):
-        assert isinstance(decode(200, content), dict)
+        assert isinstance(decode(Answer(200, {}, content), NOW), dict)
 
 
 def test_deeply_nested_json_is_a_typed_error() -> None:
     with pytest.raises(SourceError):
-        decode(200, b"[" * 100_000)
+        decode(Answer(200, {}, b"[" * 100_000), NOW)

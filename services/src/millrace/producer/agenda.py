@@ -19,6 +19,8 @@ class _Kept(msgspec.Struct):
     """The schedule that `due` follows; empty: an interval."""
     runs: int = 0
     """How many of the polls out of turn that were asked for have their place here."""
+    attempts: dict[str, int] = {}
+    """How often a unit was asked for since it answered."""
 
 
 class Agenda:
@@ -72,9 +74,22 @@ class Agenda:
         self.save()
         return True
 
+    def attempt(self, unit: str) -> int:
+        """It is asked for; how often that was so since it answered."""
+        self._kept.attempts[unit] = self._kept.attempts.get(unit, 0) + 1
+        return self._kept.attempts[unit]
+
+    def answered(self, unit: str) -> None:
+        """It was asked for, and whoever answered is well."""
+        self._kept.attempts.pop(unit, None)
+
     def polled(self, unit: str, started: float) -> None:
         """It is due again as its timing says."""
         self._kept.due[unit] = self._timing.after(started)
+
+    def put(self, unit: str, due: float) -> None:
+        """It is due then, whatever was said before."""
+        self._kept.due[unit] = due
 
     def finish(self, unit: str) -> None:
         """It brought everything that it ever will."""
@@ -83,11 +98,6 @@ class Agenda:
     def postpone(self, unit: str, until: float) -> None:
         """It is not due before that."""
         self._kept.due[unit] = max(self._kept.due[unit], until)
-
-    def postpone_all(self, until: float) -> None:
-        """None is due before that."""
-        for unit in self._waiting():
-            self.postpone(unit, until)
 
     def save(self) -> None:
         """Keep it."""

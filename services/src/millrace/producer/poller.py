@@ -3,19 +3,30 @@
 import random
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
+from millrace.errors import MillraceError
 from millrace.events import Event
 from millrace.producer import control
 from millrace.producer.agenda import Agenda
 from millrace.producer.control import Control
 from millrace.producer.status import KEY_REFUSED, Status
 from millrace.producer.timing import MINUTE, Interval, Timing
-from millrace.sources.base import Auth, Batch, Paced, Permanent, Quota, Source, Transient
+from millrace.sources.base import (
+    Auth,
+    Batch,
+    Paced,
+    Permanent,
+    Quota,
+    Source,
+    SourceError,
+    Transient,
+)
 from millrace.state import StateUnusable
 
 log = structlog.get_logger(__name__)
@@ -58,8 +69,7 @@ class Poller:
         self._beat = beat
         self._clock = clock
         self._latest: dict[str, str] = {}
-        self._failures: dict[str, int] = {}
-        self._refused_until = 0.0
+        self._rest_until = 0.0
         self._is_readable = True
         self._control = self._read(Control())
         self._timing = self._wanted_timing()
@@ -74,7 +84,7 @@ class Poller:
             self._beat()
             self._heed()
             unit, due = self._agenda.next()
-            due = max(due, self._refused_until)
+            due = max(due, self._rest_until)
             self._tell(unit, due)
             if self._stop.is_set():
                 return
@@ -134,7 +144,7 @@ class Poller:
         if isinstance(self._source, Paced):
             self._status.rate_per_second = self._source.pace(rate, self._timing.spacing)
         if self._agenda.ask(self._control.runs):
-            self._refused_until = 0.0
+            self._rest_until = 0.0
         self._status.timing = self._timing.text if self._source.endless else "once"
         self._status.paused = self._control.paused
         self._status.orders = self._control.number
@@ -142,25 +152,30 @@ class Poller:
     def _poll(self, unit: str) -> None:
         started = self._clock()
         self._status.last_poll = datetime.fromtimestamp(started, UTC)
+        delay = self._backoff(self._agenda.attempt(unit))
+        if self._source.budget_left is not None:
+            # A request is spent, whatever becomes of this process: the next one waits, too.
+            self._agenda.put(unit, started + delay)
+            self._agenda.save()
         try:
-            self._accept(self._source.fetch(unit))
+            self._accept(self._fetch(unit))
         except Auth as error:
-            # Kept in memory only: whoever starts again may have another key.
-            self._refused_until = started + REFUSED_SECONDS
             self._failed("auth", f"the API key is not accepted: {error}", KEY_REFUSED)
+            self._rest(unit, started, started + REFUSED_SECONDS)
         except Quota as error:
             self._failed("quota", str(error))
-            self._agenda.postpone_all(error.retry_at.timestamp())
+            self._rest(unit, started, error.retry_at.timestamp())
         except Permanent as error:
             self._failed("permanent", str(error))
+            self._agenda.answered(unit)
             self._agenda.polled(unit, started)
             self._agenda.postpone(unit, started + PERMANENT_SECONDS)
         except Transient as error:
             self._failed("transient", str(error))
-            self._agenda.postpone(unit, self._clock() + self._backoff(unit))
+            self._agenda.put(unit, self._clock() + delay)
         else:
-            self._failures.pop(unit, None)
-            self._refused_until = 0.0
+            self._agenda.answered(unit)
+            self._rest_until = 0.0
             self._status.polls["success"] += 1
             self._status.last_success = self._status.last_poll
             self._status.last_error = None
@@ -169,6 +184,24 @@ class Poller:
                 self._agenda.polled(unit, started)
             else:
                 self._agenda.finish(unit)
+
+    def _fetch(self, unit: str) -> Batch:
+        """What the source brings; an error that nobody knows is one that may pass."""
+        try:
+            return self._source.fetch(unit)
+        except (SourceError, MillraceError):
+            raise
+        except Exception as error:
+            # Where it was, and not what it says: that may be a URL with a key.
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(frame.filename).name}:{frame.lineno}"
+            raise Transient(f"{type(error).__name__} at {where}") from None
+
+    def _rest(self, unit: str, due: float, until: float) -> None:
+        """Ask for nothing before that. Whoever starts again may have another key, and is asked."""
+        self._agenda.answered(unit)
+        self._agenda.put(unit, due)
+        self._rest_until = until
 
     def _accept(self, batch: Batch) -> None:
         self._status.simulated = batch.simulated
@@ -195,10 +228,9 @@ class Poller:
         """Seconds between polls at least; a schedule knows no shorter time than a minute."""
         return max(self._timing.interval or MINUTE, self._source.shortest_interval)
 
-    def _backoff(self, unit: str) -> float:
+    def _backoff(self, attempts: int) -> float:
         """Exponential with jitter, from a sixtieth of the interval, so that budgets last."""
-        failures = self._failures[unit] = self._failures.get(unit, 0) + 1
         first = max(1.0, self._spacing / 60)
         longest = max(self._spacing, LONGEST_BACKOFF)
-        delay = min(longest, first * 2.0 ** min(failures, 20))
+        delay = min(longest, first * 2.0 ** min(attempts, 20))
         return delay * random.uniform(0.5, 1)  # noqa: S311 - jitter, not a secret

@@ -1,5 +1,9 @@
-"""Request budgets that survive restarts: a key's allowance is not renewed by starting again."""
+"""Request budgets that survive restarts: a key's allowance is not renewed by starting again.
 
+What is counted belongs to one key: another one has an allowance of its own.
+"""
+
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -11,6 +15,9 @@ import msgspec
 from millrace.sources.base import Quota
 from millrace.state import write_atomically
 
+LONGEST_REST = 25 * 3600.0
+"""Seconds: the longest day of a provider."""
+
 
 class _Used(msgspec.Struct):
     """What is kept: requests in the period that ends at `until`, and the time of the last one."""
@@ -18,6 +25,10 @@ class _Used(msgspec.Struct):
     until: float = 0.0
     requests: int = 0
     last: float = 0.0
+    rest_until: float = 0.0
+    refusals: int = 0
+    key: str = ""
+    """A digest of whose requests these are; empty: not known, so of whoever asks."""
 
 
 class Budget:
@@ -29,6 +40,7 @@ class Budget:
     def __init__(
         self,
         path: Path,
+        key: str,
         allowance: int | None,
         period_end: Callable[[datetime], datetime],
         spacing: float = 0.0,
@@ -36,6 +48,7 @@ class Budget:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._path = path
+        self._key = hashlib.sha256(key.encode()).hexdigest()[:16]
         self._allowance = allowance
         self._period_end = period_end
         self._spacing = spacing
@@ -48,19 +61,37 @@ class Budget:
         """Requests left in this period; None: as many as you like."""
         if self._allowance is None:
             return None
-        requests = self._used.requests if self._clock() < self._used.until else 0
-        return max(0, self._allowance - requests)
+        return max(0, self._allowance - self.requests)
+
+    @property
+    def requests(self) -> int:
+        """Requests in this period."""
+        return self._used.requests if self._clock() < self._used.until else 0
+
+    @property
+    def refusals(self) -> int:
+        """How often in a row the upstream has refused."""
+        return self._used.refusals
 
     def take(self) -> None:
-        """Count one request, after the pause that spacing asks for; Quota if none is left."""
+        """Count one request, after the pause that spacing asks for.
+
+        Quota if none is left, or if the upstream has said to wait.
+        """
         now = self._clock()
+        # A clock that was set back must not make the rest longer.
+        self._used.rest_until = min(self._used.rest_until, now + LONGEST_REST)
+        if now < self._used.rest_until:
+            rest = datetime.fromtimestamp(self._used.rest_until, UTC)
+            raise Quota("the upstream has said to wait", rest)
         if now >= self._used.until:
             self._used.requests = 0
             self._used.until = math.inf
         # A clock that was set back must not make the period longer, nor renew the allowance.
         self._used.until = min(self._used.until, self._end_after(now))
         if self.left == 0:
-            raise Quota("the request budget is used up", self._retry_at())
+            until = datetime.fromtimestamp(self._used.until, UTC)
+            raise Quota("the request budget is used up", until)
         pause = min(self._used.last + self._spacing - now, self._spacing)
         if pause > 0:
             self._sleep(pause)
@@ -68,27 +99,34 @@ class Budget:
         self._used.last = self._clock()
         self._save()
 
-    def exhaust(self) -> datetime:
-        """The upstream says that nothing is left: believe it, and say when the period ends."""
-        if self._allowance is not None:
-            self._used.requests = max(self._used.requests, self._allowance)
-            self._save()
-        return self._retry_at()
+    def rest(self, until: datetime) -> None:
+        """The upstream refuses: ask nothing before that."""
+        self._used.refusals += 1
+        self._used.rest_until = until.timestamp()
+        self._save()
 
-    def _retry_at(self) -> datetime:
-        return datetime.fromtimestamp(self._used.until, UTC)
+    def served(self) -> None:
+        """The upstream does not refuse."""
+        if self._used.refusals:
+            self._used.refusals = 0
+            self._save()
 
     def _end_after(self, now: float) -> float:
         return self._period_end(datetime.fromtimestamp(now, UTC)).timestamp()
 
     def _load(self) -> _Used:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Used)
+            used = msgspec.json.decode(self._path.read_bytes(), type=_Used)
         except FileNotFoundError:
-            return _Used()
+            return _Used(key=self._key)
         except (msgspec.DecodeError, OSError):
             # Unreadable: the careful reading is that this period's requests are all gone.
-            return _Used(until=self._end_after(self._clock()), requests=self._allowance or 0)
+            until, requests = self._end_after(self._clock()), self._allowance or 0
+            return _Used(until=until, requests=requests, key=self._key)
+        if used.key not in ("", self._key):
+            return _Used(key=self._key)
+        used.key = self._key
+        return used
 
     def _save(self) -> None:
         write_atomically(self._path, msgspec.json.encode(self._used))

@@ -56,18 +56,14 @@ class MetalsApi(Metered):
 
     feed = "metals"
 
-    def fetch(self, unit: str) -> Batch:
+    def _ask(self, unit: str) -> Batch:
         """Prices of all symbols, as of the upstream's last refresh."""
-        self._budget.take()
         reply = self._client.get(
             "/api/latest", {"base": CURRENCY, "symbols": unit}, key_parameter="access_key"
         )
-        now = datetime.now(UTC)
+        now = self._now()
         if reply.body.get("success") is not True:
-            error = error_in(reply.body, now)
-            if isinstance(error, Quota):
-                self._budget.exhaust()
-            if error:
+            if error := error_in(reply.body, now):
                 raise error
             return Batch((), reply.simulated)
         return normalise(reply.body, unit.split(","), now, simulated=reply.simulated)
@@ -85,7 +81,7 @@ def from_settings(settings: Settings) -> MetalsApi:
     allowance = None if upstream.simulated else settings.metals_api_requests_per_month
     return MetalsApi(
         Client(upstream),
-        Budget(budget_file(settings, upstream), allowance, next_month),
+        Budget(budget_file(settings, upstream), upstream.key, allowance, next_month),
         [",".join(symbols)],
         interval=SECONDS_PER_MONTH / allowance if allowance else 0,
         simulated=upstream.simulated,
