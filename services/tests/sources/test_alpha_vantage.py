@@ -1,6 +1,7 @@
 """Alpha Vantage: how quotes are read, what makes them the same, and how failures are sorted."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from millrace import redaction
 from millrace.feeds.stocks import StockPrice
 from millrace.redaction import Redactor
 from millrace.sources.alpha_vantage import error_in, normalise
-from millrace.sources.base import Auth, Permanent, Quota, SourceError, Transient
+from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError, Transient
+from millrace.sources.seen import Seen
 
 TRADING = datetime(2026, 1, 2, 18, 0, 5, 250_000, tzinfo=UTC)
 AFTER_CLOSE = datetime(2026, 1, 3, 4, tzinfo=UTC)
@@ -37,11 +39,25 @@ KEY = 10 * "k3y"
 """Longer than what is shown of a field."""
 
 
-def read(quote: dict[str, Any], now: datetime = TRADING) -> StockPrice:
-    batch = normalise(quote, "IBM", now, simulated=False)
-    (event,) = batch.events
+def polled(
+    quote: dict[str, Any], now: datetime = TRADING, seen: Seen | None = None, symbol: str = "IBM"
+) -> Batch:
+    """What comes of a quote; without a memory, it is seen for the first time."""
+    first = seen.first if seen else lambda _series, _what, now: now.replace(microsecond=0)
+    return normalise(quote, symbol, now, first, simulated=False)
+
+
+def read(
+    quote: dict[str, Any], now: datetime = TRADING, seen: Seen | None = None, symbol: str = "IBM"
+) -> StockPrice:
+    (event,) = polled(quote, now, seen, symbol).events
     assert isinstance(event, StockPrice)
     return event
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Seen:
+    return Seen(tmp_path / "quotes.json")
 
 
 def test_strings_become_numbers() -> None:
@@ -50,30 +66,125 @@ def test_strings_become_numbers() -> None:
     assert event.volume == 41250310
 
 
-def test_while_the_day_trades_a_quote_is_observed_when_it_is_polled() -> None:
-    assert read(QUOTE).observed_at == TRADING.replace(microsecond=0)
+def test_while_the_day_trades_a_quote_is_observed_when_it_is_first_seen(seen: Seen) -> None:
+    assert read(QUOTE, TRADING, seen).observed_at == TRADING.replace(microsecond=0)
 
 
-def test_after_the_close_a_quote_is_observed_at_the_close() -> None:
-    assert read(QUOTE, AFTER_CLOSE).observed_at == datetime(2026, 1, 2, 21, tzinfo=UTC)
+@pytest.mark.parametrize(
+    ("day", "hour"),
+    [
+        pytest.param("2026-01-02", 21, id="winter"),
+        pytest.param("2026-07-02", 20, id="summer"),
+        pytest.param("2026-11-27", 18, id="the day after Thanksgiving"),
+        pytest.param("2026-12-24", 18, id="Christmas Eve"),
+        pytest.param("2028-07-03", 17, id="the day before Independence Day"),
+        # Holidays on a Saturday make these Fridays holidays: a quote of them would be regular.
+        pytest.param("2027-12-24", 21, id="Christmas, observed"),
+        pytest.param("2026-07-03", 20, id="Independence Day, observed"),
+        pytest.param("2024-11-22", 21, id="a week before the day after Thanksgiving"),
+        pytest.param("2024-11-29", 18, id="the last day that can be the day after Thanksgiving"),
+    ],
+)
+def test_after_the_close_a_quote_is_observed_at_the_close(day: str, hour: int) -> None:
+    closed = datetime.fromisoformat(f"{day}T{hour}:00:00+00:00")
+    event = read(QUOTE | {"07. latest trading day": day}, closed + timedelta(days=1))
+    assert event.observed_at == closed
+    assert event.event_id.startswith(f"stocks:alpha_vantage:IBM:{day}T{hour}:00:00Z:")
 
 
-def test_in_summer_the_close_is_an_hour_earlier_in_utc() -> None:
-    quote = QUOTE | {"07. latest trading day": "2026-07-02"}
-    event = read(quote, datetime(2026, 7, 3, tzinfo=UTC))
-    assert event.observed_at == datetime(2026, 7, 2, 20, tzinfo=UTC)
+@pytest.mark.parametrize("now", [TRADING, AFTER_CLOSE, datetime(2026, 1, 2, 21, 0, tzinfo=UTC)])
+def test_an_unchanged_quote_is_the_same_event_however_often_it_is_polled(
+    tmp_path: Path, now: datetime
+) -> None:
+    polls = [now + timedelta(minutes=n) for n in range(10)]
+    # Each poll by a new process.
+    events = [read(dict(QUOTE), poll, Seen(tmp_path / "quotes.json")) for poll in polls]
+    assert {(e.event_id, e.observed_at) for e in events} == {
+        (events[0].event_id, events[0].observed_at)
+    }
 
 
-def test_after_the_close_an_unchanged_quote_is_the_same_event() -> None:
-    later = AFTER_CLOSE + timedelta(hours=5)
-    assert read(QUOTE, AFTER_CLOSE).event_id == read(dict(QUOTE), later).event_id
+def test_on_a_half_day_that_no_rule_knows_an_unchanged_quote_is_one_event_too(seen: Seen) -> None:
+    closed = datetime(2026, 1, 2, 18, 5, tzinfo=UTC)
+    events = [read(QUOTE, closed + timedelta(minutes=5 * n), seen) for n in range(60)]
+    assert len({event.event_id for event in events}) == 1
+    assert events[-1].observed_at == closed
 
 
-def test_an_id_stands_for_one_time_of_observation() -> None:
-    # What is derived from history relies on it: see millrace.events.
+def test_a_quote_that_comes_back_from_a_cache_is_the_event_that_it_was(seen: Seen) -> None:
+    newer = QUOTE | {"06. volume": "41250400"}
+    polls = [(quote, TRADING + timedelta(minutes=n)) for n, quote in enumerate([QUOTE, newer] * 3)]
+    ids = [read(quote, now, seen).event_id for quote, now in polls]
+    assert len(set(ids)) == 2
+    assert ids[0] == ids[2] == ids[4]
+
+
+def test_what_was_seen_of_one_share_says_nothing_of_another(seen: Seen) -> None:
     later = TRADING + timedelta(minutes=1)
-    assert read(QUOTE).observed_at != read(QUOTE, later).observed_at
-    assert read(QUOTE).event_id != read(QUOTE, later).event_id
+    other = QUOTE | {"01. symbol": "AAPL"}
+    assert read(QUOTE, TRADING, seen).observed_at != read(other, later, seen, "AAPL").observed_at
+
+
+def test_the_same_values_on_another_day_are_another_event(seen: Seen) -> None:
+    tomorrow = QUOTE | {"07. latest trading day": "2026-01-05"}
+    first = read(QUOTE, TRADING, seen)
+    second = read(tomorrow, TRADING + timedelta(days=3), seen)
+    assert first.event_id != second.event_id
+
+
+def test_no_more_is_kept_than_is_needed(tmp_path: Path) -> None:
+    file = tmp_path / "quotes.json"
+    seen = Seen(file)
+    for n in range(1000):
+        read(QUOTE | {"06. volume": str(n)}, TRADING, seen)
+    assert file.stat().st_size < 2000
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"IBM": 1}'])
+def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "quotes.json").write_text(content)
+    read(QUOTE, TRADING, Seen(tmp_path / "quotes.json"))
+
+
+def test_an_id_stands_for_one_time_of_observation(tmp_path: Path) -> None:
+    # What is derived from history relies on it: see millrace.events. A memory may be lost.
+    first = read(QUOTE, TRADING, Seen(tmp_path / "one"))
+    second = read(QUOTE, TRADING + timedelta(minutes=1), Seen(tmp_path / "other"))
+    assert first.observed_at != second.observed_at
+    assert first.event_id != second.event_id
+
+
+@pytest.mark.parametrize(
+    ("symbol", "currency"),
+    [
+        ("IBM", "USD"),
+        ("BRK.B", "USD"),
+        ("BRK-B", "USD"),
+        ("XYZ.LON", "XXX"),
+        ("XYZ.L", "XXX"),
+        ("600104.SHH", "XXX"),
+        ("SHOP.TRT", "XXX"),
+        ("LON:XYZ", "XXX"),
+    ],
+)
+def test_only_shares_of_the_us_are_known_to_be_in_dollars(symbol: str, currency: str) -> None:
+    event = read(QUOTE | {"01. symbol": symbol, "05. price": "1852.0000"}, symbol=symbol)
+    assert (event.price, event.currency) == (1852.0, currency)
+
+
+def test_the_day_of_an_exchange_ahead_of_new_york_comes_before(seen: Seen) -> None:
+    quote = QUOTE | {"01. symbol": "XYZ.SHH", "07. latest trading day": "2026-01-06"}
+    # Three in the morning in Shanghai, two in the afternoon of the day before in New York.
+    early = datetime(2026, 1, 5, 19, tzinfo=UTC)
+    assert read(quote, early, seen, "XYZ.SHH").observed_at == early
+    quote = quote | {"07. latest trading day": "2026-01-08"}
+    assert polled(quote, early, seen, "XYZ.SHH").rejected
+
+
+def test_a_quote_of_an_exchange_whose_hours_are_not_known_is_of_its_day() -> None:
+    quote = QUOTE | {"01. symbol": "XYZ.LON"}
+    event = read(quote, datetime(2026, 1, 4, 12, tzinfo=UTC), symbol="XYZ.LON")
+    assert event.observed_at == datetime(2026, 1, 3, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +214,12 @@ def test_a_changed_quote_is_another_event(change: dict[str, str]) -> None:
         {"07. latest trading day": "2026-01-03"},
         {"07. latest trading day": "2026-02-30"},
         {"07. latest trading day": "yesterday"},
+        {"05. price": "0.0000000001"},
+        {"05. price": "999999999999999.0"},
     ],
 )
 def test_a_quote_that_cannot_be_is_not_believed(change: dict[str, Any]) -> None:
-    batch = normalise(QUOTE | change, "IBM", TRADING, simulated=False)
+    batch = polled(QUOTE | change)
     assert not batch.events
     assert len(batch.rejected) == 1
 
@@ -116,14 +229,53 @@ def the_key_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_process", Redactor(["k3y", KEY]))
 
 
-def sort(body: dict[str, Any]) -> SourceError:
-    return error_in(body, TRADING)
+def sort(body: dict[str, Any], requests: int = 1, refusals: int = 0) -> SourceError:
+    return error_in(body, TRADING, requests, refusals)
+
+
+def wait(body: dict[str, Any], requests: int = 1, refusals: int = 0) -> timedelta:
+    error = sort(body, requests, refusals)
+    assert isinstance(error, Quota)
+    return error.retry_at - TRADING
+
+
+MIDNIGHT = datetime(2026, 1, 3, 5, tzinfo=UTC) - TRADING
+MOMENT, MINUTE = timedelta(seconds=1.2), timedelta(minutes=1)
+SPARINGLY = (
+    "Please consider spreading out your free API requests more sparingly. You may subscribe to a"
+    " premium plan to lift the free key rate limit (25 requests per day)."
+)
 
 
 def test_the_daily_limit_waits_for_midnight_in_new_york() -> None:
-    error = sort({"Information": DAILY})
+    assert wait({"Information": DAILY}, requests=25) == MIDNIGHT
+
+
+@pytest.mark.parametrize("words", [DAILY, SPARINGLY])
+def test_a_daily_limit_that_cannot_be_reached_yet_is_another_limit(words: str) -> None:
+    assert wait({"Information": words}, requests=24) == MINUTE
+
+
+def test_who_is_refused_again_and_again_waits_ever_longer() -> None:
+    waits = [wait({"Information": DAILY}, refusals=n) / MINUTE for n in range(6)]
+    assert waits == [1, 1, 10, 60, 60, 60]
+    late = datetime(2026, 1, 3, 4, 30, tzinfo=UTC)
+    error = error_in({"Information": DAILY}, late, 3, 5)
     assert isinstance(error, Quota)
     assert error.retry_at == datetime(2026, 1, 3, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("said", "pause"),
+    [
+        (BURST, MOMENT),
+        ("No more than 1 request per second, please.", MOMENT),
+        ("At most 75 API requests per minute with this plan.", MINUTE),
+        ("Limited to 1,000 requests per day.", MINUTE),
+    ],
+)
+def test_a_limit_is_known_by_its_numbers(said: str, pause: timedelta) -> None:
+    assert wait({"Information": said}, requests=25) == pause
 
 
 def test_the_key_that_an_error_echoes_is_scrubbed() -> None:
@@ -132,21 +284,20 @@ def test_the_key_that_an_error_echoes_is_scrubbed() -> None:
 
 @pytest.mark.parametrize("field", ["01. symbol", "05. price", "07. latest trading day"])
 def test_the_key_in_a_field_is_masked_before_it_is_cut(field: str) -> None:
-    (rejected,) = normalise(QUOTE | {field: KEY}, "IBM", TRADING, simulated=False).rejected
+    (rejected,) = polled(QUOTE | {field: KEY}).rejected
     assert KEY[:10] not in rejected.reason
     assert "***" in rejected.reason
 
 
-def test_the_burst_limit_waits_a_moment_although_it_names_the_daily_limit() -> None:
-    error = sort({"Information": BURST})
-    assert isinstance(error, Quota)
-    assert error.retry_at - TRADING < timedelta(seconds=2)
-
-
-def test_a_note_waits_a_minute() -> None:
-    error = sort({"Note": "Our call frequency is 5 calls per minute and 500 calls per day."})
-    assert isinstance(error, Quota)
-    assert error.retry_at - TRADING == timedelta(minutes=1)
+@pytest.mark.parametrize(
+    "said", ["Our call frequency is 5 calls per minute and 500 calls per day.", "Thank you!", None]
+)
+def test_a_note_waits_a_minute(said: str | None) -> None:
+    body = {"Note": said}
+    if said is None:
+        assert isinstance(sort(body), Transient)
+    else:
+        assert wait(body, requests=25) == MINUTE
 
 
 @pytest.mark.parametrize(
@@ -166,15 +317,24 @@ def test_failures_have_their_kind(body: dict[str, Any], kind: type[SourceError])
 
 @given(st.dictionaries(st.sampled_from(sorted(QUOTE)), st.text(max_size=12) | st.integers()))
 def test_any_quote_gives_an_event_or_a_rejection(change: dict[str, Any]) -> None:
-    batch = normalise(QUOTE | change, "IBM", TRADING, simulated=False)
+    batch = polled(QUOTE | change)
     assert len(batch.events) + len(batch.rejected) == 1
 
 
 @given(
     st.dictionaries(
         st.sampled_from(["Note", "Information", "Error Message", "Global Quote"]),
-        st.none() | st.text() | st.integers() | st.lists(st.text()),
-    )
+        st.none()
+        | st.text()
+        | st.integers()
+        | st.lists(st.text())
+        | st.from_regex(r"\d+ (requests|calls) per (second|minute|day)"),
+    ),
+    st.integers(0, 100),
+    st.integers(0, 10),
 )
-def test_any_failure_is_typed(body: dict[str, Any]) -> None:
-    assert isinstance(sort(body), SourceError)
+def test_any_failure_is_typed(body: dict[str, Any], requests: int, refusals: int) -> None:
+    error = sort(body, requests, refusals)
+    assert isinstance(error, SourceError)
+    if isinstance(error, Quota):
+        assert MOMENT <= error.retry_at - TRADING <= MIDNIGHT

@@ -1,21 +1,24 @@
 """Alpha Vantage GLOBAL_QUOTE: the latest quote of a share, one request a symbol.
 
 Every value is a string, and failures come with status 200 in words that have changed often: only
-a filled `Global Quote` is success, and the words merely sort the failures. One of them echoes the
-API key, so nothing the upstream says leaves this module unscrubbed.
+a filled `Global Quote` is success, and what is said otherwise merely sorts the failures. One of
+them echoes the API key, so nothing the upstream says leaves this module unscrubbed.
 
 A quote names its trading day but no time. While the day trades, its price and volume change from
 poll to poll, and each change is an observation of its own; polling an unchanged quote again is
-not. So the event id is made of the trading day and the values, not of the time of the poll: the
-same quote is the same event, also after a restart, and a day that traded on has a new id because
-its volume grew. `observed_at` is the time of the poll, or the close of the trading day if that is
-earlier, in UTC.
+not. So `observed_at` is when the quote was first seen, which is kept across restarts, or the close
+of its trading day if that is earlier. The event id is made of that time and of the values: the same
+quote is the same event, however often it is polled.
+
+Neither does a quote name its currency. A symbol without an exchange is a share of the US, in
+dollars; for any other it is not known (London's are in pence), nor is when its exchange closes: its
+day ends with the day in UTC.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any
 
 from millrace.config import Settings
@@ -26,13 +29,24 @@ from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, Sourc
 from millrace.sources.budget import Budget
 from millrace.sources.http import Client, Upstream
 from millrace.sources.metered import Metered, budget_file
+from millrace.sources.seen import Seen
 from millrace.sources.times import NEW_YORK, close_of, next_day_in_new_york
 
 URL = "https://www.alphavantage.co"
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 SECONDS_PER_DAY = 86_400
-BURST_PAUSE = timedelta(seconds=1.2)
-MINUTE_PAUSE = timedelta(seconds=60)
+DOLLARS, UNKNOWN = "USD", "XXX"
+"""Currencies by ISO 4217: XXX is none."""
+_OF_THE_US = re.compile(r"[^.:]+(\.[ABC])?")
+"""A symbol without an exchange; what has one letter is a class of shares, as in BRK.B."""
+_FIRST_ZONE = timezone(timedelta(hours=14))
+"""Where a day begins first."""
+PAUSES = {"second": timedelta(seconds=1.2), "minute": timedelta(minutes=1)}
+AGAIN = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+"""How long to wait at least after the first refusal in a row, the second, and so on."""
+_LIMIT = re.compile(
+    r"(\d[\d,]{0,11})\s+(?:[a-z]+\s+)?(?:requests?|calls?)\s+per\s+(second|minute|day)"
+)
 _DECIMAL = re.compile(r"\d{1,15}(\.\d{1,10})?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WHOLE = re.compile(r"\d{1,15}")
@@ -43,20 +57,20 @@ class AlphaVantage(Metered):
 
     feed = "stocks"
 
-    def fetch(self, unit: str) -> Batch:
+    def __init__(self, *args: Any, seen: Seen, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._seen = seen
+
+    def _ask(self, unit: str) -> Batch:
         """The latest quote of one symbol."""
-        self._budget.take()
         reply = self._client.get(
             "/query", {"function": "GLOBAL_QUOTE", "symbol": unit}, key_parameter="apikey"
         )
-        now = datetime.now(UTC)
+        now = self._now()
         quote = reply.body.get("Global Quote")
         if isinstance(quote, dict) and quote:
-            return normalise(quote, unit, now, simulated=reply.simulated)
-        error = error_in(reply.body, now)
-        if isinstance(error, Quota) and error.retry_at - now > MINUTE_PAUSE:
-            self._budget.exhaust()
-        raise error
+            return normalise(quote, unit, now, self._seen.first, simulated=reply.simulated)
+        raise error_in(reply.body, now, self._budget.requests, self._budget.refusals)
 
 
 def from_settings(settings: Settings) -> AlphaVantage:
@@ -66,6 +80,7 @@ def from_settings(settings: Settings) -> AlphaVantage:
     symbols = settings.producer_symbols or SYMBOLS
     budget = Budget(
         budget_file(settings, upstream),
+        upstream.key,
         allowance,
         next_day_in_new_york,
         spacing=1 / settings.alpha_vantage_requests_per_second,
@@ -76,16 +91,28 @@ def from_settings(settings: Settings) -> AlphaVantage:
         symbols,
         interval=SECONDS_PER_DAY * len(symbols) / allowance if allowance else 0,
         simulated=upstream.simulated,
+        seen=Seen(settings.producer_state_dir / "quotes.json"),
     )
 
 
-def normalise(quote: Mapping[str, Any], symbol: str, now: datetime, *, simulated: bool) -> Batch:
-    """The event in a quote; a quote that cannot be believed is rejected."""
+def normalise(
+    quote: Mapping[str, Any],
+    symbol: str,
+    now: datetime,
+    first_seen: Callable[[str, str, datetime], datetime],
+    *,
+    simulated: bool,
+) -> Batch:
+    """The event in a quote; a quote that cannot be believed is rejected.
+
+    `first_seen` says when something was first seen of a series, given what, and the time now.
+    """
     source = "alpha_vantage-simulator" if simulated else "alpha_vantage"
+    is_of_the_us = _OF_THE_US.fullmatch(symbol) is not None
     try:
         if quote.get("01. symbol") != symbol:
             raise ValueError(f"the answer is about {shown(quote.get('01. symbol'), 20)}")
-        day = _day(quote, now)
+        day = _day(quote, now.astimezone(NEW_YORK if is_of_the_us else _FIRST_ZONE).date())
         prices = {
             name: _positive(quote, key)
             for name, key in (
@@ -100,7 +127,8 @@ def normalise(quote: Mapping[str, Any], symbol: str, now: datetime, *, simulated
         volume = int(_match(_WHOLE, quote, "06. volume"))
         values = ",".join(map(repr, (*prices.values(), volume)))
         digest = hashlib.sha256(values.encode()).hexdigest()[:16]
-        observed_at = min(now.replace(microsecond=0), close_of(day))
+        seen = first_seen(f"{source}:{symbol}", f"{day}:{digest}", now)
+        observed_at = min(seen, close_of(day) if is_of_the_us else _end_of(day))
         event = mint(
             STOCKS,
             source,
@@ -112,7 +140,7 @@ def normalise(quote: Mapping[str, Any], symbol: str, now: datetime, *, simulated
             observed_at=observed_at,
             produced_at=now,
             volume=volume,
-            currency="USD",
+            currency=DOLLARS if is_of_the_us else UNKNOWN,
             **prices,
         )
     except ValueError as error:
@@ -120,8 +148,13 @@ def normalise(quote: Mapping[str, Any], symbol: str, now: datetime, *, simulated
     return Batch((event,), simulated)
 
 
-def error_in(body: Mapping[str, Any], now: datetime) -> SourceError:
-    """The typed error of an answer without a quote."""
+def error_in(body: Mapping[str, Any], now: datetime, requests: int, refusals: int) -> SourceError:
+    """The typed error of an answer without a quote.
+
+    Which limit is meant does not follow from the words: each has named the others, too. It follows
+    from the numbers, from the `requests` that were made today, this one included, and from how many
+    `refusals` came in a row before.
+    """
     said = next(
         (body[key] for key in ("Error Message", "Information", "Note") if key in body), None
     )
@@ -129,29 +162,29 @@ def error_in(body: Mapping[str, Any], now: datetime) -> SourceError:
         return Permanent("no such symbol")
     if said is None:
         return Transient("the answer has no quote and no reason")
-    reason = shown(said)
-    words = str(said).lower()
+    reason, words = shown(said), str(said).lower()
     if "Error Message" in body:
         return Auth(reason) if "apikey" in words else Permanent(reason)
-    if "per minute" in words:
-        return Quota(reason, now + MINUTE_PAUSE)
-    # The burst limit's words name the daily limit, too, and both advertise premium plans.
-    if "per second" in words and "spreading" in words:
-        return Quota(reason, now + BURST_PAUSE)
-    if "per day" in words or "daily" in words:
-        return Quota(reason, next_day_in_new_york(now))
-    if "per second" in words:
-        return Quota(reason, now + BURST_PAUSE)
-    if "Note" in body:
-        return Quota(reason, now + MINUTE_PAUSE)
-    return Permanent(reason)
+    limits = {unit: int(number.replace(",", "")) for number, unit in _LIMIT.findall(words)}
+    if not limits and "Note" not in body:
+        return Permanent(reason)
+    midnight = next_day_in_new_york(now)
+    if requests >= limits.get("day", requests + 1) and "second" not in limits:
+        return Quota(reason, midnight)
+    unit = "second" if "second" in limits else "minute"
+    pause = max(PAUSES[unit], AGAIN[min(refusals, len(AGAIN) - 1)])
+    return Quota(reason, min(now + pause, midnight))
 
 
-def _day(quote: Mapping[str, Any], now: datetime) -> date:
+def _day(quote: Mapping[str, Any], today: date) -> date:
     day = date.fromisoformat(_match(_DAY, quote, "07. latest trading day"))
-    if day > now.astimezone(NEW_YORK).date():
+    if day > today:
         raise ValueError(f"the trading day {day} has not come yet")
     return day
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC) + timedelta(days=1)
 
 
 def _positive(quote: Mapping[str, Any], key: str) -> float:

@@ -1,7 +1,8 @@
 """Replay: the real daily prices of some shares from 2000 to 2013, all of them, once.
 
 The file is a CSV of Ticker, Date, Open, High, Low, Close, Volume, Adj Close. A row is observed at
-the close of its day, 16:00 in New York. Prices are as they were that day, not adjusted for splits.
+the regular close of its day, 16:00 in New York, also on one of the few half-days: the file names no
+time. Prices are as they were that day, not adjusted for splits.
 """
 
 import csv
@@ -16,7 +17,7 @@ from millrace.errors import ConfigurationError
 from millrace.feeds.minting import mint, second
 from millrace.feeds.stocks import STOCKS, StockPrice
 from millrace.sources.base import Batch
-from millrace.sources.times import close_of
+from millrace.sources.times import regular_close_of
 
 
 class Replay:
@@ -61,7 +62,7 @@ def read(path: Path, now: datetime) -> Iterator[StockPrice]:
     """The file's rows as events, in the file's order."""
     with gzip.open(path, "rt", newline="") as file:
         for row in csv.DictReader(file):
-            observed_at = close_of(date.fromisoformat(row["Date"]))
+            observed_at = regular_close_of(date.fromisoformat(row["Date"]))
             yield mint(
                 STOCKS,
                 "replay",

@@ -4,12 +4,31 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
-_CLOSE = time(16)
+_CLOSE, _EARLY_CLOSE = time(16), time(13)
+_THURSDAY, _FRIDAY = 3, 4
+
+
+def regular_close_of(day: date) -> datetime:
+    """When the exchanges of New York close on a day like others, in UTC."""
+    return datetime.combine(day, _CLOSE, NEW_YORK).astimezone(UTC)
 
 
 def close_of(day: date) -> datetime:
     """When the exchanges of New York close on that day, in UTC."""
-    return datetime.combine(day, _CLOSE, NEW_YORK).astimezone(UTC)
+    close = _EARLY_CLOSE if _is_half_day(day) else _CLOSE
+    return datetime.combine(day, close, NEW_YORK).astimezone(UTC)
+
+
+def _is_half_day(day: date) -> bool:
+    """Before Independence Day and Christmas, if that is a weekday, and after Thanksgiving.
+
+    These are the exchanges' rules since 2013. Where one of the holidays is on a Saturday, the
+    Friday before it is the holiday. No library knows half-days without bringing pandas along.
+    """
+    if (day.month, day.day) in ((7, 3), (12, 24)):
+        return day.weekday() <= _THURSDAY
+    # The fourth Thursday of November is the 22nd at the earliest.
+    return day.month == 11 and 23 <= day.day <= 29 and day.weekday() == _FRIDAY
 
 
 def next_day_in_new_york(now: datetime) -> datetime:
