@@ -39,8 +39,24 @@ def producer(**changes: str) -> dict[str, str]:
             {"millrace_api_port": "https"},
             "millrace_api_port is https: it must be a whole number from 1 to 65535",
         ),
+        (
+            {"millrace_api_origins": ["https://a.example.org", "https://a.example.org/", "*"]},
+            "millrace_api_origins has https://a.example.org/, *: it must be a list of origins,"
+            " each like https://dashboard.example.org, in lower case and without a path",
+        ),
+        (
+            {"millrace_api_origins": "https://a.example.org"},
+            "millrace_api_origins has https://a.example.org: it must be a list of origins",
+        ),
     ],
-    ids=["unknown feed", "a GPU in a container", "name, number, choice", "a word for a port"],
+    ids=[
+        "unknown feed",
+        "a GPU in a container",
+        "name, number, choice",
+        "a word for a port",
+        "no origins",
+        "one origin",
+    ],
 )
 def test_what_cannot_work_is_refused(
     playbook: Playbook, variables: dict[str, Any], message: str

@@ -7,9 +7,9 @@ default below. Secrets belong in files, never in the environment.
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,6 +22,8 @@ from millrace.errors import ConfigurationError
 
 ENV_PREFIX = "MILLRACE_"
 SECRETS = Path("/run/secrets")
+ORIGIN = r"^https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?$"
+"""As a browser sends it: in lower case and without a path."""
 
 
 class Settings(BaseSettings):
@@ -263,6 +265,11 @@ class Settings(BaseSettings):
         description="Accepted bearer tokens: a JSON list of {id, sha256, scopes}.",
     )
 
+    api_origins: list[Annotated[str, StringConstraints(pattern=ORIGIN)]] = Field(
+        default=[],
+        description="Origins of web pages that may use the API from a browser, each like"
+        " https://dashboard.example.org.",
+    )
     stale_seconds: float = Field(
         default=60.0, gt=0, description="Age from which the API calls a latest value stale."
     )

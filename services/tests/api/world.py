@@ -278,5 +278,6 @@ class World:
             raise DependencyError("secret reason")
         return self.lag
 
-    def app(self) -> Flask:
-        return create_app(list(FEEDS.values()), TOKENS, self, stale_seconds=60.0, stop=self.stop)
+    def app(self, *origins: str) -> Flask:
+        feeds = list(FEEDS.values())
+        return create_app(feeds, TOKENS, self, stale_seconds=60.0, stop=self.stop, origins=origins)

@@ -1,5 +1,6 @@
 """Settings: where they are read from, and that their secrets stay secret."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,30 @@ def test_what_is_wrong_is_one_line_without_the_value(monkeypatch: pytest.MonkeyP
     assert "not-a-port" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://dashboard.example.org",
+        "http://localhost:3000",
+        "http://127.0.0.1",
+        "https://[::1]:8443",
+    ],
+)
+def test_an_origin_is_what_a_browser_sends(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_API_ORIGINS", json.dumps([origin]))
+    assert config.load().api_origins == [origin]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["*", "null", "", "dashboard.example.org", "https://a/", "https://A", "https://*.a", "file://"],
+)
+def test_what_is_no_origin_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_API_ORIGINS", json.dumps(["https://a", wrong]))
+    with pytest.raises(ConfigurationError, match="MILLRACE_API_ORIGINS"):
+        config.load()
 
 
 def test_what_is_missing_is_named() -> None:

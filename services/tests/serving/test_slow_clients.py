@@ -1,6 +1,9 @@
 """Clients that are slow, silent or many hold up nobody but themselves, and not for long."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -98,6 +101,20 @@ def test_who_leaves_a_stream_leaves_its_place(api: Api) -> None:
     silent = request("GET /v1/stocks/stream")
     for _ in range(2 * MAX_STREAMS):
         becomes(api, silent)
+
+
+def test_who_vanishes_without_a_word_leaves_the_place_of_a_stream() -> None:
+    """As when a computer sleeps: nothing closes the connection, and nothing answers on it."""
+    script = Path(__file__).with_name("vanished.py")
+    found = subprocess.run(
+        ["unshare", "--map-root-user", "--net", sys.executable, script],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert float(found.stdout) < LATE_SECONDS
 
 
 def becomes(api: Api, data: bytes) -> None:

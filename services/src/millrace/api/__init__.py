@@ -26,6 +26,7 @@ def serve(settings: Settings) -> None:
         dependencies=Dependencies(settings),
         stale_seconds=settings.stale_seconds,
         stop=stop,
+        origins=settings.api_origins,
     )
     wsgi.serve(
         app,

@@ -1,7 +1,7 @@
 """The Flask application."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from flask import Flask, Response
@@ -9,6 +9,7 @@ from flask import Flask, Response
 from millrace.api import (
     auth,
     bodies,
+    cors,
     events,
     gpus,
     health,
@@ -38,14 +39,16 @@ def create_app(
     dependencies: Dependencies,
     stale_seconds: float = 60.0,
     stop: threading.Event | None = None,
+    origins: Collection[str] = (),
 ) -> Flask:
     """Make the application; nothing is connected to before a request needs it.
 
-    What would go on for long ends when `stop` is set.
+    What would go on for long ends when `stop` is set. Web pages of `origins` may use it.
     """
     app = Flask(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     problems.register(app)
+    cors.allow(app, origins)
     app.before_request(bodies.check)
     app.after_request(_add_headers)
     app.register_blueprint(health.blueprint(health.Health(dependencies)))
@@ -60,5 +63,6 @@ def create_app(
 
 
 def _add_headers(response: Response) -> Response:
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
     return response

@@ -26,6 +26,8 @@ from millrace.lag import PartitionLag
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+"""A proxy on the way keeps, compresses and collects nothing: events come when they are sent."""
 MAX_STREAMS = 8
 """Each holds one of the server's threads."""
 LONGEST_SECONDS = 3600.0
@@ -59,7 +61,7 @@ def blueprint(
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such feed; /v1/feeds lists them.")
         follower = begin(known[feed])
         if request.method == "HEAD":
-            return Response(mimetype=MEDIA_TYPE)
+            return Response(headers=HEADERS, mimetype=MEDIA_TYPE)
         place = ExitStack()
         if not places.acquire(blocking=False):
             raise Problem(
@@ -69,7 +71,8 @@ def blueprint(
         connection = request.environ.get("gunicorn.socket")
         is_gone = connection.is_gone if connection else lambda: False
         limits = lambda: follow.committed(partitions(known[feed]))  # noqa: E731
-        response = Response(lines(follower, limits, stop, is_gone), mimetype=MEDIA_TYPE)
+        found = lines(follower, limits, stop, is_gone)
+        response = Response(found, headers=HEADERS, mimetype=MEDIA_TYPE)
         response.call_on_close(place.close)
         return response
 
