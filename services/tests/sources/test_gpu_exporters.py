@@ -13,7 +13,7 @@ from services.tests.sources.exporter import NOW, Server
 
 from millrace.errors import ConfigurationError
 from millrace.feeds import gpus
-from millrace.feeds.gpu_metrics import GPU_METRICS, GpuMetrics
+from millrace.feeds.gpu_metrics import GPU_METRICS, READINGS, GpuMetrics
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
 from millrace.sources import dcgm, scrape, vllm
@@ -117,13 +117,145 @@ def test_dcgm_gives_null_for_what_is_no_number_and_leaves_mig_instances_out(
     assert second.mem_total_mb is second.power_w is second.temp_c is second.energy_j is None
 
 
-def test_dcgm_rejects_a_gpu_that_cannot_be_and_keeps_the_other(exporter: Server) -> None:
+def test_dcgm_without_one_reading_has_the_others_and_says_which_is_not_believed(
+    exporter: Server,
+) -> None:
     exporter.page = DCGM_PAGE.replace("} 71", "} 171")
     batch = dcgm_source(exporter).fetch("metrics")
-    assert [event.symbol for event in batch.events] == ["box/1"]
+    first = batch.events[0]
+    assert isinstance(first, GpuMetrics)
+    assert [event.symbol for event in batch.events] == ["box/0", "box/1"]
+    assert (first.utilization, first.mem_used_mb, first.power_w) == (None, 9012, 281.44)
+    assert (first.temp_c, first.energy_j) == (66, 1500)
     (rejected,) = batch.rejected
     assert rejected.symbol == "box/0"
     assert "utilization" in rejected.reason
+
+
+BLANKS = {
+    "of 32 bits": "2147483632",
+    "of 32 bits, not supported": "2147483634",
+    "of 32 bits without its sign": "4294967295",
+    "of 64 bits": "9223372036854775792",
+    "of a floating-point number": "1.40737488355328e+14",
+}
+
+
+@pytest.mark.parametrize("blank", BLANKS.values(), ids=BLANKS)
+@pytest.mark.parametrize(
+    ("value", "fields"),
+    [
+        ("71", {"utilization"}),
+        ("9012", {"mem_used_mb", "mem_total_mb"}),
+        ("15244", {"mem_total_mb"}),
+        ("281.44", {"power_w"}),
+        ("66", {"temp_c"}),
+        ("1.5e+06", {"energy_j"}),
+    ],
+)
+def test_a_blank_of_dcgm_is_null_without_a_word_and_the_rest_is_kept(
+    exporter: Server, value: str, fields: set[str], blank: str
+) -> None:
+    line = next(line for line in DCGM_PAGE.splitlines() if line.endswith(f"}} {value}"))
+    exporter.page = DCGM_PAGE.replace(line, line.removesuffix(value) + blank)
+    batch = dcgm_source(exporter).fetch("metrics")
+    event = batch.events[0]
+    assert isinstance(event, GpuMetrics)
+    assert not batch.rejected
+    assert {name for name in READINGS if getattr(event, name) is None} == fields
+
+
+def gpu_line(labels: str) -> str:
+    return f"DCGM_FI_DEV_GPU_UTIL{{{labels}}} 71\nDCGM_FI_DEV_POWER_USAGE{{{labels}}} 70.5\n"
+
+
+LABELS = {
+    "2.0": ('gpu="0",UUID="GPU-a",device="nvidia0"', "here/0", "GPU-a", "A100 40GB"),
+    "2.4": (
+        'gpu="0",UUID="GPU-a",device="nvidia0",modelName="Tesla T4",Hostname="box"',
+        "box/0",
+        "GPU-a",
+        "Tesla T4",
+    ),
+    "3.3, in Kubernetes": (
+        'gpu="0",UUID="GPU-a",pci_bus_id="00000000:31:00.0",device="nvidia0",modelName="NVIDIA L4",'
+        'Hostname="box",container="",namespace="",pod=""',
+        "box/0",
+        "GPU-a",
+        "NVIDIA L4",
+    ),
+    "3.3, old namespace": (
+        'gpu="0",uuid="GPU-a",device="nvidia0",modelName="NVIDIA L4",Hostname="box",pod_name="p"',
+        "box/0",
+        "GPU-a",
+        "NVIDIA L4",
+    ),
+    "4.4": (
+        'gpu="0",UUID="GPU-a",pci_bus_id="00000000:31:00.0",device="nvidia0",modelName="NVIDIA L4",'
+        'Hostname="box",DCGM_FI_DRIVER_VERSION="580.105.08"',
+        "box/0",
+        "GPU-a",
+        "NVIDIA L4",
+    ),
+    "4.8": (
+        'gpu="0",UUID="GPU-a",pci_bus_id="00000000:00:04.0",device="nvidia0",modelName="Tesla T4",'
+        'hostname="box"',
+        "box/0",
+        "GPU-a",
+        "Tesla T4",
+    ),
+    "4.x, a model that is not known": (
+        'gpu="0",UUID="GPU-a",modelName="",Hostname="box"',
+        "box/0",
+        "GPU-a",
+        "A100 40GB",
+    ),
+}
+
+
+@pytest.mark.parametrize(("labels", "symbol", "uuid", "name"), LABELS.values(), ids=LABELS)
+def test_dcgm_finds_the_labels_of_each_version_of_its_exporter(
+    exporter: Server, labels: str, symbol: str, uuid: str, name: str
+) -> None:
+    exporter.page = gpu_line(labels)
+    batch = dcgm_source(exporter).fetch("metrics")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics)
+    assert (event.symbol, event.uuid, event.name) == (symbol, uuid, name)
+    assert (event.utilization, event.power_w) == (71, 70.5)
+    assert not batch.rejected
+
+
+def test_a_gpu_that_nobody_names_is_unknown_and_has_no_price(exporter: Server) -> None:
+    exporter.page = gpu_line('gpu="0",UUID="GPU-a",device="nvidia0"')
+    (event,) = Dcgm(Exporter(exporter.url), Place("here"), exporter.clock).fetch("metrics").events
+    assert isinstance(event, GpuMetrics)
+    assert (event.name, event.price_per_hour_usd) == ("unknown", None)
+
+
+def test_series_about_no_gpu_are_no_errors(exporter: Server) -> None:
+    exporter.page = DCGM_PAGE
+    expected = dcgm_source(exporter).fetch("metrics")
+    exporter.page += """\
+DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT{nvswitch="1",Hostname="box"} 43
+DCGM_FI_DEV_NVSWITCH_POWER_VDD{nvswitch="1",Hostname="box"} 2147483632
+DCGM_FI_DEV_NVLINK_COUNT_TX_BYTES{nvlink="3",nvswitch="1",Hostname="box"} 17
+DCGM_FI_DEV_NVLINK_COUNT_TX_BYTES{nvlink="3",gpu="7",gpu_uuid="GPU-h",model_name="H",hostname="box"} 17
+DCGM_FI_DEV_CPU_UTIL_TOTAL{cpu="0",Hostname="box"} 0.2
+DCGM_FI_DEV_CPU_UTIL_TOTAL{cpucore="5",cpu="0",Hostname="box"} 0.1
+DCGM_FI_DEV_POWER_USAGE{nvswitch="1",Hostname="box"} 80
+DCGM_EXP_XID_ERRORS_COUNT{gpu="x",xid="31"} 1
+go_goroutines 12
+"""  # noqa: E501 - the exporter's lines are long
+    assert dcgm_source(exporter).fetch("metrics") == expected
+    assert not expected.rejected
+
+
+def test_a_gpu_without_a_number_is_rejected(exporter: Server) -> None:
+    exporter.page = DCGM_PAGE + 'DCGM_FI_DEV_GPU_UTIL{gpu="x",Hostname="box"} 1\n'
+    batch = dcgm_source(exporter).fetch("metrics")
+    assert len(batch.events) == 2
+    assert [rejected.symbol for rejected in batch.rejected] == ["box/x"]
 
 
 @pytest.mark.parametrize(
@@ -303,9 +435,8 @@ def test_all_tokens_of_all_engines_are_told_once(engines: dict[str, Any]) -> Non
 
 names = st.sampled_from(
     [
-        *(dcgm.PREFIX + name for name in (dcgm.UTILIZATION, dcgm.ENGINES, dcgm.USED, dcgm.FREE)),
-        *(dcgm.PREFIX + name for name in (dcgm.POWER, dcgm.TEMPERATURE, dcgm.ENERGY)),
-        *vllm.NAMES,
+        *sorted(dcgm.NAMES),
+        *sorted(vllm.NAMES),
     ]
 )
 labels = st.fixed_dictionaries(

@@ -114,6 +114,49 @@ def test_what_is_not_supported_is_null() -> None:
     assert event.power_w is event.temp_c is event.energy_j is None
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(pynvml.NVML_ERROR_UNKNOWN),
+        error(pynvml.NVML_ERROR_NO_PERMISSION),
+        error(pynvml.NVML_ERROR_NO_DATA),
+        pynvml.NVML_VALUE_NOT_AVAILABLE_uint.value,
+        pynvml.NVML_VALUE_NOT_AVAILABLE_ulonglong.value,
+    ],
+)
+def test_one_reading_that_is_not_known_is_null_and_the_rest_is_kept(answer: Any) -> None:
+    batch = source(Library(DeviceGetPowerUsage=answer)).fetch("gpus")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics)
+    assert (event.power_w, event.utilization, event.energy_j) == (None, 71, 1500)
+    assert not batch.rejected
+
+
+def test_a_reading_that_cannot_be_is_null_and_said() -> None:
+    batch = source(Library(DeviceGetTemperature=-300)).fetch("gpus")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics)
+    assert (event.temp_c, event.utilization) == (None, 71)
+    (rejected,) = batch.rejected
+    assert "temp_c" in rejected.reason
+
+
+def test_memory_that_is_not_known_is_null() -> None:
+    unknown = SimpleNamespace(total=2**64 - 1, used=2**64 - 1, free=1)
+    batch = source(Library(DeviceGetMemoryInfo=unknown)).fetch("gpus")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics)
+    assert event.mem_used_mb is event.mem_total_mb is None
+    assert not batch.rejected
+
+
+def test_a_gpu_without_a_name_is_unknown() -> None:
+    library = Library(DeviceGetName=error(pynvml.NVML_ERROR_UNKNOWN))
+    (event,) = source(library).fetch("gpus").events
+    assert isinstance(event, GpuMetrics)
+    assert event.name == "unknown"
+
+
 def test_a_gpu_that_is_lost_is_rejected_and_the_others_are_read() -> None:
     def handle(number: int) -> object:
         return error(pynvml.NVML_ERROR_GPU_IS_LOST) if number == 1 else number

@@ -22,6 +22,10 @@ Celsius = Annotated[float, msgspec.Meta(ge=-50, le=200)]
 Joules = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
+READINGS = ("utilization", "mem_used_mb", "mem_total_mb", "power_w", "temp_c", "energy_j")
+"""What is measured, each null where it is not known."""
+
+
 class GpuMetrics(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one GPU did: percent, MiB, watts, degrees Celsius, joules since its driver started."""
 

@@ -1,27 +1,41 @@
 """DCGM: the GPUs of a host, or of several, as NVIDIA's exporter shows them.
 
 Memory comes in MiB, power in watts and energy in millijoules. What the exporter does not show, or
-shows as no number, is null. Samples of MIG instances are left out: of a GPU that is divided the
+shows as no number or as one of DCGM's blanks, is null. Series that are about no GPU (switches,
+links, CPUs) are passed over, and so are those of MIG instances: of a GPU that is divided the
 exporter shows how busy its engines are, a fraction, in place of its utilisation.
+
+Labels differ between versions and options of the exporter: a name for each of them is enough.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.redaction import shown
 from millrace.sources.base import Batch, Permanent, Rejected
-from millrace.sources.gpus import Place, batch, metrics
+from millrace.sources.gpus import UNKNOWN, Place, batch, metrics
 from millrace.sources.scrape import Exporter, Sample
 
 PREFIX = "DCGM_FI_"
-UTILIZATION, ENGINES = "DEV_GPU_UTIL", "PROF_GR_ENGINE_ACTIVE"
-USED, FREE, RESERVED, TOTAL = "DEV_FB_USED", "DEV_FB_FREE", "DEV_FB_RESERVED", "DEV_FB_TOTAL"
-POWER, TEMPERATURE = "DEV_POWER_USAGE", "DEV_GPU_TEMP"
-ENERGY = "DEV_TOTAL_ENERGY_CONSUMPTION"
+UTILIZATION, ENGINES = PREFIX + "DEV_GPU_UTIL", PREFIX + "PROF_GR_ENGINE_ACTIVE"
+USED, FREE = PREFIX + "DEV_FB_USED", PREFIX + "DEV_FB_FREE"
+RESERVED, TOTAL = PREFIX + "DEV_FB_RESERVED", PREFIX + "DEV_FB_TOTAL"
+POWER, TEMPERATURE = PREFIX + "DEV_POWER_USAGE", PREFIX + "DEV_GPU_TEMP"
+ENERGY = PREFIX + "DEV_TOTAL_ENERGY_CONSUMPTION"
+NAMES = frozenset({UTILIZATION, ENGINES, USED, FREE, RESERVED, TOTAL, POWER, TEMPERATURE, ENERGY})
+HOST_LABELS = ("Hostname", "hostname")
+UUID_LABELS = ("UUID", "uuid", "gpu_uuid")
+NAME_LABELS = ("modelName", "model_name")
 MILLI = 1000
+REASONS = 16
+"""Each blank is followed by those that say why: not found, not supported, not permitted."""
+BLANKS = (0x7FFFFFF0, 0xFFFFFFF0)
+"""Of 32 bits, and what comes of it where a sign is lost."""
+LARGE_BLANK = 2.0**47
+"""The blank of a floating-point number; that of 64 bits is larger."""
 
 
 class Dcgm:
@@ -62,20 +76,33 @@ def normalise(
     labels: dict[tuple[str, str], dict[str, str]] = {}
     values: dict[tuple[str, str], dict[str, float]] = {}
     for sample in samples:
-        if not sample.name.startswith(PREFIX) or sample.labels.get("GPU_I_ID"):
-            continue
-        gpu = (sample.labels.get("Hostname") or place.host, sample.labels.get("gpu", ""))
-        labels.setdefault(gpu, sample.labels)
         # The parser ends the names of counters as OpenMetrics does; the exporter does not.
-        name = sample.name.removeprefix(PREFIX).removesuffix("_total")
-        values.setdefault(gpu, {})[name] = sample.value
+        name = sample.name.removesuffix("_total")
+        number = sample.labels.get("gpu")
+        if name not in NAMES or not number or sample.labels.get("GPU_I_ID"):
+            continue
+        gpu = (_label(sample.labels, HOST_LABELS) or place.host, number)
+        labels[gpu] = labels.get(gpu, {}) | sample.labels
+        readings = values.setdefault(gpu, {})
+        if not is_blank(sample.value):
+            readings[name] = sample.value
     return [
-        _event(host, number, labels[host, number], found, place, now, simulated)
+        one
         for (host, number), found in values.items()
+        for one in _events(host, number, labels[host, number], found, place, now, simulated)
     ]
 
 
-def _event(
+def is_blank(value: float) -> bool:
+    """Whether DCGM means by this number that it has none."""
+    return value >= LARGE_BLANK or any(blank <= value < blank + REASONS for blank in BLANKS)
+
+
+def _label(labels: Mapping[str, str], names: Sequence[str]) -> str | None:
+    return next((labels[name] for name in names if labels.get(name)), None)
+
+
+def _events(
     host: str,
     number: str,
     labels: dict[str, str],
@@ -83,9 +110,9 @@ def _event(
     place: Place,
     now: float,
     simulated: bool,
-) -> GpuMetrics | Rejected:
+) -> list[GpuMetrics | Rejected]:
     if not number.isascii() or not number.isdecimal():
-        return Rejected(shown(f"{host}/{number}"), "the label gpu is no number")
+        return [Rejected(shown(f"{host}/{number}"), "the label gpu is no number")]
     utilization = values.get(UTILIZATION)
     if utilization is None and ENGINES in values:
         utilization = 100 * values[ENGINES]
@@ -96,8 +123,8 @@ def _event(
     readings: dict[str, Any] = {
         "host": host,
         "gpu_index": int(number[:9]),
-        "name": labels.get("modelName", ""),
-        "uuid": labels.get("UUID") or None,
+        "name": _label(labels, NAME_LABELS) or place.gpu_name or UNKNOWN,
+        "uuid": _label(labels, UUID_LABELS),
         "utilization": utilization,
         "mem_used_mb": values.get(USED),
         "mem_total_mb": total,

@@ -1,6 +1,7 @@
 """What the sources about GPUs share: where a GPU is, and how events are made of readings.
 
-Readings are believed if the feed's event type takes them, and rejected one by one if not.
+What is not known is null. A reading that cannot be is null and rejected, alone: what else was read
+of its GPU is believed.
 """
 
 import hashlib
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+
+import msgspec
 
 from millrace.config import Settings
 from millrace.events import Event
@@ -22,6 +25,14 @@ from millrace.redaction import shown
 from millrace.sources.base import Batch, Rejected
 
 E = TypeVar("E", bound=Event)
+
+UNKNOWN = "unknown"
+"""The name of a GPU that nobody names."""
+_READINGS = {
+    field.name: field.type
+    for field in msgspec.structs.fields(GpuMetrics)
+    if field.name in gpu_metrics.READINGS
+}
 
 
 @dataclass(frozen=True)
@@ -70,14 +81,31 @@ def metrics(
     *,
     simulated: bool,
     observed_at: datetime | None = None,
-) -> GpuMetrics | Rejected:
-    """The event of a GPU's readings, by the names of GpuMetrics; `now` in seconds since 1970."""
+) -> list[GpuMetrics | Rejected]:
+    """The event of a GPU's readings, and what of them is not believed.
+
+    They have the names of GpuMetrics; `now` is in seconds since 1970.
+    """
     symbol = gpu_metrics.symbol_of(readings)
     time = observed_at or whole_milliseconds(now)
+    believed, rejected = _believed(symbol, readings)
     known = price_at(str(readings["name"]), time) if price is None else price
-    fields = {**readings, "price_per_hour_usd": known}
+    fields = {**believed, "price_per_hour_usd": known}
     unique = symbol, round(time.timestamp() * 1000)
-    return _event(GPU_METRICS, source, symbol, unique, fields, time, now, simulated)
+    event = _event(GPU_METRICS, source, symbol, unique, fields, time, now, simulated)
+    return [event, *rejected]
+
+
+def _believed(symbol: str, readings: Mapping[str, Any]) -> tuple[dict[str, Any], list[Rejected]]:
+    """The readings, without the values that their kind cannot have; those may be null."""
+    believed, rejected = dict(readings), []
+    for name, kind in _READINGS.items():
+        try:
+            msgspec.convert(readings.get(name), kind)
+        except msgspec.ValidationError as error:
+            believed[name] = None
+            rejected.append(Rejected(shown(symbol), shown(f"{name} is not believed: {error}")))
+    return believed, rejected
 
 
 def usage(

@@ -1,8 +1,9 @@
 """NVML: the GPUs of this host, as NVIDIA's driver sees them.
 
 Power comes in milliwatts, energy in millijoules and memory in bytes. What a GPU or its driver does
-not support is null; a GPU that fails is rejected, and the others are not. The library is opened for
-each poll: a driver may be replaced while the producer runs.
+not support, does not let this process read or does not know is null; a GPU that fails is rejected,
+and the others are not. The library is opened for each poll: a driver may be replaced while the
+producer runs.
 """
 
 import time
@@ -12,11 +13,14 @@ from typing import Any
 import pynvml
 
 from millrace.config import Settings
+from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
-from millrace.sources.gpus import Place, batch, metrics
+from millrace.sources.gpus import UNKNOWN, Place, batch, metrics
 
 MEBIBYTE = 1024 * 1024
 MILLI = 1000
+NOT_AVAILABLE = (2**32 - 1, 2**64 - 1)
+"""NVML_VALUE_NOT_AVAILABLE, which is -1, in numbers without a sign."""
 
 
 class Nvml:
@@ -47,14 +51,14 @@ class Nvml:
             raise Transient(f"NVML does not start: {error}") from None
         try:
             count = library.nvmlDeviceGetCount()
-            found = [self._gpu(number) for number in range(count)]
+            found = [one for number in range(count) for one in self._gpu(number)]
         except library.NVMLError as error:
             raise Transient(f"NVML: {error}") from None
         finally:
             library.nvmlShutdown()
         return batch(found, simulated=False)
 
-    def _gpu(self, number: int) -> Any:
+    def _gpu(self, number: int) -> list[GpuMetrics | Rejected]:
         library, host = self._library, self._place.host
         try:
             handle = library.nvmlDeviceGetHandleByIndex(number)
@@ -63,9 +67,9 @@ class Nvml:
             readings = {
                 "host": host,
                 "gpu_index": number,
-                "name": library.nvmlDeviceGetName(handle),
+                "name": self._read(library.nvmlDeviceGetName, handle) or UNKNOWN,
                 "uuid": self._read(library.nvmlDeviceGetUUID, handle),
-                "utilization": None if utilization is None else utilization.gpu,
+                "utilization": None if utilization is None else _known(utilization.gpu),
                 "mem_used_mb": used,
                 "mem_total_mb": total,
                 "power_w": self._thousandth(library.nvmlDeviceGetPowerUsage, handle),
@@ -75,7 +79,7 @@ class Nvml:
                 "energy_j": self._thousandth(library.nvmlDeviceGetTotalEnergyConsumption, handle),
             }
         except library.NVMLError as error:
-            return Rejected(f"{host}/{number}", f"NVML: {error}")
+            return [Rejected(f"{host}/{number}", f"NVML: {error}")]
         return metrics("nvml", readings, self._place.price_per_hour, self._clock(), simulated=False)
 
     def _memory(self, handle: Any) -> tuple[float | None, float | None]:
@@ -87,19 +91,33 @@ class Nvml:
         ) or self._read(library.nvmlDeviceGetMemoryInfo, handle)
         if memory is None:
             return None, None
-        return memory.used / MEBIBYTE, memory.total / MEBIBYTE
+        used, total = _known(memory.used), _known(memory.total)
+        return (
+            None if used is None else used / MEBIBYTE,
+            None if total is None else total / MEBIBYTE,
+        )
 
     def _thousandth(self, read: Callable[..., Any], handle: Any) -> float | None:
-        value = self._read(read, handle)
+        value = _known(self._read(read, handle))
         return None if value is None else value / MILLI
 
     def _read(self, read: Callable[..., Any], *arguments: Any) -> Any:
-        """What is read; None if the GPU or the driver does not support it."""
+        """What is read; None if the GPU or the driver does not say it."""
         library = self._library
         try:
             return read(*arguments)
-        except (library.NVMLError_NotSupported, library.NVMLError_FunctionNotFound):
+        except (
+            library.NVMLError_NotSupported,
+            library.NVMLError_FunctionNotFound,
+            library.NVMLError_NoPermission,
+            library.NVMLError_NoData,
+            library.NVMLError_Unknown,
+        ):
             return None
+
+
+def _known(value: Any) -> Any:
+    return None if value in NOT_AVAILABLE else value
 
 
 def from_settings(settings: Settings) -> Nvml:

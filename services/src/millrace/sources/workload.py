@@ -108,7 +108,10 @@ class Workload:
         if last >= self._next:
             self._next, self._told = last + 1, last * self._step
         found = [
-            self._event(gpu, number, now) for number in range(first, last + 1) for gpu in self._gpus
+            one
+            for number in range(first, last + 1)
+            for gpu in self._gpus
+            for one in self._event(gpu, number, now)
         ]
         return Batch([event for event in found if not isinstance(event, Rejected)], simulated=True)
 
@@ -131,7 +134,7 @@ class Workload:
         heat = sum(w * self.power(gpu, at - n * step) for n, w in enumerate(weights))
         return AMBIENT + DEGREES_PER_WATT * heat / sum(weights)
 
-    def _metrics(self, gpu: Gpu, number: int, now: float) -> Event | Rejected:
+    def _metrics(self, gpu: Gpu, number: int, now: float) -> Sequence[Event | Rejected]:
         at = number * self._step
         readings = {
             "host": self._host,
@@ -147,7 +150,7 @@ class Workload:
             "workload", readings, None, now, simulated=True, observed_at=self._time(number)
         )
 
-    def _usage(self, gpu: Gpu, number: int, now: float) -> Event | Rejected:
+    def _usage(self, gpu: Gpu, number: int, now: float) -> Sequence[Event | Rejected]:
         at = number * self._step
         spread = 1 + noise.at(self._name(gpu, "request"), number) / 2
         tokens = gpu.most_tokens * self.load(gpu, at) / 100 * self._step * spread
@@ -159,7 +162,7 @@ class Workload:
             "latency_ms": round(80 + 1000 * completion / 60, 1),
         }
         place = Place(self._host, gpu.index, gpu.name)
-        return usage(
+        event = usage(
             "workload",
             place,
             used,
@@ -168,6 +171,7 @@ class Workload:
             simulated=True,
             observed_at=self._time(number),
         )
+        return [event]
 
     def _name(self, gpu: Gpu, what: str) -> str:
         return f"{self._seed}/{self._host}/{gpu.index}/{what}"
