@@ -29,7 +29,10 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from millrace import kafka, lag, orders
 from millrace.config import Settings
 from millrace.orders import Order
-from millrace.processor import membership  # noqa: F401 - members do not stay outside
+from millrace.processor import (
+    membership,  # noqa: F401 - members do not stay outside
+    parked,  # noqa: F401 - what is resumed is read
+)
 from millrace.processor.batch import Partition, Record
 from millrace.processor.breaker import Tally
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
