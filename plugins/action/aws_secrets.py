@@ -10,7 +10,6 @@ path), and replaces the file when they differ. Values are never returned, printe
         name: /millrace/deployment
         region: us-east-1
         path: .millrace/millrace-us-east-1/secrets.yml
-        password_file: scripts/vault-password
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ from typing import Any
 import boto3
 import yaml
 from ansible.errors import AnsibleError
-from ansible.parsing.dataloader import DataLoader
-from ansible.parsing.vault import VaultLib, VaultSecret, get_file_vault_secret
+from ansible.parsing.vault import VaultLib, VaultSecretsContext
 from ansible.plugins.action import ActionBase
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -72,29 +70,26 @@ def present(path: Path, vault: VaultLib) -> Any:
         return None
 
 
-def write(path: Path, text: str, vault: VaultLib, secret: VaultSecret) -> None:
+def write(path: Path, text: str, vault: VaultLib) -> None:
     """Replace the file, or leave it as it was."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "wb") as file:
-        file.write(vault.encrypt(text, secret=secret))
+        file.write(vault.encrypt(text, secret=vault.secrets[0][1]))
     Path(temporary).replace(path)
 
 
-def ensure(arguments: dict[str, Any], *, check_mode: bool) -> bool:
+def ensure(arguments: dict[str, Any], vault: VaultLib, *, check_mode: bool) -> bool:
     """Bring the file up to date; return whether it changed."""
     if arguments["source"] not in SOURCES:
         names = ", ".join(["vault", *SOURCES])
         raise SourceError(f"millrace_secrets_source is {arguments['source']}: it is one of {names}")
     path = Path(arguments["path"])
-    secret = get_file_vault_secret(filename=arguments["password_file"], loader=DataLoader())
-    secret.load()
-    vault = VaultLib(secrets=[("default", secret)])
     values = SOURCES[arguments["source"]](arguments["name"], arguments["region"])
     if present(path, vault) == values:
         return False
     if not check_mode:
-        write(path, yaml.safe_dump(values), vault, secret)
+        write(path, yaml.safe_dump(values), vault)
     return True
 
 
@@ -108,11 +103,16 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         """Turn a problem into a failed task."""
         super().run(tmp, task_vars)
-        names = ("source", "name", "region", "path", "password_file")
+        names = ("source", "name", "region", "path")
         spec = {name: {"type": "str", "required": True, "no_log": False} for name in names}
         _, arguments = self.validate_argument_spec(spec)
         try:
-            return {"changed": ensure(arguments, check_mode=self._task.check_mode)}
+            vault = VaultLib(secrets=VaultSecretsContext.current().secrets)
+            if not vault.secrets:
+                raise SourceError(
+                    "there is no vault password to encrypt a copy of the secrets with"
+                )
+            return {"changed": ensure(arguments, vault, check_mode=self._task.check_mode)}
         except SourceError as error:
             return {"failed": True, "msg": str(error)}
         except (AnsibleError, BotoCoreError, ClientError, OSError) as error:

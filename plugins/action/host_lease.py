@@ -114,6 +114,8 @@ class ActionModule(ActionBase):
             options |= {"seconds": seconds} | ({"ended": ended} if ended else {})
             answer = self._execute_module("host_lease", options, task_vars=variables)
             self.cleanup()
+            # A session of one's own each time: the keeper cannot share that of the task.
+            self._connection.close()
             return dict(answer)
 
         answer = ask(SECONDS)

@@ -3,12 +3,13 @@
 It opens a whole-file encrypted vault once and says in one line what is wrong with it, before any
 host has changed. With `generate` it creates the file, or adds the secrets that are missing;
 present values are never touched. Values are never returned, printed or shown as a difference:
-errors name the secret and the file only.
+errors name the secret and the file only. What opens the file is what opens every vault of the run,
+however it was given to ansible-playbook; a new one is encrypted with the first of these passwords,
+as ansible-vault does it.
 
     - name: Every secret exists
       vault_secrets:
         path: inventories/local/vault.yml
-        password_file: scripts/vault-password   # a file, or a program that prints the password
         generate: true                          # default: a missing secret is an error
         kept: the secret /a of Secrets Manager  # where they are changed, if the file is a copy
         secrets:
@@ -37,10 +38,11 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError
-from ansible.parsing.dataloader import DataLoader
-from ansible.parsing.vault import VaultLib, VaultSecret, get_file_vault_secret, is_encrypted
+from ansible.parsing.vault import VaultLib, VaultSecret, VaultSecretsContext, is_encrypted
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+from ansible import context
 
 ALPHABET = string.ascii_letters + string.digits
 SHORTEST_PASSWORD = 16
@@ -112,16 +114,23 @@ def is_whole(vault: str) -> bool:
     return len(salt) == len(hmac) == 32 and len(ciphertext) > 0 and len(ciphertext) % 16 == 0
 
 
-def read(path: Path, vault: VaultLib, opener: str) -> tuple[str, dict[str, Any]]:
-    """Decrypt the vault file: its text and its values. Errors name what gave the password."""
+def read(path: Path, vault: VaultLib) -> tuple[str, dict[str, Any], VaultSecret]:
+    """Decrypt the vault file: its text, its values and the password that opened it.
+
+    Errors name what gave the passwords.
+    """
     encrypted = path.read_text()
     if not is_encrypted(encrypted):
         raise VaultError(f"{path} is not encrypted: run 'ansible-vault encrypt {path}'")
     if not is_whole(encrypted):
         raise VaultError(f"{path} is truncated or damaged: restore it from a backup")
     try:
-        text = vault.decrypt(encrypted).decode()
+        plain, _, secret = vault.decrypt_and_get_vault_id(encrypted)
+        text = plain.decode()
     except AnsibleError as error:
+        opener = " and ".join(
+            getattr(secret, "filename", "what was typed") for _, secret in vault.secrets
+        )
         raise VaultError(
             f"{path} cannot be decrypted: the vault password, from {opener}, "
             "is not the one it was encrypted with"
@@ -134,7 +143,7 @@ def read(path: Path, vault: VaultLib, opener: str) -> tuple[str, dict[str, Any]]
         ) from error
     if not isinstance(values, dict):
         raise VaultError(f"{path} must hold 'name: value' lines: run 'ansible-vault edit {path}'")
-    return text, values
+    return text, values, secret
 
 
 def write(path: Path, text: str, vault: VaultLib, secret: VaultSecret) -> None:
@@ -179,24 +188,41 @@ def listing(names: Iterable[str]) -> str:
     return "".join(f"{name}\n" for name in sorted(names))
 
 
+def opened() -> VaultLib:
+    """What opens the vaults of this run."""
+    secrets = VaultSecretsContext.current().secrets
+    if not secrets:
+        raise VaultError(
+            "there is no vault password: name its file in ANSIBLE_VAULT_PASSWORD_FILE, or use the"
+            " ansible.cfg of this project"
+        )
+    return VaultLib(secrets=secrets)
+
+
 def ensure(
-    arguments: dict[str, Any], *, check_mode: bool, warn: Callable[[str], None]
+    arguments: dict[str, Any],
+    vault: VaultLib,
+    inventory: str,
+    *,
+    check_mode: bool,
+    warn: Callable[[str], None],
 ) -> dict[str, Any]:
     """Do what the arguments ask for; return the task's result."""
     path, kept = Path(arguments["path"]), arguments.get("kept") or ""
     place = kept or str(path)
+    command = f"ansible-playbook -i {inventory}"
+    if kept and not path.exists():
+        raise VaultError(f"{path} does not exist: {command} site.yml copies it from {kept}")
     change = "Change it there" if kept else f"Change it with 'ansible-vault edit {path}'"
     declared = [Secret.declared(name, spec) for name, spec in arguments["secrets"].items()]
-    secret = get_file_vault_secret(filename=arguments["password_file"], loader=DataLoader())
-    secret.load()
-    vault = VaultLib(secrets=[("default", secret)])
 
-    text, values = read(path, vault, arguments["password_file"]) if path.exists() else ("", {})
+    text, values, secret = read(path, vault) if path.exists() else ("", {}, vault.secrets[0][1])
     missing = [item for item in declared if item.name not in values]
     required = [item.name for item in missing if item.kind != "optional"]
     if required and not arguments["generate"]:
         found = "lacks" if path.exists() else "does not exist; it must hold"
-        raise VaultError(f"{place} {found} {', '.join(required)}")
+        advice = "" if kept else f": {command} playbooks/secrets.yml makes what is missing"
+        raise VaultError(f"{place} {found} {', '.join(required)}{advice}")
     check(place, change, declared, values)
     if unknown := sorted(set(values) - {item.name for item in declared}):
         warn(f"{place} holds names that nothing uses (misspelt?): {', '.join(unknown)}")
@@ -227,13 +253,18 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(
             {
                 "path": {"type": "path", "required": True},
-                "password_file": {"type": "path", "required": True, "no_log": False},
                 "secrets": {"type": "dict", "required": True, "no_log": False},
                 "generate": {"type": "bool", "default": False},
                 "kept": {"type": "str", "default": ""},
             }
         )
         try:
-            return ensure(arguments, check_mode=self._task.check_mode, warn=Display().warning)
+            return ensure(
+                arguments,
+                opened(),
+                " -i ".join(map(os.path.relpath, context.CLIARGS["inventory"])),
+                check_mode=self._task.check_mode,
+                warn=Display().warning,
+            )
         except (VaultError, AnsibleError, OSError) as error:
             return {"failed": True, "msg": str(error)}

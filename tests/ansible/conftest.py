@@ -14,7 +14,9 @@ from typing import Any
 
 import ansible.module_utils
 import pytest
+import yaml
 from ansible.module_utils.testing import patch_module_args
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +70,14 @@ class Playbook:
         self.checkout = checkout
         self.vault, self.password = path / "vault.yml", path / "password"
         self.password.write_text("a password")
+
+    def fill_vault(self) -> None:
+        """Make every secret."""
+        declared = yaml.safe_load((ROOT / "inventories/shared/secrets.yml").read_text())
+        actions = load(ROOT / "plugins/action/vault_secrets.py")
+        vault = VaultLib(secrets=[("default", VaultSecret(self.password.read_bytes()))])
+        arguments = {"path": self.vault, "secrets": declared["millrace_secrets"], "generate": True}
+        actions.ensure(arguments, vault, "", check_mode=False, warn=print)
 
     def run(
         self, name: str, environment: dict[str, str] | None = None, **variables: Any

@@ -24,6 +24,7 @@ import vault_secrets
 
 REGION = "us-east-1"
 NAME = "/millrace/deployment"
+VAULT = VaultLib(secrets=[("default", VaultSecret(b"a vault password"))])
 VALUES = {"vault_a": "one value of a secret", "vault_b": "another: value"}
 
 
@@ -39,11 +40,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def arguments(directory: Path, source: str) -> dict[str, Any]:
     directory.mkdir(exist_ok=True)
-    password = directory / "password"
-    password.write_text("a vault password")
     path = directory / "state" / "secrets.yml"
     settings = {"source": source, "name": NAME, "region": REGION}
-    return settings | {"path": str(path), "password_file": str(password)}
+    return settings | {"path": str(path)}
 
 
 def put(
@@ -62,30 +61,29 @@ def put(
 def test_they_are_copied_encrypted_and_only_when_they_differ(tmp_path: Path, source: str) -> None:
     put(source)
     asked = arguments(tmp_path, source)
-    assert aws_secrets.ensure(asked, check_mode=True) is True
+    assert aws_secrets.ensure(asked, VAULT, check_mode=True) is True
     path = Path(asked["path"])
     assert not path.exists()
-    assert aws_secrets.ensure(asked, check_mode=False) is True
+    assert aws_secrets.ensure(asked, VAULT, check_mode=False) is True
     assert path.stat().st_mode & 0o077 == 0
     assert path.parent.stat().st_mode & 0o077 == 0
     text = path.read_text()
     assert not any(value in text for value in VALUES.values())
-    vault = VaultLib(secrets=[("default", VaultSecret(b"a vault password"))])
-    assert yaml.safe_load(vault.decrypt(text)) == VALUES
-    assert aws_secrets.ensure(asked, check_mode=False) is False
+    assert yaml.safe_load(VAULT.decrypt(text)) == VALUES
+    assert aws_secrets.ensure(asked, VAULT, check_mode=False) is False
     assert path.read_text() == text
 
 
 @pytest.mark.parametrize("source", ["secretsmanager", "ssm"])
 def test_where_there_are_none_it_says_where_they_should_be(tmp_path: Path, source: str) -> None:
     with pytest.raises(aws_secrets.SourceError, match=f"{NAME}: make"):
-        aws_secrets.ensure(arguments(tmp_path, source), check_mode=False)
+        aws_secrets.ensure(arguments(tmp_path, source), VAULT, check_mode=False)
 
 
 def test_parameters_that_anybody_can_read_are_refused(tmp_path: Path) -> None:
     put("ssm", kind="String")
     with pytest.raises(aws_secrets.SourceError, match=r"no SecureString: .*vault_a") as error:
-        aws_secrets.ensure(arguments(tmp_path, "ssm"), check_mode=False)
+        aws_secrets.ensure(arguments(tmp_path, "ssm"), VAULT, check_mode=False)
     assert VALUES["vault_a"] not in str(error.value)
 
 
@@ -94,13 +92,13 @@ def test_a_secret_that_is_no_object_is_refused_and_not_shown(tmp_path: Path, tex
     client = boto3.client("secretsmanager", region_name=REGION)
     client.create_secret(Name=NAME, SecretString=text)
     with pytest.raises(aws_secrets.SourceError, match="must be a JSON object") as error:
-        aws_secrets.ensure(arguments(tmp_path, "secretsmanager"), check_mode=False)
+        aws_secrets.ensure(arguments(tmp_path, "secretsmanager"), VAULT, check_mode=False)
     assert text not in str(error.value)
 
 
 def test_a_misspelt_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(aws_secrets.SourceError, match="one of vault, secretsmanager, ssm"):
-        aws_secrets.ensure(arguments(tmp_path, "secretmanager"), check_mode=False)
+        aws_secrets.ensure(arguments(tmp_path, "secretmanager"), VAULT, check_mode=False)
 
 
 def test_a_secret_that_is_optional_may_be_absent_wherever_they_are_kept(tmp_path: Path) -> None:
@@ -113,9 +111,15 @@ def test_a_secret_that_is_optional_may_be_absent_wherever_they_are_kept(tmp_path
     for source in ("secretsmanager", "ssm"):
         put(source, values=required)
         asked = arguments(tmp_path / source, source)
-        assert aws_secrets.ensure(asked, check_mode=False) is True
-        checked = {"secrets": declared, "generate": False, "kept": "there"}
-        found = vault_secrets.ensure(asked | checked, check_mode=False, warn=print)
+        assert aws_secrets.ensure(asked, VAULT, check_mode=False) is True
+        checked = {"secrets": declared, "generate": False, "kept": "the place there"}
+        asked["path"], copy = str(tmp_path / "no copy"), asked["path"]
+        with pytest.raises(
+            vault_secrets.VaultError, match="no copy does not exist: ansible-playbo"
+        ):
+            vault_secrets.ensure(asked | checked, VAULT, "mine", check_mode=True, warn=print)
+        asked["path"] = copy
+        found = vault_secrets.ensure(asked | checked, VAULT, "mine", check_mode=False, warn=print)
         assert (found["added"], found["empty"]) == ([], optional)
 
     read = re.compile(rf"\b({'|'.join(optional)})\b(.{{0,14}})")

@@ -48,6 +48,27 @@ def test_every_playbook_begins_with_it(name: str) -> None:
     assert (first["vars"]["begin_changes"] is False) is (name in CHANGES_NOTHING)
 
 
+@pytest.mark.parametrize("name", PLAYBOOKS.keys() - {"begin"})
+def test_a_playbook_that_reads_secrets_begins_with_a_look_at_them(name: str) -> None:
+    first, *plays = yaml.safe_load(PLAYBOOKS[name].read_text())
+    reads = any("millrace_vault_file" in str(play.get("vars_files")) for play in plays)
+    assert first["vars"].get("begin_needs_secrets", False) is (reads or name == "reset_mongodb")
+
+
+@pytest.mark.parametrize(
+    "name", ["certificates", "kafka", "mongodb", "redis", "processor", "api", "producers"]
+)
+def test_a_part_says_what_makes_the_secrets_that_it_lacks(playbook: Playbook, name: str) -> None:
+    done = playbook.run(f"playbooks/{name}.yml")
+    assert done.returncode == 2
+    last = " ".join(done.stdout.rpartition("The run ended because of this:")[2].split())
+    assert f"{playbook.vault} does not exist; it must hold vault_ca_passphrase, vault_kafka" in last
+    assert last.endswith(
+        ": ansible-playbook -i inventories/local playbooks/secrets.yml makes what is missing"
+    )
+    assert "changed=0" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["site.yml", "teardown.yml"])
 def test_the_table_of_contents_holds_nothing_else(name: str) -> None:
     for entry in yaml.safe_load((ROOT / name).read_text()):

@@ -211,7 +211,8 @@ def test_no_play_and_no_task_goes_on_after_a_failure() -> None:
             }
             if keys & item.keys():
                 going_on.append(path.name)
-    assert set(going_on) == {"status.yml"}
+    # In begin.yml past a host that is away, where a playbook does without it (test_host_lease).
+    assert set(going_on) == {"begin.yml", "status.yml"}
 
 
 def test_a_rescue_on_many_hosts_says_nothing_where_nothing_failed() -> None:

@@ -18,7 +18,7 @@ class Controllers:
 
     def __init__(self, path: Path, playbook: Playbook) -> None:
         self.path, self.playbook = path, playbook
-        playbook.vault.write_text("{}")
+        playbook.fill_vault()
 
     def run(
         self, name: str, playbook: str = "playbooks/certificates.yml", **more: Any

@@ -63,11 +63,12 @@ class Inventory:
     ) -> dict[str, Any]:
         arguments = {
             "path": str(self.path),
-            "password_file": str(self.password_file),
             "secrets": declared or DECLARED,
             "generate": generate,
         }
-        return vault_secrets.ensure(arguments, check_mode=check, warn=self.warnings.append)
+        return vault_secrets.ensure(
+            arguments, self.vault, "mine", check_mode=check, warn=self.warnings.append
+        )
 
     def problem(self, **declared: Any) -> str:
         """What the module refuses; it must name the file and leave it alone."""
@@ -145,8 +146,19 @@ def test_empty_optional_secrets_are_named(inventory: Inventory) -> None:
 
 def test_the_wrong_vault_password_is_refused(inventory: Inventory) -> None:
     inventory.run(generate=True)
-    inventory.password_file.write_text("another one")
+    inventory.password = "another one"
     assert "vault password" in inventory.problem()
+
+
+def test_what_opened_a_vault_opens_it_when_secrets_were_added(inventory: Inventory) -> None:
+    """Where a run has several passwords, as of other vaults."""
+    inventory.encrypt(yaml.safe_dump({"vault_password": GOOD["vault_password"]}))
+    first = VaultSecret(b"of another vault")
+    vault = VaultLib(secrets=[("default", first), *inventory.vault.secrets])
+    arguments = {"path": str(inventory.path), "secrets": DECLARED, "generate": True}
+    done = vault_secrets.ensure(arguments, vault, "mine", check_mode=False, warn=print)
+    assert done["added"] == ["vault_keyfile", "vault_api_key"]
+    assert list(inventory.values()) == list(DECLARED)
 
 
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
@@ -171,12 +183,16 @@ def test_a_vault_that_holds_no_names_is_refused(inventory: Inventory, text: str)
 
 def test_missing_secrets_are_named_where_nothing_may_be_generated(inventory: Inventory) -> None:
     inventory.encrypt(f"vault_keyfile: {GOOD['vault_keyfile']}\n")
-    with pytest.raises(vault_secrets.VaultError, match=r"vault\.yml lacks vault_password$"):
+    with pytest.raises(vault_secrets.VaultError, match=r"vault\.yml lacks vault_password: "):
         inventory.run()
 
 
 def test_a_missing_vault_is_named_where_nothing_may_be_generated(inventory: Inventory) -> None:
-    assert "does not exist; it must hold vault_password, vault_keyfile" in inventory.problem()
+    problem = inventory.problem()
+    assert "does not exist; it must hold vault_password, vault_keyfile: " in problem
+    assert problem.endswith(
+        ": ansible-playbook -i mine playbooks/secrets.yml makes what is missing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,13 +230,9 @@ def test_a_misspelt_declaration_is_refused(inventory: Inventory, spec: object) -
         inventory.run(vault_x=spec)
 
 
-def play(inventory: Inventory, **arguments: Any) -> subprocess.CompletedProcess[str]:
+def play(inventory: Inventory, *options: str, **arguments: Any) -> subprocess.CompletedProcess[str]:
     """Run the action as Ansible does."""
-    arguments = {
-        "path": str(inventory.path),
-        "password_file": str(inventory.password_file),
-        **arguments,
-    }
+    arguments = {"path": str(inventory.path), **arguments}
     return subprocess.run(
         [
             Path(sys.executable).with_name("ansible"),
@@ -236,6 +248,7 @@ def play(inventory: Inventory, **arguments: Any) -> subprocess.CompletedProcess[
                 "--diff",
             ),
             *("-a", json.dumps(arguments)),
+            *options,
         ],
         cwd=inventory.directory,
         env={**os.environ, "ANSIBLE_ACTION_PLUGINS": str(ACTIONS)},
@@ -246,7 +259,8 @@ def play(inventory: Inventory, **arguments: Any) -> subprocess.CompletedProcess[
 
 
 def test_ansible_runs_it_and_shows_no_value(inventory: Inventory) -> None:
-    shown = play(inventory, secrets=DECLARED, generate=True)
+    password = f"--vault-password-file={inventory.password_file}"
+    shown = play(inventory, password, secrets=DECLARED, generate=True)
     assert shown.returncode == 0
     assert "CHANGED" in shown.stdout
     assert not [
@@ -257,6 +271,14 @@ def test_ansible_runs_it_and_shows_no_value(inventory: Inventory) -> None:
 
 
 def test_ansible_fails_with_the_line_that_says_what_is_wrong(inventory: Inventory) -> None:
-    shown = play(inventory, secrets=DECLARED)
+    password = f"--vault-password-file={inventory.password_file}"
+    shown = play(inventory, password, secrets=DECLARED)
     assert shown.returncode != 0
     assert "vault.yml does not exist; it must hold vault_password" in shown.stdout
+
+
+def test_a_run_without_any_vault_password_is_told_how_to_give_one(inventory: Inventory) -> None:
+    shown = play(inventory, secrets=DECLARED, generate=True)
+    assert shown.returncode != 0
+    assert "there is no vault password: name its file in ANSIBLE_VAULT_PASSWORD" in shown.stdout
+    assert not inventory.path.exists()

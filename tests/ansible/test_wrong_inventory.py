@@ -69,7 +69,7 @@ def test_what_cannot_work_is_refused(
 
 
 def test_an_order_to_all_producers_names_the_playbook_for_one(playbook: Playbook) -> None:
-    playbook.vault.write_text("{}")
+    playbook.fill_vault()
     done = playbook.run("playbooks/producers.yml", producer="metals", do="pause")
     assert done.returncode != 0
     assert "playbooks/producer.yml -e producer=metals -e do=pause" in " ".join(done.stdout.split())
