@@ -198,14 +198,16 @@ def test_a_refused_key_makes_it_not_ready(world: World) -> None:
     assert world.status.refusal() == "the API key is not accepted: error 101"
 
 
-def test_a_restart_tries_a_refused_key_at_once(world: World) -> None:
+def test_a_restart_tries_a_refused_key_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path, shortest=3600)
     world.run(Auth("error 101"))
     world.now += 10
     assert world.run(batch(1)) == [10]
 
 
-def test_a_restart_asks_at_once_after_a_quota_too(world: World) -> None:
+def test_a_restart_asks_at_once_after_a_quota_too(tmp_path: Path) -> None:
     # The source keeps what its key may: another key need not wait.
+    world = World(tmp_path, shortest=3600)
     world.run(Quota("used up", datetime.fromtimestamp(START + 18_000, UTC)))
     world.now = START + 10
     assert world.run(batch(1)) == [10]

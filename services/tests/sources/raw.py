@@ -50,5 +50,5 @@ class Raw:
 
 
 def dribble(beginning: bytes, part: bytes = b" ") -> Iterable[bytes]:
-    """A beginning at once, then a part again and again."""
-    return itertools.chain([beginning], itertools.repeat(part))
+    """A beginning at once, then a part again and again, for longer than any test waits."""
+    return itertools.chain([beginning], itertools.repeat(part, 150))

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from millrace import redaction
 from millrace.feeds.stocks import StockPrice
 from millrace.redaction import Redactor
-from millrace.sources.alpha_vantage import error_in, normalise
+from millrace.sources.alpha_vantage import AlphaVantage, error_in, normalise
 from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError, Transient
+from millrace.sources.budget import Budget
+from millrace.sources.http import Reply
 from millrace.sources.seen import Seen
+from millrace.sources.times import next_day_in_new_york
 
 TRADING = datetime(2026, 1, 2, 18, 0, 5, 250_000, tzinfo=UTC)
 AFTER_CLOSE = datetime(2026, 1, 3, 4, tzinfo=UTC)
@@ -313,6 +316,38 @@ def test_a_note_waits_a_minute(said: str | None) -> None:
 )
 def test_failures_have_their_kind(body: dict[str, Any], kind: type[SourceError]) -> None:
     assert type(sort(body)) is kind
+
+
+class Upstream:
+    """Gives prepared answers."""
+
+    def __init__(self, *answers: dict[str, Any]) -> None:
+        self.now = TRADING.timestamp()
+        self._answers = iter(answers)
+
+    def get(self, *_: object, **__: object) -> Reply:
+        return Reply(200, next(self._answers), False)
+
+
+def test_a_refusal_after_a_quote_is_the_first_again(tmp_path: Path, seen: Seen) -> None:
+    refused, served = {"Information": DAILY}, {"Global Quote": QUOTE}
+    upstream = Upstream(refused, refused, refused, served, refused)
+
+    def clock() -> float:
+        return upstream.now
+
+    budget = Budget(tmp_path / "budget.json", "k3y", 25, next_day_in_new_york, clock=clock)
+    source = AlphaVantage(
+        upstream, budget, ["IBM"], interval=60, simulated=False, clock=clock, seen=seen
+    )
+    waits: list[float] = []
+    for _ in range(5):
+        try:
+            source.fetch("IBM")
+        except Quota as error:
+            waits.append(error.retry_at.timestamp() - upstream.now)
+        upstream.now += 3600
+    assert waits == [60, 60, 600, 60]
 
 
 @given(st.dictionaries(st.sampled_from(sorted(QUOTE)), st.text(max_size=12) | st.integers()))
