@@ -17,7 +17,7 @@ from millrace.sources.asking import Answer
 from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError
 from millrace.sources.budget import Budget
 from millrace.sources.http import Reply, decode
-from millrace.sources.metals_api import METALS, MetalsApi, error_in, normalise
+from millrace.sources.metals_api import FACTOR, METALS, MetalsApi, error_in, normalise
 from millrace.sources.times import next_month
 
 NOW = datetime(2026, 1, 2, 15, 0, 20, tzinfo=UTC)
@@ -102,19 +102,36 @@ def test_what_is_no_rate_is_not_believed(rate: Any) -> None:
     assert not read(body({"XAU": rate})).events
 
 
-@given(st.sampled_from(sorted(METALS)), st.floats(0, 1))
-def test_a_rate_mistaken_for_a_price_is_never_accepted(symbol: str, position: float) -> None:
-    metal = METALS[symbol]
-    dollars = metal.lowest + position * (metal.highest - metal.lowest)
+factors = st.floats(1.001 / FACTOR, FACTOR / 1.001)
+
+
+@given(st.sampled_from(sorted(METALS)), factors)
+def test_a_rate_mistaken_for_a_price_is_never_accepted(symbol: str, factor: float) -> None:
+    dollars = METALS[symbol].usual * factor
     assert not read(body({symbol: dollars}), symbol).events
     assert not read(body({"USD": 1 / dollars}, base=symbol), symbol).events
 
 
-@given(st.sampled_from(sorted(METALS)), st.floats(0, 1))
-def test_every_plausible_price_survives_its_rate(symbol: str, position: float) -> None:
-    metal = METALS[symbol]
-    dollars = metal.lowest * 1.001 + position * (metal.highest - metal.lowest * 1.002)
+@given(st.sampled_from(sorted(METALS)), factors)
+def test_every_plausible_price_survives_its_rate(symbol: str, factor: float) -> None:
+    dollars = METALS[symbol].usual * factor
     assert price(read(body({symbol: 1 / dollars}), symbol)) == pytest.approx(dollars, rel=1e-12)
+
+
+@pytest.mark.parametrize("symbol", sorted(METALS))
+@pytest.mark.parametrize(
+    "factor", [1 / 31.1034768, 32.1507466, 0.99 / FACTOR, 1.01 * FACTOR, 566.9 / 4000, 747.4 / 4000]
+)
+def test_a_price_of_another_measure_or_far_from_the_usual_is_not_believed(
+    symbol: str, factor: float
+) -> None:
+    (rejected,) = read(body({symbol: 1 / (METALS[symbol].usual * factor)}), symbol).rejected
+    assert "no plausible price" in rejected.reason
+
+
+@pytest.mark.parametrize("rate", [0.001764, 0.001338])
+def test_gold_at_a_fraction_of_its_price_is_not_believed(rate: float) -> None:
+    assert not read(body({"XAU": rate})).events
 
 
 def test_the_same_timestamp_is_the_same_event() -> None:
@@ -217,7 +234,7 @@ def test_any_answer_gives_events_or_a_typed_error(answer: dict[str, Any]) -> Non
         batch = read(answer, "XAU", "XAG")
     except SourceError:
         return
-    assert all(METALS[e.symbol].lowest <= price(Batch((e,), False)) for e in batch.events)
+    assert all(METALS[e.symbol].costs(price(Batch((e,), False))) for e in batch.events)
     assert len(batch.events) + len(batch.rejected) == 2
 
 

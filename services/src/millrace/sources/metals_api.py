@@ -3,9 +3,12 @@
 What it sends is easily misread. A rate is metal per currency unit: the price is its reciprocal.
 Newer answers also carry the price itself under the joined key (`USDXAU`), which is preferred, and
 must agree. With a metal as base it is the other way round: `rates.USD` is the price. Whatever the
-form, a price outside its metal's plausible band is not believed. Errors come with status 200, too.
-Between two refreshes the same `timestamp` is sent again: it is part of the event id, so a
-repeated observation is the same event.
+form, a price is not believed that is a fifth or less, or five times or more, of what its metal cost
+in 2026: so is a rate that is taken for a price, or a price by the gram or the kilogram. A wrong
+price that is nearer is not noticed. Errors come with status 200, too.
+
+Between two refreshes the same `timestamp` is sent again: it is part of the event id, so a repeated
+observation is the same event.
 """
 
 import math
@@ -36,18 +39,23 @@ SECONDS_PER_MONTH = 28 * 86_400
 
 @dataclass(frozen=True)
 class Metal:
-    """A metal that we know how to price: dollars per troy ounce, within reason."""
+    """A metal that we know how to price, and what it costs: dollars per troy ounce."""
 
     name: str
-    lowest: float
-    highest: float
+    usual: float
+
+    def costs(self, price: float) -> bool:
+        """Whether it may cost so much."""
+        return self.usual / FACTOR < price < self.usual * FACTOR
 
 
+FACTOR = 5
+"""There are 31 grams in an ounce, and 32 ounces in a kilogram."""
 METALS = {
-    "XAU": Metal("Gold", 500, 50_000),
-    "XAG": Metal("Silver", 5, 1_000),
-    "XPT": Metal("Platinum", 200, 20_000),
-    "XPD": Metal("Palladium", 100, 20_000),
+    "XAU": Metal("Gold", 4200),
+    "XAG": Metal("Silver", 51),
+    "XPT": Metal("Platinum", 1600),
+    "XPD": Metal("Palladium", 1400),
 }
 
 
@@ -161,7 +169,7 @@ def _price(symbol: str, base: str, rates: Mapping[str, Any]) -> float:
     else:
         raise ValueError(f"rates are per {shown(base, 10)}, not per {CURRENCY}")
     metal = METALS[symbol]
-    if not metal.lowest <= price <= metal.highest:
+    if not metal.costs(price):
         raise ValueError(f"{price:g} is no plausible price of {metal.name.lower()}")
     return price
 
