@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from services.tests.feeds.events import START, stock
 
 from millrace.events import Alert
@@ -51,6 +53,49 @@ def test_a_move_of_the_threshold_or_more_raises_an_alert(percent: float) -> None
     assert (found.cause, found.symbol) == (event.event_id, "IBM")
     assert found.value == pytest.approx(percent / 100)
     assert found.threshold == 0.05
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(500.0, 125.5, id="4:1"),
+        pytest.param(88.99, 44.86, id="2:1"),
+        pytest.param(1000.0, 52.0, id="20:1"),
+        pytest.param(2.0, 21.5, id="1:10"),
+        pytest.param(10.0, 28.0, id="1:3"),
+    ],
+)
+def test_what_may_be_a_split_is_no_move(before: float, after: float) -> None:
+    found = alert(percent(before, after))
+    assert found is not None
+    assert found.kind == "possible_split"
+    assert found.value == pytest.approx(after / before - 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(100.0, 94.0), (100.0, 60.0), (100.0, 56.0), (100.0, 40.0), (100.0, 150.0), (100.0, 170.0)],
+)
+def test_what_is_no_split_is_a_move(before: float, after: float) -> None:
+    found = alert(percent(before, after))
+    assert found is not None
+    assert found.kind == "move"
+
+
+@given(st.floats(1e-9, 1e12), st.floats(1e-9, 1e12))
+@example(1e12, 1e-9)
+def test_any_two_prices_have_a_kind(before: float, after: float) -> None:
+    found = alert(percent(before, after))
+    assert found is None or found.kind in ("move", "possible_split")
+
+
+def percent(before: float, after: float) -> float:
+    """The change that the feed derives."""
+    history = History(STOCKS.window)
+    history.add(START, before)
+    derived = STOCKS.derive(stock(after, minutes=1), history)["change_pct"]
+    assert isinstance(derived, float)
+    return derived
 
 
 @pytest.mark.parametrize("percent", [4.999, -4.999, 0.0, None])

@@ -68,6 +68,16 @@ def test_an_alert_that_was_raised_again_after_a_crash_is_counted() -> None:
     assert run([alert("a")], [alert("a"), alert("a", value=0.2)]).differences == 1
 
 
+def test_a_possible_split_may_have_been_raised_as_a_move() -> None:
+    split = alert("a", kind="possible_split")
+    assert run([split], [alert("a")]).differences == 0
+    assert run([split], [alert("a"), split]).differences == 0
+    assert run([split], [split, alert("a")]).differences == 0
+    assert run([split], [alert("a", value=0.2)]).differences == 1
+    assert run([split], [alert("a", kind="other")]).differences == 1
+    assert run([alert("a")], [split]).differences == 1
+
+
 def test_after_a_change_of_the_threshold_each_alert_is_right_by_its_own() -> None:
     small, large = alert("small"), alert("large", value=0.3)
     large_now = alert("large", value=0.3, threshold=0.2)

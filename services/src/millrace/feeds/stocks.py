@@ -1,4 +1,9 @@
-"""Feed `stocks`: prices of shares, the move since the one before, an alert if it is large."""
+"""Feed `stocks`: prices of shares, the move since the one before, an alert if it is large.
+
+Prices are as they were paid, and a split moves them although nobody has lost anything. A price
+does not tell: where it is a whole number of times the one before, or such a part of it, give or
+take a tenth, the alert is of another kind than that of a move.
+"""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -10,6 +15,10 @@ from millrace.feeds.base import Feed, Meta, change_pct, with_envelope
 
 WINDOW = timedelta(days=14)
 """Longer than any pause of the exchange: the price before a holiday is found."""
+MOVE, POSSIBLE_SPLIT = "move", "possible_split"
+"""The kinds of an alert."""
+SPREAD = 0.1
+"""How much the price moves, besides, on the day of a split."""
 
 
 class StockPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,11 +56,23 @@ def alert(event: StockPrice, meta: Meta, threshold: float) -> Alert | None:
         feed=event.feed,
         symbol=event.symbol,
         observed_at=event.observed_at,
-        kind="move",
+        kind=POSSIBLE_SPLIT if is_split(1 + change / 100) else MOVE,
         value=change / 100,
         threshold=threshold,
         cause=event.event_id,
     )
+
+
+def is_split(ratio: float) -> bool:
+    """Whether a price may be so many times the one before because of a split, or of a reverse one.
+
+    Of those that turn two shares into three, and the like, it is not known.
+    """
+    if ratio <= 0:
+        # Rounded away: it was less than a part in 10^16.
+        return False
+    factor = max(ratio, 1 / ratio)
+    return factor > 2 - 2 * SPREAD and abs(factor / round(factor) - 1) <= SPREAD
 
 
 STOCKS = Feed(
