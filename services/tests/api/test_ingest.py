@@ -57,6 +57,22 @@ def test_a_quote_is_accepted_when_it_is_acknowledged(client: FlaskClient, world:
     assert (event.price, event.volume, event.currency) == (187.5, 300, "USD")  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ({"symbol": "XYZ.LON"}, "XXX"),
+        ({"symbol": "BRK.B"}, "USD"),
+        ({"symbol": "XYZ.LON", "currency": "GBX"}, "GBX"),
+    ],
+)
+def test_a_quote_without_a_currency_has_that_of_its_symbol(
+    client: FlaskClient, world: World, sent: dict[str, str], stored: str
+) -> None:
+    check(post(client, "/ingest/quote", QUOTE | sent), 202, "/ingest/quote")
+    ((_, event),) = world.kafka.records
+    assert event.currency == stored  # type: ignore[attr-defined]
+
+
 def test_a_quote_that_is_sent_again_is_the_same_event(client: FlaskClient, world: World) -> None:
     for _ in range(2):
         post(client, "/ingest/quote", QUOTE)
@@ -67,6 +83,7 @@ def test_a_quote_that_is_sent_again_is_the_same_event(client: FlaskClient, world
 @pytest.mark.parametrize(
     ("changes", "detail"),
     [
+        ({"symbol": 5}, "`symbol`"),
         ({"price": "1"}, "`price`"),
         ({"price": ...}, "`price`"),
         ({"timestamp": "2026-01-02T15:00:00"}, "`timestamp`"),

@@ -17,6 +17,7 @@ from millrace.api.ports import DependencyError, Log
 from millrace.api.problems import Problem, bad_request
 from millrace.events import Event
 from millrace.feeds.base import Feed
+from millrace.feeds.currencies import currency_of
 from millrace.problem import LONGEST_DETAIL
 from millrace.redaction import shown
 
@@ -24,7 +25,6 @@ MAX_ITEMS = 500
 MAX_REQUESTS = 8
 """So many wait for Kafka at once, with so many items each: that bounds what is in flight."""
 QUOTES = "quotes"
-QUOTE_CURRENCY = "USD"
 RETRY = {"Retry-After": "5"}
 ACCEPTED, REJECTED, FAILED = "accepted", "rejected", "failed"
 UNAVAILABLE = "Kafka does not acknowledge. What is sent again is the same event."
@@ -43,7 +43,7 @@ class Quote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     price: Any
     volume: Any
     timestamp: Any
-    currency: Any = QUOTE_CURRENCY
+    currency: Any = msgspec.UNSET
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,6 +117,10 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], Log]) -> Blueprint:
 
     def quote(body: bytes) -> Response:
         given = msgspec.structs.asdict(_decode(body, Quote))
+        if given["currency"] is msgspec.UNSET:
+            # What is no symbol is said below.
+            symbol = given["symbol"] if isinstance(given["symbol"], str) else ""
+            given["currency"] = currency_of(symbol)
         try:
             event = items.mint(known[QUOTES], given, items.source_of(g.token.id), datetime.now(UTC))
         except Rejected as error:

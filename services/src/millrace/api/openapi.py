@@ -11,7 +11,7 @@ from millrace.api import bodies, items, stream
 from millrace.api.auth import public
 from millrace.api.costs import HOUR, LONGEST
 from millrace.api.events import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
-from millrace.api.ingest import MAX_ITEMS, QUOTE_CURRENCY, QUOTES
+from millrace.api.ingest import MAX_ITEMS, QUOTES
 from millrace.events import Event
 from millrace.feeds import FEEDS, Feed
 from millrace.problem import MEDIA_TYPE
@@ -434,7 +434,12 @@ _SCHEMAS: Node = {
             **{name: _item(FEEDS[QUOTES])["properties"][name] for name in _QUOTE},
             "timestamp": TIME,
         },
-        {"currency": {**_item(FEEDS[QUOTES])["properties"]["currency"], "default": QUOTE_CURRENCY}},
+        {
+            "currency": {
+                **_item(FEEDS[QUOTES])["properties"]["currency"],
+                "description": "Without it USD, or XXX if the symbol names an exchange (XYZ.LON).",
+            }
+        },
     ),
     "Accepted": _object({"status": {"const": "accepted"}, "symbol": STRING, "event_id": STRING}),
     "Results": _object(

@@ -10,9 +10,8 @@ not. So `observed_at` is when the quote was first seen, which is kept across res
 of its trading day if that is earlier. The event id is made of that time and of the values: the same
 quote is the same event, however often it is polled.
 
-Neither does a quote name its currency. A symbol without an exchange is a share of the US, in
-dollars; for any other it is not known (London's are in pence), nor is when its exchange closes: its
-day ends with the day in UTC.
+Neither does a quote name its currency, which is known of shares of the US alone; so is when their
+exchange closes. Of any other the day ends with the day in UTC.
 """
 
 import hashlib
@@ -22,6 +21,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any
 
 from millrace.config import Settings
+from millrace.feeds.currencies import currency_of, is_of_the_us
 from millrace.feeds.minting import mint, second
 from millrace.feeds.stocks import STOCKS
 from millrace.redaction import shown
@@ -35,10 +35,6 @@ from millrace.sources.times import NEW_YORK, close_of, next_day_in_new_york
 URL = "https://www.alphavantage.co"
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 SECONDS_PER_DAY = 86_400
-DOLLARS, UNKNOWN = "USD", "XXX"
-"""Currencies by ISO 4217: XXX is none."""
-_OF_THE_US = re.compile(r"[^.:]+(\.[ABC])?")
-"""A symbol without an exchange; what has one letter is a class of shares, as in BRK.B."""
 _FIRST_ZONE = timezone(timedelta(hours=14))
 """Where a day begins first."""
 PAUSES = {"second": timedelta(seconds=1.2), "minute": timedelta(minutes=1)}
@@ -108,11 +104,11 @@ def normalise(
     `first_seen` says when something was first seen of a series, given what, and the time now.
     """
     source = "alpha_vantage-simulator" if simulated else "alpha_vantage"
-    is_of_the_us = _OF_THE_US.fullmatch(symbol) is not None
+    is_in_new_york = is_of_the_us(symbol)
     try:
         if quote.get("01. symbol") != symbol:
             raise ValueError(f"the answer is about {shown(quote.get('01. symbol'), 20)}")
-        day = _day(quote, now.astimezone(NEW_YORK if is_of_the_us else _FIRST_ZONE).date())
+        day = _day(quote, now.astimezone(NEW_YORK if is_in_new_york else _FIRST_ZONE).date())
         prices = {
             name: _positive(quote, key)
             for name, key in (
@@ -128,7 +124,7 @@ def normalise(
         values = ",".join(map(repr, (*prices.values(), volume)))
         digest = hashlib.sha256(values.encode()).hexdigest()[:16]
         seen = first_seen(f"{source}:{symbol}", f"{day}:{digest}", now)
-        observed_at = min(seen, close_of(day) if is_of_the_us else _end_of(day))
+        observed_at = min(seen, close_of(day) if is_in_new_york else _end_of(day))
         event = mint(
             STOCKS,
             source,
@@ -140,7 +136,7 @@ def normalise(
             observed_at=observed_at,
             produced_at=now,
             volume=volume,
-            currency=DOLLARS if is_of_the_us else UNKNOWN,
+            currency=currency_of(symbol),
             **prices,
         )
     except ValueError as error:
