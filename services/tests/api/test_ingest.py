@@ -15,6 +15,7 @@ from services.tests.api.world import AUTHORIZED, SENDING, World
 from werkzeug.test import TestResponse
 
 from millrace.api import bodies, ingest
+from millrace.api.reading import MAX_ITEMS
 from millrace.events import Event
 from millrace.feeds import FEEDS
 from millrace.problem import LONGEST_DETAIL
@@ -84,7 +85,7 @@ def test_a_quote_that_is_sent_again_is_the_same_event(client: FlaskClient, world
     ("changes", "detail"),
     [
         ({"symbol": 5}, "`symbol`"),
-        ({"price": "1"}, "`price`"),
+        ({"price": "1,234.5"}, "`price`"),
         ({"price": ...}, "`price`"),
         ({"timestamp": "2026-01-02T15:00:00"}, "`timestamp`"),
         ({"timestamp": "2100-01-02T15:00:00Z"}, "`timestamp` is more than 60 s after"),
@@ -179,7 +180,7 @@ def test_events_of_the_shape_that_others_send_are_taken(
     client: FlaskClient, world: World, feed: str, sent: dict[str, Any], symbol: str
 ) -> None:
     """Those of the pipelines that Millrace replaces; docs/origin.md."""
-    described = DOCUMENT["components"]["schemas"]["Batch"]["properties"]["events"]["items"]["anyOf"]
+    described = DOCUMENT["components"]["schemas"]["Items"]["items"]["anyOf"]
     (schema,) = [one for one in described if one.get("title") == feed]
     Draft202012Validator(schema).validate(sent)
     check(post(client, f"/v1/ingest/{feed}", {"events": [sent]}), 202)
@@ -226,7 +227,7 @@ def test_without_kafka_nothing_is_accepted(
         b'{"events": {}}',
         b'{"events": [1], "more": 1}',
         b'{"events": ' + b"[" * 100_000,
-        json.dumps({"events": [1] * (ingest.MAX_ITEMS + 1)}).encode(),
+        json.dumps({"events": [1] * (MAX_ITEMS + 1)}).encode(),
     ],
 )
 def test_a_body_that_is_no_batch_is_a_problem(client: FlaskClient, body: bytes) -> None:

@@ -9,6 +9,9 @@ from flask import current_app, request
 from millrace.api.problems import Problem
 
 MEDIA_TYPE = "application/json"
+LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
+PLAIN = "identity"
 LARGEST = 1024 * 1024
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -40,8 +43,19 @@ def check() -> None:
         )
 
 
-def read() -> bytes:
-    """The body of this request, which a view that takes one asks for."""
-    if request.mimetype != MEDIA_TYPE:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body has to be {MEDIA_TYPE}.")
-    return request.get_data(cache=False)
+def read(*others: str) -> tuple[str, bytes]:
+    """The media type of this request's body, JSON or one of the others, and the body itself."""
+    if request.mimetype not in (MEDIA_TYPE, *others):
+        known = " or ".join((MEDIA_TYPE, *others[:1]))
+        raise _unsupported(f"The body's Content-Type has to be {known}.")
+    charset = request.mimetype_params.get("charset", "utf-8")
+    if charset.lower() not in CHARSETS:
+        raise _unsupported("The body has to be in UTF-8.")
+    if request.headers.get("Content-Encoding", PLAIN).lower() != PLAIN:
+        detail = "The body has to be sent as it is, without a Content-Encoding such as gzip."
+        raise _unsupported(detail, {"Accept-Encoding": PLAIN})
+    return request.mimetype, request.get_data(cache=False)
+
+
+def _unsupported(detail: str, headers: dict[str, str] | None = None) -> Problem:
+    return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers)

@@ -1,6 +1,5 @@
 """The routes that serve events."""
 
-import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -10,6 +9,7 @@ import msgspec
 from flask import Blueprint, Response, request
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
+from millrace import forms
 from millrace.api.auth import READ, scope
 from millrace.api.pagination import Order, Position, Query, Symbols, decode, encode
 from millrace.api.problems import Problem, bad_request, unavailable
@@ -22,6 +22,7 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)]
 MAX_CURSOR = 2048
 """A name of the most characters has a cursor of 1.7 kB, if JSON has to escape each of them."""
 Cursor = Annotated[str, msgspec.Meta(max_length=MAX_CURSOR)]
+TIMES = ("from", "to")
 T = TypeVar("T")
 
 
@@ -121,9 +122,14 @@ def newest_page(
     return page, encode(query, page[-1]["symbol"]) if len(found) > limit else None
 
 
-def _read(name: str, text: str) -> str | int:
-    """Text stays text, `null` and numbers too: only what is declared as a number becomes one."""
-    return int(text) if name == "limit" and re.fullmatch("[0-9]{1,9}", text) else text
+def _read(name: str, text: str) -> Any:
+    """Text stays text, `null` and numbers too: only a number and a time are read as such."""
+    try:
+        if name == "limit":
+            return forms.number(text, whole=True)
+        return forms.time_in_query(text) if name in TIMES else text
+    except ValueError as error:
+        raise bad_request(f"`{name}` {error}.") from None
 
 
 def no_parameters() -> None:
@@ -137,20 +143,18 @@ def parameters(kind: type[Any]) -> Any:
     for name, values in given.items():
         if len(values) > 1:
             raise bad_request(f"The parameter {name} is given more than once.")
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    read = {n: _read(n, *values) if n in known else values[0] for n, values in given.items()}
     try:
-        return msgspec.convert({name: _read(name, *value) for name, value in given.items()}, kind)
+        return msgspec.convert(read, kind)
     except msgspec.ValidationError as error:
         raise bad_request(f"{error}.".replace("Object", "The query").replace("`$.", "`")) from None
 
 
 def aware(name: str, time: datetime | None) -> datetime | None:
     """The time of a parameter in UTC, or the problem with it."""
-    if time is None:
-        return None
-    if time.tzinfo is None:
-        raise bad_request(f"The time in `{name}` lacks its offset from UTC, such as Z.")
     try:
-        return time.astimezone(UTC)
+        return None if time is None else time.astimezone(UTC)
     except OverflowError:
         raise bad_request(f"The time in `{name}` is out of range.") from None
 

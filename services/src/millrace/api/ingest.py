@@ -4,12 +4,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, g
 
-from millrace.api import bodies, items
+from millrace.api import bodies, items, reading
 from millrace.api.auth import INGEST, scope
 from millrace.api.events import answer
 from millrace.api.items import Rejected
@@ -21,19 +21,12 @@ from millrace.feeds.currencies import currency_of
 from millrace.problem import LONGEST_DETAIL
 from millrace.redaction import shown
 
-MAX_ITEMS = 500
 MAX_REQUESTS = 8
 """So many wait for Kafka at once, with so many items each: that bounds what is in flight."""
 QUOTES = "quotes"
 RETRY = {"Retry-After": "5"}
 ACCEPTED, REJECTED, FAILED = "accepted", "rejected", "failed"
 UNAVAILABLE = "Kafka does not acknowledge. What is sent again is the same event."
-
-
-class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a request: each item is looked at by itself."""
-
-    events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_ITEMS)]
 
 
 class Quote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,6 +42,8 @@ class Quote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of an item. What has failed may be sent again, and is the same event then."""
 
+    index: int
+    """Its place among the items, from 0."""
     status: str
     event_id: str | None = None
     reason: str | None = None
@@ -84,21 +79,21 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], Log]) -> Blueprint:
     def ingest(feed: str) -> Response:
         if feed not in known:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such feed; /v1/feeds lists them.")
-        body = bodies.read()
-        return with_place(lambda: batch(known[feed], body))
+        kind, body = bodies.read(*bodies.LINES)
+        given = reading.items(body, lines=kind in bodies.LINES)
+        return with_place(lambda: batch(known[feed], given))
 
-    def batch(feed: Feed[Any], body: bytes) -> Response:
-        given = _decode(body, Batch).events
+    def batch(feed: Feed[Any], given: Sequence[bytes | msgspec.Raw]) -> Response:
         source, now = items.source_of(g.token.id), datetime.now(UTC)
         minted = [_mint(feed, item, source, now) for item in given]
         acknowledged = iter(append(feed, [one for one in minted if isinstance(one, Event)]))
         results = [
-            Result(REJECTED, reason=shown(one, LONGEST_DETAIL))
+            Result(index, REJECTED, reason=shown(one, LONGEST_DETAIL))
             if isinstance(one, Rejected)
-            else Result(ACCEPTED, one.event_id)
+            else Result(index, ACCEPTED, one.event_id)
             if next(acknowledged)
-            else Result(FAILED, reason=UNAVAILABLE)
-            for one in minted
+            else Result(index, FAILED, reason=UNAVAILABLE)
+            for index, one in enumerate(minted)
         ]
         found = {result.status for result in results}
         if FAILED in found and ACCEPTED not in found:
@@ -112,11 +107,11 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], Log]) -> Blueprint:
         @scope(INGEST)
         @bodies.takes_json
         def ingest_quote() -> Response:
-            body = bodies.read()
+            _, body = bodies.read()
             return with_place(lambda: quote(body))
 
     def quote(body: bytes) -> Response:
-        given = msgspec.structs.asdict(_decode(body, Quote))
+        given = msgspec.structs.asdict(reading.one(body, Quote))
         if given["currency"] is msgspec.UNSET:
             # What is no symbol is said below.
             symbol = given["symbol"] if isinstance(given["symbol"], str) else ""
@@ -133,17 +128,11 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], Log]) -> Blueprint:
     return routes
 
 
-def _mint(feed: Feed[Any], item: msgspec.Raw, source: str, now: datetime) -> Event | Rejected:
+def _mint(
+    feed: Feed[Any], item: bytes | msgspec.Raw, source: str, now: datetime
+) -> Event | Rejected:
     try:
         event: Event = items.mint(feed, items.read(item), source, now)
     except Rejected as error:
         return error
     return event
-
-
-def _decode(data: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        text = str(error).replace("Object", "The body").replace("`$.", "`")
-        raise bad_request(f"{text}.") from None

@@ -3,10 +3,14 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 
+from millrace import forms
+from millrace.api import reading
+from millrace.api.reading import Unreadable
 from millrace.events import Event
 from millrace.feeds.base import Feed
 from millrace.feeds.minting import Refused, checked
@@ -33,8 +37,8 @@ def source_of(token_id: str) -> str:
 def read(data: bytes | msgspec.Raw) -> Any:
     """The value that a JSON text stands for; Rejected if it is none."""
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return reading.value(data)
+    except Unreadable as error:
         raise Rejected(str(error)) from None
 
 
@@ -52,6 +56,11 @@ def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
         if name in item:
             raise Rejected(f"`{name}` is not for the client to set")
     fields, time_name = _with_one_time(feed, item)
+    for name, value in fields.items():
+        try:
+            fields[name] = _understood(feed, name, value)
+        except ValueError as error:
+            raise Rejected(f"`{time_name if name == 'observed_at' else name}` {error}") from None
     own_id = "event_id" in fields
     fields |= {
         "event_id": fields.get("event_id", SOURCE),
@@ -104,6 +113,31 @@ def _with_one_time(feed: Feed[Any], item: dict[str, Any]) -> tuple[dict[str, Any
         raise Rejected(f"`{given[0]}` and `{given[1]}` are the same: give one")
     fields = {name: value for name, value in item.items() if name != given[0]}
     return {**fields, "observed_at": item[given[0]]}, given[0]
+
+
+def _understood(feed: Feed[Any], name: str, value: Any) -> Any:
+    """A number or a time, in whatever form it has."""
+    if name == "observed_at":
+        return forms.time(value)
+    whole = numbers(feed).get(name)
+    return value if whole is None else forms.number(value, whole=whole)
+
+
+def numbers(feed: Feed[Any]) -> Mapping[str, bool]:
+    """The fields of a feed that are numbers, and whether these are whole."""
+    kind: Any = feed.event_type
+    return _numbers(kind)
+
+
+@cache
+def _numbers(kind: type[Event]) -> Mapping[str, bool]:
+    described: Any = msgspec.inspect.type_info(kind)
+    found = {}
+    for field in described.fields:
+        kinds = {type(one) for one in getattr(field.type, "types", (field.type,))}
+        if kinds & {msgspec.inspect.IntType, msgspec.inspect.FloatType}:
+            found[field.name] = msgspec.inspect.FloatType not in kinds
+    return found
 
 
 def _checked(feed: Feed[E], fields: dict[str, Any], time_name: str) -> E:

@@ -11,9 +11,11 @@ from millrace.api import bodies, items, stream
 from millrace.api.auth import public
 from millrace.api.costs import HOUR, LONGEST
 from millrace.api.events import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
-from millrace.api.ingest import MAX_ITEMS, QUOTES
+from millrace.api.ingest import QUOTES
+from millrace.api.reading import MAX_ITEMS
 from millrace.events import Event
 from millrace.feeds import FEEDS, Feed
+from millrace.forms import EXAMPLE, NUMBER
 from millrace.problem import MEDIA_TYPE
 
 Node = dict[str, Any]
@@ -137,7 +139,7 @@ def document(feed_names: Sequence[str]) -> Node:
         },
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-            "schemas": {**_SCHEMAS, "Batch": _batch([FEEDS[name] for name in feed_names])},
+            "schemas": {**_SCHEMAS, "Items": _items([FEEDS[name] for name in feed_names])},
         },
     }
 
@@ -200,7 +202,12 @@ def _ingest(feed: Node) -> Node:
         "404": _answer("There is no such feed.", "Problem"),
     }
     summary = "Take events. The result of each is in the place of its item."
-    return _taking("ingest", summary, _ref("Batch"), answers, [feed])
+    operation = _taking("ingest", summary, _ref("Batch"), answers, [feed])
+    content = operation["requestBody"]["content"]
+    content[bodies.LINES[0]] = {
+        "schema": {**STRING, "pattern": "\\S", "description": "An item a line."}
+    }
+    return operation
 
 
 def _ingest_quote() -> Node:
@@ -222,7 +229,7 @@ def _taking(
         "403": "The token lacks the scope `ingest`.",
         "411": "The size of the body is not known before it is read.",
         "413": f"The body is larger than {bodies.LARGEST} bytes.",
-        "415": "The body is not JSON.",
+        "415": "The body is not JSON, not in UTF-8, or compressed.",
         "429": "Too many requests wait for Kafka. None of the events is accepted.",
         "503": "Kafka does not acknowledge. None of the events is accepted.",
     }
@@ -239,7 +246,7 @@ def _taking(
     }
 
 
-def _batch(feeds: Sequence[Feed[Any]]) -> Node:
+def _items(feeds: Sequence[Feed[Any]]) -> Node:
     """What a request may hold: anything, each item being answered for by itself."""
     wanted = [{**_item(feed), "title": feed.name} for feed in feeds]
     events: Node = {
@@ -247,7 +254,7 @@ def _batch(feeds: Sequence[Feed[Any]]) -> Node:
         "minItems": 1,
         "maxItems": MAX_ITEMS,
     }
-    return _object({"events": events})
+    return events
 
 
 def _item(feed: Feed[Any]) -> Node:
@@ -263,13 +270,20 @@ def _item(feed: Feed[Any]) -> Node:
     symbol = described["properties"]["symbol"]
     id_: Node = {"type": "string", "minLength": 1, "maxLength": items.LONGEST_ID}
     times = items.time_names(feed)
+    own |= {name: _or_text(own[name]) for name in items.numbers(feed)}
     return {
         "type": "object",
         "required": sorted(required | ({"symbol"} if feed.symbol_of is None else set())),
-        "properties": {**own, "symbol": symbol, "event_id": id_, **dict.fromkeys(times, TIME)},
+        "properties": {**own, "symbol": symbol, "event_id": id_, **dict.fromkeys(times, SENT_TIME)},
         "oneOf": [{"required": [name]} for name in times],
         "additionalProperties": False,
     }
+
+
+def _or_text(schema: Node) -> Node:
+    """A number, which may be sent as text too."""
+    text = {"type": "string", "pattern": f"^{NUMBER}$"}
+    return {"anyOf": [*schema.get("anyOf", [schema]), text]}
 
 
 def _answer(description: str, schema: str) -> Node:
@@ -302,6 +316,12 @@ def _ref(name: str) -> Node:
 
 STRING: Node = {"type": "string"}
 TIME: Node = {"type": "string", "format": "date-time"}
+SENT_TIME: Node = {
+    "type": ["string", "number"],
+    "description": f"A time with its offset from UTC, like {EXAMPLE}, or a Unix time since 2001 in"
+    " seconds, milliseconds, microseconds or nanoseconds.",
+}
+ASKED_TIME: Node = {"type": "string", "description": SENT_TIME["description"]}
 COUNT: Node = {"type": "integer", "minimum": 0}
 NAME: Node = {"type": "string", "minLength": 1, "maxLength": 200}
 NEXT: Node = {"type": ["string", "null"], "description": "Cursor of the next page; null: none."}
@@ -318,8 +338,8 @@ _PAGE_PARAMETERS = [
 _EVENTS_PARAMETERS = [
     _parameter("symbol", NAME),
     _parameter("source", NAME),
-    _parameter("from", TIME, "Not before this time."),
-    _parameter("to", TIME, "Before this time."),
+    _parameter("from", ASKED_TIME, "Not before this time."),
+    _parameter("to", ASKED_TIME, "Before this time."),
     _parameter("order", {"enum": ["newest", "oldest"], "default": "newest"}, "Which come first."),
     *_PAGE_PARAMETERS,
 ]
@@ -337,12 +357,12 @@ _COST_PARAMETERS = [
     _parameter("bucket", {"enum": ["minute", "hour"], "default": "hour"}),
     _parameter(
         "from",
-        TIME,
+        ASKED_TIME,
         "Not before this time; else the 24 buckets before `to`. Before `to` it is by "
         + ", by ".join(f"{name} at most {long / HOUR:.0f} hours" for name, long in LONGEST.items())
         + ".",
     ),
-    _parameter("to", TIME, "Before this time; else now."),
+    _parameter("to", ASKED_TIME, "Before this time; else now."),
     *_PAGE_PARAMETERS,
 ]
 
@@ -354,6 +374,8 @@ _FRESHNESS: Node = {
     "stale": {"type": "boolean", "description": "Whether it is older than it should be."},
     "from": {"enum": ["cache", "store"], "description": "Whether Redis or MongoDB answered."},
 }
+
+_PLACE: Node = {"index": {**COUNT, "description": "Its place among the items, from 0."}}
 
 _SCHEMAS: Node = {
     "Event": {
@@ -432,7 +454,7 @@ _SCHEMAS: Node = {
     "Quote": _object(
         {
             **{name: _item(FEEDS[QUOTES])["properties"][name] for name in _QUOTE},
-            "timestamp": TIME,
+            "timestamp": SENT_TIME,
         },
         {
             "currency": {
@@ -442,15 +464,16 @@ _SCHEMAS: Node = {
         },
     ),
     "Accepted": _object({"status": {"const": "accepted"}, "symbol": STRING, "event_id": STRING}),
+    "Batch": {"anyOf": [_object({"events": _ref("Items")}), _ref("Items")]},
     "Results": _object(
         {
             "results": _list(
                 {
                     "oneOf": [
-                        _object({"status": {"const": "accepted"}, "event_id": STRING}),
-                        _object({"status": {"const": "rejected"}, "reason": STRING}),
+                        _object({**_PLACE, "status": {"const": "accepted"}, "event_id": STRING}),
+                        _object({**_PLACE, "status": {"const": "rejected"}, "reason": STRING}),
                         {
-                            **_object({"status": {"const": "failed"}, "reason": STRING}),
+                            **_object({**_PLACE, "status": {"const": "failed"}, "reason": STRING}),
                             "description": "Send it again: it is the same event then.",
                         },
                     ]

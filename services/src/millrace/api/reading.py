@@ -1,0 +1,80 @@
+"""The items in a body: those of a JSON object or array, or one a line. Each is read by itself."""
+
+import json
+from typing import Annotated, Any
+
+import msgspec
+
+from millrace.api.problems import bad_request
+
+MAX_ITEMS = 500
+HOW = 'Send {"events": [...]}, or an array of items, or one item a line as application/x-ndjson.'
+_BOM = b"\xef\xbb\xbf"
+
+_Items = Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_ITEMS)]
+
+
+class _Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    events: _Items
+
+
+class Unreadable(Exception):
+    """Bytes that are no JSON; the text says where."""
+
+
+def value(data: bytes | msgspec.Raw) -> Any:
+    """The value that a JSON text stands for, NaN and infinities among others; Unreadable."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        try:
+            # Python's own reader knows them, and numbers beyond all bounds: who gets a value says
+            # which field has one.
+            return json.loads(bytes(data))
+        except (ValueError, RecursionError):
+            raise Unreadable(str(error)) from None
+
+
+def items(body: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
+    """The JSON text of each item; a problem if the body as a whole is not understood."""
+    body = body.removeprefix(_BOM)
+    if lines:
+        found: list[bytes | msgspec.Raw] = [line for line in body.split(b"\n") if line.strip()]
+        if not 1 <= len(found) <= MAX_ITEMS:
+            raise bad_request(f"The body has {len(found)} items: send from 1 to {MAX_ITEMS}.")
+        return found
+    is_array = body.lstrip()[:1] == b"["
+    try:
+        return list(_decode(body, is_array=is_array))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        known = _again(body, is_array=is_array)
+        if known is None:
+            text = str(error).replace("Object", "The body").replace("`$.", "`")
+            raise bad_request(f"{text}. {HOW}") from None
+        return known
+
+
+def one(body: bytes, kind: type[Any]) -> Any:
+    """A body that is a single item of this kind; a problem if it is none."""
+    try:
+        return msgspec.convert(value(body.removeprefix(_BOM)), kind)
+    except (Unreadable, msgspec.ValidationError) as error:
+        text = str(error).replace("Object", "The body").replace("`$.", "`")
+        raise bad_request(f"{text}.") from None
+
+
+def _decode(body: bytes, *, is_array: bool) -> list[msgspec.Raw]:
+    if is_array:
+        return msgspec.json.decode(body, type=_Items)
+    return msgspec.json.decode(body, type=_Batch).events
+
+
+def _again(body: bytes, *, is_array: bool) -> list[bytes | msgspec.Raw] | None:
+    """The same where only NaN, or an infinity, keeps the body from being JSON."""
+    try:
+        found = json.loads(body)
+        given = found if is_array else found["events"] if found.keys() == {"events"} else None
+        texts = [json.dumps(item).encode() for item in given] if isinstance(given, list) else []
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return list(texts) if 1 <= len(texts) <= MAX_ITEMS else None

@@ -1,0 +1,104 @@
+"""Numbers and times in the forms in which others write them: taken where they can mean one thing.
+
+What could mean two things is refused: `1,234` has a separator here and a decimal comma there. A
+ValueError says what is wrong in words that follow on a name, and how to write it.
+"""
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*"
+"""A number as text: also what JavaScript, Decimal and spreadsheets make of it."""
+_NUMBER = re.compile(NUMBER, re.ASCII)
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+_LONGEST = 100
+_TIME = re.compile(
+    r"\s*(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<hours>\d{2}:\d{2})(?P<seconds>:\d{2})?"
+    r"([.,](?P<fraction>\d{1,12}))?"
+    r"( ?(?P<zulu>Z|UTC|GMT)| ?(?P<sign>[+-])(?P<offset>\d{2}(:?\d{2})?))?\s*",
+    re.ASCII | re.IGNORECASE,
+)
+_SPACED = re.compile(r"(:\d{2}(?:[.,]\d+)?) (?=\d{2}(:?\d{2})?$)", re.ASCII)
+EXAMPLE = "2026-01-02T15:00:00Z"
+_UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
+_FIRST, _LAST = 10**9, 7_258_118_400
+"""The seconds from September 2001 to 2200: numbers of another unit lie outside of them."""
+MICROSECOND = timedelta(microseconds=1)
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def number(value: Any, *, whole: bool = False) -> Any:
+    """A number that is text, or a whole one that is written with a fraction of zero.
+
+    What is neither text nor a float is returned as it is; ValueError of what is no number.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"is {value}, which is no number: send null where there is no value")
+    if isinstance(value, str):
+        if len(value) > _LONGEST or not _NUMBER.fullmatch(value):
+            raise ValueError(
+                f"is {_quoted(value)}, which is no number: write it like 1234.5, without"
+                " separators and units, and null where there is no value"
+            )
+        value = int(value) if _WHOLE.fullmatch(value) else float(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("is too large")
+    if whole and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def time(value: Any) -> datetime:
+    """The time that is meant, aware; ValueError of what is none, or has no offset.
+
+    A number is a Unix time since 2001 in seconds, milliseconds, microseconds or nanoseconds, which
+    its size tells. Of text, digits behind microseconds are dropped.
+    """
+    if isinstance(value, str):
+        if len(value) <= _LONGEST and _NUMBER.fullmatch(value):
+            return _unix(number(value))
+        return _written(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _unix(value)
+    raise ValueError(f"is no time: write it like {EXAMPLE}")
+
+
+def time_in_query(text: str) -> datetime:
+    """The same of a query parameter, in which a + that nobody encoded is a space."""
+    return time(_SPACED.sub(r"\1+", text.rstrip()))
+
+
+def _written(text: str) -> datetime:
+    found = _TIME.fullmatch(text) if len(text) <= _LONGEST else None
+    if not found:
+        raise ValueError(
+            f"is {_quoted(text)}: write it like {EXAMPLE}, with its offset from UTC, or as a Unix"
+            " time since 2001"
+        )
+    if not found["zulu"] and not found["sign"]:
+        raise ValueError(f"lacks its offset from UTC, such as Z: write it like {EXAMPLE}")
+    offset = found["sign"] + found["offset"] if found["sign"] else "+00:00"
+    fraction = f".{found['fraction'][:6]:0<6}" if found["fraction"] else ""
+    plain = f"{found['day']}T{found['hours']}{found['seconds'] or ':00'}{fraction}{offset}"
+    try:
+        return datetime.fromisoformat(plain)
+    except ValueError as error:
+        raise ValueError(f"is {_quoted(text)}, which there is not: {error}") from None
+
+
+def _unix(value: float) -> datetime:
+    for unit in _UNITS:
+        if _FIRST * unit <= value < _LAST * unit:
+            if isinstance(value, int):
+                return _START + value * 1_000_000 // unit * MICROSECOND
+            return datetime.fromtimestamp(value / unit, UTC)
+    raise ValueError(
+        f"is {value!r}: a number is a Unix time since 2001, in seconds, milliseconds, microseconds"
+        f" or nanoseconds; write any other time like {EXAMPLE}"
+    )
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
