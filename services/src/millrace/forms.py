@@ -1,4 +1,4 @@
-"""Numbers and times in the forms in which others write them: taken where they can mean one thing.
+"""Numbers, times and names as others write them: taken where they can mean one thing.
 
 What could mean two things is refused: `1,234` has a separator here and a decimal comma there. A
 ValueError says what is wrong in words that follow on a name, and how to write it.
@@ -48,6 +48,16 @@ def number(value: Any, *, whole: bool = False) -> Any:
     if whole and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def name(text: str) -> str:
+    """A name as it is; ValueError of one that only looks like another."""
+    if text != text.strip() or not text.isprintable():
+        raise ValueError(
+            f"is {_quoted(text)}: it must not begin or end with a space, nor have a character that"
+            " cannot be seen"
+        )
+    return text
 
 
 def time(value: Any) -> datetime:
@@ -101,4 +111,4 @@ def _unix(value: float) -> datetime:
 
 
 def _quoted(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:40]}…")
+    return ascii(text if len(text) <= 40 else f"{text[:40]}...")

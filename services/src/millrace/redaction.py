@@ -29,7 +29,7 @@ _PATTERNS = (
     re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)"),
 )
 _UNPRINTABLE = re.compile(
-    r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
+    r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
 )
 
 

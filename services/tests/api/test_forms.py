@@ -84,6 +84,12 @@ def test_a_whole_number_is_taken(client: FlaskClient, world: World, text: str) -
     assert (event.volume, type(event.volume)) == (300, int)
 
 
+@pytest.mark.parametrize("symbol", ["BRK B", "S/é", "東京", "\U0001f600", "BTC+USD"])
+def test_a_name_that_can_be_seen_is_taken(client: FlaskClient, world: World, symbol: str) -> None:
+    event: Any = result(client, world, sent(symbol=json.dumps(symbol)))
+    assert event.symbol == symbol
+
+
 def test_how_a_number_is_written_does_not_make_another_event(
     client: FlaskClient, world: World
 ) -> None:
@@ -115,7 +121,12 @@ def test_how_a_number_is_written_does_not_make_another_event(
         ("volume", '"300.5"', "`volume`"),
         ("volume", "NaN", "`volume` is nan"),
         ("symbol", "5", "`symbol`"),
-        ("symbol", '"\\ud800"', "surrogates not allowed"),
+        ("symbol", '"AAPL "', "`symbol` is 'AAPL ': it must not begin or end with a space"),
+        ("symbol", '"\\ufeffAAPL"', "`symbol` is '\\ufeffAAPL'"),
+        ("symbol", '"BRK\\u00a0B"', "a character that cannot be seen"),
+        ("symbol", '"A\\nB"', "`symbol` is 'A\\nB'"),
+        ("symbol", '"\\ud800"', "`symbol` is '\\ud800'"),
+        ("event_id", '" 1"', "`event_id` is ' 1'"),
     ],
 )
 def test_what_is_no_number_is_refused_in_words(

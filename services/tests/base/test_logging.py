@@ -131,7 +131,7 @@ def test_plain_words_are_shown(text: str) -> None:
 def test_text_of_others_is_scrubbed_then_one_line_then_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_process", Redactor([SECRET]))
     assert shown(f"{8 * 'x'} {SECRET}", 10) == "xxxxxxxx *"
-    assert shown(" one\r\n\ttwo\x1b[2J\u202ethree\x00 ") == "one two [2J three"
+    assert shown(" one\r\n\ttwo\x1b[2J\u202e\ufeffthree\x00 ") == "one two [2J three"
     assert len(shown(10_000 * "x")) == redaction.LONGEST
     assert shown(ValueError(SECRET)) == redaction.MASK
 

@@ -116,11 +116,13 @@ def _with_one_time(feed: Feed[Any], item: dict[str, Any]) -> tuple[dict[str, Any
 
 
 def _understood(feed: Feed[Any], name: str, value: Any) -> Any:
-    """A number or a time, in whatever form it has."""
+    """A number or a time, in whatever form it has, or a name."""
     if name == "observed_at":
         return forms.time(value)
     whole = numbers(feed).get(name)
-    return value if whole is None else forms.number(value, whole=whole)
+    if whole is not None:
+        return forms.number(value, whole=whole)
+    return forms.name(value) if isinstance(value, str) else value
 
 
 def numbers(feed: Feed[Any]) -> Mapping[str, bool]:
