@@ -263,6 +263,7 @@ BATCHES = {
     "an array": "[%s, %s]",
     "an array over lines": "\r\n[\r\n%s,\r\n%s\r\n]\r\n",
     "with a byte order mark": '\ufeff{"events": [%s, %s]}',
+    "an array with one": "\ufeff[%s, %s]",
 }
 LINES = {
     "lines": "%s\n%s\n",
