@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible inventory: as Ansible's `auto`, and where AWS refuses, with what to do about it."""
+"""Ansible inventory: as Ansible's `auto`, and where AWS refuses, with what to do about it.
+
+It is the first of this project that Ansible loads, whatever is run and whichever inventory is
+given, and so refuses versions of Ansible that this was not tested with.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import yaml
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory.auto import InventoryModule as Auto
 from ansible.plugins.loader import filter_loader
+from ansible.release import __version__
 
 DOCUMENTATION = r"""
 name: advised
@@ -19,10 +24,30 @@ description:
 """
 
 
+# With 2.18, a number that a template gives to a nested setting is text, which AWS refuses.
+TESTED = ("2.19", "2.20")
+
+
+def problem(version: str) -> str:
+    """Say in one line what is wrong with this version of ansible-core; empty when nothing is."""
+    if version.startswith(tuple(f"{tested}." for tested in TESTED)):
+        return ""
+    return (
+        f"ansible-core {version} is not supported: run scripts/bootstrap and"
+        f" .venv/bin/ansible-playbook, or install version {' or '.join(TESTED)}"
+    )
+
+
 class InventoryModule(Auto):
     """Reads a file with the plugin that it names."""
 
     NAME = "advised"
+
+    def __init__(self) -> None:
+        """Refuse an Ansible that this was not tested with."""
+        super().__init__()
+        if said := problem(__version__):
+            raise AnsibleError(said)
 
     def verify_file(self, path: Any) -> bool:
         """Take a file that names a plugin: why another one cannot be read, `yaml` has said."""

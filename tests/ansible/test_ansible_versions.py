@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from jinja2 import Environment
-from packaging.version import Version
-from tests.ansible.conftest import ROOT
+from tests.ansible.conftest import ROOT, load
 
-FIRST = "2.19"
-
-
-def accepted(version: str) -> bool:
-    """Ask the assertion of every playbook that changes something."""
-    tasks = yaml.safe_load((ROOT / "playbooks/tasks/choices.yml").read_text())
-    conditions = tasks[0]["ansible.builtin.assert"]["that"]
-    environment = Environment(autoescape=True)
-
-    def is_version(value: str, other: str, operator: str) -> bool:
-        this, that = Version(value), Version(other)
-        return this >= that if operator == ">=" else this < that
-
-    environment.tests["version"] = is_version
-    said: dict[str, Any] = {"ansible_version": {"full": version}}
-    return all(environment.compile_expression(line)(**said) for line in conditions)
+advised = load(ROOT / "plugins/inventory/advised.py")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +27,41 @@ def accepted(version: str) -> bool:
     ],
 )
 def test_versions_that_cannot_provision_are_refused(version: str, works: bool) -> None:
-    assert accepted(version) is works
+    said = advised.problem(version)
+    assert (said == "") is works
+    assert works or said.startswith(f"ansible-core {version} is not supported: run scripts/bootstr")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ansible-playbook", "site.yml"],
+        ["ansible-playbook", "teardown.yml", "--check"],
+        ["ansible-playbook", "playbooks/status.yml"],
+        ["ansible-playbook", "-i", "localhost,", "playbooks/kafka.yml"],
+        ["ansible-playbook", "-i", "inventories/aws", "playbooks/plan.yml"],
+        ["ansible-inventory", "--graph"],
+    ],
+    ids=lambda command: command[-1],
+)
+def test_another_version_is_refused_before_anything_else(
+    tmp_path: Path, command: list[str]
+) -> None:
+    """An Ansible of the user's own, whatever it runs."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import ansible.release\nansible.release.__version__ = '2.18.19'\n"
+    )
+    (tmp_path / "password").write_text("a password")
+    done = subprocess.run(
+        [ROOT / ".venv/bin" / command[0], *command[1:]],
+        cwd=ROOT,
+        env=os.environ
+        | {"PYTHONPATH": str(tmp_path), "MILLRACE_VAULT_PASSWORD_FILE": f"{tmp_path}/password"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert "ansible-core 2.18.19 is not supported: run scripts/bootstrap and" in done.stderr
 
 
 def test_the_locked_version_is_accepted() -> None:
@@ -49,7 +69,7 @@ def test_the_locked_version_is_accepted() -> None:
         r"^ansible-core==(\S+)", (ROOT / "requirements/controller.txt").read_text(), re.MULTILINE
     )
     assert locked
-    assert accepted(locked[1])
+    assert advised.problem(locked[1]) == ""
 
 
 @pytest.mark.parametrize(
@@ -57,4 +77,4 @@ def test_the_locked_version_is_accepted() -> None:
 )
 def test_roles_say_the_first_one(path: Any) -> None:
     meta = yaml.safe_load(path.read_text())
-    assert meta["galaxy_info"]["min_ansible_version"] == FIRST
+    assert meta["galaxy_info"]["min_ansible_version"] == advised.TESTED[0]
