@@ -46,8 +46,9 @@ class Usage:
 class Lab:
     """Containers on the network of the deployed servers."""
 
-    def __init__(self, image: str, site: Path) -> None:
+    def __init__(self, image: str, programs: Path, site: Path) -> None:
         self._image = image
+        self._programs = programs
         self._site = site
 
     def start(self, name: str, program: str) -> str:
@@ -107,7 +108,7 @@ class Lab:
 
     def _code(self) -> Sequence[str]:
         return [
-            f"--volume={ROOT}/benchmarks/inside:/bench:ro",
+            f"--volume={self._programs}:/bench:ro",
             f"--volume={self._site}:/site:ro",
             "--env=PYTHONPATH=/opt/millrace:/site",
             "--env=PYTHONDONTWRITEBYTECODE=1",
@@ -133,6 +134,20 @@ class Process:
         return Usage((int(fields[11]) + int(fields[12])) / TICKS, int(peak) / 1024)
 
 
+def open_to_all(directory: Path) -> Path:
+    """Let the containers' user read it: with umask 077 only root does."""
+    for path in (directory, *directory.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o555 if path.is_dir() else 0o444))
+    return directory
+
+
+def programs(directory: Path) -> Path:
+    """A copy of what runs inside: the checkout's own files stay as somebody wants them."""
+    return open_to_all(shutil.copytree(ROOT / "benchmarks" / "inside", directory))
+
+
 def peers_site(directory: Path) -> Path:
     """The packages of the peers, locked, for the image's Python."""
     lock = ROOT / "requirements" / "bench.txt"
@@ -150,7 +165,7 @@ def peers_site(directory: Path) -> Path:
         "-r",
         lock,
     )
-    return directory
+    return open_to_all(directory)
 
 
 @contextmanager

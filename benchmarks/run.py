@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from results import COMPRESSIONS, CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Names, Results
 
-from lab import INSTANCE, Lab, Process, Usage, peers_site, run, servers
+from lab import INSTANCE, Lab, Process, Usage, peers_site, programs, run, servers
 
 SETTLE_SECONDS = 8
 PLACES = {
@@ -154,7 +154,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"deploying {INSTANCE}", flush=True)
     with servers(options.keep) as (image, directory):
-        lab = Lab(image, peers_site(directory / "site"))
+        lab = Lab(image, programs(directory / "bench"), peers_site(directory / "site"))
         results = measure(lab, options)
     print(results.table())
     print(results.memory())

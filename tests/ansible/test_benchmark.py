@@ -1,0 +1,42 @@
+"""The benchmark runs in a checkout that only root reads."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.ansible.conftest import ROOT, load
+
+lab = load(ROOT / "benchmarks/lab.py")
+
+
+def test_what_is_mounted_can_be_read_by_any_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with umask 077; the checkout itself stays as it is."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "benchmarks", checkout / "benchmarks")
+    monkeypatch.setattr(lab, "ROOT", checkout)
+
+    def peers(*command: str | Path) -> None:
+        site = Path(command[command.index("--target") + 1])
+        (site / "peer").mkdir(parents=True)
+        (site / "peer/module.py").touch()
+        for path in (site / "peer/module.py", site / "peer", site):
+            path.chmod(path.stat().st_mode & 0o700)
+
+    monkeypatch.setattr(lab, "run", peers)
+    ours = (checkout, *checkout.rglob("*"))
+    for path in ours:
+        path.chmod(path.stat().st_mode & 0o700)
+    made = (lab.programs(tmp_path / "bench"), lab.peers_site(tmp_path / "site"))
+    mounted = {f"{path}" for path in made}
+    used = lab.Lab("image", *made)
+    volumes = [part for part in used._code() if part.startswith("--volume=")]
+    assert {volume.split("=")[1].split(":")[0] for volume in volumes} == mounted
+    for directory in made:
+        for path in (directory, *directory.rglob("*")):
+            assert path.stat().st_mode & 0o555 >= (0o555 if path.is_dir() else 0o444)
+    assert (tmp_path / "bench/plain_loop.py").exists()
+    assert all(path.stat().st_mode & 0o077 == 0 for path in ours)
