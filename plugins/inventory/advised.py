@@ -21,6 +21,7 @@ name: advised
 short_description: Reads an inventory with the plugin that it names, with advice where it fails
 description:
   - Finds the plugin in the file, as C(auto) does.
+  - A file that no plugin takes is named, with what to do.
 """
 
 
@@ -38,6 +39,9 @@ def problem(version: str) -> str:
     )
 
 
+SUFFIXES = (".yml", ".yaml", ".json")
+
+
 class InventoryModule(Auto):
     """Reads a file with the plugin that it names."""
 
@@ -50,9 +54,14 @@ class InventoryModule(Auto):
             raise AnsibleError(said)
 
     def verify_file(self, path: Any) -> bool:
-        """Take a file that names a plugin: why another one cannot be read, `yaml` has said."""
-        if not super().verify_file(path):
+        """Take a file that names a plugin, and what nobody takes.
+
+        Why another file of YAML cannot be read, `yaml` has said.
+        """
+        if not Path(path).is_file():
             return False
+        if Path(path).suffix not in SUFFIXES:
+            return True
         try:
             return "plugin" in (yaml.safe_load(Path(path).read_text()) or ())
         except (OSError, ValueError, TypeError, yaml.YAMLError):
@@ -63,6 +72,11 @@ class InventoryModule(Auto):
 
         Raises AnsibleParserError, with what to do, where it cannot be read.
         """
+        if Path(path).suffix not in SUFFIXES:
+            raise AnsibleParserError(
+                f"{path} is no inventory, and a part that cannot be read is an error:"
+                " move it out of the inventory's folder"
+            )
         try:
             super().parse(inventory, loader, path, cache)
         except AnsibleError as error:

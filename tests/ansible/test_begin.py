@@ -130,15 +130,45 @@ def test_stopped_hosts_are_an_error_and_not_a_success(playbook: Playbook, name: 
     assert not playbook.vault.exists()
 
 
-def test_a_part_of_an_inventory_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stray", "says"),
+    [
+        ("more.yml", ""),
+        (
+            "notes",
+            "/notes is no inventory, and a part that cannot be read is an error: move it out",
+        ),
+        ("hosts.yml.new", "/hosts.yml.new is no inventory, and a part that cannot be read is an"),
+    ],
+)
+def test_a_part_of_an_inventory_that_cannot_be_read_is_an_error(
+    tmp_path: Path, stray: str, says: str
+) -> None:
     (tmp_path / "hosts.yml").write_text("fleet: {hosts: {localhost: {ansible_connection: local}}}")
-    (tmp_path / "more.yml").write_text("fleet: [")
+    (tmp_path / stray).write_text("fleet: [")
     done = subprocess.run(
         [Path(sys.executable).parent / "ansible-playbook", "-i", tmp_path, "playbooks/status.yml"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode != 0
     assert "PLAY" not in done.stdout
+    assert f"{tmp_path}/{stray}" in done.stderr
+    assert says in " ".join(done.stderr.split())
+
+
+def test_what_editors_and_people_leave_is_no_part_of_an_inventory(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("fleet: {hosts: {one: {}}}")
+    for name in (
+        "hosts.yml~", "hosts.yml.bak", "hosts.yml.orig", "hosts.yml.save", "#hosts.yml#",
+        ".#hosts.yml", ".hosts.yml.swp", "hosts.swo", "README", "README.md", "run.log",
+    ):  # fmt: skip
+        (tmp_path / name).write_text("fleet: [")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-inventory", "-i", tmp_path, "--graph"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--one" in done.stdout
 
 
 def test_variables_that_are_not_there_are_what_is_said_and_not_the_inventory() -> None:
