@@ -124,6 +124,20 @@ def test_the_status_is_tables_for_people(
         assert text in shown
 
 
+def test_text_of_others_is_shown_and_not_obeyed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A source, a reason and an error are whatever somebody put into Kafka or answered."""
+    bad = "[/x][red]a\x1b[2J\nb"
+    says = {"problem": bad, "source": bad, "state": bad, "name": bad, "last_error": bad}
+    peers = [Peer(host, ready=False, says=says) for host in ("processor", "producer-metals")]
+    stored = Stored("metal_prices", bad, False, 12, datetime(2024, 1, 1, tzinfo=UTC))
+    show(StatusReport(peers, [], 0, [stored], [bad]))
+    shown = capsys.readouterr().out
+    assert shown.count("[/x][red]a [2J b") >= 4
+    assert "\x1b[2J" not in shown
+
+
 @pytest.mark.parametrize("ready", [True, False])
 def test_the_status_of_what_is_not_ready_is_an_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, *, ready: bool

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from millrace import kafka, lag, mongo
 from millrace.config import Settings
-from millrace.console import console
+from millrace.console import console, text
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
 from millrace.feeds.base import TIME_FIELD
@@ -142,7 +142,7 @@ def show(report: StatusReport) -> None:
         if peer in polling:
             continue
         ready = "[green]yes[/green]" if peer.ready else "[red]no[/red]"
-        services.add_row(peer.host, ready, summary(peer))
+        services.add_row(peer.host, ready, text(summary(peer)))
     out.print(services)
     if polling:
         producers.show(out, polling)
@@ -155,14 +155,13 @@ def show(report: StatusReport) -> None:
         stored = Table("collection", "source", "simulated", "documents", "newest", title="Stored")
         for row in report.stored:
             simulated = "[yellow]simulated[/yellow]" if row.simulated else "real"
-            stored.add_row(
-                row.collection, row.source, simulated, f"{row.count:,}", f"{row.newest:%F %T} UTC"
-            )
+            newest = f"{row.newest:%F %T} UTC"
+            stored.add_row(row.collection, text(row.source), simulated, f"{row.count:,}", newest)
         out.print(stored)
     if report.dead_letters is not None:
         out.print(f"Dead letters: {report.dead_letters:,}")
     for problem in report.problems:
-        out.print(f"[red]{problem}[/red]")
+        out.print(f"[red]{text(problem)}[/red]")
 
 
 def summary(peer: Peer) -> str:
@@ -173,6 +172,6 @@ def summary(peer: Peer) -> str:
         if name in SHOWN and value not in (None, False)
     }
     return ", ".join(
-        text if name in ("problem", "simulated", "state", "status") else f"{name} {text}"
-        for name, text in shown.items()
+        said if name in ("problem", "simulated", "state", "status") else f"{name} {said}"
+        for name, said in shown.items()
     )

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from millrace.console import text
 from millrace.peers import Peer
 
 PREFIX = "producer-"
@@ -30,7 +30,7 @@ def show(out: Console, peers: Sequence[Peer]) -> None:
     out.print(rows)
     for peer in peers:
         if wrong := peer.says.get("last_error") or peer.says.get("problem"):
-            out.print(f"[red]{_name(peer)}: {escape(str(wrong))}[/red]")
+            out.print(f"[red]{_name(peer)}: {text(wrong)}[/red]")
 
 
 def pace(says: Mapping[str, Any]) -> str:
@@ -48,9 +48,9 @@ def _row(peer: Peer) -> list[str]:
     return [
         _name(peer),
         ready,
-        str(says["state"]),
-        f"{says['source']}{', simulated' if says.get('simulated') else ''}",
-        pace(says),
+        text(says["state"]),
+        f"{text(says['source'])}{', simulated' if says.get('simulated') else ''}",
+        text(pace(says)),
         _time(says.get("last_poll")),
         _time(says.get("next_poll")),
         "" if quota is None else f"{quota:,}",
@@ -60,7 +60,7 @@ def _row(peer: Peer) -> list[str]:
 
 
 def _name(peer: Peer) -> str:
-    return str(peer.says.get("name") or peer.host.removeprefix(PREFIX))
+    return text(peer.says.get("name") or peer.host.removeprefix(PREFIX))
 
 
 def _time(moment: str | None) -> str:

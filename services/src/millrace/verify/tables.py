@@ -1,10 +1,9 @@
 """Reports for people."""
 
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from millrace.console import console
+from millrace.console import console, text
 from millrace.verify.arrivals import WorkflowReport
 from millrace.verify.attempts import AccessReport
 from millrace.verify.checks import PartReport
@@ -30,13 +29,12 @@ def data(report: DataReport) -> None:
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right")
     for name, part in report.parts.items():
-        table.add_row(name, *(f"{part[column]:,}" for column in COLUMNS))
+        table.add_row(text(name), *(f"{part[column]:,}" for column in COLUMNS))
     out = console()
     out.print(table)
     for name, part in report.parts.items():
         for example in part["examples"]:
-            out.print(f"[red]differs[/red] {name}: ", end="")
-            out.print(example, markup=False)
+            out.print(f"[red]differs[/red] {text(name)}: {text(example)}")
     verdict = "[green]equal[/green]" if report.ok else "[red]not equal[/red]"
     out.print(f"{verdict}, in {report.seconds} s ({report.waited_seconds} s of them waiting)")
 
@@ -49,7 +47,10 @@ def access(report: AccessReport) -> None:
     for attempt in report.attempts:
         colour = "green" if attempt.ok else "red"
         table.add_row(
-            attempt.server, attempt.name, attempt.expected, f"[{colour}]{attempt.found}[/{colour}]"
+            attempt.server,
+            attempt.name,
+            attempt.expected,
+            f"[{colour}]{text(attempt.found)}[/{colour}]",
         )
     out = console()
     out.print(table)
@@ -65,14 +66,13 @@ def part(report: PartReport) -> None:
     for check in report.checks:
         colour = "green" if check.ok else "red"
         table.add_row(
-            escape(check.about), escape(check.name), f"[{colour}]{escape(check.found)}[/{colour}]"
+            text(check.about), text(check.name), f"[{colour}]{text(check.found)}[/{colour}]"
         )
     out = console()
     out.print(table)
     for check in report.checks:
         if not check.ok:
-            out.print("[red]failed[/red] ", end="")
-            out.print(f"{check.about}: {check.name}: {check.found}", markup=False)
+            out.print(f"[red]failed[/red] {text(f'{check.about}: {check.name}: {check.found}')}")
     passed = sum(check.ok for check in report.checks)
     out.print(f"{passed} of {len(report.checks)} checks of {report.part} passed")
 
@@ -103,11 +103,10 @@ def workflow(report: WorkflowReport) -> None:
     out = console()
     out.print(table)
     for line in report.silent:
-        out.print("[red]no event[/red] ", end="")
-        out.print(line, markup=False)
+        out.print(f"[red]no event[/red] {text(line)}")
     count = sum(flow.published for flow in report.feeds.values())
     if report.ok:
-        text = f"The pipeline works: {count:,} new events, each one followed into the database."
-        out.print(Panel(f"[bold green]{text}[/bold green]", expand=False))
+        banner = f"The pipeline works: {count:,} new events, each one followed into the database."
+        out.print(Panel(f"[bold green]{banner}[/bold green]", expand=False))
     else:
         out.print(f"[red]the pipeline does not work[/red], after {report.waited_seconds} s")

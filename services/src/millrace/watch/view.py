@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
+from millrace.console import text
 from millrace.status import summary
 from millrace.watch.snapshot import Rate, Snapshot
 
@@ -27,7 +27,7 @@ def view(seen: Snapshot, width: int) -> RenderableType:
     else:
         body = Table.grid(padding=(0, 2))
         body.add_row(Group(*left), Group(*right))
-    problems = [f"[red]{escape(problem)}[/red]" for problem in seen.problems]
+    problems = [f"[red]{text(problem)}[/red]" for problem in seen.problems]
     return Group(_headline(seen), body, *problems)
 
 
@@ -69,7 +69,7 @@ def _services(seen: Snapshot) -> Table:
         table.add_column(heading)
     for peer in seen.services:
         ready = "[green]yes[/green]" if peer.ready else "[red]no[/red]"
-        table.add_row(escape(peer.host), ready, escape(summary(peer)))
+        table.add_row(text(peer.host), ready, text(summary(peer)))
     return table
 
 
@@ -84,8 +84,8 @@ def _prices(seen: Snapshot) -> Table:
     for price in sorted(newest, key=lambda price: (price.feed, price.symbol)):
         table.add_row(
             price.feed,
-            escape(price.symbol),
-            f"{price.value:,.2f} {escape(price.currency)}",
+            text(price.symbol),
+            f"{price.value:,.2f} {text(price.currency)}",
             _change(price.change),
             age(seen.at, price.at),
             "[yellow]simulated[/yellow]" if price.simulated else "real",
@@ -113,7 +113,7 @@ def _costs(seen: Snapshot) -> Table:
     for cost in seen.costs:
         speed = UNKNOWN if cost.tokens_per_second is None else f"{cost.tokens_per_second:,.0f}"
         per_million = f"{1_000_000 * cost.per_token:,.3f}"
-        table.add_row(escape(cost.model), per_million, speed, age(seen.at, cost.at))
+        table.add_row(text(cost.model), per_million, speed, age(seen.at, cost.at))
     return table
 
 
