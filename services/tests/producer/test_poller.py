@@ -289,6 +289,7 @@ def test_an_error_that_nobody_knows_may_pass(world: World) -> None:
 
 def test_an_error_that_a_person_has_to_put_right_ends_it(world: World) -> None:
     def fail(unit: str) -> Batch:
+        world.stop.set()
         raise StateUnusable(f"no room for {unit}")
 
     world.fetch = fail  # type: ignore[method-assign]
@@ -329,6 +330,12 @@ def test_a_source_that_ends_is_not_finished_before_all_is_acknowledged(tmp_path:
     world.interrupt = lambda: None
     world.run(batch(1))
     assert len(world.published) == 1
+
+
+def test_a_state_without_attempts_is_one_in_which_none_failed(world: World) -> None:
+    """As a version before this one has kept it."""
+    world.state.write_text(f'{{"due":{{"all":{START + 20}}},"finished":[],"schedule":"","runs":0}}')
+    assert world.run(batch(1)) == [20]
 
 
 def test_a_restart_does_not_poll_before_its_time(world: World) -> None:
