@@ -44,7 +44,7 @@ def test_a_quote_that_is_sent_twice_is_stored_once(pipeline: Pipeline, run: str)
 
 
 def test_a_bad_item_is_rejected_alone(pipeline: Pipeline, run: str) -> None:
-    items = [stock(run), stock(run, price="12.5"), stock(run, symbol=f"TWO.{run}")]
+    items = [stock(run), stock(run, price="12,5"), stock(run, symbol=f"TWO.{run}")]
     answer = post(pipeline, "/v1/ingest/stocks", {"events": items})
     assert answer["status"] == 207
     good, bad, other = answer["body"]["results"]
