@@ -5,19 +5,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import pytest
 
-from millrace import redaction
 from millrace.events import Event
 from millrace.producer import control
 from millrace.producer.control import Control
-from millrace.producer.poller import LONGEST_REASON, PERMANENT_SECONDS, REFUSED_SECONDS, Poller
+from millrace.producer.poller import PERMANENT_SECONDS, REFUSED_SECONDS, Poller
 from millrace.producer.status import Status, registry
 from millrace.producer.timing import Interval, Schedule, Timing
-from millrace.redaction import Redactor
 from millrace.sources.base import (
     Auth,
     Batch,
@@ -60,6 +58,7 @@ class World:
         self.shortest_interval = shortest
         self.endless = endless
         self.now = START
+        self.set_back = 0.0
         self.answers: list[Answer] = []
         self.polls: list[tuple[str, float]] = []
         self.published: list[Event] = []
@@ -103,7 +102,8 @@ class World:
             rate=20.0,
             state_dir=self.directory,
             beat=lambda: None,
-            clock=lambda: self.now,
+            clock=lambda: self.now - self.set_back,
+            monotonic=lambda: self.now,
         ).run()
         return [when for _, when in self.polls]
 
@@ -303,20 +303,6 @@ def test_what_is_not_believed_is_counted(world: World) -> None:
     world.run(Batch([event(1)], simulated=True, rejected=[Rejected("XAG", "zero")]))
     assert world.status.rejected == 1
     assert world.status.published == 1
-
-
-@pytest.mark.parametrize("kind", [Transient, Permanent, Auth])
-def test_what_a_source_says_is_masked_then_cut_before_it_is_shown(
-    world: World, monkeypatch: pytest.MonkeyPatch, kind: Any
-) -> None:
-    key = 10 * "k3y"
-    monkeypatch.setattr(redaction, "_process", Redactor([key]))
-    for before in (0, LONGEST_REASON - 40):
-        world.run(kind(f"{before * 'x'}\n{key}{1000 * 'y'}"))
-        said = str(world.status.last_error)
-        assert "k3y" not in said
-        assert "\n" not in said
-        assert len(said) <= LONGEST_REASON
 
 
 def test_the_status_says_what_happened(world: World) -> None:
@@ -521,6 +507,35 @@ def test_a_schedule_brings_all_that_a_generator_makes(world: World) -> None:
     world.fetch, world.pace = Fetch(world, source), source.pace  # type: ignore[method-assign, attr-defined]
     world.run(*[batch()] * 11, timing=Schedule("* * * * *"))
     assert len(world.published) >= 12_000
+
+
+HOURS = [Interval(60.0), Schedule("* * * * *")]
+
+
+@pytest.mark.parametrize("timing", HOURS, ids=lambda timing: timing.text)
+def test_a_clock_that_is_set_back_makes_no_wait_longer(world: World, timing: Timing) -> None:
+    def an_hour_back() -> None:
+        if world.now > START + 90:
+            world.set_back = 3600.0
+
+    world.stop.on_wait = an_hour_back
+    polls = world.run(*[batch(n) for n in range(5)], timing=timing)
+    assert all(later - earlier <= 121 for earlier, later in pairwise(polls))
+
+
+def test_a_clock_that_is_set_back_during_a_poll_makes_no_wait_longer(world: World) -> None:
+    world.interrupt = lambda: setattr(world, "set_back", 3600.0)
+    assert world.run(batch(1), batch(2), batch(3)) == [0, 60, 120]
+
+
+@pytest.mark.parametrize(
+    "error", [Auth("101"), Quota("used up", datetime.fromtimestamp(START + 3600, UTC))]
+)
+def test_a_clock_that_is_set_back_makes_no_rest_longer(world: World, error: SourceError) -> None:
+    world.stop.on_wait = lambda: setattr(world, "set_back", 1800.0)
+    first, second = world.run(error, batch(1))
+    assert first == 0
+    assert 3598 <= second <= 3602
 
 
 class Fetch:

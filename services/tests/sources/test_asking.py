@@ -73,7 +73,7 @@ def test_an_answer_that_dribbles_is_cut_off(
     began = time.monotonic()
     with pytest.raises(Transient, match="no whole answer within"):
         ask(start(dribble(beginning, part)).url, most=10**6)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 1
 
 
 def test_the_watchdog_waits_longer_than_any_answer() -> None:
@@ -91,7 +91,7 @@ def test_an_answer_over_tls_is_cut_off_too(
     began = time.monotonic()
     with pytest.raises(Transient, match="no whole answer within"):
         ask(start(dribble(b"HTTP/1.1 200 OK\r\n"), context).url, most=MOST, verify=pem)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 1
 
 
 def test_no_more_is_read_than_asked_for(start: Start) -> None:

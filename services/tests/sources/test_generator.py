@@ -48,6 +48,15 @@ def test_the_rate_is_kept_however_it_is_polled(pauses: list[float], rate: float)
     assert len({quote.event_id for quote in quotes}) == len(quotes)
 
 
+def test_a_clock_that_is_set_back_silences_nothing() -> None:
+    world = World(rate=20)
+    before = world.after(*[1.0] * 60)
+    after = world.after(-3600 + 1, *[1.0] * 60)
+    assert len(after) >= 60 * 20 - 1
+    assert all(abs(q.observed_at.timestamp() - q.produced_at.timestamp()) <= 10 for q in after)
+    assert len({quote.event_id for quote in [*before, *after]}) == len(before) + len(after)
+
+
 @given(pauses)
 def test_a_seed_is_one_story_however_it_is_polled(pauses: list[float]) -> None:
     polled = World().after(*pauses)

@@ -103,6 +103,17 @@ def test_a_clock_that_is_set_back_brings_nothing_twice() -> None:
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.parametrize("feed", ["gpu_metrics", "token_usage"])
+def test_a_clock_that_is_set_back_silences_nothing(feed: str) -> None:
+    """Each second that passes has its events, although its time was told before."""
+    world = World(feed)
+    before = world.after(*[1.0] * 60)
+    after = world.after(-30, *[1.0] * 40)
+    assert len(after) >= 40 * len(GPUS)
+    assert all(event.observed_at <= event.produced_at for event in after)
+    assert len({event.event_id for event in [*before, *after]}) == len(before) + len(after)
+
+
 @pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
 def test_readings_hang_together_over_a_day(gpu: object) -> None:
     source = World("gpu_metrics").source

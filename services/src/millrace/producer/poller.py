@@ -17,7 +17,6 @@ from millrace.producer.agenda import Agenda
 from millrace.producer.control import Control
 from millrace.producer.status import KEY_REFUSED, Status
 from millrace.producer.timing import MINUTE, Interval, Timing
-from millrace.redaction import shown
 from millrace.sources.base import (
     Auth,
     Batch,
@@ -38,8 +37,8 @@ PERMANENT_SECONDS = 900.0
 REFUSED_SECONDS = 3600.0
 """A new key recreates the container; a key that the provider accepts after all is noticed so."""
 LONGEST_BACKOFF = 300.0
+SET_BACK_SECONDS = 1.0
 ORDERS = ("paused", "interval_seconds", "rate_per_second", "runs")
-LONGEST_REASON = 300
 WORTH_A_LINE_SECONDS = 10.0
 """Whoever polls more often logs no line a poll; the status counts."""
 
@@ -59,6 +58,7 @@ class Poller:
         state_dir: Path,
         beat: Callable[[], None],
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`timing` and `rate` are those declared; orders in the state directory may differ."""
         self._source = source
@@ -70,6 +70,8 @@ class Poller:
         self._state_dir = state_dir
         self._beat = beat
         self._clock = clock
+        self._monotonic = monotonic
+        self._offset = clock() - monotonic()
         self._latest: dict[str, str] = {}
         self._rest_until = 0.0
         self._is_readable = True
@@ -85,6 +87,7 @@ class Poller:
         while True:
             self._beat()
             self._heed()
+            self._mind_the_clock()
             unit, due = self._agenda.next()
             due = max(due, self._rest_until)
             self._tell(unit, due)
@@ -98,6 +101,16 @@ class Poller:
             else:
                 self._poll(unit)
                 self._agenda.save()
+
+    def _mind_the_clock(self) -> None:
+        """What is due is a time of day: when that is set back, nothing waits the longer for it."""
+        before, self._offset = self._offset, self._clock() - self._monotonic()
+        set_back = before - self._offset
+        if set_back < SET_BACK_SECONDS:
+            return
+        log.warning("the clock was set back", seconds=round(set_back, 1))
+        self._agenda.resume()
+        self._rest_until -= set_back
 
     def _tell(self, unit: str | None, due: float) -> None:
         self._status.quota_left = self._source.budget_left
@@ -209,8 +222,7 @@ class Poller:
         self._status.simulated = batch.simulated
         for rejected in batch.rejected:
             self._status.rejected += 1
-            symbol, reason = shown(rejected.symbol), shown(rejected.reason, LONGEST_REASON)
-            log.warning("observation not believed", symbol=symbol, reason=reason)
+            log.warning("observation not believed", symbol=rejected.symbol, reason=rejected.reason)
         news = [e for e in batch.events if self._latest.get(e.symbol) != e.event_id]
         self._status.unchanged += len(batch.events) - len(news)
         self._publish(news)
@@ -221,7 +233,6 @@ class Poller:
             say("published", events=len(news), simulated=batch.simulated)
 
     def _failed(self, outcome: str, error: str, state: str | None = None) -> None:
-        error = shown(error, LONGEST_REASON)
         self._status.polls[outcome] += 1
         self._status.last_error = error
         self._status.state = state or f"waiting after an error ({outcome})"

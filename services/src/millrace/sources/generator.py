@@ -75,6 +75,9 @@ class Generator:
         """The quotes that are due."""
         now = self._clock()
         due = math.floor((now - self._start) * self._rate)
+        if self._number - due > self._longest_gap * self._rate:
+            # The clock was set back: the story goes on from there, and waits for nothing.
+            self._start, due = now - self._number / self._rate, self._number
         skipped = due - self._number - math.floor(self._longest_gap * self._rate)
         if skipped > 0:
             self._start += skipped / self._rate

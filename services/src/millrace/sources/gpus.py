@@ -81,17 +81,19 @@ def metrics(
     *,
     simulated: bool,
     observed_at: datetime | None = None,
+    again: int | None = None,
 ) -> list[GpuMetrics | Rejected]:
     """The event of a GPU's readings, and what of them is not believed.
 
-    They have the names of GpuMetrics; `now` is in seconds since 1970.
+    They have the names of GpuMetrics; `now` is in seconds since 1970. `again` tells the event from
+    another of the same GPU and time.
     """
     symbol = gpu_metrics.symbol_of(readings)
     time = observed_at or whole_milliseconds(now)
     believed, rejected = _believed(symbol, readings)
     known = price_at(str(readings["name"]), time) if price is None else price
     fields = {**believed, "price_per_hour_usd": known}
-    unique = symbol, round(time.timestamp() * 1000)
+    unique = (symbol, round(time.timestamp() * 1000), *([] if again is None else [again]))
     event = _event(GPU_METRICS, source, symbol, unique, fields, time, now, simulated)
     return [event, *rejected]
 

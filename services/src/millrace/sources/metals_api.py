@@ -19,6 +19,7 @@ from typing import Any
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
+from millrace.events import AHEAD
 from millrace.feeds.metals import METALS as FEED
 from millrace.feeds.minting import mint, second
 from millrace.redaction import shown
@@ -33,7 +34,6 @@ CURRENCY = "USD"
 TOLERANCE = 1e-6
 SMALLEST = 1e-12
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-CLOCK_SKEW = timedelta(minutes=10)
 SECONDS_PER_MONTH = 28 * 86_400
 
 
@@ -149,8 +149,12 @@ def error_in(body: Mapping[str, Any], now: datetime) -> SourceError | None:
 def _observed_at(timestamp: Any, now: datetime) -> datetime:
     if isinstance(timestamp, bool) or not isinstance(timestamp, int):
         raise Permanent("the answer has no timestamp")
-    if not EARLIEST.timestamp() <= timestamp <= (now + CLOCK_SKEW).timestamp():
-        raise Permanent(f"the timestamp {timestamp} is not a time at which prices were observed")
+    # How far ahead it may be is not for this host's clock to say, unless it is beyond all reason.
+    if not EARLIEST.timestamp() <= timestamp <= (now + AHEAD).timestamp():
+        raise Permanent(
+            f"the timestamp {timestamp} is not a time at which prices were observed, or this host's"
+            " clock is wrong"
+        )
     return datetime.fromtimestamp(timestamp, UTC)
 
 

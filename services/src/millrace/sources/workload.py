@@ -90,6 +90,7 @@ class Workload:
         self._clock = clock
         self._next = math.floor(clock() / step)
         self._told = (self._next - 1) * step
+        self._set_back: int | None = None
 
     def pace(self, rate: float, interval: float) -> float:
         """Metrics come at the interval, requests at the rate: from the next event on."""
@@ -104,6 +105,9 @@ class Workload:
         """The events that are due."""
         now = self._clock()
         last = math.floor(now / self._step)
+        if self._told - now > self._longest_gap:
+            # The clock was set back: times come again, and what happens at them is something else.
+            self._next, self._set_back = last, int(now)
         first = max(self._next, last - math.floor(self._longest_gap / self._step))
         if last >= self._next:
             self._next, self._told = last + 1, last * self._step
@@ -147,7 +151,13 @@ class Workload:
             "temp_c": float(round(self.temperature(gpu, at))),
         }
         return metrics(
-            "workload", readings, None, now, simulated=True, observed_at=self._time(number)
+            "workload",
+            readings,
+            None,
+            now,
+            simulated=True,
+            observed_at=self._time(number),
+            again=self._set_back,
         )
 
     def _usage(self, gpu: Gpu, number: int, now: float) -> Sequence[Event | Rejected]:
@@ -166,7 +176,7 @@ class Workload:
             "workload",
             place,
             used,
-            str(number),
+            str(number) if self._set_back is None else f"{number}/{self._set_back}",
             now,
             simulated=True,
             observed_at=self._time(number),
