@@ -100,6 +100,8 @@ def run(client: Any, asked: Asked) -> dict[str, str]:
             "a new source of an old symbol": newest("new", ["OLD"]),
             "an old symbol in another partition": newest("old", ["OLD"], place=(1, 10**9)),
             "a window": window,
+            "times that were not believed": lambda: [(0, store.has_claims(FEED) or None)],
+            "where events are": lambda: [*store.places(FEED, 0, ["old:OLD:7", "no"]).items()],
         }.items()
     }
 

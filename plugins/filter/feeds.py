@@ -12,6 +12,9 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+# A record has the time of the broker that took it: neither retention nor what is dated ahead is a
+# matter of a sender's clock.
+BY_KAFKA_S_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 # What each service does with the topic of events, and with the topic of what is derived from them.
 ON_EVENTS = {
     "producer": ("write",),
@@ -77,8 +80,12 @@ def feed_problems(names: Sequence[str], producers: Sequence[Mapping[str, Any]]) 
 def feed_topics(names: Sequence[str]) -> list[dict[str, Any]]:
     """Give the topics as `kafka_topics` declares them."""
     feeds = found(names)
-    events = [{"name": feed.topic, "partitions": feed.partitions} for feed in feeds]
-    return events + [{"name": f.alert_topic, "partitions": 1} for f in feeds if f.alert_topic]
+    topics = {feed.topic: feed.partitions for feed in feeds}
+    topics |= {feed.alert_topic: 1 for feed in feeds if feed.alert_topic}
+    return [
+        {"name": name, "partitions": partitions, "config": dict(BY_KAFKA_S_CLOCK)}
+        for name, partitions in topics.items()
+    ]
 
 
 def rules(topic: str, services: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:

@@ -11,6 +11,8 @@ from tests.ansible.conftest import ROOT, load
 
 from millrace.feeds import FEEDS
 
+BY_KAFKA_S_CLOCK = {"message.timestamp.type": "LogAppendTime"}
+
 
 @pytest.fixture(scope="module")
 def filters() -> ModuleType:
@@ -19,10 +21,12 @@ def filters() -> ModuleType:
 
 def test_a_feed_has_its_topic_and_that_of_its_alerts(filters: ModuleType) -> None:
     assert filters.feed_topics(["stocks"]) == [
-        {"name": "stock-data", "partitions": 3},
-        {"name": "stock-alerts", "partitions": 1},
+        {"name": "stock-data", "partitions": 3, "config": BY_KAFKA_S_CLOCK},
+        {"name": "stock-alerts", "partitions": 1, "config": BY_KAFKA_S_CLOCK},
     ]
-    assert filters.feed_topics(["metals"]) == [{"name": "metal-prices", "partitions": 3}]
+    assert filters.feed_topics(["metals"]) == [
+        {"name": "metal-prices", "partitions": 3, "config": BY_KAFKA_S_CLOCK}
+    ]
 
 
 def test_each_service_may_do_its_own_part_with_a_topic(filters: ModuleType) -> None:
@@ -84,7 +88,8 @@ def test_a_new_feed_is_enough_by_itself(
 ) -> None:
     new = replace(FEEDS["metals"], name="new", topic="new-topic", collection="new_documents")
     monkeypatch.setitem(FEEDS, "new", new)
-    assert filters.feed_topics(["new"]) == [{"name": "new-topic", "partitions": 3}]
+    (topic,) = filters.feed_topics(["new"])
+    assert (topic["name"], topic["partitions"]) == ("new-topic", 3)
     assert {rule["resource_name"] for rule in filters.feed_acls(["new"])} == {"new-topic"}
     assert filters.feed_privileges(["new"])[0]["collection"] == "new_documents"
 

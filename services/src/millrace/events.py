@@ -17,8 +17,7 @@ EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 """Between these, no window and no time zone leaves what a datetime can hold."""
 AHEAD = timedelta(days=1)
-"""An exchange's day may end after the event was made. More would move the window of its series
-for good, past everything that is to come."""
+"""An exchange's day may end after the event was made."""
 CLOCKS = timedelta(minutes=1)
 """What clocks differ by: no more is there to what is observed from moment to moment."""
 
@@ -44,26 +43,28 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 E = TypeVar("E", bound=Event)
 
 
-def timed(event: E, ahead: timedelta) -> E:
-    """The event, its time as fine as it is kept; ValueError names a time that cannot be.
-
-    `ahead` is how long after it was produced an event may have been observed.
-    """
+def timed(event: E) -> E:
+    """The event, its time as fine as it is kept; ValueError names a time that cannot be."""
     observed_at = event.observed_at
     if not EARLIEST <= observed_at <= LATEST:
         raise ValueError("`observed_at` is out of range")
     if not EARLIEST <= event.produced_at <= LATEST:
         raise ValueError("`produced_at` is out of range")
-    if observed_at > event.produced_at and observed_at - event.produced_at > ahead:
-        seconds = ahead.total_seconds()
-        raise ValueError(f"`observed_at` is more than {seconds:.0f} s after it was produced")
     if observed_at.microsecond % MILLISECOND:
         floor = observed_at.microsecond // MILLISECOND * MILLISECOND
         event = msgspec.structs.replace(event, observed_at=observed_at.replace(microsecond=floor))
     return event
 
 
-def reader(kind: type[E], ahead: timedelta) -> Callable[[bytes], E]:
+def check_ahead(event: Event, ahead: timedelta) -> None:
+    """ValueError if it was observed longer than `ahead` after it was produced."""
+    observed_at = event.observed_at
+    if observed_at > event.produced_at and observed_at - event.produced_at > ahead:
+        seconds = ahead.total_seconds()
+        raise ValueError(f"`observed_at` is more than {seconds:.0f} s after it was produced")
+
+
+def reader(kind: type[E]) -> Callable[[bytes], E]:
     """A function that reads events of this kind from JSON; its ValueError says what is wrong.
 
     It is the one definition of what an event is: by it the processor reads what is in Kafka, and by
@@ -76,7 +77,7 @@ def reader(kind: type[E], ahead: timedelta) -> Callable[[bytes], E]:
             event = decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(str(error)) from None
-        return timed(event, ahead)
+        return timed(event)
 
     return read
 

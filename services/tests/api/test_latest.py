@@ -125,9 +125,18 @@ def test_an_old_value_is_called_stale(
     assert ask(client, PRICE)["stale"] is stale
 
 
-def test_a_value_from_the_future_has_no_negative_age(client: FlaskClient, world: World) -> None:
-    cached(world, AT_MINUTE_5 + MINUTE)
-    assert ask(client, PRICE)["age_ms"] == 0
+@pytest.mark.parametrize(
+    ("ahead_ms", "age_ms", "stale"),
+    [(1, 0, False), (MINUTE, 0, False), (MINUTE + 1, None, True), (55 * MINUTE, None, True)],
+)
+def test_of_a_value_that_is_too_far_ahead_nobody_knows_the_age(
+    client: FlaskClient, world: World, ahead_ms: int, age_ms: int | None, stale: bool
+) -> None:
+    """It would be called fresh until its time has come, however long nothing else comes."""
+    cached(world, AT_MINUTE_5 + 1000 + ahead_ms)
+    for path in (PRICE, QUOTE):
+        body = ask(client, path)
+        assert (body["age_ms"], body["stale"]) == (age_ms, stale)
 
 
 @pytest.mark.parametrize("path", [PRICE, QUOTE])

@@ -74,7 +74,8 @@ def test_its_topic_its_rules_and_its_rights_follow(weather: ModuleType) -> None:
     spec.loader.exec_module(filters)
     producer = {"name": "thermometer", "feed": "weather"}
     assert filters.feed_problems(["weather"], [producer]) == []
-    assert filters.feed_topics(["weather"]) == [{"name": "temperatures", "partitions": 3}]
+    (topic,) = filters.feed_topics(["weather"])
+    assert (topic["name"], topic["partitions"]) == ("temperatures", 3)
     rules = filters.feed_acls(["weather"])
     assert {rule["resource_name"] for rule in rules} == {"temperatures"}
     assert {rule["principal"] for rule in rules} == {

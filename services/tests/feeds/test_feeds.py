@@ -7,7 +7,7 @@ import pytest
 from services.tests.feeds.events import ONE_OF_EACH
 
 from millrace.feeds import FEEDS, Feed
-from millrace.feeds.base import BY_SERIES, TIME_FIELD
+from millrace.feeds.base import BY_CLAIM, BY_SERIES, TIME_FIELD
 
 PROMISED: dict[str, set[tuple[tuple[str, int], ...]]] = {
     "gpu_metrics": {(("ts", 1),), (("host", 1), ("gpu_index", 1))},
@@ -34,6 +34,7 @@ def test_the_queries_of_rebuilding_of_the_api_and_of_verifying_have_an_index(
     assert {index.keys for index in feed.indexes} == {
         (("symbol", 1), (TIME_FIELD, -1)),
         BY_SERIES.keys,
+        BY_CLAIM.keys,
         ((TIME_FIELD, -1), ("_id", -1)),
         (("kafka.partition", 1), ("kafka.offset", 1)),
         *PROMISED.get(feed.name, set()),

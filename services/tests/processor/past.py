@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from millrace.feeds import Feed
-from millrace.feeds.base import TIME_FIELD, Series
+from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD, Series
 from millrace.feeds.history import Point
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
@@ -49,6 +49,15 @@ class Past:
         """See ports.Store."""
         past = self._past(feed, series, below)
         return [(t, value) for _, t, value in past if newest - feed.window <= t <= newest]
+
+    def has_claims(self, feed: Feed[Any]) -> bool:
+        """See ports.Store."""
+        return any(CLAIMED_FIELD in document for document in self.documents.values())
+
+    def places(self, feed: Feed[Any], partition: int, ids: Sequence[str]) -> Mapping[str, int]:
+        """See ports.Store."""
+        positions = {n: self.documents[n]["kafka"] for n in ids if n in self.documents}
+        return {n: p["offset"] for n, p in positions.items() if p["partition"] == partition}
 
     def _past(
         self, feed: Feed[Any], series: Series, below: Below

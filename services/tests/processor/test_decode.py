@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from services.tests.feeds.events import ONE_OF_EACH, START
+from services.tests.processor.world import Record
 
 from millrace.events import Event
 from millrace.feeds import FEEDS
 from millrace.feeds.history import History
-from millrace.processor.decode import decoder
+from millrace.processor.decode import Taken, decoder, taker
 from millrace.processor.errors import BadRecord
 
 GOOD: Mapping[str, dict[str, Any]] = {
@@ -85,7 +86,6 @@ def test_what_is_no_object_is_a_dead_letter(feed: str, value: bytes | None) -> N
         pytest.param({"observed_at": "0001-01-01T00:00:00+14:00"}, id="before all time"),
         pytest.param({"observed_at": "9999-12-31T23:59:59-14:00"}, id="after all time"),
         pytest.param({"produced_at": "0001-01-01T00:00:00+14:00"}, id="produced before time"),
-        pytest.param({"observed_at": "2026-01-03T15:00:02Z"}, id="observed a day too early"),
     ],
 )
 def test_a_record_that_breaks_the_envelope_is_a_dead_letter(
@@ -145,15 +145,47 @@ def check_dead(value: bytes | None, feed: str) -> None:
     assert str(bad.value)
 
 
+def logged(feed: str, observed_at: datetime, at: datetime, *, by_the_log: bool = True) -> Taken:
+    """An event of this time, as it is taken from a record of that time."""
+    value = encoded(feed, observed_at=observed_at.isoformat(), produced_at=START.isoformat())
+    milliseconds = round(at.timestamp() * 1000)
+    return taker(FEEDS[feed])(Record("t", 0, 0, None, value, (), milliseconds, int(by_the_log)))
+
+
+def ahead_of(feed: str) -> timedelta:
+    return timedelta(days=1) if feed in ("metals", "stocks") else timedelta(minutes=1)
+
+
 @pytest.mark.parametrize("feed", sorted(FEEDS))
-def test_how_far_ahead_a_feed_may_be(feed: str) -> None:
-    ahead = timedelta(days=1) if feed in ("metals", "stocks") else timedelta(minutes=1)
-    good = GOOD[feed] | {"produced_at": START.isoformat()}
-    times = [START + ahead, START + ahead + timedelta(milliseconds=1)]
-    last, beyond = [msgspec.json.encode(good | {"observed_at": t.isoformat()}) for t in times]
-    assert read(last, feed).observed_at == times[0]
+def test_a_time_that_is_ahead_of_the_log_is_not_believed_and_kept_beside(feed: str) -> None:
+    last = START + ahead_of(feed)
+    assert logged(feed, last, START) == (logged(feed, last, last).event, None)
+    beyond = last + timedelta(milliseconds=1)
+    event, claimed_at = logged(feed, beyond, START)
+    assert (event.observed_at, claimed_at) == (START, beyond)
+    assert logged(feed, beyond, START + timedelta(milliseconds=1)).claimed_at is None
+    assert event == logged(feed, START, START).event
+
+
+@pytest.mark.parametrize("feed", sorted(FEEDS))
+@pytest.mark.parametrize("minutes", [-55, -2, 2, 55])
+def test_whether_the_clock_of_who_sends_is_wrong_makes_no_difference(
+    feed: str, minutes: int
+) -> None:
+    """An upstream that is right is believed, whatever the host of the producer thinks it is."""
+    produced_at = START + timedelta(minutes=minutes)
+    value = encoded(feed, observed_at=START.isoformat(), produced_at=produced_at.isoformat())
+    milliseconds = round(START.timestamp() * 1000)
+    event, claimed_at = taker(FEEDS[feed])(Record("t", 0, 0, None, value, (), milliseconds, 1))
+    assert (event.observed_at, claimed_at) == (START, None)
+
+
+@pytest.mark.parametrize("feed", sorted(FEEDS))
+def test_without_the_time_of_the_log_only_the_clock_of_who_sent_is_known(feed: str) -> None:
+    last = START + ahead_of(feed)
+    assert logged(feed, last, START, by_the_log=False).event.observed_at == last
     with pytest.raises(BadRecord, match="after it was produced"):
-        read(beyond, feed)
+        logged(feed, last + timedelta(milliseconds=1), last, by_the_log=False)
 
 
 def test_a_time_is_as_fine_as_mongodb_keeps_it() -> None:

@@ -12,12 +12,13 @@ import msgspec
 from hypothesis import settings as configure
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from services.tests.feeds.events import stock, tokens
+from services.tests.feeds.events import START, stock, tokens
 from services.tests.processor.chance import Crash, Weather
 from services.tests.processor.process import Processor, in_one_thread
 from services.tests.processor.world import NOTHING, World
 
 from millrace.config import Settings
+from millrace.events import LATEST
 from millrace.feeds import Feed
 from millrace.feeds.stocks import STOCKS
 from millrace.feeds.token_usage import TOKEN_USAGE
@@ -42,6 +43,13 @@ weathers = st.lists(st.sampled_from(list(Weather)), max_size=3, unique=True).map
 )
 quarters_of_days = st.integers(0, 80)
 seeds = st.integers(0, 2**32 - 1)
+
+
+def clocks(start: datetime, span: timedelta) -> st.SearchStrategy[datetime]:
+    """What the clock of the log shows: a time behind all events, or one among them."""
+    return st.just(LATEST) | st.integers(0, 20).map(lambda part: start + part * span / 20)
+
+
 UNREADABLE = Unreadable.because("a batch of bytes", b"\x00batch")
 BAD = (None, b"", b"{}", b"\xff", b'{"event_id": 1}', UNREADABLE)
 
@@ -221,11 +229,20 @@ class Prices(Delivery):
         symbol=st.integers(0, 1),
         what=st.lists(quarters_of_days | st.sampled_from(BAD), min_size=1, max_size=12),
         price=st.sampled_from([80.0, 100.0, 110.0, 130.0]),
+        clock=clocks(START, timedelta(days=20)),
     )
     def produce(
-        self, partition: int, symbol: int, what: list[int | bytes | None], price: float
+        self,
+        partition: int,
+        symbol: int,
+        what: list[int | bytes | None],
+        price: float,
+        clock: datetime,
     ) -> None:
-        """Prices and bad records. The window is 14 days: some come too late, and some again."""
+        """Prices and bad records. The window is 14 days: some come too late, and some again.
+
+        The clock of the log may be behind, and set back: the times of some are not believed.
+        """
         names = SYMBOLS[partition]
         for number, time in enumerate(what):
             if not isinstance(time, int):
@@ -235,7 +252,7 @@ class Prices(Delivery):
             # A finer time than MongoDB keeps, which must not make a difference.
             finer = event.observed_at + timedelta(microseconds=number)
             event = msgspec.structs.replace(event, observed_at=finer)
-            self.world.produce(partition, msgspec.json.encode(event))
+            self.world.produce(partition, msgspec.json.encode(event), logged_at=clock)
 
 
 class Tokens(Delivery):
@@ -249,11 +266,18 @@ class Tokens(Delivery):
         start=st.integers(0, 300),
         prompt=st.integers(0, 1000),
         many=st.booleans(),
+        clock=clocks(START, timedelta(seconds=420)),
     )
     def produce(
-        self, partition: int, what: list[int | bytes | None], start: int, prompt: int, many: bool
+        self,
+        partition: int,
+        what: list[int | bytes | None],
+        start: int,
+        prompt: int,
+        many: bool,
+        clock: datetime,
     ) -> None:
-        """Uses and bad records: some at one time, some too late, and some again."""
+        """Uses and bad records: some at one time, some too late or ahead, and some again."""
         for number, time in enumerate(what):
             if not isinstance(time, int):
                 self.world.produce(partition, time)
@@ -262,7 +286,7 @@ class Tokens(Delivery):
             event = tokens(prompt, number, seconds=second, model=f"model-{partition}")
             if many:
                 event = msgspec.structs.replace(event, event_id=f"{event.event_id}/{number % 3}")
-            self.world.produce(partition, msgspec.json.encode(event))
+            self.world.produce(partition, msgspec.json.encode(event), logged_at=clock)
 
 
 Prices.TestCase.settings = configure(max_examples=300, stateful_step_count=30, deadline=None)

@@ -1,13 +1,16 @@
 """What becomes of records: documents, duplicates, dead letters, alerts."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from services.tests.feeds.events import START, stock
 from services.tests.processor.chance import away, refused
-from services.tests.processor.scenario import FIRST, change, fail_with, metric, produce, start
+from services.tests.processor.scenario import DAY, FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import DEAD, World
+from structlog.testing import capture_logs
 
 from millrace.processor.batch import Inserted, Message
 from millrace.processor.errors import Permanent
@@ -103,6 +106,24 @@ def test_every_record_is_accounted_for(world: World) -> None:
     counts = ("documents_stored_total", "duplicates_total", "dead_letters_total")
     assert [metric(processor, name) for name in counts] == [3, 2, 2]
     assert metric(processor, "records_consumed_total") == 7
+
+
+def test_a_clock_that_is_ahead_is_named_and_counted_and_opens_no_breaker(
+    world: World,
+) -> None:
+    processor = start(world, processor_breaker_records=10)
+    for minute in range(40):
+        event = stock(100.0, minutes=minute + 3 * DAY)
+        world.produce(0, msgspec.json.encode(event), logged_at=START + timedelta(minutes=minute))
+    with capture_logs() as logs:
+        for _ in range(30):
+            processor.step()
+    assert not world.letters
+    assert metric(processor, "times_not_believed_total") == len(world.documents) == 40
+    for document in world.documents.values():
+        assert document["claimed_at"] - document["timestamp_utc"] == timedelta(days=3)
+    said = [line for line in logs if "clock" in line["event"]]
+    assert [line["seconds"] for line in said] == [{"test": 3 * 86_400.0}]
 
 
 def test_a_dead_letter_keeps_key_value_and_headers(world: World) -> None:

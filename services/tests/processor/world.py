@@ -11,7 +11,7 @@ from bson.codec_options import CodecOptions
 from services.tests.processor.chance import Chance, Weather
 from services.tests.processor.past import Past
 
-from millrace.events import Alert
+from millrace.events import LATEST, Alert
 from millrace.feeds import Feed
 from millrace.feeds.history import Point
 from millrace.feeds.stocks import STOCKS
@@ -39,6 +39,8 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]] = ()
+    timestamp: int = -1
+    timestamp_type: int = 0
 
 
 class World(Past):
@@ -67,10 +69,15 @@ class World(Past):
         value: bytes | None,
         key: bytes | None = b"key",
         headers: Sequence[tuple[str, bytes | None]] = (),
+        *,
+        logged_at: datetime = LATEST,
     ) -> None:
-        """Append to the log."""
+        """Append to the log, whose clock shows that time."""
         records = self.log[self.feed.topic, partition]
-        records.append(Record(self.feed.topic, partition, len(records), key, value, headers))
+        time, by_the_log = round(logged_at.timestamp() * 1000), 1
+        records.append(
+            Record(self.feed.topic, partition, len(records), key, value, headers, time, by_the_log)
+        )
 
     def end_transaction(self, partition: int, *, aborted: int = 0) -> None:
         """Append the mark of another producer's transaction, and before it what was aborted."""
@@ -86,7 +93,7 @@ class World(Past):
     ) -> list[oracle.Outcome]:
         """What the log must lead to."""
         records = (
-            oracle.Record(r.partition, r.offset, r.key, r.value)
+            oracle.Record(r.partition, r.offset, r.key, r.value, r.timestamp, r.timestamp_type)
             for partition in self.log.values()
             for r in partition
             if r is not NOTHING

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect, ExecutionTimeout
 
+from millrace.events import EARLIEST
 from millrace.feeds import FEEDS
-from millrace.feeds.base import BY_SERIES, TIME_FIELD, Series
+from millrace.feeds.base import BY_CLAIM, BY_SERIES, TIME_FIELD, Series
 from millrace.processor.errors import Transient
 from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.points import Moment
@@ -125,6 +126,39 @@ def test_between_two_symbols_that_are_read_so_there_may_be_an_end() -> None:
     assert next(found)[0] == "IBM"
     with pytest.raises(Interrupted):
         next(found)
+
+
+class Claims:
+    """A collection that is asked about events whose time was not believed."""
+
+    def __init__(self, *documents: dict[str, Any]) -> None:
+        self.documents = documents
+
+    def find_one(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
+        assert hint == [*BY_CLAIM.keys]
+        earliest = condition["claimed_at"]["$gte"]
+        return next((d for d in self.documents if d.get("claimed_at", EARLIEST) > earliest), None)
+
+    def find(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
+        assert hint == "_id_"
+        wanted, partition = condition["_id"]["$in"], condition["kafka.partition"]
+        return [
+            d for d in self.documents if d["_id"] in wanted and d["kafka"]["partition"] == partition
+        ]
+
+
+def test_whether_times_were_not_believed_and_where_events_are() -> None:
+    def store(*documents: dict[str, Any]) -> MongoStore:
+        client: Any = {"millrace": {FEED.collection: Claims(*documents)}}
+        return MongoStore(client, "millrace")
+
+    plain = price(1, 5)
+    claimed = price(2, 6) | {"claimed_at": START}
+    assert not store(plain).has_claims(FEED)
+    assert store(plain, claimed).has_claims(FEED)
+    ids = [plain["_id"], claimed["_id"], "another"]
+    assert store(plain, claimed).places(FEED, 0, ids) == {plain["_id"]: 5, claimed["_id"]: 6}
+    assert store(plain, claimed).places(FEED, 1, ids) == {}
 
 
 def test_an_absent_server_is_a_transient_error() -> None:

@@ -210,6 +210,7 @@ INDEXES = {
             ("kafka.offset", 1),
         ]
     },
+    "e": {"key": [("claimed_at", 1)], "sparse": True},
 }
 
 
@@ -222,7 +223,7 @@ def test_a_missing_index_and_a_missing_collection_are_found() -> None:
     less = {name: index for name, index in INDEXES.items() if name != "b"}
     database: Any = FakeDatabase(metal_prices=FakeCollection(less, []))
     assert failed(replica_set.collections(database, ["metals", "stocks"])) == [
-        ("4 indexes", "missing: timestamp_utc -1, _id -1"),
+        ("5 indexes", "missing: timestamp_utc -1, _id -1"),
         ("exists", "there is no such collection"),
     ]
 

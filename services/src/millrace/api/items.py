@@ -11,9 +11,9 @@ import msgspec
 from millrace import forms
 from millrace.api import reading
 from millrace.api.reading import Unreadable
-from millrace.events import Event
+from millrace.events import Event, check_ahead
 from millrace.feeds.base import Feed
-from millrace.feeds.minting import Refused, checked
+from millrace.feeds.minting import checked
 
 E = TypeVar("E", bound=Event)
 
@@ -144,10 +144,12 @@ def _numbers(kind: type[Event]) -> Mapping[str, bool]:
 
 def _checked(feed: Feed[E], fields: dict[str, Any], time_name: str) -> E:
     try:
-        return checked(feed, fields)
-    except Refused as error:
+        event = checked(feed, fields)
+        check_ahead(event, feed.ahead)
+    except ValueError as error:
         text = str(error).replace("`$.", "`").replace("`observed_at`", f"`{time_name}`")
         raise Rejected(text) from None
+    return event
 
 
 def _event_id(event: Event, observed_at: datetime, own_id: str | None) -> str:

@@ -14,6 +14,7 @@ from millrace.api.auth import READ, scope
 from millrace.api.events import answer, ask
 from millrace.api.ports import Dependencies, DependencyError
 from millrace.api.problems import Problem, bad_request
+from millrace.events import CLOCKS
 from millrace.feeds.base import Feed
 from millrace.latest import Latest
 
@@ -69,12 +70,21 @@ def blueprint(
         return found
 
     def fresh(found: Found, own: dict[str, Any]) -> Response:
-        age_ms = max(0, int(1000 * clock()) - found.value.ts_ms)
-        stale = age_ms > 1000 * stale_seconds
+        age_ms = age(found.value.ts_ms, clock())
+        stale = age_ms is None or age_ms > 1000 * stale_seconds
         body = {**own, "age_ms": age_ms, "stale": stale, "from": found.origin}
         return answer(body)
 
     return routes
+
+
+def age(ts_ms: int, now: float) -> int | None:
+    """How old a value is, in milliseconds; None if it is dated further ahead than clocks differ.
+
+    Then a clock is wrong, and nobody knows.
+    """
+    ahead_ms = ts_ms - int(1000 * now)
+    return None if ahead_ms > 1000 * CLOCKS.total_seconds() else max(0, -ahead_ms)
 
 
 def _find(feed: Feed[Any], symbol: str, dependencies: Dependencies) -> Found | None:

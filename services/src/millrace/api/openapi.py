@@ -370,8 +370,16 @@ _DOLLARS: Node = {"type": ["number", "null"], "minimum": 0}
 _LATENCY: Node = {"type": "number", "minimum": 0}
 
 _FRESHNESS: Node = {
-    "age_ms": {**COUNT, "description": "Time since it was observed."},
-    "stale": {"type": "boolean", "description": "Whether it is older than it should be."},
+    "age_ms": {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "description": "Time since it was observed; null if it is dated more than a minute ahead"
+        " of the server's clock.",
+    },
+    "stale": {
+        "type": "boolean",
+        "description": "Whether it is older than it should be, or its age is not known.",
+    },
     "from": {"enum": ["cache", "store"], "description": "Whether Redis or MongoDB answered."},
 }
 
@@ -391,7 +399,14 @@ _SCHEMAS: Node = {
                 "produced_at": TIME,
                 "meta": {"type": "object", "description": "Values that Millrace has derived."},
             },
-            {"price": _object({"value": {"type": "number"}, "currency": STRING})},
+            {
+                "price": _object({"value": {"type": "number"}, "currency": STRING}),
+                "claimed_at": {
+                    **TIME,
+                    "description": "The time that the event gave, where it was too far ahead of"
+                    " Kafka's clock: `timestamp_utc` is then when Kafka took it.",
+                },
+            },
         ),
         "additionalProperties": True,
         "description": "An event. A feed adds fields of its own.",

@@ -22,6 +22,8 @@ Meta = Mapping[str, float | str | None]
 
 TIME_FIELD = "timestamp_utc"
 """The field of every feed's documents that holds event time."""
+CLAIMED_FIELD = "claimed_at"
+"""Where the time that an event gave was not believed: that time."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Index:
 
     keys: tuple[tuple[str, int], ...]
     unique: bool = False
+    sparse: bool = False
+    """Without the documents that have none of the fields."""
 
 
 BY_SYMBOL = Index((("symbol", 1), (TIME_FIELD, -1)))
@@ -43,6 +47,9 @@ BY_TIME = Index(((TIME_FIELD, -1), ("_id", -1)))
 """How the API sorts."""
 BY_POSITION = Index((("kafka.partition", 1), ("kafka.offset", 1)))
 """The order of the log, in which streams go on and in which everything is verified."""
+
+BY_CLAIM = Index(((CLAIMED_FIELD, 1),), sparse=True)
+"""Whether there is an event whose time was not believed."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +73,11 @@ class Feed(Generic[E]):
     topic: str
     partitions: int
     collection: str
-    indexes: tuple[Index, ...] = (BY_SYMBOL, BY_SERIES, BY_TIME, BY_POSITION)
+    indexes: tuple[Index, ...] = (BY_SYMBOL, BY_SERIES, BY_TIME, BY_POSITION, BY_CLAIM)
     window: timedelta
     """How far back in event time `derive` looks."""
     ahead: timedelta = AHEAD
-    """How long after an event was produced it may have been observed."""
+    """How far ahead of Kafka's clock the time of an event is believed."""
     history: Callable[[timedelta], Past] = History
     """Makes the empty history of a series, of the kind that `derive` looks into. Of a `History` the
     processor keeps little and asks for what is needed; of any other it keeps the whole window."""

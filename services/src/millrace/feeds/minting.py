@@ -1,7 +1,7 @@
 """The one way to make an event: what is minted is what the processor reads, or it is refused."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ def checked(feed: Feed[E], fields: Mapping[str, Any]) -> E:
     """The event with these fields, as the processor reads it; Refused if it would not."""
     try:
         given = msgspec.convert(fields, feed.event_type, strict=True)
-        event: E = _reader(feed.event_type, feed.ahead)(msgspec.json.encode(given))
+        event: E = _reader(feed.event_type)(msgspec.json.encode(given))
     except (msgspec.ValidationError, RecursionError, ValueError) as error:
         raise Refused(str(error)) from None
     return event
@@ -57,5 +57,5 @@ def second(time: datetime) -> str:
 
 
 @cache
-def _reader(kind: type[E], ahead: timedelta) -> Callable[[bytes], E]:
-    return reader(kind, ahead)
+def _reader(kind: type[E]) -> Callable[[bytes], E]:
+    return reader(kind)

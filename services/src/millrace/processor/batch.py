@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
 from millrace.processor.breaker import Tally
@@ -18,6 +19,9 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
+    timestamp: int
+    """In milliseconds since 1970."""
+    timestamp_type: int
 
 
 @dataclass
@@ -30,6 +34,8 @@ class Unread:
     value: bytes | None
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes | None]] = ()
+    timestamp: int = -1
+    timestamp_type: int = 0
 
 
 class Message(NamedTuple):
@@ -66,10 +72,19 @@ class Batch:
     event_ids: set[str] = field(default_factory=set)
     consumed: int = 0
     duplicates: int = 0
+    not_believed: int = 0
+    """Events whose time was too far ahead."""
+    ahead: dict[str, timedelta] = field(default_factory=dict)
+    """How far at most, by source."""
     number: int = 0
     """How many were submitted before it."""
     tally: Tally = field(default_factory=Tally)
     """What the breaker had counted, this batch too."""
+
+    def is_ahead(self, source: str, by: timedelta) -> None:
+        """A time of this source was not believed."""
+        self.not_believed += 1
+        self.ahead[source] = max(by, self.ahead.get(source, by))
 
 
 @dataclass(frozen=True)

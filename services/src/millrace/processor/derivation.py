@@ -1,13 +1,13 @@
 """Decoding and deriving: from the records of a partition to documents, alerts and dead letters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from millrace.feeds.base import Feed, Series
+from millrace.feeds.base import CLAIMED_FIELD, Feed, Series
 from millrace.processor.batch import Batch, Documents, Message, Partition, Record
-from millrace.processor.decode import decoder
+from millrace.processor.decode import taker
 from millrace.processor.errors import BadRecord
 from millrace.processor.generations import Generations
 from millrace.processor.points import Moment, Points
@@ -30,7 +30,7 @@ class Lane:
         self._partition = partition
         self._threshold = threshold
         self._recall = recall
-        self._decode = decoder(feed)
+        self._take = taker(feed)
         self._asked: set[Points] = set()
         self.histories: Generations[tuple[str, str], Any] = Generations()
 
@@ -43,7 +43,7 @@ class Lane:
         counts there. Transient, Permanent, Interrupted: the batch has what was complete by then.
         """
         feed, partial = self._feed, self._recall.has_points
-        decode, derive, value = self._decode, feed.derive, feed.value
+        take, derive, value = self._take, feed.derive, feed.value
         make, alert, histories = feed.document, feed.alert, self.histories.young
         target = batch.collections.setdefault(feed.collection, Documents())
         add_document, add_record = target.documents.append, target.records.append
@@ -51,15 +51,21 @@ class Lane:
         below = Below(self._partition[1], stored)
         taken = 0
         try:
+            places = self._places(records)
             for index, record in enumerate(records):
                 taken = index
                 try:
-                    event = decode(record.value)
+                    event, claimed_at = take(record)
                 except BadRecord as error:
                     batch.dead.append((record, error))
                     continue
                 event_id = event.event_id
+                if claimed_at is not None and self._recall.expect_claims():
+                    places = self._places(records[index:])
                 if event_id in in_flight or event_id in seen:
+                    batch.duplicates += 1
+                    continue
+                if places and places.get(event_id, record.offset) < record.offset:
                     batch.duplicates += 1
                     continue
                 series = (event.source, event.symbol)
@@ -80,6 +86,9 @@ class Lane:
                 seen.add(event_id)
                 document = make(event, meta)
                 document["_id"] = event_id
+                if claimed_at is not None:
+                    document[CLAIMED_FIELD] = claimed_at
+                    batch.is_ahead(event.source, claimed_at - event.observed_at)
                 document["kafka"] = {
                     "topic": record.topic,
                     "partition": record.partition,
@@ -132,10 +141,16 @@ class Lane:
             history.learn(moment, found, below.offset)
             self._asked.add(history)
 
+    def _places(self, records: Sequence[Record]) -> Mapping[str, int]:
+        """Where the events of these records are stored already, if that makes a difference."""
+        return self._recall.places(
+            self._partition[1], lambda: [event.event_id for _, event in self._events(records)]
+        )
+
     def _events(self, records: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Any]]:
         for record in records:
             try:
-                event = self._decode(record.value)
+                event = self._take(record).event
             except BadRecord:
                 continue
             yield (event.source, event.symbol), event

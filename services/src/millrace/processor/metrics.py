@@ -21,6 +21,9 @@ class Metrics:
         self.stored = counter("documents_stored", "Documents that were new.")
         self.duplicates = counter("duplicates", "Events that were stored before.")
         self.dead = counter("dead_letters", "Records that became dead letters.")
+        self.not_believed = counter(
+            "times_not_believed", "Events that are dated by Kafka's clock: theirs was ahead."
+        )
         self.alerts = counter("alerts", "Alerts that were published.")
         self.retries = counter("retries", "Attempts that failed and were made again.")
         self.rebalances = counter("rebalances", "Changes of the assigned partitions.")

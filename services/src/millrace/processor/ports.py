@@ -114,6 +114,15 @@ class Store(Protocol):
         Otherwise as `newest_of`.
         """
 
+    def has_claims(self, feed: Feed[Any]) -> bool:
+        """Whether an event is stored whose time was not believed. Transient, Permanent."""
+
+    def places(self, feed: Feed[Any], partition: int, ids: Sequence[str]) -> Mapping[str, int]:
+        """The offsets of those of these events that are stored from this partition.
+
+        As `has_claims`.
+        """
+
 
 class Publisher(Protocol):
     """Dead letters and alerts. Writer threads call it."""

@@ -1,10 +1,11 @@
 """What a partition's histories have to be told by the database: many series in one question."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import History, Past, Point
+from millrace.portions import portions
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment, Points
 from millrace.processor.ports import Below, Store
@@ -25,6 +26,29 @@ class Recall:
         self._pace = pace
         self.has_points = feed.history is History
         """Whether values are asked for when they are needed; else a history has all its window."""
+        self._has_claims: bool | None = None
+
+    def expect_claims(self) -> bool:
+        """There are events whose time was not believed; whether that is news."""
+        before, self._has_claims = self._has_claims, True
+        return not before
+
+    def places(self, partition: int, ids: Callable[[], Sequence[str]]) -> Mapping[str, int]:
+        """The offsets of those of these events that are stored, if times were not believed.
+
+        Such an event that comes again has another time in the log, and would count as another one.
+        As long as clocks are right the answer is empty, and nothing is asked.
+        """
+        if self._has_claims is None:
+            self._has_claims = self._store.has_claims(self._feed)
+        if not self._has_claims:
+            return {}
+        found: dict[str, int] = {}
+        for number, some in enumerate(portions(ids(), AT_ONCE)):
+            if number:
+                self._pace.turn()
+            found |= self._store.places(self._feed, partition, some)
+        return found
 
     def histories(
         self, wanted: Iterable[Series], below: Below

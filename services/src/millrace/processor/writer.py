@@ -1,5 +1,6 @@
 """Completes batches on writer threads: documents stored, dead letters and alerts acknowledged."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS = 3
 """Of what meets an error that nobody knows."""
+SAID_SECONDS = 60.0
+"""Clocks that are ahead are named so often at most."""
 T = TypeVar("T")
 Stored = Callable[[str, Sequence[dict[str, Any]], Inserted], None]
 
@@ -50,6 +53,7 @@ class Writer:
         self._longest_wait = longest_wait
         self._stored = stored
         self._last_answer = time.monotonic()
+        self._said_ahead_at = -math.inf
 
     def silent(self) -> float:
         """Seconds since a server answered, be it with an error; waiting out an outage is life."""
@@ -83,6 +87,17 @@ class Writer:
             dead=len(batch.dead),
             alerts=len(alerts),
         )
+        if batch.ahead:
+            self._say_ahead(batch)
+
+    def _say_ahead(self, batch: Batch) -> None:
+        """Name the clocks that are wrong, but not with every batch."""
+        self._metrics.not_believed.inc(batch.not_believed)
+        now = time.monotonic()
+        if now - self._said_ahead_at >= SAID_SECONDS:
+            self._said_ahead_at = now
+            seconds = {name: round(by.total_seconds(), 1) for name, by in batch.ahead.items()}
+            log.warning("a clock is ahead of Kafka's: its times are not believed", seconds=seconds)
 
     def _raised(self, collection: str, part: Documents, result: Inserted) -> list[Message]:
         """The alerts to publish: an event that is stored from another position raised its own."""

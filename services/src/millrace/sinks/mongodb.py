@@ -1,6 +1,6 @@
 """The store port on MongoDB: plain inserts whose `_id` is the event id."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -114,6 +114,16 @@ class MongoStore:
         with _Kinds():
             return self._past(feed).window(series, newest, below, pace)
 
+    def has_claims(self, feed: Feed[Any]) -> bool:
+        """See processor.ports.Store."""
+        with _Kinds():
+            return self._past(feed).has_claims()
+
+    def places(self, feed: Feed[Any], partition: int, ids: Sequence[str]) -> Mapping[str, int]:
+        """See processor.ports.Store."""
+        with _Kinds():
+            return self._past(feed).places(partition, ids)
+
     def _past(self, feed: Feed[Any]) -> Past:
         return Past(feed, self._database[feed.collection])
 
@@ -121,7 +131,10 @@ class MongoStore:
         """Return when they are built. The server goes on building when its answer takes too long,
         and who asks again waits for that. A member that is away is not waited for."""
         self._database[collection].create_indexes(
-            [IndexModel(list(index.keys), unique=index.unique) for index in indexes],
+            [
+                IndexModel(list(index.keys), unique=index.unique, sparse=index.sparse)
+                for index in indexes
+            ],
             commitQuorum="majority",
         )
 

@@ -7,7 +7,8 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 
-from millrace.feeds.base import BY_SERIES, TIME_FIELD, Feed, Series
+from millrace.events import EARLIEST
+from millrace.feeds.base import BY_CLAIM, BY_SERIES, CLAIMED_FIELD, TIME_FIELD, Feed, Series
 from millrace.feeds.history import Point
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
@@ -55,6 +56,26 @@ class Past:
         documents = [*self._read(condition, {**self._shown, "kafka.offset": 1}, pace)]
         documents.sort(key=lambda document: document["kafka"]["offset"])
         return [self._point(document) for document in documents]
+
+    def has_claims(self) -> bool:
+        """See processor.ports.Store."""
+        found = self._collection.find_one(
+            {CLAIMED_FIELD: {"$gte": EARLIEST}},
+            {"_id": 1},
+            hint=[*BY_CLAIM.keys],
+            max_time_ms=LIMIT_MILLISECONDS,
+        )
+        return found is not None
+
+    def places(self, partition: int, ids: Sequence[str]) -> dict[str, int]:
+        """See processor.ports.Store."""
+        found = self._collection.find(
+            {"_id": {"$in": [*ids]}, "kafka.partition": partition},
+            {"kafka.offset": 1},
+            hint="_id_",
+            max_time_ms=LIMIT_MILLISECONDS,
+        )
+        return {document["_id"]: document["kafka"]["offset"] for document in found}
 
     def _at_once(
         self, source: str, symbols: Sequence[str], moment: Moment | None, below: Below

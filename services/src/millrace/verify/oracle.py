@@ -15,10 +15,10 @@ from bson.errors import BSONError
 
 from millrace.events import Alert
 from millrace.feeds import Feed
-from millrace.feeds.base import TIME_FIELD, Series
+from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD, Series
 from millrace.feeds.history import Past
 from millrace.mongo import AS_STORED
-from millrace.processor.decode import decoder
+from millrace.processor.decode import Taken, taker
 from millrace.processor.errors import BadRecord
 from millrace.sinks.dead_letters import SKIPPED
 from millrace.verify.seen import Seen
@@ -34,6 +34,8 @@ class Record(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
+    timestamp: int = -1
+    timestamp_type: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,13 @@ def outcomes(
     histories: dict[tuple[int, Series], Past] = {}
     seen = Seen()
     for batch in _batches(_decoded(feed, records, skipped)):
-        known = set(before.known([e.event_id for _, e in batch if not isinstance(e, BadRecord)]))
-        for record, event in batch:
-            if isinstance(event, BadRecord):
-                yield DeadLetter(record, str(event))
+        taken = [one.event.event_id for _, one in batch if isinstance(one, Taken)]
+        known = set(before.known(taken))
+        for record, one in batch:
+            if isinstance(one, BadRecord):
+                yield DeadLetter(record, str(one))
                 continue
+            event, claimed_at = one
             if event.event_id in known or not seen.add(event.event_id):
                 yield Repeated(record, event.event_id)
                 continue
@@ -124,6 +128,8 @@ def outcomes(
             history.add(event.observed_at, feed.value(event))
             position = {"topic": feed.topic, "partition": record.partition, "offset": record.offset}
             document = {"_id": event.event_id, **feed.document(event, meta), "kafka": position}
+            if claimed_at is not None:
+                document[CLAIMED_FIELD] = claimed_at
             try:
                 stored = bson.decode(bson.encode(document), AS_STORED)
             except (BSONError, OverflowError, UnicodeEncodeError) as error:
@@ -135,13 +141,13 @@ def outcomes(
 
 def _decoded(
     feed: Feed[Any], records: Iterable[Record], skipped: Container[tuple[int, int]]
-) -> Iterator[tuple[Record, Any | BadRecord]]:
-    decode = decoder(feed)
+) -> Iterator[tuple[Record, Taken | BadRecord]]:
+    take = taker(feed)
     for record in records:
         try:
             if (record.partition, record.offset) in skipped:
                 raise BadRecord(SKIPPED, "skipped")
-            yield record, decode(record.value)
+            yield record, take(record)
         except BadRecord as bad:
             yield record, bad
 

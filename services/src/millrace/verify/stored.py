@@ -167,7 +167,14 @@ def _feed(
 
 def _records(log: Log, partition: Partition) -> Iterator[Record]:
     for record in log.read(partition):
-        yield Record(partition.number, record.offset, record.key, record.value)
+        yield Record(
+            partition.number,
+            record.offset,
+            record.key,
+            record.value,
+            record.timestamp,
+            record.timestamp_type,
+        )
 
 
 def _documents(collection: Collection[dict[str, Any]], partition: Partition) -> Iterator[Document]:
