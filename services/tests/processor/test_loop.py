@@ -391,6 +391,28 @@ def test_what_was_ordered_holds_when_it_is_read_again(world: World) -> None:
     assert len(world.documents) == 2
 
 
+@pytest.mark.parametrize("skip", [True, False])
+def test_what_is_ordered_is_taken_though_the_other_records_of_its_feed_have_to_wait(
+    world: World, *, skip: bool
+) -> None:
+    ask = world.newest_of
+
+    def fail_once(*_: Any) -> Any:
+        world.newest_of = ask  # type: ignore[method-assign]
+        raise away()
+
+    event_id = produce(world, 0, 100.0)
+    other = produce(world, 0, 100.0, partition=1, symbol="GOOG")
+    world.orders[FIRST] = order(0, 1, skip=skip)
+    processor = start(world)
+    world.newest_of = fail_once  # type: ignore[method-assign]
+    turn(processor, 20)
+    assert world.newest_of == ask
+    assert world.documents.keys() == ({other} if skip else {other, event_id})
+    assert len(world.letters) == skip
+    assert world.committed == {FIRST: 1, ("stock-data", 1): 1}
+
+
 def test_an_operator_skips_what_cannot_even_be_read(world: World) -> None:
     processor = start(world)
     produce(world, 0, 100.0)
