@@ -29,7 +29,7 @@ class Everything:
         self.values.setdefault(time, value)
 
     def newest(self, before: datetime, *, inclusive: bool) -> tuple[datetime, float] | None:
-        oldest = max(self.values, default=START) - WINDOW
+        oldest = max([before, *self.values]) - WINDOW
         seen = [
             time
             for time in self.values
@@ -76,6 +76,14 @@ def test_the_edge_of_the_window_belongs_to_it() -> None:
     assert history.before(START + WINDOW) == (START, 1.0)
     history.add(START + WINDOW + timedelta(milliseconds=1), 3.0)
     assert history.at_or_before(START) is None
+
+
+def test_after_a_stop_that_is_longer_than_the_window_there_is_nothing() -> None:
+    history = History(WINDOW)
+    history.add(START, 1.0)
+    for after, expected in ((WINDOW, (START, 1.0)), (WINDOW + timedelta(microseconds=1), None)):
+        assert history.before(START + after) == expected
+        assert history.at_or_before(START + after) == expected
 
 
 def test_trimming_keeps_all_of_the_window() -> None:

@@ -28,7 +28,12 @@ def test_a_late_quote_is_compared_with_the_one_before_it() -> None:
 
 def test_the_first_quote_and_one_after_a_long_stop_have_no_change() -> None:
     assert change(110.0) is None
-    assert change(110.0, (100 - 601, 100.0), (800, 1.0)) is None
+    assert change(110.0, (100 - 600, 100.0)) == pytest.approx(10.0)
+    assert change(110.0, (100 - 601, 100.0)) is None
+
+
+def test_a_late_quote_has_no_change_from_what_is_older_than_the_window_of_the_newest() -> None:
+    assert change(110.0, (99, 100.0), (99 + 601, 1.0)) is None
 
 
 def test_the_document() -> None:

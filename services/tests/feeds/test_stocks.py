@@ -39,9 +39,23 @@ def test_the_first_price_has_no_change() -> None:
 
 def test_a_price_older_than_the_window_does_not_count() -> None:
     past = 100 - WINDOW / timedelta(minutes=1)
+    assert change(110.0, (past, 100.0)) == pytest.approx(10.0)
+    assert change(110.0, (past - 0.5, 100.0)) is None
+
+
+def test_of_a_late_price_the_window_ends_with_the_newest() -> None:
+    past = 100 - WINDOW / timedelta(minutes=1)
     newer = (100.5, 1.0)
     assert change(110.0, (past + 0.5, 100.0), newer) == pytest.approx(10.0)
-    assert change(110.0, (past - 0.5, 100.0), newer) is None
+    assert change(110.0, (past + 0.4, 100.0), newer) is None
+
+
+def test_a_price_after_a_stop_raises_no_alert() -> None:
+    history = History(STOCKS.window)
+    history.add(START, 100.0)
+    event = stock(200.0, minutes=400 * 24 * 60)
+    assert STOCKS.alert
+    assert STOCKS.alert(event, STOCKS.derive(event, history), 0.05) is None
 
 
 @pytest.mark.parametrize("percent", [5.0, -5.0, 80.0])

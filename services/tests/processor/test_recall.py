@@ -149,9 +149,9 @@ def test_few_series_are_known_at_a_time_and_the_others_are_asked_for_again(
     monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
     monkeypatch.setattr(loop, "MOST_SERIES", 5)
     processor = restarted(world)
-    for price in (121.0, 133.1):
+    for day, price in ((2, 121.0), (3, 133.1)):
         for number in range(40):
-            produce(world, int(price - 100), price, symbol=f"S{number}")
+            produce(world, day, price, symbol=f"S{number}")
     take_all(processor, world)
     known = [len(lane.histories) for lane in processor.loop._lanes.values()]
     # Two generations, and what came with the last batches.

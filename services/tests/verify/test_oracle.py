@@ -37,9 +37,9 @@ def log(entries_: list[tuple[int, StockPrice | None]]) -> list[Record]:
 
 
 def by_definition(event: StockPrice, before: list[StockPrice]) -> float | None:
-    """The move since the newest earlier price in the window before the newest of all."""
+    """The move since the newest earlier price in the window before the newest of all, it too."""
     series = [e for e in before if (e.source, e.symbol) == (event.source, event.symbol)]
-    newest = max((e.observed_at for e in series), default=event.observed_at)
+    newest = max([event.observed_at, *(e.observed_at for e in series)])
     earlier = [e for e in series if newest - WINDOW <= e.observed_at < event.observed_at]
     if not earlier:
         return None

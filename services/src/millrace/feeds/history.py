@@ -31,14 +31,16 @@ class Nothing:
 class History:
     """The values of one series, ordered by event time and trimmed to a window before the newest.
 
-    Of two values with the same time the one that came first counts. What is older than the window
-    is forgotten: the result depends on the values added and on nothing else, in particular not on
-    when trimming happens. A value takes 16 bytes: a window may hold very many.
+    Of two values with the same time the one that came first counts. No answer is older than the
+    window, before the time that is asked about and before the newest value: the result depends on
+    the values added and on nothing else, in particular not on when trimming happens. A value takes
+    16 bytes: a window may hold very many.
     """
 
-    __slots__ = ("_newest", "_times", "_values", "_window")
+    __slots__ = ("_newest", "_times", "_values", "_width", "_window")
 
     def __init__(self, window: timedelta) -> None:
+        self._width = window
         self._window = window.total_seconds()
         self._times = array("d")
         self._values = array("d")
@@ -68,14 +70,14 @@ class History:
         """The newest value strictly before a time that is still in the window."""
         newest = self._newest
         if newest is None or time > newest[0]:
-            return newest
+            return within(newest, time, self._width)
         return self._at(bisect_left(self._times, time.timestamp()) - 1)
 
     def at_or_before(self, time: datetime) -> Point | None:
         """The newest value at or before a time that is still in the window."""
         newest = self._newest
         if newest is None or time >= newest[0]:
-            return newest
+            return within(newest, time, self._width)
         return self._at(bisect_right(self._times, time.timestamp()) - 1)
 
     def __len__(self) -> int:
@@ -88,3 +90,8 @@ class History:
         if position < 0 or self._times[position] < self._oldest():
             return None
         return datetime.fromtimestamp(self._times[position], UTC), self._values[position]
+
+
+def within(point: Point | None, time: datetime, window: timedelta) -> Point | None:
+    """A point that is not later than a time, if it is in the window that ends there."""
+    return None if point is None or time - point[0] > window else point

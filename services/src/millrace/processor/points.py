@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import NamedTuple
 
-from millrace.feeds.history import Point
+from millrace.feeds.history import Point, within
 
 KEPT = 16
 """So many values of a series are kept, and those that are not stored yet."""
@@ -36,12 +36,14 @@ class Points:
         "_offsets",
         "_times",
         "_values",
+        "_width",
         "_window",
         "lacking",
     )
 
     def __init__(self, window: timedelta, newest: Point | None) -> None:
         """`newest` is the newest that is stored, None if nothing is."""
+        self._width = window
         self._window = window.total_seconds()
         self._times, self._values, self._offsets = array("d"), array("d"), array("q")
         self._newest: Point | None = None
@@ -98,7 +100,7 @@ class Points:
     def _find(self, time: datetime, *, inclusive: bool) -> Point | None:
         newest = self._newest
         if newest is None or time > newest[0] or (inclusive and time == newest[0]):
-            return newest
+            return within(newest, time, self._width)
         seconds, oldest = time.timestamp(), self._oldest()
         if seconds < oldest:
             return None
