@@ -36,11 +36,11 @@ def test_versions_that_cannot_provision_are_refused(version: str, works: bool) -
     "command",
     [
         ["ansible-playbook", "site.yml"],
-        ["ansible-playbook", "teardown.yml", "--check"],
+        ["ansible-playbook", "teardown.yml"],
         ["ansible-playbook", "playbooks/status.yml"],
         ["ansible-playbook", "-i", "localhost,", "playbooks/kafka.yml"],
         ["ansible-playbook", "-i", "inventories/aws", "playbooks/plan.yml"],
-        ["ansible-inventory", "--graph"],
+        ["ansible-inventory"],
     ],
     ids=lambda command: command[-1],
 )
@@ -52,8 +52,10 @@ def test_another_version_is_refused_before_anything_else(
         "import ansible.release\nansible.release.__version__ = '2.18.19'\n"
     )
     (tmp_path / "password").write_text("a password")
+    looked_at = "--list-hosts" if command[0] == "ansible-playbook" else "--list"
     done = subprocess.run(
-        [ROOT / ".venv/bin" / command[0], *command[1:]],
+        # Were it not refused, it would only be looked at.
+        [ROOT / ".venv/bin" / command[0], *command[1:], looked_at],
         cwd=ROOT,
         env=os.environ
         | {"PYTHONPATH": str(tmp_path), "MILLRACE_VAULT_PASSWORD_FILE": f"{tmp_path}/password"},
