@@ -211,6 +211,7 @@ def test_producers_have_a_table_of_their_own(
         "quota_left": 7,
         "errors": 3,
         "last_error": "used up",
+        "clock_ahead_seconds": -61.2,
     }
     silent = Peer("producer-gone", ready=False, says={"problem": "does not answer (Timeout)"})
     answers = {"producer-metals": Peer("producer-metals", True, says), "producer-gone": silent}
@@ -223,5 +224,6 @@ def test_producers_have_a_table_of_their_own(
     assert any(" gone " in line for line in lines)
     assert "gone: does not answer (Timeout)" in lines
     assert "metals: used up" in lines
+    assert "metals: its clock is 61 s behind Kafka's" in lines
     services = lines[: next(i for i, line in enumerate(lines) if "Producers" in line)]
     assert not any("metals" in line for line in services)

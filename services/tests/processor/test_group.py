@@ -290,9 +290,15 @@ def test_the_newest_tally_that_is_committed_counts(
     assert group.tally("stock-data") == Tally(), "an earlier version wrote none"
     monkeypatch.setattr(time, "time", lambda: 10.0)
     group.commit({MINE: 5}, TALLIES)
+    assert group.tally("stock-data") == Tally(100, 7)
     monkeypatch.setattr(time, "time", lambda: 9.0)
     group.commit({ALSO_MINE: 5}, {"stock-data": Tally(1, 1)})
-    assert group.tally("stock-data") == Tally(100, 7)
+    assert group.tally("stock-data") == Tally(1, 1), "the clock was set back"
+    note = '{"records": 8, "bad": 2, "at": 3600.0}'
+    client.stored[TopicPartition(*MINE)] = OffsetAndMetadata(6, note, -1)
+    assert group.tally("stock-data") == Tally(8, 2), "a member whose clock is ahead"
+    group.commit({ALSO_MINE: 7}, {"stock-data": Tally(9, 3)})
+    assert group.tally("stock-data") == Tally(9, 3)
     assert group.tally("metals") == Tally()
 
 

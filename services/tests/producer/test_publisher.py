@@ -1,6 +1,7 @@
 """The publisher: everything is acknowledged, or sent again, or known to be undelivered."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,8 @@ from kafka.errors import (
     NotLeaderForPartitionError,
     TopicAuthorizationFailedError,
 )
+from kafka.producer.future import RecordMetadata
+from kafka.structs import TopicPartition
 
 from millrace.events import Event
 from millrace.producer import publisher as module
@@ -46,12 +49,15 @@ class Future:
         self._outcome = outcome
         self.is_done = not broker.silent
 
-    def get(self, timeout: float) -> None:
+    def get(self, timeout: float) -> RecordMetadata:
         if not self.is_done:
             raise KafkaTimeoutError("not yet")
         self._broker.unsettled -= 1
         if self._outcome:
             raise self._outcome
+        place = TopicPartition("metal-prices", 0)
+        taken = round(1000 * self._broker.clock)
+        return RecordMetadata(*place, place, 0, taken, None, 3, 9, -1)
 
 
 class Broker:
@@ -65,6 +71,7 @@ class Broker:
         self.most_unsettled = 0
         self.clients = 1
         self.silent = False
+        self.clock = time.time()
         self.on_send: Callable[[], None] = lambda: None
 
     def send(self, topic: str, **record: Any) -> Future:
@@ -114,6 +121,35 @@ def test_a_record_has_the_symbol_as_key_and_the_time_of_production() -> None:
     assert record["key"] == b"XAU"
     assert "timestamp_ms" not in record
     assert msgspec.json.decode(record["value"], type=Event) == events(1)[0]
+
+
+@pytest.mark.parametrize(
+    ("own", "ahead"),
+    [
+        ((1000.0, 1000.2), 0.0),
+        ((1061.0, 1061.2), 60.9),
+        ((940.0, 940.1), -60.0),
+        ((900.0, 1200.0), 0),
+    ],
+)
+def test_it_says_how_far_its_clock_is_from_kafkas_at_least(
+    own: tuple[float, float], ahead: float
+) -> None:
+    """Kafka took the record between the two times: what can be explained by waiting is none."""
+    broker, said, times = Broker(), list[float](), list(own)
+    broker.clock = 1000.1
+    Publisher(
+        broker,
+        broker.reconnect,
+        "metal-prices",
+        threading.Event(),
+        beat=lambda: None,
+        on_failure=print,
+        stop_seconds=0.0,
+        on_skew=said.append,
+        clock=lambda: times.pop(0),
+    ).publish(events(1))
+    assert said == [pytest.approx(ahead)]
 
 
 def test_unacknowledged_events_are_bounded() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import requests
+from kafka.producer.future import RecordMetadata
+from kafka.structs import TopicPartition
 
 from millrace import logging, producer, sources
 from millrace.config import Settings
@@ -31,8 +33,10 @@ class Client:
         assert topic == "quotes"
         return self
 
-    def get(self, timeout: float) -> None:
-        pass
+    def get(self, timeout: float) -> RecordMetadata:
+        place = TopicPartition("quotes", 0)
+        an_hour_ago = round(1000 * (time.time() - 3600))
+        return RecordMetadata(*place, place, 0, an_hour_ago, None, 3, 9, -1)
 
     def close(self, timeout: float) -> None:
         pass
@@ -101,6 +105,15 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     yield run
     for one in started:
         one.close()
+
+
+def test_it_tells_how_far_its_clock_is_from_kafkas(start: Callable[[], Running]) -> None:
+    running = start()
+    says = running.wait(lambda says: says["published"] > 0)
+    assert says["clock_ahead_seconds"] == pytest.approx(3600, abs=5)
+    lines = running.get("/metrics").text.splitlines()
+    (line,) = (one for one in lines if one.startswith("millrace_producer_clock_ahead_seconds "))
+    assert float(line.split()[1]) == pytest.approx(3600, abs=5)
 
 
 def test_orders_reach_it_and_survive_it(

@@ -57,6 +57,8 @@ PASSING = (
     RetriableError,
     UnknownMemberIdError,
 )
+NEXT_SECONDS = 0.001
+"""What a note is later than the one before at least."""
 SECOND = 1000
 ANSWER_SECONDS = 10
 ASSIGNORS = StickyPartitionAssignor, RangePartitionAssignor
@@ -98,6 +100,7 @@ class Group:
         self._topics = topics
         self._holdings = Holdings()
         self._admin: Any = None
+        self._noted_at = 0.0
         # A broker that has little to send waits for more, at most the linger: small batches are
         # what costs most at a low rate. A static member would be given what it had before, by its
         # name alone: what it subscribes to since, and partitions that are new, would be nobody's.
@@ -147,7 +150,9 @@ class Group:
     def commit(self, positions: Mapping[Partition, int], tallies: Mapping[str, Tally]) -> None:
         """See ports.Consumer."""
         mine = self._client.assignment()
-        notes = {topic: _written(tally) for topic, tally in tallies.items()}
+        # Later than those before, also after the clock was set back.
+        self._noted_at = max(time.time(), self._noted_at + NEXT_SECONDS)
+        notes = {topic: _written(tally, self._noted_at) for topic, tally in tallies.items()}
         offsets = {
             TopicPartition(*partition): OffsetAndMetadata(offset, notes[partition[0]], -1)
             for partition, offset in positions.items()
@@ -167,7 +172,10 @@ class Group:
             ]
         notes = [note for one in found if one and (note := _read(one.metadata))]
         newest = max(notes, key=lambda note: note.at, default=None)
-        return Tally(newest.records, newest.bad) if newest else Tally()
+        if newest is None:
+            return Tally()
+        self._noted_at = max(self._noted_at, newest.at)
+        return Tally(newest.records, newest.bad)
 
     def orders(self, partitions: Collection[Partition]) -> Mapping[Partition, Order]:
         """See ports.Consumer."""
@@ -251,8 +259,8 @@ class _Note(msgspec.Struct, frozen=True):
     """When, in seconds since 1970: of several partitions' notes the last one counts."""
 
 
-def _written(tally: Tally) -> str:
-    return msgspec.json.encode(_Note(*tally, at=time.time())).decode()
+def _written(tally: Tally, at: float) -> str:
+    return msgspec.json.encode(_Note(*tally, at=at)).decode()
 
 
 def _read(text: str | None) -> _Note | None:

@@ -86,6 +86,7 @@ def _poll(
         beat=heartbeat.beat,
         on_failure=on_failure,
         stop_seconds=settings.producer_stop_seconds,
+        on_skew=lambda seconds: setattr(status, "clock_ahead_seconds", seconds),
     )
     poller = Poller(
         source,

@@ -45,6 +45,13 @@ def send(client: Any, topic: str, event: Event) -> Any:
     return client.send(topic, key=event.symbol.encode(), value=msgspec.json.encode(event))
 
 
+def skew(sent_at: float, taken_at: float, acknowledged_at: float) -> float:
+    """How far a clock is ahead of another one at least, that showed `taken_at` between the two."""
+    if sent_at > taken_at:
+        return sent_at - taken_at
+    return min(0.0, acknowledged_at - taken_at)
+
+
 class Publisher:
     """Sends events and waits for their acknowledgement.
 
@@ -63,8 +70,14 @@ class Publisher:
         beat: Callable[[], None],
         on_failure: Callable[[str], None],
         stop_seconds: float,
+        on_skew: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`reconnect` gives a new client, or None if told to stop before it could."""
+        """`reconnect` gives a new client, or None if told to stop before it could.
+
+        `on_skew` hears after each acknowledgement how many seconds this clock is ahead of Kafka's
+        at least, negative if it is behind: 0 where no difference can be told.
+        """
         self._client = client
         self._reconnect = reconnect
         self._topic = topic
@@ -72,6 +85,8 @@ class Publisher:
         self._beat = beat
         self._on_failure = on_failure
         self._stop_seconds = stop_seconds
+        self._on_skew = on_skew
+        self._clock = clock
         self._stop_by: float | None = None
 
     def publish(self, events: Sequence[Event]) -> None:
@@ -104,19 +119,20 @@ class Publisher:
 
     def _attempt(self, events: Sequence[Event]) -> tuple[list[Event], KafkaError | None]:
         """Send until an error or the stop, wait for all; give back what is not acknowledged."""
-        waiting: deque[tuple[int, Any]] = deque()
+        waiting: deque[tuple[int, float, Any]] = deque()
         acknowledged: set[int] = set()
         error: KafkaError | None = None
 
         def settle_oldest() -> None:
             nonlocal error
-            index, future = waiting.popleft()
+            index, sent_at, future = waiting.popleft()
             try:
-                self._wait(future)
+                taken = self._wait(future)
             except KafkaError as failure:
                 error = error or failure
             else:
                 acknowledged.add(index)
+                self._on_skew(skew(sent_at, taken.timestamp / 1000, self._clock()))
 
         for index, event in enumerate(events):
             while len(waiting) >= MAX_IN_FLIGHT:
@@ -124,7 +140,8 @@ class Publisher:
             if error or self._stop.is_set():
                 break
             try:
-                waiting.append((index, send(self._client, self._topic, event)))
+                sent_at = self._clock()
+                waiting.append((index, sent_at, send(self._client, self._topic, event)))
             except KafkaError as failure:
                 error = failure
         while waiting:
@@ -132,18 +149,16 @@ class Publisher:
         left = [event for index, event in enumerate(events) if index not in acknowledged]
         return left, error
 
-    def _wait(self, future: Any) -> None:
-        """Wait for one acknowledgement, less patiently once told to stop; KafkaError if none."""
+    def _wait(self, future: Any) -> Any:
+        """One acknowledgement, waited for less patiently once told to stop; KafkaError if none."""
         give_up = time.monotonic() + DELIVERY_SECONDS
         while True:
             self._beat()
             try:
-                future.get(timeout=SLICE_SECONDS)
+                return future.get(timeout=SLICE_SECONDS)
             except KafkaTimeoutError:
                 if future.is_done or time.monotonic() > min(give_up, self._patience()):
                     raise
-            else:
-                return
 
     def _patience(self) -> float:
         if self._stop_by is None and self._stop.is_set():

@@ -39,6 +39,8 @@ class Status(msgspec.Struct):
     next_poll: datetime | None = None
     quota_left: int | None = None
     last_error: str | None = None
+    clock_ahead_seconds: float = 0.0
+    """How far this host's clock is ahead of Kafka's at least; negative: behind."""
 
     def page(self) -> Mapping[str, Any]:
         """The content of /status."""
@@ -73,6 +75,11 @@ class _Collector(Collector):
             PREFIX + "simulated", "1 if prices are invented", float(status.simulated)
         )
         yield GaugeMetricFamily(PREFIX + "paused", "1 if told to pause", float(status.paused))
+        yield GaugeMetricFamily(
+            PREFIX + "clock_ahead_seconds",
+            "How far the clock is ahead of Kafka's at least; negative: behind",
+            status.clock_ahead_seconds,
+        )
         if status.quota_left is not None:
             yield GaugeMetricFamily(
                 PREFIX + "quota_left", "Requests left in this period", status.quota_left

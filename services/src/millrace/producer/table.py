@@ -14,6 +14,8 @@ PREFIX = "producer-"
 """Producers are called so in the network."""
 WHOLE = ("polls", "last poll, UTC", "next poll, UTC")
 """Columns that are not folded."""
+CLOCK_SECONDS = 1.0
+"""A clock that differs from Kafka's by more is named."""
 FOLDED = ("producer", "ready", "state", "source")
 NUMBERS = ("quota", "published", "errors")
 
@@ -31,6 +33,11 @@ def show(out: Console, peers: Sequence[Peer]) -> None:
     for peer in peers:
         if wrong := peer.says.get("last_error") or peer.says.get("problem"):
             out.print(f"[red]{_name(peer)}: {text(wrong)}[/red]")
+        ahead = peer.says.get("clock_ahead_seconds", 0.0)
+        if abs(ahead) >= CLOCK_SECONDS:
+            which = "ahead of" if ahead > 0 else "behind"
+            line = f"its clock is {abs(ahead):.0f} s {which} Kafka's"
+            out.print(f"[yellow]{_name(peer)}: {line}[/yellow]")
 
 
 def pace(says: Mapping[str, Any]) -> str:
