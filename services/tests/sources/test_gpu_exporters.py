@@ -78,11 +78,18 @@ class Scraped:
     def __init__(self, server: Server, state: Path) -> None:
         self._server = server
         self._state = state / "counters.json"
+        self.set = 0.0
         self.restart()
 
     def restart(self) -> None:
         """Of the producer, which may have another server to ask now."""
-        self._source = Vllm(Exporter(self._server.url), PLACE, self._state, self._server.clock)
+        self._source = Vllm(
+            Exporter(self._server.url),
+            PLACE,
+            self._state,
+            lambda: self._server.now + self.set,
+            self._server.clock,
+        )
 
     def poll(self, page: str, after: float = 15) -> list[TokenUsage]:
         self._server.page = page
@@ -332,6 +339,16 @@ def test_tokens_have_the_price_of_their_time_whatever_the_table_says_later(
     other = [msgspec.structs.replace(price, usd_per_hour=9.0) for price in gpus._PRICES]
     monkeypatch.setattr(gpus, "_PRICES", other)
     assert TOKEN_USAGE.derive(event, TOKEN_USAGE.history(TOKEN_USAGE.window)) == before
+
+
+@pytest.mark.parametrize("seconds", [-3600, -10, 10, 3600])
+def test_a_clock_that_is_set_makes_no_tokens_cheaper_or_dearer(
+    server: Scraped, seconds: float
+) -> None:
+    server.poll(vllm_page("100", "10"))
+    server.set = seconds
+    (event,) = server.poll(vllm_page("200", "20"))
+    assert event.span_s == pytest.approx(15)
 
 
 def test_vllm_says_also_that_nothing_was_used(server: Scraped) -> None:

@@ -68,11 +68,14 @@ class Vllm:
         place: Place,
         state: Path,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._exporter = exporter
         self._place = place
         self._state = state
         self._clock = clock
+        self._monotonic = monotonic
+        self._polled_at: float | None = None
         self._server = hashlib.sha256(exporter.url.encode()).hexdigest()
         self._seen = self._load()
         self._again = [] if self._seen is None else self._seen.events
@@ -87,6 +90,7 @@ class Vllm:
         before = self._seen
         found = [] if before is None else self._used(before, counters, now, page.simulated)
         events = [one for one in found if isinstance(one, TokenUsage)]
+        self._polled_at = self._monotonic()
         self._seen = Seen(self._server, now, [*counters.items()], events)
         write_atomically(self._state, msgspec.json.encode(self._seen))
         again, self._again = self._again, []
@@ -95,8 +99,11 @@ class Vllm:
     def _used(
         self, before: Seen, counters: Mapping[Counter, float], now: float, simulated: bool
     ) -> list[TokenUsage | Rejected]:
-        # A clock that was set back says nothing about how long it was.
-        span = now - before.at if now >= before.at else None
+        if self._polled_at is not None:
+            span: float | None = self._monotonic() - self._polled_at
+        else:
+            # A clock that was set back says nothing about how long it was.
+            span = now - before.at if now >= before.at else None
         return [
             usage("vllm", self._place, {**used, "span_s": span}, "", now, simulated=simulated)
             for used in normalise(dict(before.counters), counters)
