@@ -49,6 +49,10 @@ class Controllers:
         """Write down what they run: a change that takes its time if they are told so."""
         self.path, self.lease = path, Path(f"/run/{INSTANCE}.lease")
         (path / "elsewhere.py").write_text(ELSEWHERE)
+        # It is renewed each second.
+        text = (ROOT / "plugins/action/host_lease.py").read_text()
+        (path / "action").mkdir()
+        (path / "action/host_lease.py").write_text(text.replace("RENEWED = 60", "RENEWED = 1"))
         begin: dict[str, Any] = {"ansible.builtin.import_playbook": f"{ROOT}/playbooks/begin.yml"}
         begin["vars"] = {"begin_changes": True, "begin_needs_hosts": True}
         work = {"hosts": "fleet", "gather_facts": False, "tasks": []}
@@ -69,7 +73,11 @@ class Controllers:
              *arguments, self.path / "change.yml"],
             cwd=ROOT,
             env=os.environ
-            | {"ANSIBLE_CONNECTION_PLUGINS": str(self.path), "ANSIBLE_NOCOLOR": "1"},
+            | {
+                "ANSIBLE_CONNECTION_PLUGINS": str(self.path),
+                "ANSIBLE_ACTION_PLUGINS": f"{self.path}/action:{ROOT}/plugins/action",
+                "ANSIBLE_NOCOLOR": "1",
+            },
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
@@ -83,6 +91,12 @@ class Controllers:
     def is_at_work(self) -> bool:
         """Whether a run has come to its change."""
         return (self.path / "at work").exists()
+
+    @property
+    def held_until(self) -> float:
+        """When the lease runs out; 0 where there is none, or it is being written."""
+        text = self.lease.read_text()
+        return float(json.loads(text)["until"]) if text else 0
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for it, for a minute at most."""
@@ -105,6 +119,7 @@ def test_another_machine_is_kept_out_until_the_run_has_ended_even_by_force(
     first = controllers.start("first", "-e", "seconds=240")
     try:
         controllers.until(lambda: first.poll() is not None or controllers.is_at_work)
+        before = controllers.held_until
         status, said = controllers.run(prefix=ANOTHER_MACHINE)
         assert status == 2
         assert "changed=0" in said
@@ -114,6 +129,7 @@ def test_another_machine_is_kept_out_until_the_run_has_ended_even_by_force(
         assert controllers.run()[0] == 2
         # What changes nothing runs beside it.
         assert controllers.run("--check", prefix=ANOTHER_MACHINE)[0] == 0
+        controllers.until(lambda: controllers.held_until > before)
     finally:
         # What it is about would go on without it.
         at_work = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
