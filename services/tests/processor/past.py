@@ -54,10 +54,21 @@ class Past:
         """See ports.Store."""
         return any(CLAIMED_FIELD in document for document in self.documents.values())
 
-    def places(self, feed: Feed[Any], partition: int, ids: Sequence[str]) -> Mapping[str, int]:
+    def is_elsewhere(
+        self, feed: Feed[Any], source: str, symbols: Sequence[str], partition: int
+    ) -> bool:
+        """See ports.Store."""
+        return any(
+            d["source"] == source
+            and d["symbol"] in symbols
+            and d["kafka"]["partition"] != partition
+            for d in self.documents.values()
+        )
+
+    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
         """See ports.Store."""
         positions = {n: self.documents[n]["kafka"] for n in ids if n in self.documents}
-        return {n: p["offset"] for n, p in positions.items() if p["partition"] == partition}
+        return {n: (p["partition"], p["offset"]) for n, p in positions.items()}
 
     def _past(
         self, feed: Feed[Any], series: Series, below: Below

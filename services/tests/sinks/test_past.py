@@ -141,10 +141,7 @@ class Claims:
 
     def find(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
         assert hint == "_id_"
-        wanted, partition = condition["_id"]["$in"], condition["kafka.partition"]
-        return [
-            d for d in self.documents if d["_id"] in wanted and d["kafka"]["partition"] == partition
-        ]
+        return [d for d in self.documents if d["_id"] in condition["_id"]["$in"]]
 
 
 def test_whether_times_were_not_believed_and_where_events_are() -> None:
@@ -157,8 +154,29 @@ def test_whether_times_were_not_believed_and_where_events_are() -> None:
     assert not store(plain).has_claims(FEED)
     assert store(plain, claimed).has_claims(FEED)
     ids = [plain["_id"], claimed["_id"], "another"]
-    assert store(plain, claimed).places(FEED, 0, ids) == {plain["_id"]: 5, claimed["_id"]: 6}
-    assert store(plain, claimed).places(FEED, 1, ids) == {}
+    assert store(plain, claimed).places(FEED, ids) == {plain["_id"]: (0, 5), claimed["_id"]: (0, 6)}
+
+
+class Elsewhere:
+    """A collection that is asked about partitions."""
+
+    def __init__(self, *documents: dict[str, Any]) -> None:
+        self.documents = documents
+
+    def find_one(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
+        assert hint == INDEX
+        assert condition["source"] == "test"
+        wanted, other = condition["symbol"]["$in"], condition["kafka.partition"]["$ne"]
+        places = ((d["symbol"], d["kafka"]["partition"]) for d in self.documents)
+        return next((p for symbol, p in places if symbol in wanted and p != other), None)
+
+
+def test_whether_a_symbol_has_events_from_another_partition() -> None:
+    client: Any = {"millrace": {FEED.collection: Elsewhere(price(1, 5), price(1, 6, "GOOG"))}}
+    store = MongoStore(client, "millrace")
+    assert store.is_elsewhere(FEED, "test", ["AAPL", "IBM"], 1)
+    assert not store.is_elsewhere(FEED, "test", ["AAPL", "IBM"], 0)
+    assert not store.is_elsewhere(FEED, "test", ["AAPL"], 1)
 
 
 def test_an_absent_server_is_a_transient_error() -> None:

@@ -54,14 +54,19 @@ class FakeCollection:
         self.read = 0
 
     def _matching(self, condition: dict[str, Any]) -> list[dict[str, Any]]:
-        assert condition["kafka.partition"] == 0
+        if "$or" in condition:
+            rest = {name: value for name, value in condition.items() if name != "$or"}
+            found = [d for one in condition["$or"] for d in self._matching({**rest, **one})]
+            return [d for d in self.documents if d in found]
+        number = condition["kafka.partition"]
         ids = condition.get("_id", {}).get("$in")
-        bounds = condition["kafka.offset"]
+        bounds = condition.get("kafka.offset", {})
         since = condition.get(TIME_FIELD, {}).get("$gte")
         return [
             d
             for d in self.documents
-            if bounds.get("$gte", 0) <= d["kafka"]["offset"] < bounds.get("$lt", 1_000)
+            if d["kafka"]["partition"] in ({0, 1} - {number["$ne"]} if number else {0})
+            and bounds.get("$gte", 0) <= d["kafka"]["offset"] < bounds.get("$lt", 1_000)
             and (ids is None or d["_id"] in ids)
             and all(d[name] == condition.get(name, d[name]) for name in ("source", "symbol"))
             and (since is None or d[TIME_FIELD] >= since)
@@ -136,15 +141,27 @@ def test_alerts_of_events_that_the_log_has_forgotten_are_left_alone() -> None:
 def test_no_more_is_read_of_what_is_forgotten_than_is_asked_for() -> None:
     documents, _ = faultless(OLD)
     old = {**documents[0], "_id": "old", TIME_FIELD: documents[0][TIME_FIELD] - 2 * STOCKS.window}
-    collection: Any = FakeCollection([old, *documents])
+    elsewhere = {**documents[3], "_id": "elsewhere", "kafka": {"partition": 1, "offset": 9}}
+    collection: Any = FakeCollection([old, *documents, elsewhere])
     forgotten = Forgotten(STOCKS, collection, Partition("stock-data", 0, 3, 5))
     series = Series(documents[0]["source"], "A")
     assert forgotten.count() == 4
     assert [d["_id"] for d in forgotten.documents(0, series)] == [d["_id"] for d in documents[:3]]
     assert list(forgotten.documents(0, Series("another", "A"))) == []
     ids = [document["_id"] for document in documents]
-    assert forgotten.known([*ids, "new"]) == ids[:3]
-    assert collection.read == 6
+    assert forgotten.known([*ids, "elsewhere", "new"]) == [*ids[:3], "elsewhere"]
+    assert collection.read == 7
+
+
+def test_of_a_whole_log_nothing_is_forgotten_but_events_may_be_stored_from_another_partition() -> (
+    None
+):
+    documents, _ = faultless(OLD)
+    elsewhere = {**documents[3], "_id": "elsewhere", "kafka": {"partition": 1, "offset": 9}}
+    collection: Any = FakeCollection([*documents, elsewhere])
+    forgotten = Forgotten(STOCKS, collection, Partition("stock-data", 0, 0, 5))
+    assert list(forgotten.documents(0, Series(documents[0]["source"], "A"))) == []
+    assert forgotten.known([documents[0]["_id"], "elsewhere"]) == ["elsewhere"]
 
 
 def lags(monkeypatch: pytest.MonkeyPatch, *positions: int) -> list[int]:

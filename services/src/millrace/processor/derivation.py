@@ -60,12 +60,12 @@ class Lane:
                     batch.dead.append((record, error))
                     continue
                 event_id = event.event_id
-                if claimed_at is not None and self._recall.expect_claims():
+                if claimed_at is not None and self._recall.expect_repetitions():
                     places = self._places(records[index:])
                 if event_id in in_flight or event_id in seen:
                     batch.duplicates += 1
                     continue
-                if places and places.get(event_id, record.offset) < record.offset:
+                if places and self._is_repeated(places.get(event_id), record.offset):
                     batch.duplicates += 1
                     continue
                 series = (event.source, event.symbol)
@@ -73,7 +73,11 @@ class Lane:
                 if history is None:
                     history = self.histories.find(series)
                     if history is None:
-                        self._remember(records[index:], below)
+                        if self._remember(records[index:], below):
+                            places = self._places(records[index:])
+                            if self._is_repeated(places.get(event_id), record.offset):
+                                batch.duplicates += 1
+                                continue
                         history = histories[series]
                 meta = derive(event, history)
                 if partial:
@@ -114,8 +118,12 @@ class Lane:
         while self._asked:
             self._asked.pop().settle()
 
-    def _remember(self, records: Sequence[Record], below: Below) -> None:
-        """Ask for the histories that these records need and that are not here."""
+    def _remember(self, records: Sequence[Record], below: Below) -> bool:
+        """Ask for the histories that these records need and that are not here.
+
+        Whether it is news that it makes a difference where their events are stored.
+        """
+        before = self._recall.asks_places
         unknown = {
             Series(*series): None
             for series, _ in self._events(records)
@@ -123,6 +131,7 @@ class Lane:
         }
         for series, history in self._recall.histories(unknown, below):
             self.histories.young[series] = history
+        return self._recall.asks_places and not before
 
     def _learn(self, records: Sequence[Record], below: Below) -> None:
         """Ask for what the histories lack that these records need, as far as can be said now."""
@@ -141,11 +150,13 @@ class Lane:
             history.learn(moment, found, below.offset)
             self._asked.add(history)
 
-    def _places(self, records: Sequence[Record]) -> Mapping[str, int]:
+    def _places(self, records: Sequence[Record]) -> Mapping[str, tuple[int, int]]:
         """Where the events of these records are stored already, if that makes a difference."""
-        return self._recall.places(
-            self._partition[1], lambda: [event.event_id for _, event in self._events(records)]
-        )
+        return self._recall.places(lambda: [event.event_id for _, event in self._events(records)])
+
+    def _is_repeated(self, place: tuple[int, int] | None, offset: int) -> bool:
+        """Whether an event that is stored from there came before this offset, or elsewhere."""
+        return place is not None and (place[0] != self._partition[1] or place[1] < offset)
 
     def _events(self, records: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Any]]:
         for record in records:

@@ -117,11 +117,16 @@ class Store(Protocol):
     def has_claims(self, feed: Feed[Any]) -> bool:
         """Whether an event is stored whose time was not believed. Transient, Permanent."""
 
-    def places(self, feed: Feed[Any], partition: int, ids: Sequence[str]) -> Mapping[str, int]:
-        """The offsets of those of these events that are stored from this partition.
+    def is_elsewhere(
+        self, feed: Feed[Any], source: str, symbols: Sequence[str], partition: int
+    ) -> bool:
+        """Whether an event of one of a source's symbols is stored from another partition.
 
         As `has_claims`.
         """
+
+    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        """Partition and offset of those of these events that are stored. As `has_claims`."""
 
 
 class Publisher(Protocol):

@@ -26,40 +26,68 @@ class Recall:
         self._pace = pace
         self.has_points = feed.history is History
         """Whether values are asked for when they are needed; else a history has all its window."""
-        self._has_claims: bool | None = None
+        self.asks_places = False
+        """Whether it makes a difference where events are stored."""
+        self._knows_claims = False
 
-    def expect_claims(self) -> bool:
-        """There are events whose time was not believed; whether that is news."""
-        before, self._has_claims = self._has_claims, True
+    def expect_repetitions(self) -> bool:
+        """From now on it makes a difference where events are stored; whether that is news."""
+        before, self.asks_places = self.asks_places, True
         return not before
 
-    def places(self, partition: int, ids: Callable[[], Sequence[str]]) -> Mapping[str, int]:
-        """The offsets of those of these events that are stored, if times were not believed.
+    def places(self, ids: Callable[[], Sequence[str]]) -> Mapping[str, tuple[int, int]]:
+        """Partition and offset of those of these events that are stored, if it makes a difference.
 
-        Such an event that comes again has another time in the log, and would count as another one.
-        As long as clocks are right the answer is empty, and nothing is asked.
+        An event whose time was not believed has another time in the log when it comes again, and
+        one that is stored from another partition is unknown to this one's history: each would count
+        as another event. As long as clocks are right and partitions stay as they are the answer is
+        empty, and nothing is asked.
         """
-        if self._has_claims is None:
-            self._has_claims = self._store.has_claims(self._feed)
-        if not self._has_claims:
+        if not self._knows_claims:
+            self.asks_places |= self._store.has_claims(self._feed)
+            self._knows_claims = True
+        if not self.asks_places:
             return {}
-        found: dict[str, int] = {}
+        found: dict[str, tuple[int, int]] = {}
         for number, some in enumerate(portions(ids(), AT_ONCE)):
             if number:
                 self._pace.turn()
-            found |= self._store.places(self._feed, partition, some)
+            found |= self._store.places(self._feed, some)
         return found
 
     def histories(
         self, wanted: Iterable[Series], below: Below
     ) -> Iterator[tuple[Series, Points | Past]]:
-        """What is stored of each of these series. Transient, Permanent, Interrupted."""
+        """What is stored of each of these series. Transient, Permanent, Interrupted.
+
+        Where one of them has events from another partition, repetitions are expected.
+        """
         feed = self._feed
         if not feed.stored_fields:
             yield from ((series, feed.history(feed.window)) for series in wanted)
             return
-        newest = self.newest(((series, None) for series in wanted), below)
-        for number, (series, _, found) in enumerate(newest):
+        symbols: dict[str, list[str]] = {}
+        for series in wanted:
+            symbols.setdefault(series.source, []).append(series.symbol)
+        parts = (
+            (source, some) for source in symbols for some in portions(symbols[source], AT_ONCE)
+        )
+        for number, (source, some) in enumerate(parts):
+            if number:
+                self._pace.turn()
+            if not self.asks_places and self._store.is_elsewhere(
+                feed, source, some, below.partition
+            ):
+                self.asks_places = True
+            yield from self._histories(source, some, below)
+
+    def _histories(
+        self, source: str, symbols: Sequence[str], below: Below
+    ) -> Iterator[tuple[Series, Points | Past]]:
+        feed = self._feed
+        newest = self._store.newest_of(feed, source, symbols, None, below, self._pace)
+        for number, (symbol, found) in enumerate(newest):
+            series = Series(source, symbol)
             if self.has_points:
                 yield series, Points(feed.window, found)
                 continue

@@ -119,10 +119,17 @@ class MongoStore:
         with _Kinds():
             return self._past(feed).has_claims()
 
-    def places(self, feed: Feed[Any], partition: int, ids: Sequence[str]) -> Mapping[str, int]:
+    def is_elsewhere(
+        self, feed: Feed[Any], source: str, symbols: Sequence[str], partition: int
+    ) -> bool:
         """See processor.ports.Store."""
         with _Kinds():
-            return self._past(feed).places(partition, ids)
+            return self._past(feed).is_elsewhere(source, symbols, partition)
+
+    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        """See processor.ports.Store."""
+        with _Kinds():
+            return self._past(feed).places(ids)
 
     def _past(self, feed: Feed[Any]) -> Past:
         return Past(feed, self._database[feed.collection])

@@ -67,15 +67,30 @@ class Past:
         )
         return found is not None
 
-    def places(self, partition: int, ids: Sequence[str]) -> dict[str, int]:
+    def is_elsewhere(self, source: str, symbols: Sequence[str], partition: int) -> bool:
+        """See processor.ports.Store."""
+        condition = {
+            "source": source,
+            "symbol": {"$in": [*symbols]},
+            "kafka.partition": {"$ne": partition},
+        }
+        found = self._collection.find_one(
+            condition, {"_id": 1}, hint=[*BY_SERIES.keys], max_time_ms=LIMIT_MILLISECONDS
+        )
+        return found is not None
+
+    def places(self, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
         """See processor.ports.Store."""
         found = self._collection.find(
-            {"_id": {"$in": [*ids]}, "kafka.partition": partition},
-            {"kafka.offset": 1},
+            {"_id": {"$in": [*ids]}},
+            {"kafka.partition": 1, "kafka.offset": 1},
             hint="_id_",
             max_time_ms=LIMIT_MILLISECONDS,
         )
-        return {document["_id"]: document["kafka"]["offset"] for document in found}
+        return {
+            document["_id"]: (document["kafka"]["partition"], document["kafka"]["offset"])
+            for document in found
+        }
 
     def _at_once(
         self, source: str, symbols: Sequence[str], moment: Moment | None, below: Below

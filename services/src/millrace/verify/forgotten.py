@@ -1,4 +1,4 @@
-"""What is stored of records that retention has removed from a partition of the log."""
+"""What is stored of records that are not in a partition of the log, or no longer."""
 
 from collections.abc import Collection as Ids
 from collections.abc import Iterable, Mapping
@@ -20,6 +20,7 @@ class Forgotten:
         self, feed: Feed[Any], collection: Collection[dict[str, Any]], partition: Partition
     ) -> None:
         self._feed = feed
+        self._partition = partition
         self._collection = collection
         self._all = {
             "kafka.partition": partition.number,
@@ -33,7 +34,7 @@ class Forgotten:
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:  # noqa: ARG002 - one
         """See oracle.Forgotten. What is older than a feed's window is no part of its history."""
-        if not self._feed.stored_fields:
+        if not (self._feed.stored_fields and self._partition.start):
             return ()
         own = {**self._all, "source": series.source, "symbol": series.symbol}
         # By the index of one series: another would bring every document that has been forgotten.
@@ -59,7 +60,8 @@ class Forgotten:
 
     def known(self, event_ids: Ids[str]) -> Ids[str]:
         """See oracle.Forgotten."""
-        condition = {"_id": {"$in": list(event_ids)}, **self._all}
+        elsewhere = {"kafka.partition": {"$ne": self._partition.number}}
+        condition = {"_id": {"$in": list(event_ids)}, "$or": [self._all, elsewhere]}
         found = self._collection.find(
             condition, {"_id": 1}, hint="_id_", max_time_ms=LIMIT_MILLISECONDS
         )

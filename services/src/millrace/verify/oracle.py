@@ -69,14 +69,15 @@ Outcome = Stored | Repeated | DeadLetter
 
 
 class Forgotten(Protocol):
-    """What is stored of records that retention has removed from the log."""
+    """What is stored of records that are not in this partition's log: retention has removed them,
+    or the topic had fewer partitions and the event came in another one before."""
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:
         """Those of a series, in the order of the log, as far back as its history reaches."""
         ...
 
     def known(self, event_ids: Collection[str]) -> Collection[str]:
-        """Which of these events are among them."""
+        """Which of these events are among them, or are stored from another partition."""
         ...
 
 

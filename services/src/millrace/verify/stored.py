@@ -125,7 +125,7 @@ def _feed(
     skipped = {p.number: _skipped(letters, collection, p) for p in partitions}
 
     def outcomes_of(partition: Partition, threshold: float) -> Iterator[tuple[Record, Outcome]]:
-        forgotten = Forgotten(feed, collection, partition) if partition.start else None
+        forgotten = Forgotten(feed, collection, partition)
         records, again = tee(_records(log, partition))
         found = outcomes(feed, again, threshold, forgotten, skipped[partition.number])
         return zip(records, _noting_alerts(found, expected[threshold]), strict=True)
