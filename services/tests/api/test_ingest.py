@@ -88,7 +88,7 @@ def test_a_quote_that_is_sent_again_is_the_same_event(client: FlaskClient, world
         ({"price": "1,234.5"}, "`price`"),
         ({"price": ...}, "`price`"),
         ({"timestamp": "2026-01-02T15:00:00"}, "`timestamp`"),
-        ({"timestamp": "2100-01-02T15:00:00Z"}, "`timestamp` is more than 60 s after"),
+        ({"timestamp": "2100-01-02T15:00:00Z"}, "`timestamp` is more than 60 s ahead"),
         ({"extra": 1}, "`extra`"),
     ],
 )

@@ -11,9 +11,9 @@ import msgspec
 from millrace import forms
 from millrace.api import reading
 from millrace.api.reading import Unreadable
-from millrace.events import Event, check_ahead
+from millrace.events import Event, is_ahead
 from millrace.feeds.base import Feed
-from millrace.feeds.minting import checked
+from millrace.feeds.minting import Refused, checked
 
 E = TypeVar("E", bound=Event)
 
@@ -145,10 +145,14 @@ def _numbers(kind: type[Event]) -> Mapping[str, bool]:
 def _checked(feed: Feed[E], fields: dict[str, Any], time_name: str) -> E:
     try:
         event = checked(feed, fields)
-        check_ahead(event, feed.ahead)
-    except ValueError as error:
+    except Refused as error:
         text = str(error).replace("`$.", "`").replace("`observed_at`", f"`{time_name}`")
         raise Rejected(text) from None
+    if is_ahead(event, feed.ahead):
+        raise Rejected(
+            f"`{time_name}` is more than {feed.ahead.total_seconds():.0f} s ahead of the server's"
+            f" clock, which shows {event.produced_at:%Y-%m-%dT%H:%M:%SZ}"
+        )
     return event
 
 

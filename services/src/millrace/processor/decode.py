@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from millrace.events import Event, check_ahead, reader
+from millrace.events import Event, is_ahead, reader
 from millrace.feeds.base import Feed
 from millrace.processor.errors import BadRecord
 from millrace.records import Unreadable
@@ -59,10 +59,9 @@ def taker(feed: Feed[Any]) -> Callable[[Timestamped], Taken]:
         event = decode(record.value)
         if record.timestamp_type != LOG_APPEND_TIME:
             # Of the time before topics had the time of the log: only the sender's clock is known.
-            try:
-                check_ahead(event, ahead)
-            except ValueError as error:
-                raise BadRecord("VALUE_CONVERTER", str(error)) from None
+            if is_ahead(event, ahead):
+                text = f"`observed_at` is more than {ahead.total_seconds():.0f} s"
+                raise BadRecord("VALUE_CONVERTER", f"{text} after it was produced")
             return Taken(event, None)
         logged_at = _EPOCH + timedelta(milliseconds=record.timestamp)
         claimed_at = event.observed_at
