@@ -104,6 +104,10 @@ class Quotes(Past):
         self.taken = 0
         """How many newest documents were taken."""
 
+    def stored(self, _collection: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """See ports.Store."""
+        return {n: self.documents[n] for n in ids if n in self.documents}
+
     def insert(self, _collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """See ports.Store."""
         duplicates = set()

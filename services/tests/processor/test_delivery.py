@@ -26,8 +26,8 @@ from millrace.orders import Order
 from millrace.processor.errors import Permanent
 from millrace.processor.standing import LONGEST_SECONDS
 from millrace.records import Unreadable
-from millrace.sinks.dead_letters import PREFIX, SKIPPED
-from millrace.verify.oracle import DeadLetter, Stored
+from millrace.sinks.dead_letters import CONFLICT, PREFIX, SKIPPED
+from millrace.verify.oracle import DeadLetter, Repeated, Stored
 
 PARTITIONS = 2
 SYMBOLS = {0: ("AAPL", "IBM"), 1: ("GOOG",)}
@@ -140,6 +140,9 @@ class Delivery(RuleBasedStateMachine):
                 case DeadLetter(record):
                     place = (record.partition, record.offset)
                     assert place in letters or not self.is_committed(*place)
+                case Repeated(record, _, is_new):
+                    place = (record.partition, record.offset)
+                    assert place in letters or not is_new or not self.is_committed(*place)
                 case Stored(document, alert):
                     place = (document["kafka"]["partition"], document["kafka"]["offset"])
                     if self.is_committed(*place):
@@ -155,8 +158,13 @@ class Delivery(RuleBasedStateMachine):
                 (o.record.partition, o.record.offset) for o in expected if isinstance(o, DeadLetter)
             }
             assert self.world.documents == {o.document["_id"]: o.document for o in stored}
-            assert {place for place in self.letters() if place not in self.ordered()} <= bad
-            assert bad <= self.letters().keys()
+            assert (
+                self.letters().keys() - self.letters(SKIPPED).keys() - self.letters(CONFLICT).keys()
+                <= bad
+            )
+            again = [outcome for outcome in expected if isinstance(outcome, Repeated)]
+            new = {(o.record.partition, o.record.offset) for o in again if o.is_new}
+            assert bad | new <= self.letters().keys()
             assert self.world.raised() == {o.alert.event_id: {o.alert} for o in stored if o.alert}
 
     def drain(self) -> None:
@@ -172,7 +180,8 @@ class Delivery(RuleBasedStateMachine):
                         self.world.now += LONGEST_SECONDS
         assert self.world.committed == ends
 
-    def letters(self) -> dict[tuple[int, int], Any]:
+    def letters(self, stage: str | None = None) -> dict[tuple[int, int], Any]:
+        """The dead letters by the places of their records: all, or of a stage."""
         found = {}
         for letter in self.world.letters:
             said = dict(letter.headers)
@@ -183,18 +192,16 @@ class Delivery(RuleBasedStateMachine):
                 assert (letter.key, letter.value) == (origin.key, origin.value)
             else:
                 assert said[f"{PREFIX}stage"] == SKIPPED.encode(), "bytes are lost"
-            found[partition, offset] = letter
+            if stage is None or said[f"{PREFIX}stage"] == stage.encode():
+                found[partition, offset] = letter
         return found
 
-    def ordered(self) -> set[tuple[int, int]]:
-        """Of which there is a letter because an operator ordered it."""
-        stage = (f"{PREFIX}stage", SKIPPED.encode())
-        return {place for place, letter in self.letters().items() if stage in letter.headers}
-
     def skipped(self) -> set[tuple[int, int]]:
-        """Those of them that were not stored when they were read again after a crash."""
+        """What an operator had skipped, and was not stored at another reading."""
         positions = [document["kafka"] for document in self.world.documents.values()]
-        return self.ordered() - {(one["partition"], one["offset"]) for one in positions}
+        return self.letters(SKIPPED).keys() - {
+            (one["partition"], one["offset"]) for one in positions
+        }
 
     def is_committed(self, partition: int, offset: int) -> bool:
         return offset < self.world.committed[self.feed.topic, partition]

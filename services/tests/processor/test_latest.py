@@ -500,7 +500,7 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
         ]
         place += len(records)
         batch = Batch({})
-        lane.take(records, batch, set(), records[0].offset)
+        lane.take(records, batch, {}, records[0].offset)
         assert not batch.dead
         writer.complete(batch)
         if random.random() < 0.8:

@@ -539,7 +539,7 @@ def test_a_feed_whose_writes_fail_does_not_concern_the_others(world: World) -> N
         "other": dataclasses.replace(world.feed, topic="other", collection="other"),
     }
     processor.loop._breakers["other"] = breaker
-    processor.loop._event_ids["other"] = set()
+    processor.loop._events["other"] = {}
     world.processors.append(processor)
     world.rebalance(dict.fromkeys(world.log, processor))
     for day in range(5):

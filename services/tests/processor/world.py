@@ -129,16 +129,11 @@ class World(Past):
                 self.documents[document["_id"]] = bson.decode(bson.encode(document), AS_STORED)
         return duplicates
 
-    def own(self, collection: str, documents: Sequence[dict[str, Any]]) -> set[str]:
+    def stored(self, collection: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """See ports.Store."""
         assert collection == self.feed.collection
         self.chance.fault()
-        stored = (self.documents.get(document["_id"]) for document in documents)
-        return {
-            one["_id"]
-            for one, document in zip(stored, documents, strict=True)
-            if one and one["kafka"] == document["kafka"]
-        }
+        return {n: self.documents[n] for n in ids if n in self.documents}
 
     def newest_of(self, *question: Any) -> Iterator[tuple[str, Point | None]]:
         """See ports.Store. It may fail after some of the answers."""

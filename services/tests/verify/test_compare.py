@@ -246,3 +246,32 @@ def test_what_an_operator_skipped_is_a_dead_letter_and_in_no_derived_value() -> 
     )
     assert (tally.differences, tally.stored, tally.dead_letters) == (0, 2, 1)
     assert tally.repeated_letters == 1, "it was stored when it was read again"
+
+
+def conflicting() -> World:
+    """A log in which an event came again with other content, which is a dead letter."""
+    changed = msgspec.structs.replace(event(0), price=99.0)
+    world = World(good(0), record(1, changed), record(2, changed), good(3))
+    world.letters[world.place(1)] = [Letter(b"key", world.records[1].value, conflict=True)]
+    return world
+
+
+def test_an_event_that_came_with_other_content_is_counted() -> None:
+    tally = conflicting().compare()
+    assert tally.examples == []
+    assert (tally.stored, tally.conflicts, tally.repeated) == (2, 1, 1)
+
+
+def test_an_event_that_came_with_other_content_and_is_no_dead_letter_is_lost() -> None:
+    world = conflicting()
+    world.letters.clear()
+    (found,) = world.compare().examples
+    assert found == "stock-data[0]@1: stocks:test:A:0 came with other content before; this is lost"
+
+
+def test_a_conflict_with_nothing_is_a_difference() -> None:
+    world = World(good(0))
+    world.letters[world.place(0)] = [Letter(b"key", world.records[0].value, conflict=True)]
+    world.documents.clear()
+    (found,) = world.compare().examples
+    assert found == "stock-data[0]@0: it conflicts with none, and is a dead letter"

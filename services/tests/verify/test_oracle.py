@@ -52,6 +52,7 @@ def by_definition(event: StockPrice, before: list[StockPrice]) -> float | None:
 def test_it_equals_the_definition(entries_: list[tuple[int, StockPrice | None]]) -> None:
     before: dict[int, list[StockPrice]] = {0: [], 1: []}
     seen: set[str] = set()
+    contents: set[bytes] = set()
     records = log(entries_)
     results = outcomes(STOCKS, records, THRESHOLD)
     for record, (partition, event), outcome in zip(records, entries_, results, strict=True):
@@ -59,12 +60,14 @@ def test_it_equals_the_definition(entries_: list[tuple[int, StockPrice | None]])
             assert isinstance(outcome, DeadLetter)
             assert outcome.record == record
         elif event.event_id in seen:
-            assert outcome == Repeated(record, event.event_id)
+            is_new = record.value not in contents
+            assert outcome == Repeated(record, event.event_id, is_new)
         else:
             seen.add(event.event_id)
             move = by_definition(event, before[partition])
             check(outcome, event, record, move)
             before[partition].append(event)
+        contents.add(record.value or b"")
 
 
 def check(outcome: Outcome, event: StockPrice, record: Record, move: float | None) -> None:

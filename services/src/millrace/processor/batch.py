@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
 from millrace.processor.breaker import Tally
+from millrace.processor.decode import Taken
 from millrace.processor.errors import BadRecord
 from millrace.progress import Partition as Partition
 
@@ -55,6 +56,8 @@ class Documents:
     records: list[Record] = field(default_factory=list)
     alerts: dict[int, Message] = field(default_factory=dict)
     """What a document raised, by its index."""
+    conflicts: list[tuple[Record, dict[str, Any], BadRecord]] = field(default_factory=list)
+    """Documents that are not inserted: one of their id, with other content, is or is in flight."""
 
 
 @dataclass
@@ -69,7 +72,8 @@ class Batch:
     """The next offset to read, by partition."""
     collections: dict[str, Documents] = field(default_factory=dict)
     dead: list[tuple[Record, BadRecord]] = field(default_factory=list)
-    event_ids: set[str] = field(default_factory=set)
+    events: dict[str, Taken] = field(default_factory=dict)
+    """By their ids."""
     consumed: int = 0
     duplicates: int = 0
     not_believed: int = 0

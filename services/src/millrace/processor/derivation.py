@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from millrace.feeds.base import CLAIMED_FIELD, Feed, Series
+from millrace.processor import conflicts
 from millrace.processor.batch import Batch, Documents, Message, Partition, Record
-from millrace.processor.decode import taker
+from millrace.processor.decode import Taken, taker
 from millrace.processor.errors import BadRecord
 from millrace.processor.generations import Generations
 from millrace.processor.points import Moment, Points
@@ -35,9 +36,9 @@ class Lane:
         self.histories: Generations[tuple[str, str], Any] = Generations()
 
     def take(
-        self, records: Sequence[Record], batch: Batch, in_flight: set[str], stored: int
+        self, records: Sequence[Record], batch: Batch, in_flight: Mapping[str, Taken], stored: int
     ) -> None:
-        """Add what the records become to the batch; event ids in flight are duplicates.
+        """Add what the records become to the batch; events in flight, by their ids, are duplicates.
 
         What is below the offset `stored` is in the database, and nothing else of this partition
         counts there. Transient, Permanent, Interrupted: the batch has what was complete by then.
@@ -47,7 +48,7 @@ class Lane:
         make, alert, histories = feed.document, feed.alert, self.histories.young
         target = batch.collections.setdefault(feed.collection, Documents())
         add_document, add_record = target.documents.append, target.records.append
-        seen = batch.event_ids
+        seen = batch.events
         below = Below(self._partition[1], stored)
         taken = 0
         try:
@@ -55,39 +56,38 @@ class Lane:
             for index, record in enumerate(records):
                 taken = index
                 try:
-                    event, claimed_at = take(record)
+                    event, claimed_at = one = take(record)
                 except BadRecord as error:
                     batch.dead.append((record, error))
                     continue
                 event_id = event.event_id
                 if claimed_at is not None and self._recall.expect_repetitions():
                     places = self._places(records[index:])
-                if event_id in in_flight or event_id in seen:
-                    batch.duplicates += 1
+                known = seen.get(event_id) or in_flight.get(event_id)
+                if known is not None:
+                    self._repeat(record, known, one, batch, target)
                     continue
-                if places and self._is_repeated(places.get(event_id), record.offset):
-                    batch.duplicates += 1
-                    continue
+                repeated = self._is_repeated(places.get(event_id), record.offset)
                 series = (event.source, event.symbol)
-                history = histories.get(series)
+                history: Any = feed.history(feed.window) if repeated else histories.get(series)
                 if history is None:
                     history = self.histories.find(series)
                     if history is None:
                         if self._remember(records[index:], below):
                             places = self._places(records[index:])
-                            if self._is_repeated(places.get(event_id), record.offset):
-                                batch.duplicates += 1
-                                continue
-                        history = histories[series]
+                            repeated = self._is_repeated(places.get(event_id), record.offset)
+                        history = feed.history(feed.window) if repeated else histories[series]
                 meta = derive(event, history)
-                if partial:
+                if repeated:
+                    pass  # the database compares what they say
+                elif partial:
                     while history.lacking:
                         self._learn(records[index:], below)
                         meta = derive(event, history)
                     history.add(event.observed_at, value(event), record.offset, stored)
                 else:
                     history.add(event.observed_at, value(event))
-                seen.add(event_id)
+                seen[event_id] = one
                 document = make(event, meta)
                 document["_id"] = event_id
                 if claimed_at is not None:
@@ -100,7 +100,7 @@ class Lane:
                 }
                 add_document(document)
                 add_record(record)
-                if alert is not None:
+                if alert is not None and not repeated:
                     found = alert(event, meta, self._threshold)
                     if found is not None:
                         target.alerts[len(target.documents) - 1] = Message(
@@ -117,6 +117,20 @@ class Lane:
                 batch.consumed += taken
         while self._asked:
             self._asked.pop().settle()
+
+    def _repeat(
+        self, record: Record, known: Taken, again: Taken, batch: Batch, target: Documents
+    ) -> None:
+        conflict = conflicts.between_events(known, again)
+        if conflict is None:
+            batch.duplicates += 1
+        else:
+            feed, event = self._feed, again.event
+            meta = feed.derive(event, feed.history(feed.window))
+            document = {"_id": event.event_id, **feed.document(event, meta)}
+            if again.claimed_at is not None:
+                document[CLAIMED_FIELD] = again.claimed_at
+            target.conflicts.append((record, document, conflict))
 
     def _remember(self, records: Sequence[Record], below: Below) -> bool:
         """Ask for the histories that these records need and that are not here.

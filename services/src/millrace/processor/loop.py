@@ -17,6 +17,7 @@ from millrace.orders import Order
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Partition, Record, Unread
 from millrace.processor.breaker import Breaker, Tally
+from millrace.processor.decode import Taken
 from millrace.processor.derivation import Lane
 from millrace.processor.errors import BadRecord, Permanent, Stuck, Transient, Unknown
 from millrace.processor.metrics import Metrics
@@ -84,7 +85,7 @@ class Loop:
         self._recalled: Mapping[Partition, int] = {}
         self._lanes: dict[Partition, Lane] = {}
         self._in_flight: deque[tuple[Batch, Future[None]]] = deque()
-        self._event_ids: dict[str, set[str]] = {topic: set() for topic in feeds}
+        self._events: dict[str, dict[str, Taken]] = {topic: {} for topic in feeds}
         self._ready: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}
         self._holdings = consumer.holdings
@@ -192,7 +193,7 @@ class Loop:
 
     def _take_feed(self, topic: str, polled: Polled, *, is_ordered: bool) -> None:
         self._starting_over.discard(topic)
-        known = self._event_ids[topic]
+        known = self._events[topic]
         batch = Batch(self._holdings)
         try:
             for partition, records in polled.items():
@@ -268,7 +269,7 @@ class Loop:
             self._consumer.seek(batch.first)
             return
         batch.tally = breaker.tally
-        self._event_ids[topic] |= batch.event_ids
+        self._events[topic] |= batch.events
         batch.number = self._submitted
         self._submitted += 1
         self._in_flight.append((batch, self._executor.submit(self._complete, batch)))
@@ -333,7 +334,8 @@ class Loop:
             if isinstance(error, Permanent):
                 raise error  # it stays, and nothing passes it
             self._in_flight.remove(entry)
-            self._event_ids[topic] -= batch.event_ids
+            for event_id in batch.events:
+                self._events[topic].pop(event_id, None)
             if error is None:
                 self._complete_positions(topic, batch)
             elif batch.positions:

@@ -24,6 +24,9 @@ class Metrics:
         self.not_believed = counter(
             "times_not_believed", "Events that are dated by Kafka's clock: theirs was ahead."
         )
+        self.conflicts = counter(
+            "conflicts", "Dead letters of events whose id is stored with other content."
+        )
         self.alerts = counter("alerts", "Alerts that were published.")
         self.retries = counter("retries", "Attempts that failed and were made again.")
         self.rebalances = counter("rebalances", "Changes of the assigned partitions.")

@@ -83,8 +83,8 @@ class Store(Protocol):
     def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         """Insert what is not there, acknowledged by a majority's journal. Transient, Permanent."""
 
-    def own(self, collection: str, documents: Sequence[dict[str, Any]]) -> set[str]:
-        """Ids of those documents that are stored from the same Kafka position. As `insert`."""
+    def stored(self, collection: str, ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The documents that are stored with these ids, by them. As `insert`."""
 
     def newest_of(
         self,

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import structlog
 
 from millrace.processor import backoff
-from millrace.processor.batch import Batch, Documents, Inserted, Message
+from millrace.processor.batch import Batch, Documents, Inserted, Message, Record
+from millrace.processor.conflicts import between_documents
 from millrace.processor.errors import BadRecord, Transient, Unknown
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Publisher, Store
@@ -63,20 +64,29 @@ class Writer:
         """Return when everything in the batch is acknowledged. Permanent, Abandoned, Unknown."""
         stored = duplicates = 0
         alerts: list[Message] = []
+        conflicts: list[tuple[Record, BadRecord]] = []
         with self._metrics.write_seconds.time():
             for collection, part in batch.collections.items():
                 if not part.documents:
+                    duplicates += len(part.conflicts)
+                    self._compare(collection, part, frozenset(), conflicts)
                     continue
                 insert = partial(self._store.insert, collection, part.documents)
                 result = self._until_done(insert)
                 self._stored(collection, part.documents, result)
                 stored += result.stored
-                duplicates += len(result.duplicates)
+                own = self._compare(collection, part, result.duplicates, conflicts)
+                duplicates += len(result.duplicates) + len(part.conflicts)
                 for index, reason in result.rejected.items():
                     batch.dead.append((part.records[index], BadRecord("TASK_PUT", reason)))
-                alerts += self._raised(collection, part, result)
-        if batch.dead:
-            letters = [letter(self._dead_letters_topic, *dead) for dead in batch.dead]
+                raised = part.alerts.keys() - result.rejected.keys() - (result.duplicates - own)
+                alerts += [part.alerts[index] for index in sorted(raised)]
+        duplicates -= len(conflicts)
+        if conflicts:
+            self._say_conflicts(conflicts)
+        dead = [*batch.dead, *conflicts]
+        if dead:
+            letters = [letter(self._dead_letters_topic, *one) for one in dead]
             self._until_done(partial(self._publisher.publish, letters))
         if alerts:
             self._until_done(partial(self._publisher.publish, alerts))
@@ -84,7 +94,7 @@ class Writer:
             consumed=batch.consumed,
             stored=stored,
             duplicates=batch.duplicates + duplicates,
-            dead=len(batch.dead),
+            dead=len(dead),
             alerts=len(alerts),
         )
         if batch.ahead:
@@ -99,14 +109,49 @@ class Writer:
             seconds = {name: round(by.total_seconds(), 1) for name, by in batch.ahead.items()}
             log.warning("a clock is ahead of Kafka's: its times are not believed", seconds=seconds)
 
-    def _raised(self, collection: str, part: Documents, result: Inserted) -> list[Message]:
-        """The alerts to publish: an event that is stored from another position raised its own."""
-        wanted = part.alerts.keys() - result.rejected.keys()
-        if repeated := wanted & result.duplicates:
-            documents = [part.documents[index] for index in repeated]
-            own = self._until_done(partial(self._store.own, collection, documents))
-            wanted -= {index for index in repeated if part.documents[index]["_id"] not in own}
-        return [part.alerts[index] for index in sorted(wanted)]
+    def _compare(
+        self,
+        collection: str,
+        part: Documents,
+        duplicates: frozenset[int],
+        conflicts: list[tuple[Record, BadRecord]],
+    ) -> frozenset[int]:
+        """Note what conflicts with what is stored; those that were stored from the same position.
+
+        An event that is stored from another position raised its own alert.
+        """
+        ids = [part.documents[index]["_id"] for index in duplicates]
+        ids += [made["_id"] for _, made, _ in part.conflicts]
+        if not ids:
+            return frozenset()
+        stored = self._until_done(partial(self._store.stored, collection, ids))
+        own = set()
+        for index in sorted(duplicates):
+            made = part.documents[index]
+            known = stored.get(made["_id"])
+            if known is None:
+                continue  # somebody has removed it since
+            if known["kafka"] == made["kafka"]:
+                own.add(index)
+            elif conflict := between_documents(known, made):
+                conflicts.append((part.records[index], conflict))
+        for record, made, reason in part.conflicts:
+            # What it conflicts with may itself be one with what is stored.
+            known = stored.get(made["_id"])
+            if found := between_documents(known, made) if known is not None else reason:
+                conflicts.append((record, found))
+        return frozenset(own)
+
+    def _say_conflicts(self, conflicts: Sequence[tuple[Record, BadRecord]]) -> None:
+        self._metrics.conflicts.inc(len(conflicts))
+        record, reason = conflicts[0]
+        place = f"{record.topic}/{record.partition}/{record.offset}"
+        log.warning(
+            "events are not stored: dead letters",
+            records=len(conflicts),
+            first=place,
+            reason=str(reason),
+        )
 
     def _until_done(self, step: Callable[[], T]) -> T:
         attempt = 0

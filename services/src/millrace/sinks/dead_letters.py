@@ -14,6 +14,8 @@ PREFIX = "__connect.errors."
 LONGEST_REASON = 1000
 SKIPPED = "OPERATOR"
 """The stage of a record that became a dead letter because an operator ordered it."""
+CONFLICT = "CONFLICT"
+"""The stage of an event that is not stored: another of its id is, with other content."""
 PARTIAL = PREFIX + "partial"
 """Header of a letter that does not hold its record as it was sent: what it holds instead."""
 WHOLE_BYTES = 768 * 1024

@@ -80,14 +80,13 @@ class MongoStore:
         except ENCODING_ERRORS:
             return self._insert_encodable(collection, documents)
 
-    def own(self, collection: str, documents: Sequence[dict[str, Any]]) -> set[str]:
+    def stored(self, collection: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """See processor.ports.Store."""
-        positions = {document["_id"]: document["kafka"] for document in documents}
         with _Kinds():
-            stored = self._database[collection].find(
-                {"_id": {"$in": [*positions]}}, {"kafka": 1}, max_time_ms=READ_MILLISECONDS
+            found = self._database[collection].find(
+                {"_id": {"$in": [*ids]}}, max_time_ms=READ_MILLISECONDS
             )
-            return {item["_id"] for item in stored if item["kafka"] == positions[item["_id"]]}
+            return {document["_id"]: document for document in found}
 
     def newest_of(
         self,

@@ -34,6 +34,8 @@ class Letter(NamedTuple):
     partial: bool = False
     skipped: bool = False
     """An operator ordered it; an offset without a record, or one that is stored, may have one."""
+    conflict: bool = False
+    """Another event of its id was stored, with other content."""
 
     def is_of(self, record: Record) -> bool:
         """Whether it holds what the record does."""
@@ -54,6 +56,8 @@ class Tally:
     records: int = 0
     stored: int = 0
     repeated: int = 0
+    conflicts: int = 0
+    """Events that are dead letters: their ids came before, with other content."""
     dead_letters: int = 0
     repeated_letters: int = 0
     trimmed: int = 0
@@ -159,16 +163,22 @@ def _compare_record(
     tally: Tally,
 ) -> None:
     copies = letters.pop(place, [])
-    if found is not None and all(copy.skipped for copy in copies):
+    if found is not None and all(copy.skipped or copy.conflict for copy in copies):
         tally.repeated_letters += len(copies)
         copies = []
     if found is not None and copies:
         tally.differs(f"{place}: {found['_id']} is stored, and is a dead letter too")
     elif copies:
-        if isinstance(outcome, Repeated):
-            tally.differs(f"{place}: {outcome.event_id} was stored before, and is a dead letter")
+        conflict = all(copy.conflict for copy in copies)
+        if isinstance(outcome, Repeated) != conflict:
+            what = "was stored before" if isinstance(outcome, Repeated) else "conflicts with none"
+            name = getattr(outcome, "event_id", "it")
+            tally.differs(f"{place}: {name} {what}, and is a dead letter")
             return
-        tally.dead_letters += 1
+        if conflict:
+            tally.conflicts += 1
+        else:
+            tally.dead_letters += 1
         tally.repeated_letters += len(copies) - 1
         if not all(copy.is_of(record) for copy in copies):
             tally.differs(f"{place}: the dead letter's bytes are not those of the record")
@@ -179,6 +189,10 @@ def _compare_record(
         tally.repeated += 1
         if found is not None:
             tally.differs(f"{place}: {outcome.event_id} is stored although it came before")
+        elif outcome.is_new:
+            tally.differs(
+                f"{place}: {outcome.event_id} came with other content before; this is lost"
+            )
     elif found is None:
         if elsewhere(outcome.document["_id"]):
             tally.repeated += 1

@@ -9,7 +9,7 @@ from kafka.structs import TopicPartition
 from millrace import kafka
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.sinks.dead_letters import PARTIAL, PREFIX, SKIPPED
+from millrace.sinks.dead_letters import CONFLICT, PARTIAL, PREFIX, SKIPPED
 from millrace.verify.compare import Letter, Letters, Partition, Place
 
 SILENCE_SECONDS = 30.0
@@ -76,7 +76,8 @@ class Log:
 def _letter(record: Any) -> Letter:
     said = dict(record.headers)
     skipped = said.get(PREFIX + "stage") == SKIPPED.encode()
-    return Letter(record.key, record.value, PARTIAL in said, skipped)
+    conflict = said.get(PREFIX + "stage") == CONFLICT.encode()
+    return Letter(record.key, record.value, PARTIAL in said, skipped, conflict)
 
 
 def origin(headers: Iterable[tuple[str, bytes]]) -> Place:

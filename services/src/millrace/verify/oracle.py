@@ -18,6 +18,7 @@ from millrace.feeds import Feed
 from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD, Series
 from millrace.feeds.history import Past
 from millrace.mongo import AS_STORED
+from millrace.processor.conflicts import said
 from millrace.processor.decode import Taken, taker
 from millrace.processor.errors import BadRecord
 from millrace.sinks.dead_letters import SKIPPED
@@ -51,10 +52,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The event came before: nothing more is stored."""
+    """The event came before: nothing more is stored. If it says what none of its id said before in
+    this log, it is a dead letter."""
 
     record: Record
     event_id: str
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def outcomes(
     """
     before = forgotten or Nothing()
     histories: dict[tuple[int, Series], Past] = {}
-    seen = Seen()
+    seen, contents = Seen(), Seen()
     for batch in _batches(_decoded(feed, records, skipped)):
         taken = [one.event.event_id for _, one in batch if isinstance(one, Taken)]
         known = set(before.known(taken))
@@ -117,8 +120,12 @@ def outcomes(
                 yield DeadLetter(record, str(one))
                 continue
             event, claimed_at = one
-            if event.event_id in known or not seen.add(event.event_id):
+            says_new = contents.add(repr(sorted(said(one).items())))
+            if event.event_id in known:
                 yield Repeated(record, event.event_id)
+                continue
+            if not seen.add(event.event_id):
+                yield Repeated(record, event.event_id, says_new)
                 continue
             series = Series(event.source, event.symbol)
             history = histories.get((record.partition, series))

@@ -14,6 +14,7 @@ COLUMNS = {
     "stored": "stored",
     "repeated": "repeated",
     "dead_letters": "dead letters",
+    "conflicts": "conflicts",
     "repeated_letters": "repeated letters",
     "trimmed": "trimmed",
     "alerts": "alerts",

@@ -1,0 +1,53 @@
+"""Events that have one id and do not say the same: the first is stored, others are dead letters.
+
+What is compared is what an event says of its observation: not when it was produced, nor by which
+version of its schema, nor what is derived.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import bson
+
+from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD
+from millrace.mongo import AS_STORED
+from millrace.processor.decode import Taken
+from millrace.processor.errors import BadRecord
+from millrace.sinks.dead_letters import CONFLICT
+
+NOT_SAID = frozenset({"produced_at", "schema_version"})
+NOT_COMPARED = NOT_SAID | {"_id", "kafka", "meta", CLAIMED_FIELD}
+
+
+def said(taken: Taken) -> dict[str, Any]:
+    """What an event says, by the names of its fields."""
+    event, claimed_at = taken
+    own = {name: getattr(event, name) for name in event.__struct_fields__ if name not in NOT_SAID}
+    return own | {"observed_at": claimed_at or event.observed_at}
+
+
+def between_events(first: Taken, second: Taken) -> BadRecord | None:
+    """What is wrong with the second of two events that have one id; None if they say the same."""
+    return _conflict(said(first), said(second))
+
+
+def between_documents(stored: Mapping[str, Any], made: dict[str, Any]) -> BadRecord | None:
+    """What is wrong with the event of a document, another of its id being stored.
+
+    A field that only one of them has is of another release.
+    """
+    again = bson.decode(bson.encode(made), AS_STORED)
+    return _conflict(_compared(stored), _compared(again))
+
+
+def _compared(document: Mapping[str, Any]) -> dict[str, Any]:
+    own = {name: value for name, value in document.items() if name not in NOT_COMPARED}
+    return own | {TIME_FIELD: document.get(CLAIMED_FIELD, document[TIME_FIELD])}
+
+
+def _conflict(first: Mapping[str, Any], second: Mapping[str, Any]) -> BadRecord | None:
+    names = sorted(n for n in first.keys() & second.keys() if first[n] != second[n])
+    if not names:
+        return None
+    reason = f"an event of the same id came before, with another {', '.join(names)}"
+    return BadRecord(CONFLICT, reason)

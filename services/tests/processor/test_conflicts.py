@@ -1,0 +1,115 @@
+"""An event whose id is stored with other content is a dead letter, and never lost in silence."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from services.tests.feeds.events import START, stock
+from services.tests.processor.process import Processor
+from services.tests.processor.scenario import FIRST, metric, produce, start
+from services.tests.processor.world import World
+
+from millrace.processor.conflicts import between_documents, between_events
+from millrace.processor.decode import Taken
+from millrace.sinks.dead_letters import CONFLICT, PREFIX
+
+
+def turn(processor: Processor, turns: int = 10) -> None:
+    for _ in range(turns):
+        processor.step()
+
+
+def reasons(world: World) -> list[tuple[bytes | None, bytes | None]]:
+    said = (dict(letter.headers) for letter in world.letters)
+    return [(one[f"{PREFIX}stage"], one[f"{PREFIX}exception.message"]) for one in said]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 10], ids=["one batch", "in flight", "stored"])
+def test_other_content_is_a_dead_letter(world: World, turns: int) -> None:
+    processor = start(world, processor_max_in_flight=3)
+    processor.jobs.threads = 2 if turns == 10 else 0
+    event_id = produce(world, 1, 100.0)
+    turn(processor, turns)
+    produce(world, 1, 250.0)
+    produce(world, 1, 100.0)
+    turn(processor, 1)
+    processor.jobs.threads = 2
+    turn(processor)
+    assert world.documents[event_id]["price"]["value"] == 100.0
+    ((stage, told),) = reasons(world)
+    assert stage == CONFLICT.encode()
+    assert (told or b"").startswith(b"an event of the same id came before, with another ")
+    assert b"price" in (told or b"")
+    (letter,) = world.letters
+    assert letter.value == world.log[FIRST][1].value
+    assert world.committed[FIRST] == 3
+    names = ("documents_stored", "duplicates", "dead_letters", "conflicts", "records_consumed")
+    assert [metric(processor, f"{name}_total") for name in names] == [1, 1, 1, 1, 3]
+
+
+def test_corrections_open_no_breaker(world: World) -> None:
+    processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+    produce(world, 1, 100.0)
+    for price in range(30):
+        produce(world, 1, 200.0 + price)
+        turn(processor, 3)
+    turn(processor)
+    assert world.committed[FIRST] == 31
+    assert len(world.letters) == 30
+
+
+def test_what_is_stored_from_another_partition_is_compared_too(world: World) -> None:
+    processor = start(world)
+    produce(world, 1, 100.0)
+    turn(processor)
+    produce(world, 1, 250.0, partition=1)
+    turn(processor)
+    assert [stage for stage, _ in reasons(world)] == [CONFLICT.encode()]
+
+
+def test_what_is_read_again_after_a_crash_is_no_conflict(world: World) -> None:
+    produce(world, 1, 100.0)
+    turn(start(world))
+    world.committed[FIRST] = 0
+    world.processors.clear()
+    turn(start(world))
+    assert not world.letters
+
+
+def document(**fields: Any) -> dict[str, Any]:
+    plain = {
+        "_id": "a",
+        "kafka": {"offset": 1},
+        "meta": {},
+        "timestamp_utc": START,
+        "produced_at": START,
+        "schema_version": 1,
+        "price": 1.0,
+    }
+    return plain | fields
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        document(produced_at=START + timedelta(hours=1), kafka={"offset": 7}, meta={"change": 1}),
+        document(schema_version=2, new=1),
+        document(timestamp_utc=START - timedelta(hours=1), claimed_at=START),
+    ],
+)
+def test_what_an_event_does_not_say_of_its_observation_is_no_conflict(again: Any) -> None:
+    assert between_documents(document(), again) is None
+
+
+def test_a_conflict_names_the_fields() -> None:
+    found = between_documents(document(), document(price=2.0, timestamp_utc=START.replace(day=9)))
+    assert str(found) == "an event of the same id came before, with another price, timestamp_utc"
+
+
+def test_events_are_compared_as_their_documents_are() -> None:
+    first, second = stock(1.0), stock(1.0, produced_at=START + timedelta(days=1))
+    assert between_events(Taken(first, None), Taken(second, None)) is None
+    moved = msgspec.structs.replace(first, observed_at=START - timedelta(hours=1))
+    assert between_events(Taken(first, None), Taken(moved, first.observed_at)) is None
+    assert between_events(Taken(first, None), Taken(moved, None)) is not None
