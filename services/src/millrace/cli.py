@@ -38,6 +38,25 @@ Reason = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+def show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"millrace {version('millrace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """The programs of a deployment. Settings are MILLRACE_* variables: `millrace config`."""
+
+
 @app.command()
 def produce(
     first: Annotated[

@@ -15,12 +15,16 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
-from millrace import redaction
+from millrace import environment, redaction
 from millrace.errors import ConfigurationError
+from millrace.feeds import FEEDS
 
 ENV_PREFIX = "MILLRACE_"
+LONGEST_SECONDS = 31_622_400
+"""A year: what is longer is no time that anybody waits, and clocks and dates end some day."""
 SECRETS = Path("/run/secrets")
 ORIGIN = r"^https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?$"
 """As a browser sends it: in lower case and without a path."""
@@ -109,6 +113,7 @@ class Settings(BaseSettings):
     producer_interval_seconds: float = Field(
         default=60.0,
         gt=0,
+        le=LONGEST_SECONDS,
         description="Time between polls; longer where the request budget of the key demands it.",
     )
     producer_schedule: str = Field(
@@ -174,7 +179,10 @@ class Settings(BaseSettings):
         " line.",
     )
     producer_stop_seconds: float = Field(
-        default=6.0, gt=0, description="Time that a stopping producer gives unacknowledged events."
+        default=6.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Time that a stopping producer gives unacknowledged events.",
     )
     metals_api_key: SecretStr = Field(
         default=SecretStr(""), description="Metals-API access key; empty: prices are simulated."
@@ -203,7 +211,7 @@ class Settings(BaseSettings):
     simulator_tls_cert: Path = Field(default=SECRETS / "tls.crt", description="Its certificate.")
     simulator_tls_key: Path = Field(default=SECRETS / "tls.key", description="Its private key.")
     simulator_refresh_seconds: float = Field(
-        default=60.0, gt=0, description="How often the simulated prices change."
+        default=60.0, gt=0, le=LONGEST_SECONDS, description="How often the simulated prices change."
     )
 
     # Processor
@@ -230,14 +238,18 @@ class Settings(BaseSettings):
         default=3, ge=1, description="Batches being written at most before reading waits."
     )
     processor_retry_seconds: float = Field(
-        default=5.0, gt=0, description="Longest pause between two attempts."
+        default=5.0, gt=0, le=LONGEST_SECONDS, description="Longest pause between two attempts."
     )
     processor_stop_seconds: float = Field(
-        default=20.0, gt=0, description="Time that a stopping processor gives unfinished batches."
+        default=20.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Time that a stopping processor gives unfinished batches.",
     )
     processor_watchdog_seconds: float = Field(
         default=90.0,
         gt=0,
+        le=LONGEST_SECONDS,
         description="A processor that does not move for this long although there is work ends"
         " itself, to be restarted.",
     )
@@ -271,7 +283,10 @@ class Settings(BaseSettings):
         " https://dashboard.example.org.",
     )
     stale_seconds: float = Field(
-        default=60.0, gt=0, description="Age from which the API calls a latest value stale."
+        default=60.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Age from which the API calls a latest value stale.",
     )
 
     # Operator
@@ -340,14 +355,25 @@ def secrets_directory() -> Path:
 
 def load() -> Settings:
     """Read the settings; what is wrong with them is one line, without the values."""
+    wrong = "; ".join(environment.unknown(os.environ, ENV_PREFIX, Settings.model_fields))
+    if wrong:
+        raise ConfigurationError(wrong)
     try:
         settings = Settings()
+    except SettingsError as error:
+        raise ConfigurationError(environment.unreadable(error, ENV_PREFIX)) from None
     except ValidationError as error:
         wrong = "; ".join(
             f"{ENV_PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
             for item in error.errors(include_input=False, include_context=False)
         )
         raise ConfigurationError(wrong) from None
+    unknown = sorted(set(settings.feeds) - FEEDS.keys())
+    if unknown or not settings.feeds:
+        known = ", ".join(sorted(FEEDS))
+        raise ConfigurationError(
+            f"{ENV_PREFIX}FEEDS: {', '.join(unknown) or 'none'}; the feeds are {known}"
+        )
     redaction.keep(settings.secrets())
     return settings
 

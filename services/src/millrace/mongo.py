@@ -9,7 +9,7 @@ from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from millrace.config import Settings
-from millrace.errors import MillraceError
+from millrace.errors import ConfigurationError, MillraceError
 from millrace.feeds.base import TIME_FIELD
 
 MECHANISM = "SCRAM-SHA-256"
@@ -60,7 +60,11 @@ def client(settings: Settings, **overrides: Any) -> Client:
         "socketTimeoutMS": 30_000,
     }
     hosts = [host.strip() for host in settings.mongodb_hosts.split(",")]
-    return MongoClient(hosts, **(options | overrides))
+    try:
+        return MongoClient(hosts, **(options | overrides))
+    except OSError as error:
+        path = settings.mongodb_ca_file
+        raise ConfigurationError(f"cannot read the authority in {path}: {error}") from None
 
 
 def check(connection: Client) -> None:

@@ -1,6 +1,7 @@
 """Runs a WSGI application under gunicorn: TLS, one process, threads, logs like everything else."""
 
 import os
+import ssl
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
+from millrace.errors import ConfigurationError
 from millrace.serving.limits import Limits
 from millrace.serving.server import Server
 
@@ -88,6 +90,12 @@ def serve(
     limits: Limits | None = None,
 ) -> None:
     """Serve the application over HTTPS on all addresses until SIGTERM, which sets `stop`."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot serve with the certificate {certificate} and the key {key}: {error}"
+        ) from None
     _Application(
         app,
         {

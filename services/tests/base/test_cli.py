@@ -60,3 +60,65 @@ def test_a_command_without_credentials_says_what_it_needs(
     assert result.returncode == 1
     assert "MILLRACE_" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_misspelt_setting_is_refused_with_the_right_name(tmp_path: Path) -> None:
+    result = run(
+        "config", MILLRACE_PROCESSOR_BREAKER_SHAER="0.1", MILLRACE_SECRETS_DIR=str(tmp_path)
+    )
+    assert result.returncode == 1
+    assert result.stderr == (
+        "millrace: MILLRACE_PROCESSOR_BREAKER_SHAER: there is no such setting;"
+        " is MILLRACE_PROCESSOR_BREAKER_SHARE meant?\n"
+    )
+
+
+LOGIN = {
+    "MILLRACE_KAFKA_USERNAME": "a",
+    "MILLRACE_KAFKA_PASSWORD": "0" * 20,
+    "MILLRACE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "MILLRACE_MONGODB_USERNAME": "c",
+    "MILLRACE_MONGODB_PASSWORD": "1" * 20,
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value", "said"),
+    [
+        ("config", "FEEDS", "metals", "MILLRACE_FEEDS: a list is written as JSON"),
+        ("api", "FEEDS", '["nope"]', "MILLRACE_FEEDS: nope; the feeds are gpu_metrics, metals"),
+        ("verify mongodb", "FEEDS", '["nope"]', "MILLRACE_FEEDS: nope; the feeds are"),
+        ("status", "FEEDS", "[]", "MILLRACE_FEEDS: none; the feeds are"),
+        ("process", "MONGODB_CA_FILE", "/none/ca.pem", "cannot read the authority in /none/ca.pem"),
+        ("simulate", "SIMULATOR_TLS_CERT", "/none/tls.crt", "certificate /none/tls.crt"),
+        ("config", "PRODUCER_INTERVAL_SECONDS", "inf", "MILLRACE_PRODUCER_INTERVAL_SECONDS"),
+        ("config", "PROCESSOR_STOP_SECONDS", "1e300", "MILLRACE_PROCESSOR_STOP_SECONDS"),
+    ],
+)
+def test_a_wrong_setting_ends_every_command_with_one_line(
+    tmp_path: Path, command: str, name: str, value: str, said: str
+) -> None:
+    settings = LOGIN | {"MILLRACE_SECRETS_DIR": str(tmp_path), f"MILLRACE_{name}": value}
+    result = run(*command.split(), **settings)
+    assert result.returncode == 1
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_status_of_nothing_is_an_error(tmp_path: Path) -> None:
+    wrong = {
+        "MILLRACE_MONGODB_CA_FILE": str(tmp_path / "none.pem"),
+        "MILLRACE_STATUS_HOSTS": '["127.0.0.1:1"]',
+        "MILLRACE_API_URL": "https://127.0.0.1:1",
+    }
+    result = run("status", **LOGIN, **wrong, MILLRACE_SECRETS_DIR=str(tmp_path))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "cannot read the authority" in result.stdout.replace("\n", " ")
+
+
+def test_the_exit_codes_are_those_of_the_page() -> None:
+    assert run("--version").returncode == 0
+    assert run("--version").stdout.startswith("millrace 0.")
+    assert run("no-such-command").returncode == 2
+    assert run("produce", "--from", "yesterday").returncode == 2

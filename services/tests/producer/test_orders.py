@@ -133,7 +133,7 @@ def test_what_is_paused_is_not_run(give: Give) -> None:
         give(orders.run_now)
 
 
-@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("wrong", [0.0, -1.0, 1e12, float("nan"), float("inf")])
 def test_a_number_that_is_none_is_refused(wrong: float) -> None:
     for order in (orders.rate, orders.interval):
         with pytest.raises(Refused):

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 import pytest
 
+from millrace.config import LONGEST_SECONDS
 from millrace.events import Event
 from millrace.producer import control
 from millrace.producer.control import Control
@@ -421,6 +422,13 @@ def test_the_budget_bounds_an_interval_that_is_ordered(tmp_path: Path) -> None:
     control.change(tmp_path, lambda c: Control(interval_seconds=1.0), check=False)
     assert world.run(batch(1), batch(2)) == [0, 3600]
     assert world.status.timing == "every 3600 s"
+
+
+def test_an_order_beyond_what_is_taken_does_not_end_a_producer(world: World) -> None:
+    """It was kept before there was a bound: each start ended with a date that does not exist."""
+    control.change(world.directory, lambda c: Control(interval_seconds=1e12), check=False)
+    assert world.run(batch(1)) == [0]
+    assert world.status.timing == f"every {LONGEST_SECONDS:g} s"
 
 
 def test_an_order_of_an_interval_does_not_touch_a_schedule(world: World) -> None:

@@ -13,7 +13,6 @@ import structlog
 
 from millrace import kafka, logging, mongo
 from millrace.config import Settings
-from millrace.errors import ConfigurationError
 from millrace.feeds import FEEDS
 from millrace.feeds.base import Feed
 from millrace.heartbeat import Heartbeat
@@ -42,9 +41,6 @@ SILENCE_SECONDS = 3 * LOOK_SECONDS
 def run(settings: Settings) -> None:
     """Process until SIGTERM."""
     logging.configure(settings.processor_name, settings.log_level, settings.secrets())
-    unknown = sorted(set(settings.feeds) - FEEDS.keys())
-    if unknown:
-        raise ConfigurationError(f"no such feed: {', '.join(unknown)} (known: {', '.join(FEEDS)})")
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     stop = threading.Event()

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from millrace import sources
-from millrace.config import Settings
+from millrace.config import LONGEST_SECONDS, Settings
 from millrace.console import console
 from millrace.errors import MillraceError
 from millrace.peers import Peer, ask
@@ -95,8 +95,8 @@ def rate(per_second: float | None) -> Order:
 
 def interval(seconds: float | None) -> Order:
     """Another interval, or the declared one."""
-    if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
-        raise Refused("an interval is a number of seconds above 0")
+    if seconds is not None and not 0 < seconds <= LONGEST_SECONDS:
+        raise Refused(f"an interval is more than 0 and at most {LONGEST_SECONDS:,} seconds")
 
     def order(settings: Settings, before: Control, says: Mapping[str, Any]) -> Control:
         if settings.producer_schedule:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from millrace.config import LONGEST_SECONDS
 from millrace.errors import MillraceError
 from millrace.events import Event
 from millrace.producer import control
@@ -148,7 +149,8 @@ class Poller:
     def _wanted_timing(self) -> Timing:
         if self._declared.interval is None:
             return self._declared
-        wanted = self._control.interval_seconds or self._declared.interval
+        # An order that was kept may be older than the bound on what is taken.
+        wanted = min(self._control.interval_seconds or self._declared.interval, LONGEST_SECONDS)
         if wanted < self._source.shortest_interval:
             wanted = self._source.shortest_interval
             log.info("polling less often, as the request budget demands", interval=wanted)
