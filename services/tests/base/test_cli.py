@@ -87,6 +87,7 @@ LOGIN = {
     [
         ("config", "FEEDS", "metals", "MILLRACE_FEEDS: a list is written as JSON"),
         ("api", "FEEDS", '["nope"]', "MILLRACE_FEEDS: nope; the feeds are gpu_metrics, metals"),
+        ("process", "FEEDS", '["weather"]', "MILLRACE_FEEDS: weather; the feeds are gpu_metrics"),
         ("verify mongodb", "FEEDS", '["nope"]', "MILLRACE_FEEDS: nope; the feeds are"),
         ("status", "FEEDS", "[]", "MILLRACE_FEEDS: none; the feeds are"),
         ("process", "MONGODB_CA_FILE", "/none/ca.pem", "cannot read the authority in /none/ca.pem"),

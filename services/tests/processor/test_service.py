@@ -7,7 +7,7 @@ import pytest
 
 from millrace import kafka
 from millrace.config import Settings
-from millrace.errors import ConfigurationError, MillraceError
+from millrace.errors import MillraceError
 from millrace.processor import service
 from millrace.processor.errors import Permanent, Transient
 
@@ -57,9 +57,3 @@ def test_being_told_to_stop_ends_the_waiting() -> None:
     server = Server(*(Transient("away") for _ in range(50)), on_attempt=stop.set)
     wait_for(server, stop)
     assert server.attempts == 1
-
-
-def test_a_feed_that_nobody_knows_is_named() -> None:
-    message = r"no such feed: weather \(known: metals, stocks, quotes, gpu_metrics, token_usage\)"
-    with pytest.raises(ConfigurationError, match=message):
-        service.run(Settings(feeds=["stocks", "weather"]))
