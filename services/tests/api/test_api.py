@@ -1,5 +1,7 @@
 """The API from outside: who may ask, what is answered, and how it fails."""
 
+import hashlib
+import hmac
 import json
 import re
 import threading
@@ -518,3 +520,20 @@ def test_the_openapi_document_refers_to_schemas_that_exist() -> None:
     assert "Batch" in references
     for reference in references:
         Draft202012Validator.check_schema(DOCUMENT["components"]["schemas"][reference])
+
+
+@pytest.mark.parametrize("token", ["reader-token", "not a token"])
+def test_every_token_is_compared_in_constant_time(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    compared: list[str] = []
+    compare = hmac.compare_digest
+
+    def seen(known: str, presented: str) -> bool:
+        assert presented == hashlib.sha256(token.encode()).hexdigest()
+        compared.append(known)
+        return compare(known, presented)
+
+    monkeypatch.setattr(hmac, "compare_digest", seen)
+    client.get("/v1/stocks/events", headers={"Authorization": f"Bearer {token}"})
+    assert compared == [one.sha256 for one in TOKENS]

@@ -1,9 +1,10 @@
 """The probe: right and wrong credentials, and no broker, are told apart at once."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from services.tests.base.broker import PASSWORD, USER, Broker, certificate
@@ -119,8 +120,40 @@ def test_without_a_password_nothing_is_tried(pem: Path) -> None:
         check_credentials(settings("localhost:9", pem, password=""))
 
 
-def test_a_consumer_sees_nothing_of_transactions_that_are_not_committed(
-    pem: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "make", "meant"),
+    [
+        (
+            "KafkaConsumer",
+            kafka.consumer,
+            {
+                # A position moves on when what it stands for is stored, and never before.
+                "enable_auto_commit": False,
+                # A group without a position has stored nothing yet.
+                "auto_offset_reset": "earliest",
+                # Nothing is seen of transactions that are not committed.
+                "isolation_level": "read_committed",
+                "allow_auto_create_topics": False,
+            },
+        ),
+        (
+            "KafkaProducer",
+            kafka.producer,
+            # On every replica in sync, and once, before a record counts as sent.
+            {"acks": "all", "enable_idempotence": True, "allow_auto_create_topics": False},
+        ),
+    ],
+)
+def test_clients_lose_nothing_and_double_nothing(
+    pem: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    make: Callable[..., Any],
+    meant: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr(kafka, "KafkaConsumer", lambda **options: options)
-    assert kafka.consumer(settings("kafka-1:9092", pem))["isolation_level"] == "read_committed"
+    library = getattr(kafka, name)
+    monkeypatch.setattr(kafka, name, lambda **options: options)
+    options = make(settings("kafka-1:9092", pem))
+    assert (options["security_protocol"], options["ssl_cafile"]) == ("SASL_SSL", str(pem))
+    assert {key: options[key] for key in meant} == meant
+    assert options.keys() <= library.DEFAULT_CONFIG.keys(), "the library would refuse it"

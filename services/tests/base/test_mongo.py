@@ -13,6 +13,7 @@ from pymongo.errors import (
     PyMongoError,
     ServerSelectionTimeoutError,
 )
+from services.tests.base.broker import Broker, certificate
 
 from millrace import mongo
 from millrace.config import Settings
@@ -57,6 +58,33 @@ def test_the_server_is_checked_and_so_are_we(settings: Settings, options: dict[s
     assert options["authMechanism"] == "SCRAM-SHA-256"
     assert (options["username"], options["password"]) == ("processor", "p/w:@")
     assert options["authSource"] == "prices"
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "reason"),
+    [
+        ("localhost", "other", "certificate verify failed"),
+        ("elsewhere", "own", "Hostname mismatch"),
+    ],
+)
+def test_a_server_with_a_certificate_of_somebody_else_is_not_spoken_to(
+    settings: Settings, tmp_path: Path, name: str, trusted: str, reason: str
+) -> None:
+    own = certificate(tmp_path, name)
+    (tmp_path / "other").mkdir()
+    authority = own if trusted == "own" else certificate(tmp_path / "other", name)
+    server = Broker(own, silent=True)
+    told = settings.model_copy(
+        update={"mongodb_hosts": server.address, "mongodb_ca_file": authority}
+    )
+    try:
+        with (
+            mongo.client(told, serverSelectionTimeoutMS=300) as connection,
+            pytest.raises(mongo.DatabaseUnreachable, match=reason),
+        ):
+            mongo.check(connection)
+    finally:
+        server.close()
 
 
 def test_all_members_are_asked_and_times_have_a_zone(

@@ -1,5 +1,6 @@
 """The past of a series in MongoDB: what is asked and what it means; molecule/mongodb measures."""
 
+import operator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,18 +22,39 @@ FEED = FEEDS["stocks"]
 INDEX = [*BY_SERIES.keys]
 
 
-def price(minute: int, offset: int, symbol: str = "IBM") -> dict[str, Any]:
+def price(
+    minute: int, offset: int, symbol: str = "IBM", *, source: str = "test", partition: int = 0
+) -> dict[str, Any]:
     return {
-        "_id": f"{symbol}:{minute}:{offset}",
+        "_id": f"{source}:{symbol}:{minute}:{partition}:{offset}",
+        "source": source,
         "symbol": symbol,
         TIME_FIELD: START + timedelta(minutes=minute),
         "price": {"value": float(offset)},
-        "kafka": {"partition": 0, "offset": offset},
+        "kafka": {"partition": partition, "offset": offset},
     }
 
 
+def matches(document: dict[str, Any], condition: dict[str, Any]) -> bool:
+    """As MongoDB finds it, of the operators that are used here; another one is a KeyError."""
+    operators: dict[str, Any] = {
+        "$in": lambda found, wanted: found in wanted,
+        "$lt": operator.lt,
+        "$lte": operator.le,
+        "$gte": operator.ge,
+    }
+    for name, wanted in condition.items():
+        found: Any = document
+        for part in name.split("."):
+            found = found[part]
+        tests = wanted if isinstance(wanted, dict) else {"$in": [wanted]}
+        if not all(operators[test](found, value) for test, value in tests.items()):
+            return False
+    return True
+
+
 class Collection:
-    """Of one series. A question for many at once fails as told, or has the answer that is set."""
+    """Finds what a condition says. A question for many at once fails if it is told to."""
 
     def __init__(self, *documents: dict[str, Any], error: Exception | None = None) -> None:
         self.documents = documents
@@ -51,20 +73,25 @@ class Collection:
         assert maxTimeMS < 30_000, "the socket would be the first to lose patience"
         if self.error:
             raise self.error
-        return list(self.documents)
+        found = [d for d in self.documents if matches(d, pipeline[0]["$match"])]
+        newest: dict[str, Any] = {}
+        for document in sorted(found, key=self._order, reverse=True):
+            newest[document["symbol"]] = document
+        return list(newest.values())
 
     def find(self, condition: Any, shown: Any, *, sort: Any, hint: Any, batch_size: int) -> Any:
         self.asked.append("find")
         assert sort == hint == INDEX
-        limit = condition.get(TIME_FIELD, {}).get("$lt")
-        found = [d for d in self.documents if limit is None or d[TIME_FIELD] < limit]
-        return sorted(found, key=lambda d: (-d[TIME_FIELD].timestamp(), d["kafka"]["offset"]))
+        return sorted((d for d in self.documents if matches(d, condition)), key=self._order)
 
     def find_one(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
         self.asked.append("find_one")
         assert hint == INDEX
-        offset = condition["kafka.offset"]
-        return next(d for d in self.documents if d["kafka"]["offset"] == offset)
+        return next(d for d in self.documents if matches(d, condition))
+
+    @staticmethod
+    def _order(document: dict[str, Any]) -> tuple[float, int]:
+        return -document[TIME_FIELD].timestamp(), document["kafka"]["offset"]
 
 
 class Beats(Pace):
@@ -92,6 +119,29 @@ def ask(
 def test_who_is_not_found_has_nothing() -> None:
     found, _ = ask(Collection(price(3, 7)), ["IBM", "GOOG"], 9)
     assert found == {"IBM": (START + timedelta(minutes=3), 7.0), "GOOG": None}
+
+
+OTHERS = [
+    price(4, 4, source="another"),
+    price(4, 5, partition=1),
+    price(4, 6, "GOOG"),
+    price(4, 8),
+]
+"""Of another source, from another partition, of another symbol, and of later in the log."""
+
+
+@pytest.mark.parametrize("error", [None, ExecutionTimeout("too long")])
+def test_the_past_of_a_series_is_of_its_source_and_its_partition(error: Exception | None) -> None:
+    own = (START + timedelta(minutes=3), 7.0)
+    assert ask(Collection(price(3, 7), *OTHERS, error=error), ["IBM"], 8)[0] == {"IBM": own}
+
+
+def test_a_window_is_of_its_source_and_its_partition() -> None:
+    client: Any = {"millrace": {FEED.collection: Collection(price(3, 7), *OTHERS)}}
+    newest, series = START + timedelta(minutes=4), Series("test", "IBM")
+    store = MongoStore(client, "millrace")
+    found = store.window(FEED, series, newest, Below(0, 8), Beats())
+    assert [value for _, value in found] == [7.0]
 
 
 def test_before_the_first_record_there_is_nothing_to_ask_for() -> None:

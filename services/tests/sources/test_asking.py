@@ -17,6 +17,7 @@ from millrace.producer import HUNG_SECONDS
 from millrace.sources import asking
 from millrace.sources.asking import DAY, HOUR, ask, wait_asked
 from millrace.sources.base import Transient
+from millrace.sources.http import Client, Upstream
 
 MOST = 1000
 NOW = datetime(2026, 1, 2, 15, tzinfo=UTC)
@@ -92,6 +93,24 @@ def test_an_answer_over_tls_is_cut_off_too(
     with pytest.raises(Transient, match="no whole answer within"):
         ask(start(dribble(b"HTTP/1.1 200 OK\r\n"), context).url, most=MOST, verify=pem)
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted"), [("localhost", "another"), ("localhost", "public"), ("elsewhere", "own")]
+)
+def test_a_key_goes_to_nobody_with_a_certificate_of_somebody_else(
+    start: Start, tmp_path: Path, name: str, trusted: str
+) -> None:
+    own = certificate(tmp_path, name)
+    (tmp_path / "another").mkdir()
+    authority = {"own": own, "another": certificate(tmp_path / "another", name), "public": None}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own)
+    server = start([answer(b"{}")], context)
+    upstream = Upstream(server.url, "k3y", authority[trusted], simulated=False)
+    with pytest.raises(Transient, match=r"certificate verify failed|doesn.t match"):
+        Client(upstream).get("/", {}, "apikey")
+    assert not server.sent
 
 
 def test_no_more_is_read_than_asked_for(start: Start) -> None:
