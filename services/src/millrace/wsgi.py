@@ -107,6 +107,8 @@ def serve(
             "graceful_timeout": STOP_SECONDS,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - gunicorn's heartbeat: memory, not a disk
             "control_socket_disable": True,
+            # No proxy in front says what the path is: such a header is as any other client's.
+            "forwarder_headers": "",
             "logger_class": _Logger,
         },
         stop or threading.Event(),

@@ -52,6 +52,11 @@ def test_a_connection_is_kept_until_the_client_has_enough(api: Api) -> None:
         assert everything(connection).count(b"Connection: close") == 1
 
 
+@pytest.mark.parametrize("header", ["SCRIPT_NAME: /elsewhere", "PATH_INFO: /missing"])
+def test_a_client_does_not_say_by_a_header_what_its_path_is(api: Api, header: str) -> None:
+    assert statuses(api, request("GET /live", header, "Connection: close")) == [200]
+
+
 def test_requests_that_come_at_once_are_answered_in_their_order(api: Api) -> None:
     missing = request("GET /missing")
     assert statuses(api, LIVE + missing + post() + LIVE + missing + LAST) == [
