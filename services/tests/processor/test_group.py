@@ -22,6 +22,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from millrace import kafka, orders
 from millrace.config import Settings
 from millrace.orders import Order
+from millrace.processor import group as group_module
 from millrace.processor.breaker import Tally
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.group import Group
@@ -180,6 +181,22 @@ def test_it_waits_for_topics_that_kafka_does_not_know_yet(group: Group, client: 
         group.learn_topics()
     client.topics["stock-data"] = {0, 1, 2}
     group.learn_topics()
+
+
+def test_after_a_while_it_goes_on_with_the_topics_that_there_are(
+    client: Client, admins: list[Admin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    group = Group(Settings(processor_name="one"), ["metal-prices", "stock-data"])
+    now += group_module.TOPICS_SECONDS + 1
+    with pytest.raises(Transient, match="metal-prices, stock-data"):
+        group.learn_topics()
+    client.topics["stock-data"] = {0, 1, 2}
+    group.learn_topics()
+    now = 100.0
+    with pytest.raises(Transient, match="topics metal-prices"):
+        group.learn_topics()
 
 
 def test_it_is_in_the_group_while_nobody_joins(group: Group, client: Client) -> None:

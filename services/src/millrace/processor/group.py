@@ -69,6 +69,9 @@ HEARTBEAT_SECONDS = 1
 """So soon does a member hear that another came or went."""
 METADATA_SECONDS = 10
 """So soon are new partitions seen, and a topic that was made again."""
+TOPICS_SECONDS = 15.0
+"""So long does a processor that starts wait for topics before it goes on with those that are there.
+"""
 PARTITION_BYTES = kafka.MEBIBYTE
 """A quarter of a second's work when compressed. A partition that runs dry while others have nothing
 waits for them no longer than the linger, so that more would only cost memory."""
@@ -101,6 +104,7 @@ class Group:
         self._holdings = Holdings()
         self._admin: Any = None
         self._noted_at = 0.0
+        self._made_at = time.monotonic()
         # A broker that has little to send waits for more, at most the linger: small batches are
         # what costs most at a low rate. A static member would be given what it had before, by its
         # name alone: what it subscribes to since, and partitions that are new, would be nobody's.
@@ -130,14 +134,20 @@ class Group:
         return self._holdings.numbers
 
     def learn_topics(self) -> None:
-        """Return when the partitions of all topics are known. Transient, Permanent.
+        """Return when the partitions of all topics are known, or of some after a while.
 
-        Who joins before that is assigned nothing of them for some seconds.
+        Who joins before that is assigned nothing of the others for some seconds. Transient,
+        Permanent.
         """
         with _Kinds("ask for its topics"):
             unknown = [one for one in self._topics if not self._client.partitions_for_topic(one)]
-        if unknown:
-            raise Transient(f"Kafka does not know the topics {', '.join(unknown)}")
+        if not unknown:
+            return
+        said = f"Kafka does not know the topics {', '.join(unknown)}"
+        waited = time.monotonic() - self._made_at
+        if len(unknown) == len(self._topics) or waited < TOPICS_SECONDS:
+            raise Transient(said)
+        log.warning("the other feeds go on", reason=said)
 
     def poll(self, seconds: float) -> Mapping[Partition, Sequence[Record]]:
         """See ports.Consumer."""
