@@ -2,7 +2,7 @@
 
 Connections that say nothing, that begin a handshake, and that dribble a head or a body, more of
 each than the API has threads. Fails unless it answers others at once all the while, and hangs up
-on all of these by its deadlines.
+on all of these by its deadlines; and on nobody else because somebody hung up without a goodbye.
 """
 
 import http.client
@@ -52,6 +52,15 @@ def is_open(connection: socket.socket) -> bool:
     except OSError:
         return False
 
+
+kept = http.client.HTTPSConnection("localhost", PORT, context=context, timeout=10)
+for _ in range(MANY):
+    rude = sending(b"GET /live HTTP/1.1\r\nX: ")
+    rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    rude.close()
+    kept.request("GET", "/live")  # http.client raises if the API has hung up
+    kept.getresponse().read()
+kept.close()
 
 silent = [connect() for _ in range(MANY)]
 begun = [connect() for _ in range(MANY)]

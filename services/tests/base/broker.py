@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,16 +76,16 @@ class Broker:
                 plain, _ = self._listener.accept()
             except OSError:
                 return
-            try:
+            with plain, suppress(OSError):
+                plain.settimeout(5)
+                # Python forgets to close what it wraps when the client has gone before.
+                plain.recv(1, socket.MSG_PEEK)
                 with self._context.wrap_socket(plain, server_side=True) as connection:
-                    connection.settimeout(5)
                     if self._silent:
                         connection.recv(1024)
                         connection.recv(1024)
                     else:
                         self._login(connection)
-            except OSError:
-                pass
 
     def _login(self, connection: ssl.SSLSocket) -> None:
         correlation, mechanism = _request(connection)

@@ -16,6 +16,16 @@ from millrace.serving.request import Request
 CHUNK = 16 * 1024
 """As much as a TLS record holds."""
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_UNUSED = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
+def forget_errors() -> None:
+    """Empty the thread's queue of TLS errors: the next connection would take them for its own.
+
+    What a system call says stays there, and whoever has to wait for its client looks into it.
+    """
+    with suppress(ssl.SSLError):
+        _UNUSED.set_ciphers("NONE")  # It has to fail, and clears the queue as it does.
 
 
 class State(enum.Enum):
@@ -126,11 +136,13 @@ class Connection:
         if isinstance(self._socket, ssl.SSLSocket):
             with suppress(OSError, ValueError):  # The client's own goodbye is not waited for.
                 self._socket.unwrap()
+            forget_errors()
         self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, whatever has failed."""
         self._socket.close()
+        forget_errors()
 
     def is_gone(self) -> bool:
         """Whether the client has hung up: asked by what sends for long and seldom."""

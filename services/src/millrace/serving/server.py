@@ -14,7 +14,7 @@ import structlog
 from gunicorn.config import Config
 
 from millrace.serving.answer import App, answer, say
-from millrace.serving.connection import Connection, State
+from millrace.serving.connection import Connection, State, forget_errors
 from millrace.serving.limits import Limits
 from millrace.serving.request import CONTINUE, Refused, Request, take_head
 
@@ -202,6 +202,7 @@ class Server:
                 self._app, connection, request, self._name, self._cfg, is_last=self._is_stopping
             )
         except OSError:
+            forget_errors()
             connection.is_lost = True
         except Exception:
             log.exception("request failed")
