@@ -28,13 +28,13 @@ Run = Callable[..., dict[str, Any]]
 ansible.module_utils.__path__.append(str(ROOT / "plugins/module_utils"))
 
 
-def load(path: Path) -> ModuleType:
+def load(path: Path, name: str = "") -> ModuleType:
     """Import a plugin from its file: plugins belong to no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(name or path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name or path.stem] = module
     spec.loader.exec_module(module)
     return module
 

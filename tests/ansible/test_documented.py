@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.ansible.conftest import ROOT
 from tests.documented.commands import PAGES, blocks, inline
 from tests.documented.terminal import type_in
@@ -67,6 +68,18 @@ def test_a_shell_is_made_ready_for_ansible() -> None:
     page = "scripts/bootstrap && . scripts/environment"
     made_ready = type_in(f"{page}\ncommand -v ansible-playbook")
     assert made_ready.output.strip() == str(ROOT / ".venv/bin/ansible-playbook")
+
+
+def test_make_starts_the_emulation_as_its_scenario_does() -> None:
+    shown = subprocess.run(
+        ["make", "--dry-run", "aws-lab"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.splitlines()[-1].split() == [
+        *("PYTHONPATH=molecule/aws", "python", "-m", "lab", "up")
+    ]
+    tasks = yaml.safe_load((ROOT / "molecule/aws/create.yml").read_text())[0]["tasks"]
+    argv = tasks[0]["ansible.builtin.command"]["argv"]
+    assert [word for word in argv[1:] if not word.startswith("--")] == ["-m", "lab", "up"]
 
 
 def messages() -> list[str]:

@@ -88,9 +88,10 @@ class Aws:
         playbook: str,
         environment: dict[str, str] | None = None,
         check: bool = False,
+        tags: str = "",
         **variables: Any,
     ) -> Result:
-        """Run a playbook, or let it predict; there is no host to be reached."""
+        """Run a playbook or its parts, or let it predict; there is no host to be reached."""
         settings = {
             "millrace_owner": "tests",
             "millrace_admin_cidr": "203.0.113.7/32",
@@ -111,6 +112,7 @@ class Aws:
             "--skip-tags=reach",
             f"--extra-vars=@{file}",
             *(["--check"] if check else []),
+            *([f"--tags={tags}"] if tags else []),
             playbook,
         ]
         return self.type(command, environment)

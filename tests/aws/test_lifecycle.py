@@ -388,7 +388,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
 
     # Three hosts of two each: the one that is replaced is not counted twice.
     made.emulator.vcpus = 6.0
-    result = made.run("playbooks/provision.yml", replace="data", **larger)
+    result = made.run("site.yml", tags="provision", replace="data", **larger)
     assert result.code == 0, result.output
     again = made.run("playbooks/provision.yml", **larger)
     assert (again.code, again.changed) == (0, 0), again.output

@@ -153,6 +153,8 @@ RUN_BY = {
         "tests/ansible/test_second_controller.py",
         "certificates_new_authority=True",
     ),
+    "journalctl -u docker": ("molecule/host/verify.yml", "journalctl -u docker"),
+    "docker image rm": (DEFAULT + "verify.yml", "argv: [docker, image, rm, "),
     "systemctl restart docker": (ENGINE, '"systemctl", "restart", "docker"'),
     "ansible-playbook site.yml -e millrace_instance=second -e millrace_api_port=8444": (
         "molecule/engine_restart/converge.yml",
@@ -166,7 +168,10 @@ RUN_BY = {
     AWS + "playbooks/secrets.yml": (FLEET + "lab/cli.py", "playbooks/secrets.yml"),
     AWS + "playbooks/plan.yml": (FLEET + "converge.yml", "playbooks/plan.yml"),
     AWS + "site.yml": (FLEET + "lab/cli.py", "site.yml"),
-    AWS + "site.yml -e replace=kafka-1": ("tests/aws/test_lifecycle.py", 'replace="data"'),
+    AWS + "site.yml -e replace=kafka-1": (
+        "tests/aws/test_lifecycle.py",
+        '"site.yml", tags="provision", replace="data"',
+    ),
     AWS + "playbooks/verify.yml": (FLEET + "lab/cli.py", "playbooks/verify.yml"),
     AWS + "playbooks/verify_kafka.yml": (FLEET + "verify.yml", "playbooks/verify_"),
     AWS + "playbooks/status.yml": (FLEET + "verify.yml", "playbooks/status.yml"),
@@ -212,12 +217,10 @@ RUN_BY_NOBODY = {
     "curl -4 https://checkip.amazonaws.com": "asks the internet",
     "ansible-playbook site.yml -e millrace_images_source=registry": "needs an image registry",
     "docker login": "needs one that knows who asks",
-    "docker image rm": "needs an image that nobody uses",
     "aws ec2 modify-instance-credit-specification"
     " --instance-credit-specifications InstanceId=<id>,CpuCredits=unlimited": (
         "the emulated API does not know the call"
     ),
-    "journalctl -u docker": "shows the log of an engine that systemd runs",
     "sudo resize2fs /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_<id without its hyphen>": (
         "needs a disk of EC2 that has grown"
     ),

@@ -1,6 +1,7 @@
 """The command line: `millrace <command>`. Commands import what they need when they run."""
 
 import sys
+import traceback
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -338,3 +339,6 @@ def main() -> None:
         app()
     except MillraceError as error:
         sys.exit(f"millrace: {scrub(str(error))}")
+    except Exception:
+        # Python would show it as it is, with the URLs and keys that libraries put into its text.
+        sys.exit(scrub(traceback.format_exc()))

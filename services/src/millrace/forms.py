@@ -9,6 +9,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from millrace.redaction import scrub
+
 NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*"
 """A number as text: also what JavaScript, Decimal and spreadsheets make of it."""
 _NUMBER = re.compile(NUMBER, re.ASCII)
@@ -111,4 +113,5 @@ def _unix(value: float) -> datetime:
 
 
 def _quoted(text: str) -> str:
-    return ascii(text if len(text) <= 40 else f"{text[:40]}...")
+    known = scrub(text)
+    return ascii(known if len(known) <= 40 else f"{known[:40]}...")

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Iterable
 
 import structlog
@@ -66,3 +67,11 @@ def configure(service: str, level: str, secrets: Iterable[str]) -> None:
     root.setLevel(level)
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(max(least, root.level))
+    threading.excepthook = _thread_ended
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    """Log the error that ended a thread: Python would show it as it is, on standard error."""
+    name = ended.thread.name if ended.thread else ""
+    error = ended.exc_value or ended.exc_type
+    structlog.get_logger(__name__).error("thread ended by an error", thread=name, exc_info=error)

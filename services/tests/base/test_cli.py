@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from millrace import redaction
+from millrace.cli import main
+from millrace.config import Settings
+from millrace.processor import service
+
 MILLRACE = [sys.executable, "-c", "from millrace.cli import main; main()"]
 
 
@@ -123,3 +128,23 @@ def test_the_exit_codes_are_those_of_the_page() -> None:
     assert run("--version").stdout.startswith("millrace 0.")
     assert run("no-such-command").returncode == 2
     assert run("produce", "--from", "yesterday").returncode == 2
+
+
+def test_an_error_that_nobody_knows_is_shown_without_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "metals_api_key").write_text(10 * "k3y")
+    monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setattr(redaction, "_process", redaction._process)
+
+    def fail(settings: Settings) -> None:
+        key = settings.metals_api_key.get_secret_value()
+        raise RuntimeError(f"GET /latest?key={key} failed")
+
+    monkeypatch.setattr(service, "run", fail)
+    monkeypatch.setattr(sys, "argv", ["millrace", "process"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert "Traceback" in str(ended.value)
+    assert "RuntimeError: GET /latest?key=*** failed" in str(ended.value)
+    assert "k3y" not in str(ended.value) + capsys.readouterr().err

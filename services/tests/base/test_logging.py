@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +30,7 @@ def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     monkeypatch.setattr(sys, "stdout", stdout)
     root = logging.getLogger()
     level = root.level
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     configure("test", "DEBUG", [SECRET])
     (handler,) = root.handlers
     yield stdout
@@ -70,6 +72,21 @@ def test_secrets_are_masked_wherever_they_are(output: io.StringIO) -> None:
     assert len(said.splitlines()) == 3
     for form in (SECRET, json.dumps(SECRET)[1:-1], quote(SECRET, safe="")):
         assert form not in said
+
+
+def test_what_ends_a_thread_is_logged_without_secrets(
+    output: io.StringIO, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ValueError(f"GET /?key={SECRET}")
+
+    thread = threading.Thread(target=fail, name="writer")
+    thread.start()
+    thread.join()
+    (line,) = lines(output)
+    assert (line["level"], line["thread"]) == ("error", "writer")
+    assert "ValueError: GET /?key=***" in line["exception"]
+    assert not capfd.readouterr().err
 
 
 def test_an_exception_of_requests_does_not_show_the_key(output: io.StringIO) -> None:

@@ -5,18 +5,20 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
+from millrace import redaction
 from millrace.config import LONGEST_SECONDS
 from millrace.events import Event
 from millrace.producer import control
 from millrace.producer.control import Control
-from millrace.producer.poller import PERMANENT_SECONDS, REFUSED_SECONDS, Poller
+from millrace.producer.poller import LONGEST_REASON, PERMANENT_SECONDS, REFUSED_SECONDS, Poller
 from millrace.producer.status import Status, registry
 from millrace.producer.timing import Interval, Schedule, Timing
+from millrace.redaction import Redactor
 from millrace.sources.base import (
     Auth,
     Batch,
@@ -304,6 +306,20 @@ def test_what_is_not_believed_is_counted(world: World) -> None:
     world.run(Batch([event(1)], simulated=True, rejected=[Rejected("XAG", "zero")]))
     assert world.status.rejected == 1
     assert world.status.published == 1
+
+
+@pytest.mark.parametrize("kind", [Transient, Permanent, Auth])
+def test_what_a_source_says_is_masked_then_cut_before_it_is_shown(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    key = 10 * "k3y"
+    monkeypatch.setattr(redaction, "_process", Redactor([key]))
+    for before in (0, LONGEST_REASON - 40):
+        world.run(kind(f"{before * 'x'}\n{key}{1000 * 'y'}"))
+        said = str(world.status.last_error)
+        assert "k3y" not in said
+        assert "\n" not in said
+        assert len(said) <= LONGEST_REASON
 
 
 def test_the_status_says_what_happened(world: World) -> None:

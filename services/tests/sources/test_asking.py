@@ -74,7 +74,7 @@ def test_an_answer_that_dribbles_is_cut_off(
     began = time.monotonic()
     with pytest.raises(Transient, match="no whole answer within"):
         ask(start(dribble(beginning, part)).url, most=10**6)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
 
 
 def test_the_watchdog_waits_longer_than_any_answer() -> None:
@@ -92,7 +92,7 @@ def test_an_answer_over_tls_is_cut_off_too(
     began = time.monotonic()
     with pytest.raises(Transient, match="no whole answer within"):
         ask(start(dribble(b"HTTP/1.1 200 OK\r\n"), context).url, most=MOST, verify=pem)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from millrace.producer.agenda import Agenda
 from millrace.producer.control import Control
 from millrace.producer.status import KEY_REFUSED, Status
 from millrace.producer.timing import MINUTE, Interval, Timing
+from millrace.redaction import shown
 from millrace.sources.base import (
     Auth,
     Batch,
@@ -40,6 +41,7 @@ REFUSED_SECONDS = 3600.0
 LONGEST_BACKOFF = 300.0
 SET_BACK_SECONDS = 1.0
 ORDERS = ("paused", "interval_seconds", "rate_per_second", "runs")
+LONGEST_REASON = 300
 WORTH_A_LINE_SECONDS = 10.0
 """Whoever polls more often logs no line a poll; the status counts."""
 
@@ -224,7 +226,8 @@ class Poller:
         self._status.simulated = batch.simulated
         for rejected in batch.rejected:
             self._status.rejected += 1
-            log.warning("observation not believed", symbol=rejected.symbol, reason=rejected.reason)
+            symbol, reason = shown(rejected.symbol), shown(rejected.reason, LONGEST_REASON)
+            log.warning("observation not believed", symbol=symbol, reason=reason)
         news = [e for e in batch.events if self._latest.get(e.symbol) != e.event_id]
         self._status.unchanged += len(batch.events) - len(news)
         self._publish(news)
@@ -235,6 +238,7 @@ class Poller:
             say("published", events=len(news), simulated=batch.simulated)
 
     def _failed(self, outcome: str, error: str, state: str | None = None) -> None:
+        error = shown(error, LONGEST_REASON)
         self._status.polls[outcome] += 1
         self._status.last_error = error
         self._status.state = state or f"waiting after an error ({outcome})"
