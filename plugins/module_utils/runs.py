@@ -45,12 +45,13 @@ def described(process: int, playbooks: list[str]) -> dict[str, Any]:
 
 def is_same(one: Run, other: Run) -> bool:
     """Whether two records are of one run."""
-    return all(one[key] == other[key] for key in ("process", "started", "processes_of"))
+    return all(one.get(key) == other.get(key) for key in ("process", "started", "processes_of"))
 
 
 def is_running(run: Run) -> bool:
     """Whether it runs, as far as can be seen from here."""
-    return run["processes_of"] == here() and started(run["process"]) == run["started"]
+    # Earlier versions wrote no `processes_of`.
+    return run.get("processes_of", here()) == here() and started(run["process"]) == run["started"]
 
 
 def has_ended(run: Run) -> bool:

@@ -1,5 +1,6 @@
 """What holds for every feed, because the processor relies on it."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -7,7 +8,8 @@ import pytest
 from services.tests.feeds.events import ONE_OF_EACH
 
 from millrace.feeds import FEEDS, Feed
-from millrace.feeds.base import BY_CLAIM, BY_SERIES, TIME_FIELD
+from millrace.feeds.base import BY_CLAIM, BY_SERIES, CLAIMED_FIELD, TIME_FIELD
+from millrace.processor.conflicts import between_documents
 
 PROMISED: dict[str, set[tuple[tuple[str, int], ...]]] = {
     "gpu_metrics": {(("ts", 1),), (("host", 1), ("gpu_index", 1))},
@@ -39,6 +41,22 @@ def test_the_queries_of_rebuilding_of_the_api_and_of_verifying_have_an_index(
         (("kafka.partition", 1), ("kafka.offset", 1)),
         *PROMISED.get(feed.name, set()),
     }
+
+
+def test_the_same_event_again_says_nothing_else(feed: Feed[Any]) -> None:
+    """Whatever came between, and whether its time was believed."""
+    event = ONE_OF_EACH[feed.name]
+    history = feed.history(feed.window)
+    first = feed.document(event, feed.derive(event, history))
+    history.add(event.observed_at, feed.value(event))
+    again = feed.document(event, feed.derive(event, history))
+    assert between_documents(first, again) is None
+    later = event.observed_at + timedelta(hours=1)
+    dated = msgspec.structs.replace(event, observed_at=later)
+    claimed = feed.document(dated, feed.derive(dated, history))
+    claimed[CLAIMED_FIELD] = event.observed_at
+    assert between_documents(first, claimed) is None
+    assert between_documents(first, feed.document(dated, feed.derive(dated, history)))
 
 
 def test_a_document_leaves_room_for_id_and_position(feed: Feed[Any]) -> None:

@@ -1,10 +1,11 @@
 """Events that have one id and do not say the same: the first is stored, others are dead letters.
 
 What is compared is what an event says of its observation: not when it was produced, nor by which
-version of its schema, nor what is derived.
+version of its schema, nor what is derived, nor what its document keeps with what is derived.
 """
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 import bson
@@ -15,15 +16,18 @@ from millrace.processor.decode import Taken
 from millrace.processor.errors import BadRecord
 from millrace.sinks.dead_letters import CONFLICT
 
-NOT_SAID = frozenset({"produced_at", "schema_version"})
-NOT_COMPARED = NOT_SAID | {"_id", "kafka", "meta", CLAIMED_FIELD}
+NOT_SAID = frozenset(
+    {"produced_at", "schema_version", "unit", "price_per_hour_usd", "span_s"},
+)
+DERIVED = frozenset({"meta", "cost_per_token", "ts"})
+NOT_COMPARED = NOT_SAID | DERIVED | {"_id", "kafka", CLAIMED_FIELD}
 
 
 def said(taken: Taken) -> dict[str, Any]:
     """What an event says, by the names of its fields."""
     event, claimed_at = taken
     own = {name: getattr(event, name) for name in event.__struct_fields__ if name not in NOT_SAID}
-    return own | {"observed_at": claimed_at or event.observed_at}
+    return own | {"observed_at": (claimed_at or event.observed_at).astimezone(UTC)}
 
 
 def between_events(first: Taken, second: Taken) -> BadRecord | None:
