@@ -40,7 +40,7 @@ def holder(written: str) -> Run | None:
     try:
         record: Run = json.loads(written)
         return record if is_running(record) else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         # Cut short while it was written, by a run that is no more.
         return None
 
