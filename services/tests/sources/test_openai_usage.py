@@ -174,6 +174,37 @@ def test_a_renamed_file_is_read_to_its_end_before_the_new_one(gateway: Gateway) 
     assert gateway.prompts() == [4]
 
 
+@pytest.mark.parametrize("create", [False, True])
+def test_what_is_written_to_a_renamed_file_until_the_gateway_reopens_is_read(
+    gateway: Gateway, create: bool
+) -> None:
+    """Whether the rotation makes the new file, or the gateway does."""
+    gateway.write(chat(1))
+    assert gateway.prompts() == [1]
+    renamed = gateway.file.with_name("usage.jsonl.1")
+    gateway.file.rename(renamed)
+    if create:
+        gateway.file.touch()
+    assert gateway.prompts() == []
+    with renamed.open("ab") as old:
+        old.write(line(chat(2)) + b"\n" + line(chat(3)))
+    assert gateway.prompts() == [2]
+    assert gateway.prompts() == [], "the last line may be written yet"
+    gateway.write(chat(4))
+    gateway.start()
+    assert [*gateway.prompts(), *gateway.prompts(), *gateway.prompts()] == [3, 4]
+
+
+def test_a_poll_that_fails_reads_its_lines_again(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.write(chat(1))
+    with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
+        broken.setattr(openai_usage, "batch", lambda *_, **__: 1 / 0)
+        gateway.poll()
+    assert gateway.prompts() == [1]
+
+
 @pytest.mark.parametrize("answers", [1, 5])
 def test_a_file_that_was_cut_off_is_read_from_its_beginning(gateway: Gateway, answers: int) -> None:
     """Also if it has grown past the position since."""

@@ -5,8 +5,9 @@ of embeddings, and of the Responses API, which has other names for the same. How
 read survives a restart. It is written down only when what was read before is acknowledged: after a
 crash some lines are read again, and are the same events, for the id is that of the answer.
 
-A file that was renamed is read to its end before the new one, if it lies beside it. One that was
-cut off is read from its beginning: the bytes before the position tell whether it is the same.
+A file that was renamed is read before the new one, if it lies beside it: until the new one has a
+line, for a gateway goes on with the old one until it is told to reopen. One that was cut off is
+read from its beginning: the bytes before the position tell whether it is the same.
 """
 
 import hashlib
@@ -63,25 +64,28 @@ class OpenaiUsage:
             write_atomically(self._state, msgspec.json.encode(self._position))
             self._kept = self._position
         try:
-            lines = self._lines()
+            lines, position = self._lines()
         except FileNotFoundError:
             raise Transient(f"there is no file {self._path} yet") from None
         except OSError as error:
             raise Permanent(f"cannot read {self._path}: {error.strerror}") from None
         found = [normalise(line, self._place, self._clock(), place) for place, line in lines]
-        return batch((one for one in found if one is not None), simulated=False)
+        brought = batch((one for one in found if one is not None), simulated=False)
+        self._position = position
+        return brought
 
-    def _lines(self) -> list[tuple[int, bytes]]:
+    def _lines(self) -> tuple[list[tuple[int, bytes]], Position]:
         """Lines with their offsets, and the position behind them."""
         renamed = self._renamed()
         if renamed is not None:
+            # Looked at before the old file is: what has a line in the new one has left the old one.
+            reopened = self._path.exists() and self._path.stat().st_size > 0
             with renamed.open("rb") as file:
-                lines = self._read(file)
-            if lines:
-                return lines
-            self._position = Position()
+                lines, position = self._read(file, self._position, last=reopened)
+            if lines or not reopened:
+                return lines, position
         with self._path.open("rb") as file:
-            return self._read(file)
+            return self._read(file, self._position if renamed is None else Position())
 
     def _renamed(self) -> Path | None:
         """Where the file is now whose beginning is read, if it is not in its place."""
@@ -91,25 +95,30 @@ class OpenaiUsage:
         siblings = self._path.parent.glob(f"{self._path.name}*")
         return next((p for p in siblings if p.is_file() and p.stat().st_ino == inode), None)
 
-    def _read(self, file: BinaryIO) -> list[tuple[int, bytes]]:
+    def _read(
+        self, file: BinaryIO, position: Position, *, last: bool = False
+    ) -> tuple[list[tuple[int, bytes]], Position]:
+        """The lines behind a position; `last`: nobody will end the last line any more."""
         inode = Path(f"/proc/self/fd/{file.fileno()}").stat().st_ino
-        offset = self._position.offset
-        if inode != self._position.inode or _tail(file, offset) != self._position.tail:
+        offset = position.offset
+        if inode != position.inode or _tail(file, offset) != position.tail:
             offset = 0
         file.seek(offset)
         data = file.read(CHUNK)
         end = data.rfind(b"\n") + 1
+        if not end and len(data) == CHUNK:
+            raise Permanent(f"the line at byte {offset} of {self._path} has no end")
+        if not end and last:
+            end = len(data)
         if not end:
-            if len(data) == CHUNK:
-                raise Permanent(f"the line at byte {offset} of {self._path} has no end")
-            return []
-        self._position = Position(inode, offset + end, _tail(file, offset + end))
+            return [], position
+        behind = Position(inode, offset + end, _tail(file, offset + end))
         lines = []
-        for line in data[: end - 1].split(b"\n"):
+        for line in data[:end].split(b"\n"):
             if line.strip():
                 lines.append((offset, line))
             offset += len(line) + 1
-        return lines
+        return lines, behind
 
     def _load(self) -> Position:
         try:
