@@ -17,7 +17,7 @@ from millrace.feeds.gpu_metrics import GPU_METRICS, READINGS, GpuMetrics
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
 from millrace.sources import dcgm, scrape, vllm
-from millrace.sources.base import Auth, Permanent, SourceError, Transient
+from millrace.sources.base import Auth, Batch, Permanent, SourceError, Transient
 from millrace.sources.dcgm import Dcgm
 from millrace.sources.gpus import Place, usage
 from millrace.sources.scrape import Exporter, Sample
@@ -91,10 +91,13 @@ class Scraped:
             self._server.clock,
         )
 
+    def fetch(self) -> Batch:
+        return self._source.fetch("metrics")
+
     def poll(self, page: str, after: float = 15) -> list[TokenUsage]:
         self._server.page = page
         self._server.now += after
-        batch = self._source.fetch("metrics")
+        batch = self.fetch()
         assert not batch.rejected
         return list(batch.events)  # type: ignore[arg-type]
 
@@ -391,11 +394,102 @@ def test_what_is_used_while_the_producer_is_down_is_told_when_it_is_back(server:
     server.poll(vllm_page("100", "10"))
     (known,) = server.poll(vllm_page("200", "10"))
     server.restart()
-    again, event = server.poll(vllm_page("500", "40"), 600)
+    (again,) = server.poll(vllm_page("400", "20"), 500)
     assert again == known, "nobody knows whether it was published"
+    (event,) = server.poll(vllm_page("500", "40"), 100)
     assert (event.prompt_tokens, event.completion_tokens, event.span_s) == (300, 30, 600)
     (event,) = server.poll(vllm_page("501", "40"))
     assert event.prompt_tokens == 1
+
+
+def test_what_was_not_acknowledged_is_told_however_often_the_producer_ends(
+    server: Scraped, tmp_path: Path
+) -> None:
+    """And the state does not grow with each end."""
+    server.poll(vllm_page("0", "0"))
+    (known,) = server.poll(vllm_page("1000", "0"))
+    kept = (tmp_path / "counters.json").read_bytes()
+    for used in (1200, 1230):
+        server.restart()
+        assert server.poll(vllm_page(str(used), "0")) == [known]
+        assert (tmp_path / "counters.json").read_bytes() == kept
+    (event,) = server.poll(vllm_page("1234", "0"))
+    assert (event.prompt_tokens, event.span_s) == (234, 45)
+
+
+def test_what_is_known_is_told_while_the_server_is_away(server: Scraped, exporter: Server) -> None:
+    server.poll(vllm_page("0", "0"))
+    known = server.poll(vllm_page("1000", "0"))
+    exporter.status = 503
+    server.restart()
+    assert server.poll("") == known
+
+
+def test_more_tokens_than_an_event_can_say_are_several(server: Scraped) -> None:
+    server.poll(vllm_page("0", "0"))
+    events = server.poll(vllm_page("2500000000", "1000000001"), 4_000_000)
+    assert [(e.prompt_tokens, e.completion_tokens) for e in events] == [
+        (10**9, 10**9),
+        (10**9, 1),
+        (5 * 10**8, 0),
+    ]
+    assert len({event.event_id for event in events}) == 3
+    window = TOKEN_USAGE.history(TOKEN_USAGE.window)
+    for event in events:
+        rate = TOKEN_USAGE.derive(event, window)["prompt_tokens_per_second"]
+        window.add(event.observed_at, TOKEN_USAGE.value(event))
+    assert rate == pytest.approx(625)
+
+
+@pytest.mark.parametrize("absurd", ["1e+300", "-5.0"])
+def test_a_reading_that_is_rejected_takes_no_tokens_with_it(
+    server: Scraped, exporter: Server, absurd: str
+) -> None:
+    server.poll(vllm_page("100", "10"))
+    exporter.page = vllm_page(absurd, "20")
+    batch = server.fetch()
+    assert (len(batch.events), len(batch.rejected)) == (0, 1)
+    server.restart()
+    (event,) = server.poll(vllm_page("300", "30"))
+    assert (event.prompt_tokens, event.completion_tokens) == (200, 20)
+
+
+def test_a_server_that_started_again_is_known_by_its_start(server: Scraped) -> None:
+    """Its counters may have passed the old ones by then."""
+
+    def page(tokens: int, started: float) -> str:
+        return vllm_page(str(tokens), str(tokens)) + f"process_start_time_seconds {started}\n"
+
+    server.poll(vllm_page("100", "100"))  # it does not say yet when it started
+    (event,) = server.poll(page(110, NOW))
+    assert event.prompt_tokens == 10
+    server.restart()
+    server.poll(page(120, NOW))
+    (event,) = server.poll(page(120, NOW))
+    assert event.prompt_tokens == 10
+    (event,) = server.poll(page(400, NOW + 20))
+    assert (event.prompt_tokens, event.completion_tokens) == (400, 400)
+
+
+def test_a_counter_that_a_page_leaves_out_once_is_not_told_again(server: Scraped) -> None:
+    server.poll(vllm_page("1000", "10"))
+    (event,) = server.poll('vllm:generation_tokens_total{engine="0",model_name="llama"} 20\n')
+    assert (event.prompt_tokens, event.completion_tokens) == (0, 10)
+    (event,) = server.poll(vllm_page("1005", "20"))
+    assert (event.prompt_tokens, event.completion_tokens) == (5, 0)
+
+
+def test_counters_that_were_kept_before_a_start_was_are_read(
+    server: Scraped, tmp_path: Path
+) -> None:
+    server.poll(vllm_page("1000", "10"))
+    state = tmp_path / "counters.json"
+    older = msgspec.json.decode(state.read_bytes())
+    del older["started"]
+    state.write_bytes(msgspec.json.encode(older))
+    server.restart()
+    (event,) = server.poll(vllm_page("1500", "10"))
+    assert event.prompt_tokens == 500
 
 
 def test_another_server_has_other_counters(server: Scraped, exporter: Server) -> None:

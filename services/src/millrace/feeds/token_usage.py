@@ -24,7 +24,9 @@ MIN_SECONDS = 5.0
 """What a shorter time says of a rate is chance: the first event has none at all."""
 HOUR_SECONDS = 3600
 
-Tokens = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+MOST_TOKENS = 10**9
+"""In one event."""
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
 Model = Annotated[str, msgspec.Meta(min_length=1, max_length=90)]
 
 

@@ -1,27 +1,30 @@
 """vLLM: the tokens that its models used between two polls of its metrics.
 
-Counters begin at 0 when the server starts: one that is smaller than before has begun anew, and all
-that it shows was used since. Every poll has an event of every model, also of one that used nothing,
-and says how many seconds it is about: after a pause, an outage or a restart of the producer these
-are many. The very first poll shows only where counters stand, so what was used before it is not
-known, nor what is used between the last poll and a restart of the server.
+Counters begin at 0 when the server starts: where the page says another time of its start than
+before, or a counter is smaller, it has begun anew, and all that it shows was used since. Every poll
+has an event of every model, also of one that used nothing, and says how many seconds it is about:
+after a pause, an outage or a restart of the producer these are many. The very first poll shows only
+where counters stand, so what was used before it is not known, nor what is used between the last
+poll and a restart of the server.
 
 Counters survive a restart, together with the events that came of them: whether these were published
-is not known then, so they are told again, and are the same events.
+is not known then, so they are told again, and are the same events. The page is asked when they are
+acknowledged: until then nothing moves on. Nor do the counters of a model whose reading is rejected.
 """
 
 import hashlib
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import msgspec
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.feeds.token_usage import WINDOW, TokenUsage
+from millrace.feeds.token_usage import MOST_TOKENS, WINDOW, TokenUsage
 from millrace.sources.base import Batch, Permanent, Rejected
 from millrace.sources.gpus import Place, batch, usage
 from millrace.sources.scrape import Exporter, Sample
@@ -32,6 +35,9 @@ PROMPT, COMPLETION = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
 LATENCY = "vllm:e2e_request_latency_seconds_sum"
 REQUESTS = "vllm:e2e_request_latency_seconds_count"
 NAMES = frozenset({PROMPT, COMPLETION, LATENCY, REQUESTS})
+STARTED = "process_start_time_seconds"
+MOST_EVENTS = 100
+"""Of one model at one poll: more tokens than these can say is no reading."""
 
 
 class Counter(NamedTuple):
@@ -42,6 +48,15 @@ class Counter(NamedTuple):
     engine: str
 
 
+class Used(TypedDict):
+    """What one model used, by the names of TokenUsage."""
+
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    latency_ms: float | None
+
+
 class Seen(msgspec.Struct, frozen=True):
     """What the last poll saw, and the events that came of it."""
 
@@ -50,6 +65,8 @@ class Seen(msgspec.Struct, frozen=True):
     at: float
     counters: list[tuple[Counter, float]]
     events: list[TokenUsage]
+    started: float | None = None
+    """When the server started, if its page says so."""
 
 
 class Vllm:
@@ -82,32 +99,62 @@ class Vllm:
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """What each model used since the poll before; nothing at the first."""
+        if self._again:
+            again, self._again = self._again, []
+            return Batch(again, simulated=any(event.simulated for event in again))
         page = self._exporter.scrape()
         now = self._clock()
         counters = read(page.samples)
         if not counters:
             raise Permanent("the page has no counters of vLLM: is the URL right?")
-        before = self._seen
-        found = [] if before is None else self._used(before, counters, now, page.simulated)
+        started = next((value for name, _, value in page.samples if name == STARTED), None)
+        found: list[TokenUsage | Rejected] = []
+        before: dict[Counter, float] = {}
+        if self._seen is not None:
+            anew = None not in (started, self._seen.started) and started != self._seen.started
+            before = {} if anew else dict(self._seen.counters)
+            used = normalise(before, counters)
+            found, kept = self._found(used, self._span(self._seen, now), now, page.simulated)
+            counters = {c: value for c, value in counters.items() if c.model not in kept}
+        # A counter that the page leaves out once was not reset by that.
+        counters = before | counters
         events = [one for one in found if isinstance(one, TokenUsage)]
+        seen = Seen(self._server, now, [*counters.items()], events, started)
+        write_atomically(self._state, msgspec.json.encode(seen))
         self._polled_at = self._monotonic()
-        self._seen = Seen(self._server, now, [*counters.items()], events)
-        write_atomically(self._state, msgspec.json.encode(self._seen))
-        again, self._again = self._again, []
-        return batch([*again, *found], simulated=page.simulated)
+        self._seen = seen
+        return batch(found, simulated=page.simulated)
 
-    def _used(
-        self, before: Seen, counters: Mapping[Counter, float], now: float, simulated: bool
-    ) -> list[TokenUsage | Rejected]:
+    def _span(self, before: Seen, now: float) -> float | None:
+        """Seconds since the poll before, if that is known."""
         if self._polled_at is not None:
-            span: float | None = self._monotonic() - self._polled_at
-        else:
-            # A clock that was set back says nothing about how long it was.
-            span = now - before.at if now >= before.at else None
-        return [
-            usage("vllm", self._place, {**used, "span_s": span}, "", now, simulated=simulated)
-            for used in normalise(dict(before.counters), counters)
-        ]
+            return self._monotonic() - self._polled_at
+        # A clock that was set back says nothing about how long it was.
+        return now - before.at if now >= before.at else None
+
+    def _found(
+        self, used: Iterable[Used], span: float | None, now: float, simulated: bool
+    ) -> tuple[list[TokenUsage | Rejected], set[str]]:
+        """The events of each model, and the models of which a reading is rejected."""
+        found: list[TokenUsage | Rejected] = []
+        kept = set()
+        for fields in used:
+            events = [
+                usage(
+                    "vllm",
+                    self._place,
+                    {**part, "span_s": span},
+                    str(number) if number else "",
+                    now,
+                    simulated=simulated,
+                )
+                for number, part in enumerate(parts(fields))
+            ]
+            rejected = [one for one in events if isinstance(one, Rejected)]
+            if rejected:
+                kept.add(fields["model"])
+            found += rejected[:1] or events
+        return found, kept
 
     def _load(self) -> Seen | None:
         try:
@@ -140,9 +187,7 @@ def read(samples: Iterable[Sample]) -> dict[Counter, float]:
     }
 
 
-def normalise(
-    before: Mapping[Counter, float], now: Mapping[Counter, float]
-) -> list[dict[str, object]]:
+def normalise(before: Mapping[Counter, float], now: Mapping[Counter, float]) -> list[Used]:
     """The fields of TokenUsage for each model on the page, all its engines together."""
     models: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for counter, value in now.items():
@@ -157,3 +202,23 @@ def normalise(
         }
         for model, used in models.items()
     ]
+
+
+def parts(used: Used) -> list[Used]:
+    """The same, with no more tokens in each than an event may have: after an outage it is many."""
+    count = math.ceil(max(used["prompt_tokens"], used["completion_tokens"]) / MOST_TOKENS)
+    if not 1 < count <= MOST_EVENTS:
+        return [used]
+    return [
+        Used(
+            model=used["model"],
+            prompt_tokens=_part(used["prompt_tokens"], number),
+            completion_tokens=_part(used["completion_tokens"], number),
+            latency_ms=used["latency_ms"],
+        )
+        for number in range(count)
+    ]
+
+
+def _part(tokens: int, number: int) -> int:
+    return min(max(tokens - number * MOST_TOKENS, 0), MOST_TOKENS)
