@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
-from millrace.sources import openai_usage
+from millrace.sources import openai_usage, streams
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.gpus import Place
 from millrace.sources.openai_usage import OpenaiUsage, normalise
+from millrace.sources.streams import Told
 
 PLACE = Place("box", 0, "RTX 3090")
 CREATED = 1_790_000_000
@@ -43,8 +44,15 @@ def line(answer: Any) -> bytes:
 
 def event(answer: Any, offset: int = 0) -> TokenUsage:
     found = normalise(line(answer), PLACE, NOW, offset)
-    assert isinstance(found, TokenUsage), found
-    return found
+    assert isinstance(found, Told), found
+    return found.event
+
+
+def part(number: int, completion: int | None, **fields: Any) -> dict[str, Any]:
+    """A part of a streamed answer that says what was used so far."""
+    usage = {"prompt_tokens": number, "completion_tokens": completion}
+    plain = chat(number, object="chat.completion.chunk", usage=usage if completion else None)
+    return {**plain, "choices": [{"delta": {"content": "x"}}], **fields}
 
 
 class Gateway:
@@ -53,12 +61,13 @@ class Gateway:
     def __init__(self, directory: Path) -> None:
         self.file = directory / "logs" / "usage.jsonl"
         self.file.parent.mkdir()
-        self._state = directory / "usage.json"
+        self.state = directory / "usage.json"
+        self.now = NOW
         self.start()
 
     def start(self) -> None:
         """The producer starts, or starts again."""
-        self.source = OpenaiUsage(self.file, PLACE, self._state, lambda: NOW)
+        self.source = OpenaiUsage(self.file, PLACE, self.state, lambda: self.now)
 
     def write(self, *answers: Any, end: bytes = b"\n") -> None:
         with self.file.open("ab") as file:
@@ -95,8 +104,9 @@ def test_an_embedding_writes_no_tokens() -> None:
 
 
 def test_a_part_of_a_stream_says_nothing_until_the_last() -> None:
-    part = chat(5, object="chat.completion.chunk", usage=None)
-    assert normalise(line(part), PLACE, NOW, 0) is None
+    nothing: tuple[Any, ...] = (None, {})
+    for usage in nothing:
+        assert normalise(line(part(5, 1, usage=usage)), PLACE, NOW, 0) is None
     assert event(chat(5, object="chat.completion.chunk")).prompt_tokens == 5
 
 
@@ -143,6 +153,99 @@ def test_lines_are_read_once_and_when_they_are_complete(gateway: Gateway) -> Non
     assert gateway.prompts() == []
     gateway.write(line(chat(3))[20:])
     assert gateway.prompts() == [3]
+
+
+def test_the_last_usage_of_a_streamed_answer_is_what_it_used(gateway: Gateway) -> None:
+    """Nothing says which part is the last, so it is waited for; others are told meanwhile."""
+    gateway.write(part(10, 1), part(11, 5), part(10, 4), chat(2))
+    assert gateway.prompts() == [2]
+    gateway.now += 9
+    gateway.write(part(10, 9, created=CREATED + 11), part(10, None))
+    gateway.start()
+    gateway.prompts()
+    gateway.write(part(10, 99, created=CREATED + 12))
+    told: list[Any] = []
+    for _ in range(4):
+        gateway.now += 6
+        told += gateway.poll().events
+    found = [(e.prompt_tokens, e.completion_tokens) for e in told]
+    assert sorted(found) == [(10, 99), (11, 5)]
+
+
+def test_the_part_without_choices_ends_an_answer(gateway: Gateway) -> None:
+    gateway.write(part(10, 1), part(10, 99, choices=[]))
+    (told,) = gateway.poll().events
+    assert told.completion_tokens == 99  # type: ignore[attr-defined]
+    gateway.now += 60
+    assert gateway.prompts() == []
+
+
+def test_what_is_held_of_a_stream_survives_a_restart_and_its_file(gateway: Gateway) -> None:
+    gateway.write(part(10, 99))
+    assert gateway.prompts() == []
+    assert gateway.prompts() == []
+    gateway.file.unlink()
+    gateway.start()
+    gateway.now += 10
+    assert gateway.prompts() == [10]
+    gateway.start()  # nothing says that it was published
+    assert gateway.prompts() == [10]
+    with pytest.raises(Transient, match="no file"):
+        gateway.poll()
+
+
+def test_no_more_than_a_bound_is_held_of_streams(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MOST", 2)
+    gateway.write(part(10, 1), part(11, 1), part(10, 2), part(12, 1))
+    assert gateway.prompts() == [11]
+
+
+def test_parts_of_text_completions_are_parts() -> None:
+    def text(usage: Any, end: str | None) -> Any:
+        choices = [{"text": "x", "finish_reason": end}]
+        answer = chat(5, object="text_completion", usage=usage, choices=choices)
+        return normalise(line(answer), PLACE, NOW, 0)
+
+    used = {"prompt_tokens": 5, "completion_tokens": 7}
+    assert text(None, None) is None
+    assert text(None, "stop") is None
+    assert not text(used, None).is_last
+    assert text(used, "stop").is_last
+
+
+def test_a_stream_of_the_responses_api_is_told_by_the_event_that_ends_it(gateway: Gateway) -> None:
+    started = {**RESPONSE, "usage": None}
+    gateway.write(
+        {"type": "response.created", "response": started},
+        {"type": "response.output_text.delta", "delta": "x"},
+        {"type": "response.completed", "response": RESPONSE},
+        {"type": "error", "message": "x"},
+    )
+    batch = gateway.poll()
+    assert [e.event_id for e in batch.events] == [event(RESPONSE).event_id]
+    assert not batch.rejected
+
+
+def test_what_begins_a_stream_of_azure_or_a_file_is_no_error(gateway: Gateway) -> None:
+    filters = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}
+    gateway.write(b"\xef\xbb\xbf" + line(chat(1)), {**filters, "prompt_filter_results": []})
+    batch = gateway.poll()
+    assert [e.event_id for e in batch.events] == [event(chat(1)).event_id]
+    assert not batch.rejected
+
+
+def test_a_position_that_was_kept_before_streams_were_held_is_read(gateway: Gateway) -> None:
+    gateway.write(chat(1))
+    gateway.prompts()
+    gateway.prompts()
+    older = json.loads(gateway.state.read_bytes())
+    del older["held"]
+    gateway.state.write_text(json.dumps(older))
+    gateway.start()
+    gateway.write(chat(2))
+    assert gateway.prompts() == [2]
 
 
 def test_a_file_that_is_not_there_yet_is_waited_for(gateway: Gateway) -> None:
@@ -251,8 +354,9 @@ def test_any_answer_is_an_event_that_the_processor_takes_or_is_rejected(
     answer = chat(5) | changes
     if isinstance(answer["usage"], dict):
         answer["usage"] = answer["usage"] | usage
-    found = normalise(line(answer), PLACE, NOW, 0)
-    if isinstance(found, TokenUsage):
+    told = normalise(line(answer), PLACE, NOW, 0)
+    if isinstance(told, Told):
+        found = told.event
         assert found.prompt_tokens in answer["usage"].values()
         if found.observed_at.year >= 1900 and found.observed_at <= found.produced_at:
             assert decoder(TOKEN_USAGE)(msgspec.json.encode(found)) == found

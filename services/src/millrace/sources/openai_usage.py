@@ -1,9 +1,10 @@
 """OpenAI-compatible answers: the tokens that each of them says it used.
 
 A gateway appends the answers to a file, one JSON object a line: those of chat and text completions,
-of embeddings, and of the Responses API, which has other names for the same. How far the file is
-read survives a restart. It is written down only when what was read before is acknowledged: after a
-crash some lines are read again, and are the same events, for the id is that of the answer.
+of embeddings, and of the Responses API, which has other names for the same; also what is streamed,
+each part a line. How far the file is read survives a restart, as does what is held of streams. It
+is written down only when what was read before is acknowledged: after a crash some lines are read
+again, and are the same events, for the id is that of the answer.
 
 A file that was renamed is read before the new one, if it lies beside it: until the new one has a
 line, for a gateway goes on with the old one until it is told to reopen. One that was cut off is
@@ -20,12 +21,13 @@ from typing import Any, BinaryIO
 import msgspec
 
 from millrace.config import Settings
-from millrace.feeds.token_usage import TokenUsage
 from millrace.redaction import shown
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.gpus import Place, batch, usage
+from millrace.sources.streams import Held, Told, last_of_each
 from millrace.state import write_atomically
 
+BOM = b"\xef\xbb\xbf"
 CHUNK = 4 * 1024 * 1024
 TAIL = 1024
 MAX_ID = 500
@@ -37,6 +39,8 @@ class Position(msgspec.Struct, frozen=True):
     inode: int = 0
     offset: int = 0
     tail: str = ""
+    held: dict[str, Held] = {}
+    """What is read of answers that are streamed, by answer."""
 
 
 class OpenaiUsage:
@@ -66,12 +70,18 @@ class OpenaiUsage:
         try:
             lines, position = self._lines()
         except FileNotFoundError:
-            raise Transient(f"there is no file {self._path} yet") from None
+            if not self._position.held:
+                raise Transient(f"there is no file {self._path} yet") from None
+            lines, position = [], self._position
         except OSError as error:
             raise Permanent(f"cannot read {self._path}: {error.strerror}") from None
-        found = [normalise(line, self._place, self._clock(), place) for place, line in lines]
-        brought = batch((one for one in found if one is not None), simulated=False)
-        self._position = position
+        now = self._clock()
+        found = [normalise(line, self._place, now, place) for place, line in lines]
+        told = (one for one in found if isinstance(one, Told))
+        events, held = last_of_each(told, self._position.held, now)
+        rejected = (one for one in found if isinstance(one, Rejected))
+        brought = batch([*events, *rejected], simulated=False)
+        self._position = msgspec.structs.replace(position, held=held)
         return brought
 
     def _lines(self) -> tuple[list[tuple[int, bytes]], Position]:
@@ -136,16 +146,24 @@ def from_settings(settings: Settings) -> OpenaiUsage:
     )
 
 
-def normalise(line: bytes, place: Place, now: float, offset: int) -> TokenUsage | Rejected | None:
-    """The event of an answer; None of a part of a stream, which says nothing about usage."""
+def normalise(line: bytes, place: Place, now: float, offset: int) -> Told | Rejected | None:
+    """What an answer, or a part of one, says about usage; None of a part that says nothing."""
+    if offset == 0:
+        line = line.removeprefix(BOM)
     try:
         answer = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected(f"byte {offset}", shown(f"no JSON: {error}"))
     if not isinstance(answer, dict):
         return Rejected(f"byte {offset}", "no JSON object")
+    is_part = _is_part(answer)
+    if _is_event(answer):
+        # What ends a stream of the Responses API has the whole response in it.
+        inner = answer.get("response")
+        answer = inner if isinstance(inner, dict) else {}
+        is_part = not answer.get("usage")
     used = answer.get("usage")
-    if used is None and str(answer.get("object")).endswith(".chunk"):
+    if is_part and (used is None or used == {}):
         return None
     try:
         prompt, completion = _tokens(used)
@@ -161,9 +179,37 @@ def normalise(line: bytes, place: Place, now: float, offset: int) -> TokenUsage 
         "completion_tokens": completion,
         "latency_ms": answer.get("latency_ms"),
     }
-    return usage(
+    event = usage(
         "openai_usage", place, fields, identity, now, simulated=False, observed_at=observed_at
     )
+    if isinstance(event, Rejected):
+        return event
+    # Some servers give each part a time of its own: the id alone says which answer it is of.
+    return Told(event, f"{event.symbol}\n{identity}", not is_part or answer.get("choices") == [])
+
+
+def _is_event(answer: Mapping[str, Any]) -> bool:
+    """Whether it is an event of a stream of the Responses API."""
+    kind = answer.get("type")
+    return isinstance(kind, str) and (kind.startswith("response.") or kind == "error")
+
+
+def _is_part(answer: Mapping[str, Any]) -> bool:
+    """Whether it is a part of a stream of completions, of which more may come."""
+    kind = str(answer.get("object"))
+    if kind.endswith(".chunk"):
+        return True
+    if kind == "text_completion":
+        # A part and a whole have one name, and only a whole says why it ended.
+        choices = answer.get("choices")
+        ends = [
+            choice.get("finish_reason")
+            for choice in (choices if isinstance(choices, list) else [])
+            if isinstance(choice, dict)
+        ]
+        return None in ends or not answer.get("usage")
+    # The first part of a stream of Azure, about the filters of its content.
+    return kind == "" and answer.get("choices") == []
 
 
 def _tokens(used: Any) -> tuple[object, object]:
