@@ -361,6 +361,20 @@ def test_vllm_says_also_that_nothing_was_used(server: Scraped) -> None:
         assert (event.prompt_tokens, event.completion_tokens, event.latency_ms) == (0, 0, None)
 
 
+def test_vllm_within_triton_has_other_labels(server: Scraped) -> None:
+    """As the README of Triton's vLLM backend shows them; a model may have several versions."""
+
+    def page(first: int, second: int) -> str:
+        return "# TYPE vllm:prompt_tokens_total counter\n" + "".join(
+            f'vllm:prompt_tokens_total{{model="llama",version="{version}"}} {tokens}\n'
+            for version, tokens in enumerate((first, second), 1)
+        )
+
+    assert not server.poll(page(10, 1000))
+    (event,) = server.poll(page(110, 1001))
+    assert (event.model, event.prompt_tokens, event.completion_tokens) == ("llama", 101, 0)
+
+
 def test_vllm_that_restarted_has_used_all_that_it_shows(server: Scraped) -> None:
     server.poll(vllm_page("1.0e+06", "2.0e+05", seconds=100, requests=50))
     (event,) = server.poll(vllm_page("300.0", "20.0", seconds=4, requests=2))

@@ -179,9 +179,13 @@ def from_settings(settings: Settings) -> Vllm:
 
 
 def read(samples: Iterable[Sample]) -> dict[Counter, float]:
-    """The counters of each model."""
+    """The counters of each model. Triton, where it runs vLLM, has other labels for the same."""
     return {
-        Counter(name, labels.get("model_name", ""), labels.get("engine", "")): value
+        Counter(
+            name,
+            labels.get("model_name") or labels.get("model", ""),
+            labels.get("engine") or labels.get("version", ""),
+        ): value
         for name, labels, value in samples
         if name in NAMES
     }
