@@ -1,6 +1,7 @@
 """openai_usage: what answers say, and a file that grows, is renamed, cut off and read again."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -296,6 +297,22 @@ def test_what_is_written_to_a_renamed_file_until_the_gateway_reopens_is_read(
     gateway.write(chat(4))
     gateway.start()
     assert [*gateway.prompts(), *gateway.prompts(), *gateway.prompts()] == [3, 4]
+
+
+def test_all_files_that_were_renamed_meanwhile_are_read(gateway: Gateway) -> None:
+    gateway.write(chat(1))
+    assert [*gateway.prompts(), *gateway.prompts()] == [1]
+    second, first = (gateway.file.with_name(f"usage.jsonl.{age}") for age in (1, 2))
+    gateway.write(chat(2))
+    gateway.file.rename(first)
+    gateway.write(chat(3))
+    gateway.file.rename(second)
+    gateway.file.with_name("usage.jsonl.3.gz").write_bytes(b"\x1f\x8b")
+    for path, time in ((first, 1_000), (second, 2_000)):
+        os.utime(path, (time, time))
+    gateway.write(chat(4))
+    gateway.start()
+    assert [number for _ in range(5) for number in gateway.prompts()] == [2, 3, 4]
 
 
 def test_a_poll_that_fails_reads_its_lines_again(

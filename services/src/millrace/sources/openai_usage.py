@@ -28,6 +28,7 @@ from millrace.sources.streams import Held, Told, last_of_each
 from millrace.state import write_atomically
 
 BOM = b"\xef\xbb\xbf"
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 CHUNK = 4 * 1024 * 1024
 TAIL = 1024
 MAX_ID = 500
@@ -87,23 +88,37 @@ class OpenaiUsage:
     def _lines(self) -> tuple[list[tuple[int, bytes]], Position]:
         """Lines with their offsets, and the position behind them."""
         renamed = self._renamed()
-        if renamed is not None:
-            # Looked at before the old file is: what has a line in the new one has left the old one.
-            reopened = self._path.exists() and self._path.stat().st_size > 0
-            with renamed.open("rb") as file:
-                lines, position = self._read(file, self._position, last=reopened)
-            if lines or not reopened:
-                return lines, position
-        with self._path.open("rb") as file:
-            return self._read(file, self._position if renamed is None else Position())
+        if renamed is None:
+            with self._path.open("rb") as file:
+                return self._read(file, self._position)
+        # Looked at before the old file is: who has a line in a later one has left the old one.
+        later = self._later(renamed)
+        with renamed.open("rb") as file:
+            lines, position = self._read(file, self._position, last=later is not None)
+        if lines or later is None:
+            return lines, position
+        with later.open("rb") as file:
+            return self._read(file, Position())
 
     def _renamed(self) -> Path | None:
         """Where the file is now whose beginning is read, if it is not in its place."""
         inode = self._position.inode
         if not inode or (self._path.exists() and self._path.stat().st_ino == inode):
             return None
-        siblings = self._path.parent.glob(f"{self._path.name}*")
-        return next((p for p in siblings if p.is_file() and p.stat().st_ino == inode), None)
+        return next((path for path in self._rotated() if path.stat().st_ino == inode), None)
+
+    def _later(self, renamed: Path) -> Path | None:
+        """The file with lines that came after this one: several may have been renamed since."""
+        last = renamed.stat().st_mtime_ns
+        times = {path: path.stat().st_mtime_ns for path in self._rotated() if path.stat().st_size}
+        later = [path for path, time in times.items() if time > last]
+        if later:
+            return min(later, key=times.__getitem__)
+        return self._path if self._path.exists() and self._path.stat().st_size else None
+
+    def _rotated(self) -> list[Path]:
+        siblings = self._path.parent.glob(f"{self._path.name}?*")
+        return [path for path in siblings if path.is_file() and path.suffix not in COMPRESSED]
 
     def _read(
         self, file: BinaryIO, position: Position, *, last: bool = False
