@@ -299,6 +299,17 @@ def test_what_is_written_to_a_renamed_file_until_the_gateway_reopens_is_read(
     assert [*gateway.prompts(), *gateway.prompts(), *gateway.prompts()] == [3, 4]
 
 
+def test_the_first_lines_are_told_again_also_from_a_file_that_was_renamed(
+    gateway: Gateway,
+) -> None:
+    gateway.write(chat(1))
+    assert gateway.prompts() == [1]
+    gateway.file.rename(gateway.file.with_name("usage.jsonl.1"))
+    gateway.write(chat(2))
+    gateway.start()  # nothing says that the first was published
+    assert [*gateway.prompts(), *gateway.prompts()] == [1, 2]
+
+
 def test_all_files_that_were_renamed_meanwhile_are_read(gateway: Gateway) -> None:
     gateway.write(chat(1))
     assert [*gateway.prompts(), *gateway.prompts()] == [1]

@@ -66,8 +66,7 @@ class OpenaiUsage:
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """The events of the lines that are complete. The call means that the last are published."""
         if self._position != self._kept:
-            write_atomically(self._state, msgspec.json.encode(self._position))
-            self._kept = self._position
+            self._keep(self._position)
         try:
             lines, position = self._lines()
         except FileNotFoundError:
@@ -83,7 +82,14 @@ class OpenaiUsage:
         rejected = (one for one in found if isinstance(one, Rejected))
         brought = batch([*events, *rejected], simulated=False)
         self._position = msgspec.structs.replace(position, held=held)
+        if not self._kept.inode and position.inode:
+            # Which file was the first is known from the beginning, also if it is renamed now.
+            self._keep(Position(position.inode, 0, hashlib.sha256().hexdigest()))
         return brought
+
+    def _keep(self, position: Position) -> None:
+        write_atomically(self._state, msgspec.json.encode(position))
+        self._kept = position
 
     def _lines(self) -> tuple[list[tuple[int, bytes]], Position]:
         """Lines with their offsets, and the position behind them."""
