@@ -1,12 +1,9 @@
 """The client library's member, told by the test what its group says; no broker is needed."""
 
-import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer
 from kafka.coordinator.base import Generation
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 
@@ -18,19 +15,10 @@ ANSWER_SECONDS = 0.05
 
 
 @pytest.fixture
-def coordinator() -> Iterator[Any]:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        client = KafkaConsumer(
-            bootstrap_servers=f"127.0.0.1:{silent.getsockname()[1]}",
-            # With the version given it waits for no answer before it is polled.
-            api_version=(4, 0),
-            group_id="group",
-            enable_auto_commit=False,
-        )
-        client.subscribe([TOPIC])
-        assert isinstance(client._coordinator, Coordinator)
-        yield client._coordinator
-        client.close(autocommit=False, timeout_ms=0)
+def coordinator(client: Any) -> Any:
+    client.subscribe([TOPIC])
+    assert isinstance(client._coordinator, Coordinator)
+    return client._coordinator
 
 
 def test_who_joins_goes_on_though_the_reason_for_it_went(coordinator: Any) -> None:

@@ -1,11 +1,7 @@
 """The client library's own consumer, with answers of a broker laid into its fetcher."""
 
-import socket
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from kafka import KafkaConsumer
 from kafka.record import MemoryRecordsBuilder
 from kafka.record.memory_records import MemoryRecords
 from kafka.structs import TopicPartition
@@ -13,22 +9,6 @@ from kafka.structs import TopicPartition
 from millrace.processor.parked import Resuming
 
 PAUSED, OTHER = TopicPartition("stock-data", 0), TopicPartition("stock-data", 1)
-
-
-@pytest.fixture
-def client() -> Iterator[Any]:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        client = KafkaConsumer(
-            bootstrap_servers=f"127.0.0.1:{silent.getsockname()[1]}",
-            api_version=(4, 0),
-            group_id="group",
-            enable_auto_commit=False,
-        )
-        client.assign([PAUSED, OTHER])
-        for partition in (PAUSED, OTHER):
-            client.seek(partition, 0)
-        yield client
-        client.close(autocommit=False, timeout_ms=0)
 
 
 def part(fetcher: Any, partition: TopicPartition, count: int) -> Any:
@@ -47,6 +27,9 @@ def offsets(fetcher: Any, most: int) -> dict[TopicPartition, list[int]]:
 
 
 def test_what_was_read_before_a_pause_comes_after_it(client: Any) -> None:
+    client.assign([PAUSED, OTHER])
+    for partition in (PAUSED, OTHER):
+        client.seek(partition, 0)
     fetcher = client._fetcher
     assert isinstance(fetcher, Resuming)
     fetcher._next_partition_records = part(fetcher, PAUSED, 4)

@@ -16,9 +16,7 @@ from millrace.processor.decode import Taken
 from millrace.processor.errors import BadRecord
 from millrace.sinks.dead_letters import CONFLICT
 
-NOT_SAID = frozenset(
-    {"produced_at", "schema_version", "unit", "price_per_hour_usd", "span_s"},
-)
+NOT_SAID = frozenset({"produced_at", "schema_version", "unit", "price_per_hour_usd", "span_s"})
 DERIVED = frozenset({"meta", "cost_per_token", "ts"})
 NOT_COMPARED = NOT_SAID | DERIVED | {"_id", "kafka", CLAIMED_FIELD}
 

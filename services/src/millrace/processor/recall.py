@@ -109,8 +109,7 @@ class Recall:
             groups.setdefault((series.source, moment), []).append(series.symbol)
         first = True
         for (source, moment), symbols in groups.items():
-            for start in range(0, len(symbols), AT_ONCE):
-                some = symbols[start : start + AT_ONCE]
+            for some in portions(symbols, AT_ONCE):
                 if not first:
                     self._pace.turn()
                 first = False
