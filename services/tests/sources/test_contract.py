@@ -18,6 +18,19 @@ Make = Callable[..., Settings]
 KEY = "a/real+looking key"
 
 
+def simulated(simulator: Simulator, settings: Make, name: str, feed: str, **own: str) -> Source:
+    """A source that asks the simulator, as fast as it likes."""
+    return sources.make(
+        settings(
+            producer_source=name,
+            producer_feed=feed,
+            producer_url=simulator.url,
+            alpha_vantage_requests_per_second=1000,
+            **own,
+        )
+    )
+
+
 @pytest.fixture
 def metals(simulator: Simulator, settings: Make) -> Source:
     return sources.make(
@@ -27,14 +40,7 @@ def metals(simulator: Simulator, settings: Make) -> Source:
 
 @pytest.fixture
 def stocks(simulator: Simulator, settings: Make) -> Source:
-    return sources.make(
-        settings(
-            producer_source="alpha_vantage",
-            producer_feed="stocks",
-            producer_url=simulator.url,
-            alpha_vantage_requests_per_second=1000,
-        )
-    )
+    return simulated(simulator, settings, "alpha_vantage", "stocks")
 
 
 def test_metals_have_the_prices_that_the_simulator_says(
@@ -252,15 +258,7 @@ def test_a_refusal_survives_a_restart_and_holds_for_its_key_alone(
     fault: str,
 ) -> None:
     def made(key: str) -> Source:
-        return sources.make(
-            settings(
-                producer_source=name,
-                producer_feed=feed,
-                producer_url=simulator.url,
-                alpha_vantage_requests_per_second=1000,
-                **{setting: key},
-            )
-        )
+        return simulated(simulator, settings, name, feed, **{setting: key})
 
     simulator.fault(name, fault)
     source = made("simulator")
@@ -288,15 +286,7 @@ def test_what_the_simulator_was_asked_is_not_taken_from_a_key(
     simulator: Simulator, settings: Make, name: str, feed: str, key: str, allowance: int
 ) -> None:
     def made(**own: str) -> Source:
-        return sources.make(
-            settings(
-                producer_source=name,
-                producer_feed=feed,
-                producer_url=simulator.url,
-                alpha_vantage_requests_per_second=1000,
-                **own,
-            )
-        )
+        return simulated(simulator, settings, name, feed, **own)
 
     source = made()
     for _ in range(3):
