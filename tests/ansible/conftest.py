@@ -39,6 +39,16 @@ def load(path: Path, name: str = "") -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _bare_environment() -> Iterator[None]:
+    """Whether `make` runs these tests or a person: what they start sees no settings of either."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("ANSIBLE_", "MAKE", "MFLAGS", "MILLRACE_", "MOLECULE_")):
+                patch.delenv(name)
+        yield
+
+
 @pytest.fixture(scope="session")
 def service_files() -> ModuleType:
     return load(ROOT / "plugins/modules/service_files.py")
