@@ -1,0 +1,13 @@
+"""Every setting of every service: the one place that reads the environment and secret files.
+
+A setting is read from the environment variable `MILLRACE_<NAME>` (lists as JSON), else from the
+file `<name>` in the secrets directory (`/run/secrets`, or `MILLRACE_SECRETS_DIR`), else it has the
+default of its part: `kafka.py`, `producer.py` and so on. Secrets belong in files, never in the
+environment.
+"""
+
+from millrace.config.base import ENV_PREFIX, LONGEST_SECONDS
+from millrace.config.reading import load
+from millrace.config.settings import Settings, secrets_directory
+
+__all__ = ["ENV_PREFIX", "LONGEST_SECONDS", "Settings", "load", "secrets_directory"]

@@ -1,0 +1,24 @@
+"""Where Kafka is, and who asks it."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+
+from millrace.config.base import SECRETS
+
+
+class KafkaSettings(BaseModel):
+    """Where Kafka is, and who asks it."""
+
+    kafka_bootstrap_servers: str = Field(
+        default="kafka-1:9092", description="Brokers to ask first: host:port, separated by commas."
+    )
+    kafka_username: str = Field(default="", description="SCRAM user of this service.")
+    kafka_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
+    kafka_ca_file: Path = Field(
+        default=SECRETS / "ca.pem",
+        description="Certificate authority of the brokers' certificates.",
+    )
+    dead_letters_topic: str = Field(
+        default="dead-letters", description="Topic for records that cannot be processed."
+    )

@@ -1,0 +1,25 @@
+"""Where MongoDB is, and who asks it."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+
+from millrace.config.base import SECRETS
+
+
+class MongoDBSettings(BaseModel):
+    """Where MongoDB is, and who asks it."""
+
+    mongodb_hosts: str = Field(
+        default="mongodb:27017", description="Members to ask first: host:port, separated by commas."
+    )
+    mongodb_replica_set: str = Field(default="rs0", description="Name of the replica set.")
+    mongodb_database: str = Field(
+        default="millrace", description="Database of the feeds' collections."
+    )
+    mongodb_username: str = Field(default="", description="SCRAM user of this service.")
+    mongodb_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
+    mongodb_ca_file: Path = Field(
+        default=SECRETS / "ca.pem",
+        description="Certificate authority of the members' certificates.",
+    )

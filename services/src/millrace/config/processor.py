@@ -1,0 +1,62 @@
+"""How the processor reads, writes and stops."""
+
+from pydantic import BaseModel, Field
+
+from millrace.config.base import LONGEST_SECONDS
+
+
+class ProcessorSettings(BaseModel):
+    """How the processor reads, writes and stops."""
+
+    processor_group_id: str = Field(
+        default="processor", description="Consumer group of the processor."
+    )
+    processor_name: str = Field(
+        default="processor-1",
+        description="Name of this processor: in its logs, and in those of Kafka.",
+    )
+    processor_batch_records: int = Field(
+        default=4000, ge=1, description="Records that are written together at most."
+    )
+    processor_linger_ms: int = Field(
+        default=15,
+        ge=1,
+        description="How long a broker that has little to send waits for more: a batch of few"
+        " records costs as much as one of many.",
+    )
+    processor_writers: int = Field(
+        default=2, ge=1, description="Threads that write batches while the next is built."
+    )
+    processor_max_in_flight: int = Field(
+        default=3, ge=1, description="Batches being written at most before reading waits."
+    )
+    processor_retry_seconds: float = Field(
+        default=5.0, gt=0, le=LONGEST_SECONDS, description="Longest pause between two attempts."
+    )
+    processor_stop_seconds: float = Field(
+        default=20.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Time that a stopping processor gives unfinished batches.",
+    )
+    processor_watchdog_seconds: float = Field(
+        default=90.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="A processor that does not move for this long although there is work ends"
+        " itself, to be restarted.",
+    )
+    processor_breaker_records: int = Field(
+        default=1000, ge=1, description="How many of the last records the breaker looks at."
+    )
+    processor_breaker_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of bad records among them at which their feed stands still.",
+    )
+    stock_alert_threshold: float = Field(
+        default=0.05,
+        gt=0,
+        description="Move of a share, as a fraction of the price before, that raises an alert.",
+    )

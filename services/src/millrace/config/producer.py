@@ -1,0 +1,122 @@
+"""What a producer polls, and when, and what each source needs."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+
+from millrace.config.base import LONGEST_SECONDS
+
+
+class ProducerSettings(BaseModel):
+    """What a producer polls, and when, and what each source needs."""
+
+    producer_name: str = Field(
+        default="", description="Name of this producer: in its logs, metrics and Kafka client id."
+    )
+    producer_source: Literal[
+        "",
+        "metals_api",
+        "alpha_vantage",
+        "replay",
+        "generator",
+        "workload",
+        "nvml",
+        "dcgm",
+        "vllm",
+        "openai_usage",
+    ] = Field(default="", description="Where events come from.")
+    producer_feed: str = Field(default="", description="Feed that the source's events belong to.")
+    producer_interval_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Time between polls; longer where the request budget of the key demands it.",
+    )
+    producer_schedule: str = Field(
+        default="",
+        description="Times of polls in UTC, in place of the interval: a cron expression of minute,"
+        " hour, day of month, month and day of week.",
+    )
+    producer_jitter_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="Each scheduled poll is put off by up to this long, always by the same.",
+    )
+    producer_missed: Literal["run", "skip"] = Field(
+        default="run",
+        description="What becomes of a scheduled poll whose time passed while nothing ran: one poll"
+        " at once, or none.",
+    )
+    producer_symbols: list[str] = Field(
+        default=[], description="Symbols to poll, or to replay; empty: all that the source knows."
+    )
+    producer_rate_per_second: float = Field(
+        default=20.0,
+        gt=0,
+        le=10_000,
+        description="Events that generator and workload make in a second.",
+    )
+    producer_seed: int = Field(
+        default=1, description="What invented events follow from: one seed, one story."
+    )
+    producer_state_dir: Path = Field(
+        default=Path("/var/lib/millrace"),
+        description="Directory that survives restarts: request budgets, replay progress.",
+    )
+    producer_url: str = Field(
+        default="",
+        description="Base URL of the upstream API; empty: the provider's. Without an API key it"
+        " must be the simulator's. For dcgm and vllm, the URL of their metrics.",
+    )
+    producer_host: str = Field(
+        default="",
+        max_length=100,
+        pattern="^[^/]*$",
+        description="Host whose GPUs are observed, as events name it; empty: the name of this one.",
+    )
+    producer_gpu_index: int = Field(
+        default=0, ge=0, le=999, description="GPU that the models run on whose tokens are counted."
+    )
+    producer_gpu_name: str = Field(
+        default="",
+        max_length=100,
+        description="Name of that GPU, by which the table of prices knows it.",
+    )
+    producer_gpu_price_per_hour: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e6,
+        description="US dollars that an hour of a GPU costs; unset: what the table of prices says.",
+    )
+    producer_usage_file: Path = Field(
+        default=Path("/var/lib/millrace/usage.jsonl"),
+        description="File to which a gateway appends the answers of OpenAI-compatible APIs, one a"
+        " line.",
+    )
+    producer_stop_seconds: float = Field(
+        default=6.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Time that a stopping producer gives unacknowledged events.",
+    )
+    metals_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Metals-API access key; empty: prices are simulated."
+    )
+    metals_api_requests_per_month: int = Field(
+        default=50, ge=1, description="Request allowance of the Metals-API key in a calendar month."
+    )
+    alpha_vantage_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Alpha Vantage API key; empty: prices are simulated."
+    )
+    alpha_vantage_requests_per_day: int = Field(
+        default=25, ge=1, description="Request allowance of the Alpha Vantage key in a day."
+    )
+    alpha_vantage_requests_per_second: float = Field(
+        default=1.0, ge=0.1, description="Burst allowance of the Alpha Vantage key."
+    )
+    replay_file: Path = Field(
+        default=Path("/usr/share/millrace/stocks.csv.gz"),
+        description="Daily prices that the replay source publishes.",
+    )

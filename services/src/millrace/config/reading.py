@@ -1,0 +1,38 @@
+"""Reads the settings of this process, and says in one line what is wrong with them."""
+
+import os
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from millrace import redaction
+from millrace.config import environment
+from millrace.config.base import ENV_PREFIX
+from millrace.config.settings import Settings
+from millrace.errors import ConfigurationError
+from millrace.feeds import FEEDS
+
+
+def load() -> Settings:
+    """Read the settings; what is wrong with them is one line, without the values."""
+    wrong = "; ".join(environment.unknown(os.environ, ENV_PREFIX, Settings.model_fields))
+    if wrong:
+        raise ConfigurationError(wrong)
+    try:
+        settings = Settings()
+    except SettingsError as error:
+        raise ConfigurationError(environment.unreadable(error, ENV_PREFIX)) from None
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{ENV_PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+            for item in error.errors(include_input=False, include_context=False)
+        )
+        raise ConfigurationError(wrong) from None
+    unknown = sorted(set(settings.feeds) - FEEDS.keys())
+    if unknown or not settings.feeds:
+        known = ", ".join(sorted(FEEDS))
+        raise ConfigurationError(
+            f"{ENV_PREFIX}FEEDS: {', '.join(unknown) or 'none'}; the feeds are {known}"
+        )
+    redaction.keep(settings.secrets())
+    return settings

@@ -1,0 +1,85 @@
+"""The settings of all services: the parts together, and where their values come from."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+from millrace.config.api import ApiSettings
+from millrace.config.base import ENV_PREFIX, SECRETS
+from millrace.config.common import CommonSettings
+from millrace.config.kafka import KafkaSettings
+from millrace.config.mongodb import MongoDBSettings
+from millrace.config.operator import OperatorSettings
+from millrace.config.processor import ProcessorSettings
+from millrace.config.producer import ProducerSettings
+from millrace.config.redis import RedisSettings
+from millrace.config.simulator import SimulatorSettings
+from millrace.errors import ConfigurationError
+
+
+# The reference lists the fields of the last first.
+class Settings(
+    OperatorSettings,
+    ApiSettings,
+    ProcessorSettings,
+    SimulatorSettings,
+    ProducerSettings,
+    RedisSettings,
+    MongoDBSettings,
+    KafkaSettings,
+    CommonSettings,
+    BaseSettings,
+):
+    """The settings of all services. Each checks with `require` what it cannot do without."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - required by the base class
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - has the prefix
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Secret files are named like the fields, without the prefix of the environment."""
+        directory = secrets_directory()
+        if not directory.is_dir():
+            return init_settings, env_settings
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=directory, env_prefix="")
+        return init_settings, env_settings, secrets
+
+    def require(self, *names: str) -> None:
+        """Stop with one line unless all of these settings have a value."""
+        missing = [name for name in names if not _plain(getattr(self, name))]
+        if missing:
+            variables = ", ".join(ENV_PREFIX + name.upper() for name in missing)
+            raise ConfigurationError(
+                f"set {variables}, or put the value in a file named {' or '.join(missing)}"
+                " in the secrets directory"
+            )
+
+    def secrets(self) -> frozenset[str]:
+        """The values that must appear in no output."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return frozenset(
+            value.get_secret_value() for value in values if isinstance(value, SecretStr) and value
+        )
+
+
+def secrets_directory() -> Path:
+    """Where the secret files of this process lie."""
+    return Path(os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", SECRETS))
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
