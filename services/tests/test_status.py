@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import requests
 from kafka.errors import KafkaTimeoutError
-from pymongo.errors import ExecutionTimeout, ServerSelectionTimeoutError
+from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
 
 from millrace import mongo, peers, status
 from millrace.config import Settings
+from millrace.errors import ConfigurationError
+from millrace.kafka import BrokerUnreachable
 from millrace.lag import PartitionLag
 from millrace.peers import Peer
-from millrace.status import StatusReport, Stored, look, run, show, summary
+from millrace.status import NotWell, StatusReport, Stored, look, run, show, summary
 
 PRODUCER = Peer(
     "producer-metals",
@@ -69,6 +71,7 @@ def test_what_cannot_be_asked_is_a_problem_of_one_line(
     assert len(report.problems) == 2
     assert "no broker" in report.problems[0]
     assert report.problems[1] == "MongoDB does not answer: refused"
+    assert report.down == ["Kafka", "MongoDB"]
 
 
 class FakeCollection:
@@ -107,7 +110,7 @@ def test_a_collection_that_takes_too_long_is_a_problem_and_the_others_are_shown(
 def test_the_status_is_json_for_programs(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises(NotWell):
         run(settings, as_json=True)
     report = json.loads(capsys.readouterr().out)
     assert report["dead_letters"] == 3
@@ -146,8 +149,52 @@ def test_the_status_of_what_is_not_ready_is_an_error(
     if ready:
         run(settings, as_json=False)
         return
-    with pytest.raises(SystemExit, match=r"^1$"):
+    with pytest.raises(NotWell, match=r"^not ready, or not to be asked: api$"):
         run(settings, as_json=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "said"),
+    [
+        ("_ask_kafka", KafkaTimeoutError(), "KafkaTimeoutError"),
+        ("_ask_kafka", BrokerUnreachable("Kafka at k:9092 does not answer"), "Kafka at k:9092"),
+        ("_ask_mongodb", ServerSelectionTimeoutError("no"), "MongoDB does not answer"),
+        ("_ask_mongodb", OperationFailure("odd", 8000), "MongoDB: odd"),
+        ("_ask_mongodb", ConfigurationError("cannot read /a"), "MongoDB: cannot read /a"),
+    ],
+)
+def test_a_server_that_cannot_be_asked_is_an_error_while_all_services_say_that_they_are_ready(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: str,
+    error: Exception,
+    said: str,
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(status, "ask_api", lambda _: Peer("api", ready=True, says={}))
+    monkeypatch.setattr(status, asked, fail)
+    server = "Kafka" if asked == "_ask_kafka" else "MongoDB"
+    with pytest.raises(NotWell, match=f"^not ready, or not to be asked: {server}$"):
+        run(settings, as_json=False)
+    assert said in capsys.readouterr().out
+    with pytest.raises(NotWell):
+        run(settings, as_json=True)
+    assert json.loads(capsys.readouterr().out)["down"] == [server]
+
+
+def test_a_collection_that_is_too_large_to_count_is_no_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many(_: Settings, problems: list[str]) -> list[Stored]:
+        problems.append("too many")
+        return []
+
+    monkeypatch.setattr(status, "ask_api", lambda _: Peer("api", ready=True, says={}))
+    monkeypatch.setattr(status, "_ask_mongodb", too_many)
+    run(settings, as_json=False)
 
 
 def test_what_the_api_says_of_the_processor_is_its_problem(

@@ -208,6 +208,7 @@ RUN_BY = {
     "molecule converge -s kafka": SCENARIO,
     "molecule verify -s kafka": SCENARIO,
     "molecule destroy -s kafka": SCENARIO,
+    "scripts/command-docs": ("scripts/lint", "scripts/command-docs"),
     "scripts/role-docs": ("scripts/lint", "scripts/role-docs"),
     "scripts/iam-policy": (FLEET + "verify.yml", "scripts/iam-policy"),
 }

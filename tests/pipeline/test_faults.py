@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from millrace.heartbeat import HUNG
+from millrace.exits import Exit
 
 from .pipeline import Pipeline, Result, wait_until
 
@@ -123,7 +123,7 @@ def test_processor_is_killed_between_write_and_commit_and_hangs(
             start = time.monotonic()
             status, logs = pipeline.run_instead("processor", "hung_processor.py", "10")
             print(f"\n  its watchdog ended it {time.monotonic() - start:.1f} s after its start")
-            assert status == HUNG, logs[-2000:]
+            assert status == Exit.HUNG, logs[-2000:]
             assert "a write hangs" in logs
         finally:
             pipeline.container("processor").start()

@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from millrace.errors import MillraceError
+from millrace.exits import Exit
 
 
 class Unhealthy(MillraceError):
@@ -16,10 +17,10 @@ class Unhealthy(MillraceError):
 def check(url: str, ca_file: Path, timeout: float = 5.0) -> None:
     """Raise Unhealthy unless the URL answers with success in time; certificates are verified."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
-    if url.startswith("https:"):
-        context = ssl.create_default_context(cafile=str(ca_file))
-        handlers.append(urllib.request.HTTPSHandler(context=context))
     try:
+        if url.startswith("https:"):
+            context = ssl.create_default_context(cafile=str(ca_file))
+            handlers.append(urllib.request.HTTPSHandler(context=context))
         with urllib.request.build_opener(*handlers).open(url, timeout=timeout):
             pass
     except urllib.error.HTTPError as error:
@@ -30,7 +31,11 @@ def check(url: str, ca_file: Path, timeout: float = 5.0) -> None:
 
 if __name__ == "__main__":
     # Health checks run every few seconds: this way costs a third of what the command line does.
+    if len(sys.argv) != 2:
+        sys.stderr.write("usage: python -m millrace.health URL (`millrace health --help`)\n")
+        sys.exit(Exit.MISUSED)
     try:
         check(sys.argv[1], Path("/run/secrets/ca.pem"))
     except MillraceError as error:
-        sys.exit(f"millrace: {error}")
+        sys.stderr.write(f"millrace: {error}\n")
+        sys.exit(Exit.FAILED)

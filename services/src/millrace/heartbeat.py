@@ -9,8 +9,9 @@ import time
 
 import structlog
 
+from millrace.exits import Exit
+
 log = structlog.get_logger(__name__)
-HUNG = 70
 
 
 class Heartbeat:
@@ -42,4 +43,4 @@ class Heartbeat:
         while not self._over.wait(self._limit / 10):
             if wrong := self.late():
                 log.error("ending a hung process", reason=wrong)
-                os._exit(HUNG)
+                os._exit(Exit.HUNG)

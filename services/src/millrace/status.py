@@ -25,6 +25,10 @@ SHOWN = "problem", "state", "source", "published", "simulated", "last_error", "s
 """What a service says of itself that fits in a line."""
 
 
+class NotWell(MillraceError):
+    """The pipeline, or a part of it, does not work."""
+
+
 class Stored(msgspec.Struct, frozen=True):
     """What a source has brought into a collection."""
 
@@ -43,37 +47,53 @@ class StatusReport(msgspec.Struct, frozen=True):
     dead_letters: int | None
     stored: list[Stored]
     problems: list[str]
+    down: list[str] = []
+    """What could not be asked at all."""
+
+    @property
+    def wrong(self) -> list[str]:
+        """What is not well, each by its name."""
+        return [peer.host for peer in self.services if not peer.ready] + self.down
 
 
 def run(settings: Settings, *, as_json: bool) -> None:
-    """Print the status; exit with 1 if a service is not ready."""
+    """Print the status; raise NotWell if a service is not ready, or a server cannot be asked."""
     report = look(settings)
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
         show(report)
-    if not all(peer.ready for peer in report.services):
-        sys.exit(1)
+    if report.wrong:
+        raise NotWell(f"not ready, or not to be asked: {', '.join(report.wrong)}")
 
 
 def look(settings: Settings) -> StatusReport:
     """Ask everyone; somebody who does not answer is part of the status."""
     problems: list[str] = []
+    down: list[str] = []
     behind: list[PartitionLag] = []
     dead_letters: int | None = None
     stored: list[Stored] = []
     try:
         behind, dead_letters = _ask_kafka(settings)
     except (KafkaError, MillraceError) as error:
-        problems.append(str(error))
+        down.append("Kafka")
+        problems.append(_line("Kafka", error))
     try:
         stored = _ask_mongodb(settings, problems)
     except (PyMongoError, MillraceError) as error:
-        problems.append(
-            str(mongo.explain(error) or error) if isinstance(error, PyMongoError) else str(error)
-        )
+        down.append("MongoDB")
+        known = mongo.explain(error) if isinstance(error, PyMongoError) else error
+        problems.append(_line("MongoDB", known or error))
     services = [ask(settings, host) for host in settings.status_hosts]
-    return StatusReport([*services, ask_api(settings)], behind, dead_letters, stored, problems)
+    return StatusReport(
+        [*services, ask_api(settings)], behind, dead_letters, stored, problems, down
+    )
+
+
+def _line(server: str, error: Exception) -> str:
+    words = str(error)
+    return words if server in words else f"{server}: {words or type(error).__name__}"
 
 
 def _ask_kafka(settings: Settings) -> tuple[list[PartitionLag], int]:

@@ -3,14 +3,21 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from millrace import redaction
+from millrace import redaction, status, verify, watch
 from millrace.cli import main
 from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.exits import Exit
 from millrace.processor import service
+from millrace.status import NotWell
+from millrace.watch.snapshot import Snapshot
 
 MILLRACE = [sys.executable, "-c", "from millrace.cli import main; main()"]
 
@@ -121,13 +128,112 @@ def test_the_status_of_nothing_is_an_error(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "cannot read the authority" in result.stdout.replace("\n", " ")
+    assert result.stderr == (
+        "millrace: not ready, or not to be asked: 127.0.0.1, api, Kafka, MongoDB\n"
+    )
 
 
-def test_the_exit_codes_are_those_of_the_page() -> None:
-    assert run("--version").returncode == 0
-    assert run("--version").stdout.startswith("millrace 0.")
-    assert run("no-such-command").returncode == 2
-    assert run("produce", "--from", "yesterday").returncode == 2
+def test_the_version_is_said() -> None:
+    result = run("--version")
+    assert result.returncode == Exit.OK
+    assert result.stdout.startswith("millrace 0.")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "verify",
+        "no-such-command",
+        "status --nope",
+        "produce --from yesterday",
+        "verify workflow --seconds nan",
+        "verify workflow --seconds inf",
+        "verify workflow --seconds -1",
+        "dead-letters list --limit 0",
+        "dead-letters show",
+        "standing skip stock-data/0/17",
+    ],
+)
+def test_what_is_not_understood_has_an_exit_code_of_its_own(
+    wrong: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["millrace", *wrong.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == Exit.MISUSED
+    seen = capsys.readouterr()
+    assert "Traceback" not in seen.err
+    assert seen.err or "Commands" in seen.out
+
+
+@pytest.mark.parametrize(
+    ("happens", "code"),
+    [
+        (None, Exit.OK),
+        (NotWell("api"), Exit.FAILED),
+        (RuntimeError("unknown"), Exit.FAILED),
+        (KeyboardInterrupt(), Exit.INTERRUPTED),
+    ],
+)
+def test_a_command_ends_as_the_page_says(
+    happens: BaseException | None,
+    code: Exit,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def end(*_: Any, **__: Any) -> None:
+        if happens:
+            raise happens
+
+    monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setattr(status, "run", end)
+    monkeypatch.setattr(sys, "argv", ["millrace", "status"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    if isinstance(happens, NotWell):
+        assert capsys.readouterr().err == "millrace: api\n"
+
+
+def test_a_check_that_does_not_pass_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    class Report(msgspec.Struct):
+        ok: bool
+
+    verify._show(Report(True), None, as_json=True)
+    with pytest.raises(SystemExit) as ended:
+        verify._show(Report(False), None, as_json=True)
+    assert ended.value.code == Exit.FAILED
+    assert capsys.readouterr().out == '{"ok":true}\n{"ok":false}\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], Exit.MISUSED, "usage: python -m millrace.health URL"),
+        (["http://localhost:1", "more"], Exit.MISUSED, "usage: "),
+        (["http://127.0.0.1:1/live"], Exit.FAILED, "millrace: http://127.0.0.1:1/live: "),
+        (["https://127.0.0.1:1"], Exit.FAILED, "millrace: https://127.0.0.1:1: "),
+        (["nowhere"], Exit.FAILED, "millrace: nowhere: "),
+    ],
+)
+def test_a_health_check_that_fails_is_one_line(arguments: list[str], code: Exit, said: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "millrace.health", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (result.returncode, result.stderr.count("\n")) == (code, 1)
+    assert result.stderr.startswith(said)
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    seen = Snapshot(datetime(2026, 1, 1, tzinfo=UTC), {}, {}, None, [], [], [], [])
+    with pytest.raises(MillraceError, match=r"cannot write .*/none/a.svg: No such file"):
+        watch._draw(seen, tmp_path / "none/a.svg")
 
 
 def test_an_error_that_nobody_knows_is_shown_without_secrets(
@@ -145,6 +251,8 @@ def test_an_error_that_nobody_knows_is_shown_without_secrets(
     monkeypatch.setattr(sys, "argv", ["millrace", "process"])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert "Traceback" in str(ended.value)
-    assert "RuntimeError: GET /latest?key=*** failed" in str(ended.value)
-    assert "k3y" not in str(ended.value) + capsys.readouterr().err
+    assert ended.value.code == Exit.FAILED
+    said = capsys.readouterr()
+    assert "Traceback" in said.err
+    assert "RuntimeError: GET /latest?key=*** failed" in said.err
+    assert "k3y" not in said.err + said.out

@@ -1,11 +1,12 @@
 """Settings: where they are read from, and that their secrets stay secret."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from millrace import config
+from millrace import config, redaction
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
 
@@ -13,6 +14,7 @@ from millrace.errors import ConfigurationError
 @pytest.fixture(autouse=True)
 def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setattr(redaction, "_process", redaction._process)
     return tmp_path
 
 
@@ -84,6 +86,65 @@ def test_what_is_missing_is_named() -> None:
         config.load().require("kafka_username", "kafka_password", "kafka_bootstrap_servers")
     assert "MILLRACE_KAFKA_USERNAME, MILLRACE_KAFKA_PASSWORD," in str(caught.value)
     assert "BOOTSTRAP" not in str(caught.value)
+
+
+def test_a_file_that_no_setting_has_is_told_and_ends_nothing(
+    secrets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("kafka_pasword", "MILLRACE_MONGODB_PASSWORD", "zzz", "ca.pem", "tls.pem"):
+        (secrets / name).write_text("s3cret")
+    (secrets / "Kafka_Username").write_text("me")
+    (secrets / "..data").mkdir()
+    settings = config.load()
+    assert settings.kafka_username == "me"
+    assert capsys.readouterr().err.splitlines() == [
+        f"millrace: warning: {secrets}/MILLRACE_MONGODB_PASSWORD: there is no such setting;"
+        " is mongodb_password meant?",
+        f"millrace: warning: {secrets}/kafka_pasword: there is no such setting;"
+        " is kafka_password meant?",
+        f"millrace: warning: {secrets}/zzz: there is no such setting; remove it",
+    ]
+    with pytest.raises(ConfigurationError) as caught:
+        settings.require("kafka_password")
+    assert f"in the secrets directory {secrets}; " in str(caught.value)
+    assert "kafka_pasword: there is no such setting; is kafka_password meant?" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_every_file_that_the_roles_write_is_known(
+    secrets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roles = Path(__file__).parents[3] / "roles"
+    files = [
+        path
+        for role in ("api", "operator", "processor", "producer", "simulator")
+        for path in (roles / role).glob("vars/*.yml")
+    ]
+    names = {name for path in files for name in re.findall(r"\{name: ([\w.]+), ", path.read_text())}
+    assert {"ca.pem", "kafka_password", "metals_api_key", "tls.key", "api_token"} <= names
+    for name in names:
+        (secrets / name).write_text("x")
+    config.load()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_secret_that_is_no_text_or_cannot_be_read_is_one_line(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (secrets / "kafka_password").write_bytes(b"s3\xff")
+    with pytest.raises(
+        ConfigurationError, match="the secret file kafka_password is no text in UTF-8"
+    ):
+        config.load()
+
+    def refuse(path: Path, *_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(
+        ConfigurationError, match="cannot read the secret file kafka_password: Permission"
+    ):
+        config.load()
 
 
 def test_every_setting_is_described() -> None:

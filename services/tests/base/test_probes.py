@@ -16,8 +16,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from millrace import redaction
+from millrace.exits import Exit
 from millrace.health import Unhealthy, check
-from millrace.heartbeat import HUNG, Heartbeat
+from millrace.heartbeat import Heartbeat
 from millrace.probes import Probes
 from millrace.redaction import Redactor
 
@@ -142,7 +143,7 @@ def test_a_hung_process_ends_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ended.is_set()
     assert ended.wait(10)
     heart.rest()
-    assert set(codes) == {HUNG}
+    assert set(codes) == {Exit.HUNG}
 
 
 def test_a_process_whose_loop_has_ended_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,21 @@ def unknown(names: Iterable[str], prefix: str, settings: Collection[str]) -> lis
         upper = name.upper()
         if not upper.startswith(prefix) or upper.startswith(TESTS) or upper in right:
             continue
-        nearest = get_close_matches(upper, sorted(right), 1)
-        instead = f"is {nearest[0]} meant?" if nearest else "remove it"
-        lines.append(f"{name}: there is no such setting; {instead}")
+        lines.append(f"{name}: there is no such setting; {instead(upper, right)}")
     return lines
 
 
+def instead(name: str, right: Collection[str]) -> str:
+    """What to do about a name that is not among the right ones."""
+    nearest = get_close_matches(name, sorted(right), 1)
+    return f"is {nearest[0]} meant?" if nearest else "remove it"
+
+
 def unreadable(error: Exception, prefix: str) -> str:
-    """What pydantic-settings could not decode: it names the field in quotes, and no value."""
+    """What pydantic-settings could not read: it names the field in quotes, and no value."""
     _, field, _ = str(error).split('"', 2)
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        return f"the secret file {field} is no text in UTF-8"
+    if isinstance(error.__cause__, OSError):
+        return f"cannot read the secret file {field}: {error.__cause__.strerror}"
     return f'{prefix}{field.upper()}: a list is written as JSON, like ["a", "b"]'

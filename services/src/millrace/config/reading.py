@@ -1,6 +1,7 @@
 """Reads the settings of this process, and says in one line what is wrong with them."""
 
 import os
+import sys
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -20,6 +21,10 @@ def load() -> Settings:
         raise ConfigurationError(wrong)
     try:
         settings = Settings()
+        for line in Settings.unknown_files():
+            sys.stderr.write(f"millrace: warning: {line}\n")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {error.filename}: {error.strerror}") from None
     except SettingsError as error:
         raise ConfigurationError(environment.unreadable(error, ENV_PREFIX)) from None
     except ValidationError as error:

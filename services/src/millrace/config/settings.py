@@ -12,6 +12,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from millrace.config import secret_files
 from millrace.config.api import ApiSettings
 from millrace.config.base import ENV_PREFIX, SECRETS
 from millrace.config.common import CommonSettings
@@ -63,10 +64,17 @@ class Settings(
         missing = [name for name in names if not _plain(getattr(self, name))]
         if missing:
             variables = ", ".join(ENV_PREFIX + name.upper() for name in missing)
+            unknown = "".join(f"; {line}" for line in self.unknown_files())
             raise ConfigurationError(
                 f"set {variables}, or put the value in a file named {' or '.join(missing)}"
-                " in the secrets directory"
+                f" in the secrets directory {secrets_directory()}{unknown}"
             )
+
+    @classmethod
+    def unknown_files(cls) -> list[str]:
+        """A line for each file of the secrets directory that no setting has."""
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        return secret_files.unknown(secrets_directory(), defaults)
 
     def secrets(self) -> frozenset[str]:
         """The values that must appear in no output."""

@@ -13,6 +13,7 @@ import structlog
 
 from millrace import kafka, logging, mongo
 from millrace.config import Settings
+from millrace.exits import Exit
 from millrace.feeds import FEEDS
 from millrace.feeds.base import Feed
 from millrace.heartbeat import Heartbeat
@@ -51,7 +52,7 @@ def run(settings: Settings) -> None:
         process(settings, MongoStore(client, settings.mongodb_database), stop)
     if any(thread.name.startswith(WRITER) for thread in threading.enumerate()):
         # The interpreter would wait for an answer that the stop's budget has no time for.
-        os._exit(0)
+        os._exit(Exit.OK)
 
 
 def process(settings: Settings, store: MongoStore, stop: threading.Event) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from millrace.config import Settings
+from millrace.exits import Exit
 
 
 def data(settings: Settings, *, as_json: bool) -> None:
@@ -58,4 +59,4 @@ def _show(report: Any, show: Any, *, as_json: bool) -> None:
     else:
         show(report)
     if not report.ok:
-        sys.exit(1)
+        sys.exit(Exit.FAILED)

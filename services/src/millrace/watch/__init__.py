@@ -11,6 +11,7 @@ from rich.live import Live
 
 from millrace.config import Settings
 from millrace.console import WIDE, console
+from millrace.errors import MillraceError
 from millrace.watch.looks import Watcher
 from millrace.watch.snapshot import Snapshot
 from millrace.watch.view import view
@@ -56,4 +57,7 @@ def _follow(watcher: Watcher, out: Console) -> None:
 def _draw(seen: Snapshot, path: Path) -> None:
     picture = Console(width=WIDE, record=True, file=io.StringIO())
     picture.print(view(seen, WIDE))
-    path.write_text(picture.export_svg(title=TITLE))
+    try:
+        path.write_text(picture.export_svg(title=TITLE))
+    except OSError as error:
+        raise MillraceError(f"cannot write {path}: {error.strerror}") from None

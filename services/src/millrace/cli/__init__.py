@@ -1,0 +1,60 @@
+"""The command line: `millrace <command>`, a module a group. What a command needs is imported when
+it runs."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from millrace.cli import admin, dead_letters, look, producer, services, standing, verify
+from millrace.errors import MillraceError
+from millrace.exits import Exit
+from millrace.redaction import scrub
+
+app = typer.Typer(
+    help="The programs of a deployment. Settings are MILLRACE_* variables, secrets are files:"
+    " `millrace config` prints what is in force.",
+    epilog="--help behind a command says what it reads, an example, and its exit codes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+services.add(app)
+look.add(app)
+app.add_typer(dead_letters.group, name="dead-letters")
+app.add_typer(standing.group, name="standing")
+app.add_typer(producer.group, name="producer")
+app.add_typer(admin.group, name="admin")
+app.add_typer(verify.group, name="verify")
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"millrace {version('millrace')}")
+        raise typer.Exit(Exit.OK)
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """What all commands have."""
+
+
+def main() -> None:
+    """Run a command; an error that a person has to put right is one line."""
+    try:
+        app()
+    except MillraceError as error:
+        sys.stderr.write(f"millrace: {scrub(str(error))}\n")
+    except Exception:
+        # Python would show it as it is, with the URLs and keys that libraries put into its text.
+        sys.stderr.write(scrub(traceback.format_exc()))
+    sys.exit(Exit.FAILED)

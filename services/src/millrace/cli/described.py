@@ -1,0 +1,67 @@
+"""How a command is declared: with what it reads, an example and how it ends, which its help says.
+
+The page docs/operating/commands.md is written from the same words by scripts/command-docs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from millrace.exits import Exit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+KAFKA = ("MILLRACE_KAFKA_*",)
+MONGODB = ("MILLRACE_MONGODB_*",)
+REDIS = ("MILLRACE_REDIS_*",)
+SERVERS = (*KAFKA, *MONGODB)
+OPERATOR = ("MILLRACE_FEEDS", "MILLRACE_STATUS_HOSTS")
+KAFKA_FILES = ("ca.pem", "kafka_password")
+FILES = (*KAFKA_FILES, "mongodb_password")
+IN_SHORT = {Exit.HUNG: "hung, for the engine to start it again", Exit.INTERRUPTED: "Ctrl-C"}
+
+Check = Annotated[bool, typer.Option("--check", help="Say what would change, change nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def group(about: str) -> typer.Typer:
+    """Commands that belong together; named alone, they are listed."""
+    return typer.Typer(help=about, no_args_is_help=True)
+
+
+def command(
+    parent: typer.Typer,
+    name: str,
+    *,
+    example: str,
+    ok: str,
+    failed: str,
+    settings: Sequence[str] = (),
+    files: Sequence[str] = (),
+    stdin: str = "",
+    also: Sequence[Exit] = (Exit.INTERRUPTED,),
+) -> Callable[[Function], Function]:
+    """Add a function to a group as the command `name`; its docstring says what it does.
+
+    `settings` are variables it reads, `files` those of the secrets directory, `stdin` what it reads
+    from standard input; `ok` and `failed` are what exit codes 0 and 1 mean here; `also` has the
+    others that come of it, beside the one of what is not understood.
+    """
+    reads = [
+        *([", ".join(settings)] if settings else []),
+        *([f"in the secrets directory {', '.join(files)}"] if files else []),
+        *([f"on standard input {stdin}"] if stdin else []),
+    ]
+    ends = [
+        f"{Exit.OK:d} {ok}",
+        f"{Exit.FAILED:d} {failed}",
+        f"{Exit.MISUSED:d} not understood",
+        *(f"{code:d} {IN_SHORT[code]}" for code in also),
+    ]
+    lines = [
+        f"Reads: {'; '.join(reads) or 'nothing'}.",
+        f"Example: {example}",
+        f"Exit codes: {'; '.join(ends)}.",
+    ]
+    return parent.command(name, epilog="\n\n".join(lines))

@@ -1,0 +1,100 @@
+"""`millrace producer`."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from millrace.cli import described
+from millrace.cli.described import Check, Function, Json
+
+group = described.group("Look at the producer of this container, and give it orders.")
+
+
+def order(name: str, arguments: str = "") -> Callable[[Function], Function]:
+    """Declare a command that gives an order."""
+
+    def declare(function: Function) -> Function:
+        return described.command(
+            group,
+            name,
+            settings=("MILLRACE_PRODUCER_*", "MILLRACE_HTTP_PORT"),
+            example=f"millrace producer {name}{arguments} --check",
+            ok="the order is kept, or is in force already; the line says whether it is noticed",
+            failed="this producer cannot do that, or a setting is wrong",
+        )(function)
+
+    return declare
+
+
+@described.command(
+    group,
+    "show",
+    settings=("MILLRACE_PRODUCER_NAME", "MILLRACE_PRODUCER_SOURCE", "MILLRACE_HTTP_PORT"),
+    example="millrace producer show --json",
+    ok="shown, also that it does not answer",
+    failed="a setting is wrong: this is no producer's container",
+)
+def producer_show(as_json: Json = False) -> None:
+    """Show what it does, when it polls next and what is left of its quota."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.show(config.load(), as_json=as_json)
+
+
+@order("pause")
+def producer_pause(check: Check = False, as_json: Json = False) -> None:
+    """Poll nothing until it is told to resume."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.pause, check=check, as_json=as_json)
+
+
+@order("resume")
+def producer_resume(check: Check = False, as_json: Json = False) -> None:
+    """Go on polling."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.resume, check=check, as_json=as_json)
+
+
+@order("run-now")
+def producer_run_now(check: Check = False, as_json: Json = False) -> None:
+    """Poll once, out of turn."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.run_now, check=check, as_json=as_json)
+
+
+@order("rate", " 5")
+def producer_rate(
+    per_second: Annotated[
+        float | None, typer.Argument(help="Left out: the rate that is declared.")
+    ] = None,
+    check: Check = False,
+    as_json: Json = False,
+) -> None:
+    """Make so many events a second: sources that invent them."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.rate(per_second), check=check, as_json=as_json)
+
+
+@order("interval", " 60")
+def producer_interval(
+    seconds: Annotated[
+        float | None, typer.Argument(help="Left out: the interval that is declared.")
+    ] = None,
+    check: Check = False,
+    as_json: Json = False,
+) -> None:
+    """Poll every so many seconds."""
+    from millrace import config
+    from millrace.producer import orders
+
+    orders.give(config.load(), orders.interval(seconds), check=check, as_json=as_json)

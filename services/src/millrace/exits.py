@@ -1,0 +1,31 @@
+"""How a command ends: the one place for exit codes and what they mean."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit codes of `millrace`."""
+
+    OK = 0
+    FAILED = 1
+    MISUSED = 2
+    """Also what the library of the command line ends with."""
+    HUNG = 70
+    INTERRUPTED = 130
+    """As shells have it; the library of the command line ends with it, too."""
+
+    @property
+    def meaning(self) -> str:
+        """In words, for the help and the page."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Exit.OK: "done; for `status`, `verify` and `health`: all is well",
+    Exit.FAILED: "not done, or not well: a wrong setting, no answer, a service that is not ready,"
+    " a check that did not pass",
+    Exit.MISUSED: "the command was not understood: no such command or option, or an argument that"
+    " is no number or date",
+    Exit.HUNG: "a service whose loop hung ended itself, for the engine to start it again",
+    Exit.INTERRUPTED: "Ctrl-C",
+}
