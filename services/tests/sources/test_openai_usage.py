@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
+import time
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
-from millrace.sources import openai_usage, streams
+from millrace.sources import following, openai_usage, streams
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.gpus import Place
 from millrace.sources.openai_usage import OpenaiUsage, normalise
@@ -157,9 +160,9 @@ def test_lines_are_read_once_and_when_they_are_complete(gateway: Gateway) -> Non
 
 
 def test_the_last_usage_of_a_streamed_answer_is_what_it_used(gateway: Gateway) -> None:
-    """Nothing says which part is the last, so it is waited for; others are told meanwhile."""
-    gateway.write(part(10, 1), part(11, 5), part(10, 4), chat(2))
-    assert gateway.prompts() == [2]
+    """Nothing says which part is the last, so it is waited for, and others wait behind it."""
+    gateway.write(chat(1), part(10, 1), part(11, 5), part(10, 4), chat(2))
+    assert gateway.prompts() == [1]
     gateway.now += 9
     gateway.write(part(10, 9, created=CREATED + 11), part(10, None))
     gateway.start()
@@ -170,7 +173,7 @@ def test_the_last_usage_of_a_streamed_answer_is_what_it_used(gateway: Gateway) -
         gateway.now += 6
         told += gateway.poll().events
     found = [(e.prompt_tokens, e.completion_tokens) for e in told]
-    assert sorted(found) == [(10, 99), (11, 5)]
+    assert found == [(11, 5), (2, 7), (10, 99)]
 
 
 def test_the_part_without_choices_ends_an_answer(gateway: Gateway) -> None:
@@ -201,6 +204,8 @@ def test_no_more_than_a_bound_is_held_of_streams(
     monkeypatch.setattr(streams, "MOST", 2)
     gateway.write(part(10, 1), part(11, 1), part(10, 2), part(12, 1))
     assert gateway.prompts() == [11]
+    gateway.write(chat(1), chat(2))
+    assert gateway.prompts() == [1, 2], "those that are complete come first"
 
 
 def test_parts_of_text_completions_are_parts() -> None:
@@ -237,16 +242,21 @@ def test_what_begins_a_stream_of_azure_or_a_file_is_no_error(gateway: Gateway) -
     assert not batch.rejected
 
 
-def test_a_position_that_was_kept_before_streams_were_held_is_read(gateway: Gateway) -> None:
+def test_a_position_of_one_file_alone_is_read(gateway: Gateway) -> None:
+    """As it was kept before several files were followed."""
     gateway.write(chat(1))
-    gateway.prompts()
-    gateway.prompts()
-    older = json.loads(gateway.state.read_bytes())
-    del older["held"]
-    gateway.state.write_text(json.dumps(older))
-    gateway.start()
+    status, read = gateway.file.stat(), gateway.file.read_bytes()
+    older = {"inode": status.st_ino, "offset": len(read), "tail": sha256(read).hexdigest()}
+    gateway.file.with_name("usage.jsonl.1").write_bytes(line(chat(9)) + b"\n")
+    os.utime(gateway.file.with_name("usage.jsonl.1"), (1_000, 1_000))
+    for streams_ in list[dict[str, Any]]([{}, {"held": {}}]):
+        gateway.state.write_text(json.dumps(older | streams_))
+        gateway.start()
+        assert gateway.prompts() == []
     gateway.write(chat(2))
-    assert gateway.prompts() == [2]
+    gateway.file.rename(gateway.file.with_name("usage.jsonl.1"))
+    gateway.write(chat(3))
+    assert gateway.prompts() == [2, 3]
 
 
 def test_a_file_that_is_not_there_yet_is_waited_for(gateway: Gateway) -> None:
@@ -319,11 +329,28 @@ def test_all_files_that_were_renamed_meanwhile_are_read(gateway: Gateway) -> Non
     gateway.write(chat(3))
     gateway.file.rename(second)
     gateway.file.with_name("usage.jsonl.3.gz").write_bytes(b"\x1f\x8b")
-    for path, time in ((first, 1_000), (second, 2_000)):
-        os.utime(path, (time, time))
+    now = time.time()
+    for path, at in ((first, now + 1), (second, now + 2)):
+        os.utime(path, (at, at))
     gateway.write(chat(4))
     gateway.start()
     assert [number for _ in range(5) for number in gateway.prompts()] == [2, 3, 4]
+
+
+def test_a_line_is_read_in_the_copy_of_a_file_that_was_cut_off_or_is_told_to_be_lost(
+    gateway: Gateway,
+) -> None:
+    gateway.write(chat(1))
+    assert gateway.prompts() == [1]
+    gateway.write(chat(2))
+    shutil.copy(gateway.file, gateway.file.with_name("usage.jsonl.1"))
+    os.truncate(gateway.file, 0)
+    gateway.write(chat(3))
+    assert gateway.prompts() == [2, 3]
+    os.truncate(gateway.file, 0)
+    batch = gateway.poll()
+    assert not batch.events
+    assert [rejected.symbol for rejected in batch.rejected] == ["usage.jsonl"]
 
 
 def test_a_poll_that_fails_reads_its_lines_again(
@@ -350,20 +377,99 @@ def test_a_file_that_was_cut_off_is_read_from_its_beginning(gateway: Gateway, an
 def test_a_line_without_end_is_an_error_that_names_its_place(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openai_usage, "CHUNK", 1000)
+    monkeypatch.setattr(following, "CHUNK", 1000)
     gateway.write(b"x" * 2000, end=b"")
     with pytest.raises(Permanent, match="byte 0 "):
         gateway.poll()
 
 
 def test_a_long_file_is_read_in_parts(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_usage, "CHUNK", 1000)
+    monkeypatch.setattr(following, "CHUNK", 1000)
     gateway.write(*(chat(number) for number in range(50)))
     found: list[int] = []
     while more := gateway.prompts():
         assert len(more) < 10
         found += more
     assert found == list(range(50))
+
+
+def late(told: list[Any]) -> list[bool]:
+    """Whether the processor has each of these for late, in their order."""
+    window = TOKEN_USAGE.history(TOKEN_USAGE.window)
+    found = []
+    for event in told:
+        found.append(bool(TOKEN_USAGE.derive(event, window)["late"]))
+        window.add(event.observed_at, TOKEN_USAGE.value(event))
+    return found
+
+
+@pytest.mark.parametrize("interval", [1, 15, 60])
+def test_no_answer_is_late_however_long_it_took(gateway: Gateway, interval: int) -> None:
+    """One begins each second; each third takes 45 s, and its line comes when it has ended."""
+    told: list[Any] = []
+    for second in range(240):
+        gateway.now = CREATED + second
+        if second % 3 or not second:
+            gateway.write(chat(second))
+        if second > 45 and not (second - 45) % 3:
+            gateway.write(chat(second - 45))
+        if not second % interval:
+            told += gateway.poll().events
+    assert len(told) > 100
+    assert not any(late(told))
+    times = [event.observed_at for event in told]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("interval", [1, 15, 60])
+def test_no_answer_is_late_that_is_waited_for(gateway: Gateway, interval: int) -> None:
+    """Nothing says which part of a stream is the last, and others end meanwhile."""
+    told: list[Any] = []
+    for second in range(200):
+        gateway.now = CREATED + second
+        if second < 120:
+            gateway.write(chat(1000 + second, created=CREATED + second))
+        if second in (20, 24, 30):
+            gateway.write(part(20, second, created=CREATED + 20))
+        if not second % interval:
+            told += gateway.poll().events
+    assert len(told) == 121
+    assert not any(late(told))
+
+
+def test_what_began_long_before_the_lines_before_it_is_of_its_own_time(gateway: Gateway) -> None:
+    """Files that were put together in any order are no answers that took days."""
+    gateway.now += 5000
+    gateway.write(chat(5000), chat(1), chat(4999))
+    times = [event.observed_at.timestamp() - CREATED for event in gateway.poll().events]
+    assert times == [5000, 1, 5000]
+
+
+def test_a_time_that_is_ahead_of_all_clocks_is_of_no_other_answer(gateway: Gateway) -> None:
+    gateway.write(chat(9, created=CREATED + 90), chat(1))
+    times = [event.observed_at.timestamp() - CREATED for event in gateway.poll().events]
+    assert times == [90, 1]
+
+
+def test_the_time_by_which_an_answer_had_ended_is_kept(gateway: Gateway) -> None:
+    gateway.write(chat(2))
+    gateway.poll()
+    gateway.poll()
+    gateway.write(chat(1))
+    (event,) = gateway.poll().events
+    gateway.start()
+    (again,) = gateway.poll().events
+    assert again == event
+    assert again.observed_at.timestamp() == CREATED + 2
+
+
+def test_two_answers_of_one_id_are_two(gateway: Gateway) -> None:
+    """Also while both wait behind a stream."""
+    gateway.write(part(10, 1), chat(1, id="x"), chat(2, id="x"))
+    gateway.now += 20
+    assert gateway.prompts() == []
+    gateway.now += 20
+    assert gateway.prompts() == [10, 1, 2]
 
 
 json_values = st.recursive(

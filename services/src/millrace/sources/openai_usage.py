@@ -6,9 +6,9 @@ each part a line. How far the file is read survives a restart, as does what is h
 is written down only when what was read before is acknowledged: after a crash some lines are read
 again, and are the same events, for the id is that of the answer.
 
-A file that was renamed is read before the new one, if it lies beside it: until the new one has a
-line, for a gateway goes on with the old one until it is told to reopen. One that was cut off is
-read from its beginning: the bytes before the position tell whether it is the same.
+An answer says when it began, and its line comes when it has ended: by then others have begun whose
+lines came before. So its tokens are of the latest time that it or a line before it says. Where none
+says a later one, that is when it began.
 """
 
 import hashlib
@@ -16,32 +16,40 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
 from millrace.config import Settings
+from millrace.events import CLOCKS
+from millrace.feeds.token_usage import TokenUsage
 from millrace.redaction import shown
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
+from millrace.sources.following import Following, Mark, Reading
 from millrace.sources.gpus import Place, batch, usage
 from millrace.sources.streams import Held, Told, last_of_each
 from millrace.state import write_atomically
 
 BOM = b"\xef\xbb\xbf"
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-CHUNK = 4 * 1024 * 1024
-TAIL = 1024
 MAX_ID = 500
+LONGEST_SECONDS = 600.0
+"""What began longer before is not of the time that the lines before it say: clients wait for an
+answer so long at most, and files may be put together in any order."""
 
 
 class Position(msgspec.Struct, frozen=True):
-    """How far a file is read, and a digest of the bytes before."""
+    """How far files are read, and what of it is not told yet."""
 
     inode: int = 0
     offset: int = 0
     tail: str = ""
     held: dict[str, Held] = {}
-    """What is read of answers that are streamed, by answer."""
+    """What is read of answers that are streamed, by answer, and of those behind them."""
+    marks: list[Mark] = []
+    """Of each file; without them, the one that the first three fields say."""
+    written: int = 0
+    newest: float = 0.0
+    """The latest time that a line says, in seconds since 1970."""
 
 
 class OpenaiUsage:
@@ -58,6 +66,7 @@ class OpenaiUsage:
         self, path: Path, place: Place, state: Path, clock: Callable[[], float] = time.time
     ) -> None:
         self._path = path
+        self._following = Following(path)
         self._place = place
         self._state = state
         self._clock = clock
@@ -65,97 +74,47 @@ class OpenaiUsage:
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """The events of the lines that are complete. The call means that the last are published."""
+        if self._position == Position():
+            # Whatever becomes of the first file now, it is later than what lies beside it.
+            self._position = Position(written=self._following.begun())
         if self._position != self._kept:
-            self._keep(self._position)
+            write_atomically(self._state, msgspec.json.encode(self._position))
+            self._kept = self._position
+        position, now = self._position, self._clock()
         try:
-            lines, position = self._lines()
+            reading = self._following.look(position.marks, position.written, now)
         except FileNotFoundError:
-            if not self._position.held:
+            if not position.held:
                 raise Transient(f"there is no file {self._path} yet") from None
-            lines, position = [], self._position
+            reading = Reading([], position.marks, position.written, [])
         except OSError as error:
             raise Permanent(f"cannot read {self._path}: {error.strerror}") from None
-        now = self._clock()
-        found = [normalise(line, self._place, now, place) for place, line in lines]
-        told = (one for one in found if isinstance(one, Told))
-        events, held = last_of_each(told, self._position.held, now)
-        rejected = (one for one in found if isinstance(one, Rejected))
+        newest = position.newest
+        told: list[Told] = []
+        rejected = list(reading.lost)
+        for offset, line in reading.lines:
+            one = normalise(line, self._place, now, offset)
+            if isinstance(one, Rejected):
+                rejected.append(one)
+            elif one:
+                event, newest = ended(one.event, newest, now)
+                told.append(one._replace(event=event))
+        events, held = last_of_each(told, position.held, now)
         brought = batch([*events, *rejected], simulated=False)
-        self._position = msgspec.structs.replace(position, held=held)
-        if not self._kept.inode and position.inode:
-            # Which file was the first is known from the beginning, also if it is renamed now.
-            self._keep(Position(position.inode, 0, hashlib.sha256().hexdigest()))
+        self._position = Position(
+            held=held, marks=reading.marks, written=reading.written, newest=newest
+        )
         return brought
-
-    def _keep(self, position: Position) -> None:
-        write_atomically(self._state, msgspec.json.encode(position))
-        self._kept = position
-
-    def _lines(self) -> tuple[list[tuple[int, bytes]], Position]:
-        """Lines with their offsets, and the position behind them."""
-        renamed = self._renamed()
-        if renamed is None:
-            with self._path.open("rb") as file:
-                return self._read(file, self._position)
-        # Looked at before the old file is: who has a line in a later one has left the old one.
-        later = self._later(renamed)
-        with renamed.open("rb") as file:
-            lines, position = self._read(file, self._position, last=later is not None)
-        if lines or later is None:
-            return lines, position
-        with later.open("rb") as file:
-            return self._read(file, Position())
-
-    def _renamed(self) -> Path | None:
-        """Where the file is now whose beginning is read, if it is not in its place."""
-        inode = self._position.inode
-        if not inode or (self._path.exists() and self._path.stat().st_ino == inode):
-            return None
-        return next((path for path in self._rotated() if path.stat().st_ino == inode), None)
-
-    def _later(self, renamed: Path) -> Path | None:
-        """The file with lines that came after this one: several may have been renamed since."""
-        last = renamed.stat().st_mtime_ns
-        times = {path: path.stat().st_mtime_ns for path in self._rotated() if path.stat().st_size}
-        later = [path for path, time in times.items() if time > last]
-        if later:
-            return min(later, key=times.__getitem__)
-        return self._path if self._path.exists() and self._path.stat().st_size else None
-
-    def _rotated(self) -> list[Path]:
-        siblings = self._path.parent.glob(f"{self._path.name}?*")
-        return [path for path in siblings if path.is_file() and path.suffix not in COMPRESSED]
-
-    def _read(
-        self, file: BinaryIO, position: Position, *, last: bool = False
-    ) -> tuple[list[tuple[int, bytes]], Position]:
-        """The lines behind a position; `last`: nobody will end the last line any more."""
-        inode = Path(f"/proc/self/fd/{file.fileno()}").stat().st_ino
-        offset = position.offset
-        if inode != position.inode or _tail(file, offset) != position.tail:
-            offset = 0
-        file.seek(offset)
-        data = file.read(CHUNK)
-        end = data.rfind(b"\n") + 1
-        if not end and len(data) == CHUNK:
-            raise Permanent(f"the line at byte {offset} of {self._path} has no end")
-        if not end and last:
-            end = len(data)
-        if not end:
-            return [], position
-        behind = Position(inode, offset + end, _tail(file, offset + end))
-        lines = []
-        for line in data[:end].split(b"\n"):
-            if line.strip():
-                lines.append((offset, line))
-            offset += len(line) + 1
-        return lines, behind
 
     def _load(self) -> Position:
         try:
-            return msgspec.json.decode(self._state.read_bytes(), type=Position)
+            kept = msgspec.json.decode(self._state.read_bytes(), type=Position)
         except (FileNotFoundError, msgspec.DecodeError):
             return Position()
+        if kept.inode:
+            mark = Mark(kept.inode, kept.offset, kept.tail)
+            return Position(held=kept.held, marks=[mark])
+        return kept
 
 
 def from_settings(settings: Settings) -> OpenaiUsage:
@@ -165,6 +124,16 @@ def from_settings(settings: Settings) -> OpenaiUsage:
         Place.from_settings(settings),
         settings.producer_state_dir / "usage.json",
     )
+
+
+def ended(event: TokenUsage, newest: float, now: float) -> tuple[TokenUsage, float]:
+    """The event with the time by which its answer had ended, and the latest that is said so far."""
+    began = event.observed_at.timestamp()
+    if began <= newest <= began + LONGEST_SECONDS:
+        end = datetime.fromtimestamp(newest, UTC)
+        return msgspec.structs.replace(event, observed_at=end), newest
+    # A time that is ahead of all clocks says nothing about other answers.
+    return event, max(newest, began) if began <= now + CLOCKS.total_seconds() else newest
 
 
 def normalise(line: bytes, place: Place, now: float, offset: int) -> Told | Rejected | None:
@@ -252,10 +221,3 @@ def _time(answer: Mapping[str, Any]) -> datetime:
     except (OverflowError, ValueError, OSError):
         raise ValueError("its time is out of range") from None
     raise ValueError("it has no time: neither created nor created_at")
-
-
-def _tail(file: BinaryIO, offset: int) -> str:
-    start = max(0, offset - TAIL)
-    file.seek(start)
-    tail = file.read(offset - start)
-    return hashlib.sha256(tail).hexdigest() if len(tail) == offset - start else ""

@@ -1,0 +1,305 @@
+"""following: each line of a file once, that is renamed, copied, cut off, compressed and removed."""
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.sources import following
+from millrace.sources.following import Following
+
+NOW = 2_000_000_000.0
+NAME = "usage.jsonl"
+
+
+class Follower:
+    """Who reads, with what is kept of it; and what others do to the file."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.file = directory / NAME
+        self.minutes = 0
+        self.following = Following(self.file)
+        self.kept: tuple[Any, int] = ([], self.following.begun())
+        self.now = self.kept
+
+    def at(self, age: int, suffix: str = "") -> Path:
+        return self.directory / f"{NAME}.{age}{suffix}"
+
+    def write(self, *lines: str, file: Path | None = None, end: str = "\n") -> None:
+        with (file or self.file).open("a") as opened:
+            self.write_to(opened.buffer, *lines, end=end)  # type: ignore[arg-type]
+
+    def write_to(self, file: BinaryIO, *lines: str, end: str = "\n") -> None:
+        """A minute later than what was written before."""
+        file.write(("\n".join(lines) + end).encode())
+        file.flush()
+        self.touch(file.fileno())
+
+    def touch(self, file: int | Path) -> None:
+        self.minutes += 1
+        at = NOW - 10**6 + 60 * self.minutes
+        os.utime(file, (at, at))
+
+    def make_room(self) -> None:
+        for age in range(40, 0, -1):
+            for suffix in ("", ".gz"):
+                if self.at(age, suffix).exists():
+                    self.at(age, suffix).rename(self.at(age + 1, suffix))
+
+    def rotate(self) -> None:
+        self.make_room()
+        self.file.rename(self.at(1))
+
+    def cut(self) -> None:
+        """Copy, then cut off."""
+        self.make_room()
+        shutil.copy(self.file, self.at(1))
+        os.truncate(self.file, 0)
+        self.touch(self.at(1))
+        self.touch(self.file)
+
+    def pack(self, age: int = 1, suffix: str = ".gz", how: Callable[..., Any] = gzip.open) -> None:
+        plain, packed = self.at(age), self.at(age, suffix)
+        with how(packed, "wb") as file:
+            file.write(plain.read_bytes())
+        shutil.copystat(plain, packed)
+        plain.unlink()
+
+    def look(self) -> tuple[list[str], list[str]]:
+        """The lines, and what is lost."""
+        self.kept = self.now
+        try:
+            reading = self.following.look(*self.kept, NOW)
+        except FileNotFoundError:
+            return [], []
+        self.now = (reading.marks, reading.written)
+        lines = [data.decode() for _, data in reading.lines]
+        return lines, [lost.reason for lost in reading.lost]
+
+    def crash(self) -> None:
+        """What was read last was not acknowledged."""
+        self.now = self.kept
+
+
+@pytest.fixture
+def follower(tmp_path: Path) -> Follower:
+    return Follower(tmp_path)
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_a_line_that_is_copied_before_it_is_read_is_read_in_the_copy(
+    follower: Follower, crashes: bool
+) -> None:
+    follower.write("a")
+    assert follower.look() == (["a"], [])
+    if crashes:
+        follower.crash()
+    follower.write("b")
+    follower.cut()
+    follower.write("c")
+    assert follower.look() == ((["a"] if crashes else []) + ["b", "c"], [])
+    follower.write("d")
+    follower.cut()
+    assert follower.look() == (["d"], [])
+    assert follower.look() == ([], [])
+
+
+def test_what_is_cut_off_without_a_copy_is_told(follower: Follower) -> None:
+    follower.write("a", "b")
+    follower.look()
+    os.truncate(follower.file, 0)
+    follower.write("c")
+    for _ in range(2):
+        lines, (lost,) = follower.look()
+        assert lines == ["c"]
+        assert "behind byte 4" in lost
+        follower.crash()
+    follower.look()
+    assert follower.look() == ([], [])
+
+
+def test_an_old_file_is_read_as_long_as_a_writer_has_it_open(follower: Follower) -> None:
+    follower.write("a")
+    with follower.file.open("ab") as slow:
+        follower.rotate()
+        follower.write("b")
+        assert follower.look() == (["a", "b"], [])
+        follower.write_to(slow, "c")
+        follower.write("d")
+        assert follower.look() == (["c", "d"], [])
+        follower.rotate()
+        follower.write("e")
+        follower.write_to(slow, "f")
+        follower.write("g", file=follower.at(1))
+        assert follower.look() == (["f", "g", "e"], [])
+
+
+def test_the_last_line_of_an_old_file_may_be_written_yet(follower: Follower) -> None:
+    follower.write("a")
+    follower.look()
+    with follower.file.open("ab") as slow:
+        follower.rotate()
+        follower.write("c")
+        follower.write_to(slow, "b", end="")
+        os.utime(slow.fileno(), (NOW - 9, NOW - 9))
+        assert follower.look() == (["c"], [])
+        os.utime(slow.fileno(), (NOW - 11, NOW - 11))
+        assert follower.look() == (["b"], [])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "how"), [(".gz", gzip.open), (".bz2", bz2.open), (".xz", lzma.open)]
+)
+def test_what_is_compressed_at_once_is_read(follower: Follower, suffix: str, how: Any) -> None:
+    follower.write("a")
+    follower.look()
+    follower.write("b")
+    follower.rotate()
+    follower.pack(1, suffix, how)
+    follower.write("c")
+    for _ in range(2):
+        assert follower.look() == (["b", "c"], [])
+        follower.crash()
+    assert follower.look() == (["b", "c"], [])
+    assert follower.look() == ([], [])
+
+
+def test_files_that_came_and_were_compressed_meanwhile_are_read(follower: Follower) -> None:
+    follower.write("before")
+    follower.rotate()
+    follower.pack()
+    follower.kept = follower.now = ([], follower.following.begun())
+    follower.write("a")
+    follower.look()
+    for lines in ("b", "c"):
+        follower.write(lines)
+        follower.rotate()
+        follower.pack()
+    follower.write("d")
+    assert follower.look() == (["b", "c", "d"], [])
+    assert follower.look() == ([], [])
+
+
+def test_parts_of_what_is_compressed_are_read_one_after_the_other(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "CHUNK", 8)
+    follower.write("a")
+    follower.look()
+    follower.write(*"bcdefghijk")
+    follower.rotate()
+    follower.pack()
+    follower.write("l")
+    assert [one for _ in range(6) for one in follower.look()[0]] == [*"bcdefghijkl"]
+
+
+def test_what_is_compressed_to_what_nobody_here_reads_is_told(follower: Follower) -> None:
+    follower.write("a")
+    follower.look()
+    follower.write("b")
+    follower.rotate()
+    follower.at(1).rename(follower.at(1, ".zst"))
+    follower.at(1, ".zst").write_bytes(b"(\xb5/\xfd" + bytes(99))
+    follower.write("c")
+    lines, (lost,) = follower.look()
+    assert lines == ["c"]
+    assert "compressed to none of" in lost
+
+
+def test_what_cannot_be_unpacked_to_its_end_is_told(follower: Follower) -> None:
+    follower.write("a" * 5000)
+    follower.look()
+    follower.write(os.urandom(5000).hex())
+    follower.rotate()
+    follower.pack()
+    packed = follower.at(1, ".gz")
+    status = packed.stat()
+    packed.write_bytes(packed.read_bytes()[:3000])
+    os.utime(packed, (status.st_atime, status.st_mtime))
+    follower.write("c")
+    lines, (lost,) = follower.look()
+    assert lines == ["c"]
+    assert "cannot be unpacked" in lost
+
+
+def test_an_old_file_that_is_removed_is_told_unless_it_was_complete(follower: Follower) -> None:
+    follower.write("a")
+    follower.rotate()
+    follower.write("b")
+    follower.look()
+    follower.at(1).unlink()
+    assert "behind byte 2" in follower.look()[1][0]
+    follower.rotate()
+    for number in range(11):
+        follower.write(str(number))
+    follower.look()
+    follower.at(1).unlink()
+    assert follower.look() == ([], [])
+
+
+def test_copies_beside_the_file_are_not_read(follower: Follower) -> None:
+    follower.write("a")
+    follower.look()
+    follower.write("b")
+    shutil.copy(follower.file, follower.at(1))
+    follower.touch(follower.at(1))
+    with gzip.open(follower.at(2, ".gz"), "wb") as file:
+        file.write(follower.file.read_bytes())
+    follower.touch(follower.at(2, ".gz"))
+    (follower.directory / f"{NAME}.swp").write_text("x\n")
+    assert follower.look() == (["b"], [])
+    assert follower.look() == ([], [])
+
+
+STEPS = ["write", "write", "slow", "reopen", "rotate", "cut", "pack", "look", "look", "crash"]
+
+
+@given(st.lists(st.sampled_from(STEPS), max_size=30))
+def test_whatever_is_done_to_a_file_each_line_is_read(steps: list[str]) -> None:
+    """One writer goes on with what it has open until it reopens, another does so at once."""
+    with tempfile.TemporaryDirectory() as directory:
+        follower = Follower(Path(directory))
+        follower.write("first")
+        written, told, crashes = ["first"], [], 0
+        slow = follower.file.open("ab")
+        for number, step in enumerate(steps):
+            line = f"{number}-{os.urandom(4).hex()}"
+            match step:
+                case "write":
+                    follower.write(line)
+                    written.append(line)
+                case "slow":
+                    follower.write_to(slow, line)
+                    written.append(line)
+                case "reopen":
+                    slow.close()
+                    slow = follower.file.open("ab")
+                case "rotate" if follower.file.exists() and follower.file.stat().st_size:
+                    follower.rotate()
+                case "cut" if follower.file.exists() and follower.file.stat().st_size:
+                    follower.cut()
+                case "pack" if follower.at(1).exists():
+                    if os.fstat(slow.fileno()).st_ino != follower.at(1).stat().st_ino:
+                        follower.pack()
+                case "look":
+                    lines, lost = follower.look()
+                    told += lines
+                    assert not lost
+                case "crash":
+                    follower.crash()
+                    crashes += 1
+        slow.close()
+        for _ in range(2):
+            told += follower.look()[0]
+        assert sorted(set(told)) == sorted(written)
+        assert crashes or len(told) == len(written)
