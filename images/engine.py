@@ -11,11 +11,19 @@ import docker.errors
 import requests
 import urllib3
 
+from millrace.redaction import scrub, shown
 from recipes import LABEL, BuildError, Image, Present, Step
 from refusals import advice
 
 PROBE_SECONDS = 10
 LOG_LINES = 25
+LONGEST = 500
+ENGINE_FAILS = (
+    docker.errors.DockerException,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+)
+"""What the library raises where the engine refuses, breaks off or does not answer."""
 
 
 class Engine:
@@ -27,7 +35,7 @@ class Engine:
             self.client.ping()
             # A registry that does not answer soon cannot be reached.
             self.impatient = docker.from_env(timeout=PROBE_SECONDS)
-        except (docker.errors.DockerException, requests.RequestException):
+        except ENGINE_FAILS:
             raise BuildError(
                 "no Docker engine answers: start it, or install one with "
                 "`ansible-playbook playbooks/engine.yml`"
@@ -63,14 +71,14 @@ class Engine:
                 image.repository, tag=image.digest or image.tag, stream=True, decode=True
             ):
                 if "error" in part:
-                    raise BuildError(refused(image, str(part["error"])))
+                    raise BuildError(refused(image, one_line(part["error"])))
             if image.digest:
                 pulled = self.client.images.get(f"{image.repository}@{image.digest}")
                 pulled.tag(image.repository, tag=image.tag)
         except docker.errors.APIError as error:
             raise BuildError(refused(image, one_line(error))) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise BuildError(refused(image, f"the engine broke off: {error}")) from None
+            raise BuildError(refused(image, f"the engine broke off: {one_line(error)}")) from None
 
     def build(self, step: Step, parent: Image | None, context: Path, log: Path) -> None:
         """Build the image of a context, and drop what it replaces unless a container uses it."""
@@ -109,9 +117,10 @@ class Engine:
         return int(self.client.images.get(reference).attrs["Size"]) // 10**6
 
 
-def one_line(error: docker.errors.APIError) -> str:
-    """The engine's own words."""
-    return " ".join(str(error.explanation or error).split())
+def one_line(said: object) -> str:
+    """The words of an engine or a registry, without secrets: what an error of theirs explains."""
+    explained = getattr(said, "explanation", None) or str(said)
+    return shown(explained or type(said).__name__, LONGEST)
 
 
 def refused(image: Image, reason: str) -> str:
@@ -121,5 +130,5 @@ def refused(image: Image, reason: str) -> str:
 
 def failed(what: str, log: Path) -> BuildError:
     """The error that shows the end of a log."""
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+    tail = "\n".join(scrub(log.read_text(errors="replace")).splitlines()[-LOG_LINES:])
     return BuildError(f"{what} failed; the whole log is {log}, its end:\n{tail}")

@@ -26,6 +26,10 @@ class BuildError(Exception):
     """What went wrong and what to do about it, in one line."""
 
 
+class UnknownImage(BuildError):
+    """An image was asked for that versions.yml does not have."""
+
+
 @dataclass(frozen=True)
 class Image:
     """One entry of versions.yml."""
@@ -112,7 +116,7 @@ def needed(names: Sequence[str], images: Mapping[str, Image], source: Source) ->
     for first in names or images:
         name = first
         if name not in images:
-            raise BuildError(f"unknown image '{name}'; known are: {', '.join(images)}")
+            raise UnknownImage(f"unknown image '{name}'; known are: {', '.join(images)}")
         while name and name not in wanted:
             wanted.add(name)
             pulled = images[name].official and source == "registry"

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
 LONGEST = 400
 # Where a failed task has its cause. The last is what Ansible has of a module that it could not run.
 PLACES = ("msg", "exception", "module_stderr", "module_stdout")
@@ -63,6 +65,18 @@ def words(result: Any) -> list[str]:
     return below or [str(result[place]) for place in PLACES if str(result.get(place) or "").strip()]
 
 
+def quoted(message: str) -> str:
+    """What somebody else said, without secrets and on one line, so long at most."""
+    try:
+        from millrace.redaction import shown
+    except ImportError as error:
+        raise AnsibleFilterError(
+            f"the services are not installed here ({error}): run scripts/bootstrap, and use"
+            " .venv/bin/ansible-playbook"
+        ) from error
+    return shown(message, LONGEST)
+
+
 def aws_advice(result: Any) -> str:
     """One line: what to do, then what AWS said."""
     said = words(result) or ["the task failed without a word; -vvv shows more"]
@@ -74,8 +88,8 @@ def aws_advice(result: Any) -> str:
         message += f" ({code[1]})"
     for pattern, advice in ADVICE:
         if re.search(pattern, everything, re.IGNORECASE):
-            return f"{advice}. AWS: {message[:LONGEST]}"
-    return message[:LONGEST]
+            return f"{advice}. AWS: {quoted(message)}"
+    return quoted(message)
 
 
 class FilterModule:

@@ -327,6 +327,19 @@ def test_a_host_that_takes_tokens_of_the_old_kind_is_corrected() -> None:
         assert aws_plan.differences(host, there | change, wanted()["tags"]) == ["IMDSv2"]
 
 
+def test_what_aws_said_is_shown_without_secrets_and_cut_after_that() -> None:
+    key = 40 * "k"
+    for begin in ("aws_secret_access_key=", '{"SecretAccessKey": "', "?X-Amz-Security-Token="):
+        for length in range(300, 401, 7):
+            said = f"{length * 'x'} {begin}{key} \x1b[2J"
+            line = aws_advice.aws_advice({"failed": True, "msg": said})
+            assert "kk" not in line
+            assert len(line) <= aws_advice.LONGEST
+            assert "\x1b" not in line
+    denied = aws_advice.aws_advice({"msg": f"AccessDenied: Authorization: Bearer {key}"})
+    assert denied.endswith("AWS: AccessDenied: Authorization: Bearer ***")
+
+
 @pytest.mark.parametrize(
     ("said", "advice"),
     [

@@ -190,3 +190,96 @@ def test_images_from_packages_do_not_stay_in_silence(make: Any, refuses: str, sa
     line = make(Registry("one:6.0.5", refuses=refuses))[0]
     assert line.startswith(f"official images are built from packages{said}")
     assert said or line == "official images are built from packages"
+
+
+class Failing(Registry):
+    """An engine that fails at what is asked of it."""
+
+    def __init__(self, at: str, error: Exception) -> None:
+        super().__init__()
+        self.at, self.error = at, error
+        self.api.build = self.build
+        self.api.images = lambda **_: []
+
+    def get(self, reference: str) -> Any:
+        if self.at == "get":
+            raise self.error
+        return super().get(reference)
+
+    def get_registry_data(self, reference: str) -> None:
+        raise docker.errors.APIError("500", explanation="no such host")
+
+    def build(self, **_: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize("at", ["get", "build"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        docker.errors.APIError("500", explanation="no space left on device"),
+        docker.errors.DockerException("no space left on device"),
+        requests.ConnectionError("no space left on device"),
+        urllib3.exceptions.ProtocolError("no space left on device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_engine_that_fails_is_one_line(
+    build: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    at: str,
+    error: Exception,
+) -> None:
+    (tmp_path / "images" / "one").mkdir(parents=True)
+    (tmp_path / "images" / "versions.yml").write_text(
+        "images: {one: {repository: one, tag: '7.0', digest: '', official: true, parent: '',"
+        " versions: {}}}"
+    )
+    monkeypatch.setattr(docker, "from_env", lambda **_: Failing(at, error))
+    monkeypatch.setattr(sys, "argv", ["images/build"])
+    with pytest.raises(SystemExit) as ended:
+        build.main()
+    assert ended.value.code == (
+        "images/build: the Docker engine fails: no space left on device; run it again"
+    )
+
+
+def test_what_is_not_understood_is_told_from_what_fails(
+    build: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(build, "HERE", IMAGES)
+    monkeypatch.setattr(docker, "from_env", lambda **_: Registry())
+    for words in (["nosuch"], ["--source", "elsewhere"], ["--force"]):
+        monkeypatch.setattr(sys, "argv", ["images/build", *words])
+        with pytest.raises(SystemExit) as ended:
+            build.main()
+        assert ended.value.code == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith("images/build: error: ")
+    monkeypatch.setattr(sys, "argv", ["images/build", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        build.main()
+    assert ended.value.code == 0
+    assert "example: images/build kafka --check" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_one_line(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(build, "CACHE", tmp_path / "file")
+    monkeypatch.setattr(sys, "argv", ["images/build"])
+    with pytest.raises(SystemExit, match=r"^images/build: .*File exists"):
+        build.main()
+
+
+def test_a_log_is_shown_without_the_credentials_of_an_index(
+    build: ModuleType, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("Looking in indexes: https://me:0p3n@index.example/simple\nfailed\n")
+    assert "https://me:***@index.example/simple\nfailed" in str(build.failed("it", log))

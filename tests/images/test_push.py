@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -86,3 +87,41 @@ def test_a_push_that_is_refused_says_why(make: Any, push: ModuleType) -> None:
         make(Engine(error="tag is immutable"))
     with pytest.raises(push.BuildError, match="or it fails: Connection broken"):
         make(Engine(error="the engine ends"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["https://registry.example"],
+        ["registry.example/"],
+        [""],
+        ["registry.example", "--username", "AWS"],
+        ["registry.example", "--force"],
+    ],
+)
+def test_what_is_not_understood_is_told_before_anything_is_asked(
+    push: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["images/push", *words])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    monkeypatch.setattr(push, "make", lambda *_: pytest.fail("it went on"))
+    with pytest.raises(SystemExit) as ended:
+        push.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("images/push: error: ")
+
+
+@pytest.mark.parametrize("registry", ["198.18.0.1:5000/lab", "localhost:5000", "a.example/b/c"])
+def test_a_registry_is_named_as_engines_name_it(
+    push: ModuleType, monkeypatch: pytest.MonkeyPatch, registry: str
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(sys, "argv", ["images/push", registry, "--username", "AWS"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a-token\n"))
+    monkeypatch.setattr(push, "make", lambda *given: asked.append(given))
+    push.main()
+    assert asked == [(registry, LOGIN)]

@@ -20,14 +20,36 @@ _QUIET = {
 }
 
 
+LONGEST_LINE = 16_000
+"""Characters, each of which is a byte. The engine's log driver splits lines at 16 KiB."""
+_SHORTER = (4000, 1000, 200, 40)
+"""So long is a value in a line that would be longer, until it is not."""
+
+
 class _Renderer:
-    """One redacted line of JSON."""
+    """One redacted line of JSON, so long at most."""
 
     def __init__(self) -> None:
         self._render = structlog.processors.JSONRenderer()
 
     def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
-        return redaction.scrub(str(self._render(logger, name, event)))
+        line = redaction.scrub(str(self._render(logger, name, event)))
+        for limit in _SHORTER:
+            if len(line) <= LONGEST_LINE:
+                break
+            shorter = {key: _shortened(value, limit) for key, value in event.items()}
+            line = redaction.scrub(str(self._render(logger, name, shorter)))
+        return line
+
+
+def _shortened(value: object, limit: int) -> object:
+    """The beginning and the end of what is longer, where an error says what it is."""
+    text = redaction.scrub(str(value))
+    left_out = len(text) - limit
+    if left_out <= 0:
+        return value
+    half = limit // 2
+    return f"{text[:half]} ... {left_out} characters left out ... {text[-half:]}"
 
 
 def configure(service: str, level: str, secrets: Iterable[str]) -> None:

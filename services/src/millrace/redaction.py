@@ -13,8 +13,9 @@ from urllib.parse import quote, quote_plus
 MASK = "***"
 LONGEST = 200
 _NAMES = (
-    r"access_key|access_token|api_?key|authorization|client_secret|passwd|password|secret|"
-    r"signature|token"
+    # As in aws_secret_access_key, SessionToken and X-Amz-Signature.
+    r"[\w-]{0,40}"
+    r"(?:access_?key|api_?key|authorization|client_secret|passwd|password|secret|signature|token)"
 )
 _VALUE = r"[^&\s\"'\\,;}]+"
 _SCHEME = r"(?:(?:bearer|basic)\s+)"

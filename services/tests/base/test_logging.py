@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace import redaction
-from millrace.logging import configure
+from millrace.logging import LONGEST_LINE, configure
 from millrace.redaction import Redactor, shown
 
 SECRET = 'p/ss w"rd+1'
@@ -74,6 +74,30 @@ def test_secrets_are_masked_wherever_they_are(output: io.StringIO) -> None:
         assert form not in said
 
 
+@pytest.mark.parametrize("text", ["x", "\u2028", "\U0001f600", '"', f"{SECRET} "])
+def test_a_line_is_never_longer_than_the_engine_takes(output: io.StringIO, text: str) -> None:
+    long = f"begin {100_000 * text} end"
+    structlog.get_logger("here").error(long, exc_info=ValueError(long), said=[long], count=3)
+    structlog.get_logger("here").info("short")
+    assert max(map(len, output.getvalue().splitlines())) <= LONGEST_LINE < 16 * 1024
+    line, short = lines(output)
+    assert line["message"].startswith("begin ")
+    assert line["message"].endswith(" end")
+    assert "characters left out" in line["message"]
+    assert line["exception"].endswith(" end")
+    assert (line["level"], line["count"], line["service"]) == ("error", 3, "test")
+    assert "timestamp" in line
+    assert short["message"] == "short"
+
+
+def test_a_secret_at_the_cut_is_masked_before_it_is_cut(output: io.StringIO) -> None:
+    for place in range(len(SECRET) + 1):
+        structlog.get_logger("here").info(f"{(2000 - place) * 'x'}{SECRET}{20_000 * 'y'}")
+    for line in lines(output):
+        begin = line["message"].partition(" ... ")[0]
+        assert set(begin) <= {"x", "y", "*"}
+
+
 def test_what_ends_a_thread_is_logged_without_secrets(
     output: io.StringIO, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +149,10 @@ def test_no_secret_survives_redaction(secret: str, before: str, after: str) -> N
         "https://host/path?apikey=reader-token&symbol=A",
         "POST /?access_token=reader-token",
         "redis://user:reader-token@host:6379/0",
+        "aws_secret_access_key=reader-token",
+        "https://s3/?X-Amz-Signature=reader-token",
+        '{"SecretAccessKey": "reader-token"}',
+        "{'aws_session_token': 'reader-token'}",
     ],
 )
 def test_what_is_named_like_a_secret_is_masked_although_nobody_knows_it(text: str) -> None:
