@@ -16,7 +16,7 @@ from millrace.feeds import gpus
 from millrace.feeds.gpu_metrics import GPU_METRICS, READINGS, GpuMetrics
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
-from millrace.sources import dcgm, scrape, vllm
+from millrace.sources import dcgm, scrape, vllm, vllm_counters
 from millrace.sources.base import Auth, Batch, Permanent, SourceError, Transient
 from millrace.sources.dcgm import Dcgm
 from millrace.sources.gpus import Place, usage
@@ -278,8 +278,8 @@ def test_a_gpu_without_a_number_is_rejected(exporter: Server) -> None:
         (429, "", Transient),
         (200, "<html>no metrics</html>", Transient),
         (200, b"\xff\xfe", Transient),
-        (200, "up 1\n", Permanent),
-        (200, "", Permanent),
+        (200, "up 1\n", Transient),
+        (200, "", Transient),
     ],
 )
 def test_failures_have_their_kind(
@@ -456,16 +456,85 @@ def test_more_tokens_than_an_event_can_say_are_several(server: Scraped) -> None:
 
 
 @pytest.mark.parametrize("absurd", ["1e+300", "-5.0"])
+@pytest.mark.parametrize("restarts", [False, True])
 def test_a_reading_that_is_rejected_takes_no_tokens_with_it(
-    server: Scraped, exporter: Server, absurd: str
+    server: Scraped, exporter: Server, absurd: str, restarts: bool
 ) -> None:
     server.poll(vllm_page("100", "10"))
     exporter.page = vllm_page(absurd, "20")
     batch = server.fetch()
     assert (len(batch.events), len(batch.rejected)) == (0, 1)
-    server.restart()
+    if restarts:
+        server.restart()
+    exporter.now += 15
+    assert server.fetch().rejected
     (event,) = server.poll(vllm_page("300", "30"))
-    assert (event.prompt_tokens, event.completion_tokens) == (200, 20)
+    assert (event.prompt_tokens, event.completion_tokens, event.span_s) == (200, 20, 30)
+    (event,) = server.poll(vllm_page("301", "30"))
+    assert (event.prompt_tokens, event.span_s) == (1, 15)
+
+
+@pytest.mark.parametrize("absurd", ["1e+300", "-5.0"])
+def test_what_no_counter_can_show_is_no_beginning(
+    server: Scraped, exporter: Server, absurd: str
+) -> None:
+    exporter.page = vllm_page(absurd, "20")
+    with pytest.raises(Transient, match="no count"):
+        server.fetch()
+    assert not server.poll(vllm_page("300", "30"))
+    (event,) = server.poll(vllm_page("400", "30"))
+    assert event.prompt_tokens == 100
+
+
+def test_what_a_model_used_while_the_page_left_it_out_was_used_in_all_that_time(
+    server: Scraped,
+) -> None:
+    other = 'vllm:prompt_tokens_total{engine="0",model_name="other"} '
+    server.poll(vllm_page("100", "0") + other + "5\n")
+    (event,) = server.poll(other + "6\n")
+    assert (event.model, event.span_s) == ("other", 15)
+    found = {e.model: e for e in server.poll(vllm_page("700", "0") + other + "7\n")}
+    assert (found["llama"].prompt_tokens, found["llama"].span_s) == (600, 30)
+    assert (found["other"].prompt_tokens, found["other"].span_s) == (1, 15)
+
+
+def replicas(**tokens: int) -> str:
+    """A page on which the series of one model differ in a label that only some servers have."""
+    return "# TYPE vllm:prompt_tokens_total counter\n" + "".join(
+        f'vllm:prompt_tokens_total{{engine="0",model_name="llama",replica="{name}"}} {number}\n'
+        for name, number in tokens.items()
+    )
+
+
+def test_series_of_one_model_are_summed_and_begin_anew_each_for_itself(server: Scraped) -> None:
+    server.poll(replicas(a=30, b=20))
+    used = [server.poll(replicas(a=a, b=b))[0].prompt_tokens for a, b in ((31, 25), (2, 26))]
+    assert used == [6, 3]
+    (event,) = server.poll(replicas(b=27, a=2, c=4))
+    assert event.prompt_tokens == 5
+
+
+def test_one_of_several_servers_on_a_page_that_starts_again_is_not_all_of_them(
+    server: Scraped,
+) -> None:
+    def page(a: int, b: int, started: float) -> str:
+        starts = f'process_start_time_seconds{{replica="a"}} {started}\n'
+        return replicas(a=a, b=b) + starts + 'process_start_time_seconds{replica="b"} 1\n'
+
+    server.poll(page(30, 2000, 1))
+    (event,) = server.poll(page(5, 2001, 2))
+    assert event.prompt_tokens == 6
+
+
+@pytest.mark.parametrize(("more", "expected"), [({}, 7), ({"b": 50}, 0)])
+def test_counters_that_were_kept_without_their_labels_are_not_told_from_0(
+    server: Scraped, more: dict[str, int], expected: int
+) -> None:
+    server.poll(vllm_page("100", "0"))
+    (event,) = server.poll(replicas(a=107, **more))
+    assert event.prompt_tokens == expected
+    (event,) = server.poll(replicas(a=110, **more))
+    assert event.prompt_tokens == 3
 
 
 def test_a_server_that_started_again_is_known_by_its_start(server: Scraped) -> None:
@@ -513,6 +582,20 @@ def test_another_server_has_other_counters(server: Scraped, exporter: Server) ->
     assert not server.poll(vllm_page("1000", "100"))
 
 
+def test_what_was_told_of_a_server_is_told_again_though_another_is_asked(
+    server: Scraped, exporter: Server
+) -> None:
+    server.poll(vllm_page("100", "10"))
+    (event,) = server.poll(vllm_page("1334", "10"))
+    exporter.url += "/other"
+    for _ in range(2):
+        server.restart()
+        assert server.poll(vllm_page("7", "0")) == [event]
+    assert not server.poll(vllm_page("7", "0"))
+    (event,) = server.poll(vllm_page("9", "0"))
+    assert event.prompt_tokens == 2
+
+
 def test_counters_that_cannot_be_read_are_none(server: Scraped, tmp_path: Path) -> None:
     server.poll(vllm_page("100", "10"))
     (tmp_path / "counters.json").write_text("{")
@@ -528,9 +611,9 @@ def test_all_tokens_of_all_engines_are_told_once(engines: dict[str, Any]) -> Non
     """Counters of several engines grow, and begin anew now and then."""
     counters = dict.fromkeys(engines, (5.0, 7.0))
 
-    def read() -> dict[vllm.Counter, float]:
-        names = (vllm.PROMPT, vllm.COMPLETION)
-        return vllm.read(
+    def read() -> dict[vllm_counters.Counter, float]:
+        names = (vllm_counters.PROMPT, vllm_counters.COMPLETION)
+        return vllm_counters.read(
             Sample(name, {"model_name": "m", "engine": engine}, value)
             for engine, values in counters.items()
             for name, value in zip(names, values, strict=True)
@@ -552,7 +635,7 @@ def test_all_tokens_of_all_engines_are_told_once(engines: dict[str, Any]) -> Non
             prompts += prompt
             completions += completion
         now = read()
-        told = vllm.normalise(before, now)
+        told = vllm_counters.normalise(before, now)
         found = [(used["prompt_tokens"], used["completion_tokens"]) for used in told]
         assert found == [(prompts, completions)]
         before = now
@@ -561,7 +644,7 @@ def test_all_tokens_of_all_engines_are_told_once(engines: dict[str, Any]) -> Non
 names = st.sampled_from(
     [
         *sorted(dcgm.NAMES),
-        *sorted(vllm.NAMES),
+        *sorted(vllm_counters.NAMES),
     ]
 )
 labels = st.fixed_dictionaries(
@@ -587,7 +670,7 @@ def test_whatever_is_scraped_the_processor_takes_what_is_not_rejected(
     for found in dcgm.normalise(first, PLACE, NOW, simulated=False):
         if isinstance(found, GpuMetrics):
             assert take[GPU_METRICS](msgspec.json.encode(found)) == found
-    for fields in vllm.normalise(vllm.read(first), vllm.read(second)):
+    for fields in vllm_counters.normalise(vllm_counters.read(first), vllm_counters.read(second)):
         event = usage("vllm", PLACE, fields, "", NOW, simulated=False)
         if isinstance(event, TokenUsage):
             assert take[TOKEN_USAGE](msgspec.json.encode(event)) == event

@@ -15,7 +15,7 @@ from typing import Any
 from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.redaction import shown
-from millrace.sources.base import Batch, Permanent, Rejected
+from millrace.sources.base import Batch, Rejected, Transient
 from millrace.sources.gpus import UNKNOWN, Place, batch, metrics
 from millrace.sources.scrape import Exporter, Sample
 
@@ -59,7 +59,9 @@ class Dcgm:
         """The metrics of every GPU on the page."""
         page = self._exporter.scrape()
         if not any(sample.name.startswith(PREFIX) for sample in page.samples):
-            raise Permanent("the page has no metrics of DCGM: is the URL right?")
+            raise Transient(
+                "the page has no metrics of DCGM: the exporter starts yet, or the URL is wrong"
+            )
         found = normalise(page.samples, self._place, self._clock(), simulated=page.simulated)
         return batch(found, simulated=page.simulated)
 

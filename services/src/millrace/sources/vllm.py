@@ -7,54 +7,33 @@ after a pause, an outage or a restart of the producer these are many. The very f
 where counters stand, so what was used before it is not known, nor what is used between the last
 poll and a restart of the server.
 
+Series of one model that differ in any other label (the engine, a replica) are counters of their
+own, and begin anew each for itself; what they say is summed.
+
 Counters survive a restart, together with the events that came of them: whether these were published
 is not known then, so they are told again, and are the same events. The page is asked when they are
 acknowledged: until then nothing moves on. Nor do the counters of a model whose reading is rejected.
+What was told of one server is told again also where another one is asked by now.
 """
 
 import hashlib
-import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypedDict
 
 import msgspec
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.feeds.token_usage import MOST_TOKENS, WINDOW, TokenUsage
-from millrace.sources.base import Batch, Permanent, Rejected
+from millrace.feeds.token_usage import WINDOW, TokenUsage
+from millrace.sources.base import Batch, Rejected, Transient
 from millrace.sources.gpus import Place, batch, usage
-from millrace.sources.scrape import Exporter, Sample
+from millrace.sources.scrape import Exporter
+from millrace.sources.vllm_counters import Counter, Used, check, normalise, parts, read, renamed
 from millrace.state import write_atomically
 
 LONGEST_INTERVAL = WINDOW.total_seconds()
-PROMPT, COMPLETION = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
-LATENCY = "vllm:e2e_request_latency_seconds_sum"
-REQUESTS = "vllm:e2e_request_latency_seconds_count"
-NAMES = frozenset({PROMPT, COMPLETION, LATENCY, REQUESTS})
 STARTED = "process_start_time_seconds"
-MOST_EVENTS = 100
-"""Of one model at one poll: more tokens than these can say is no reading."""
-
-
-class Counter(NamedTuple):
-    """A counter of one model in one engine."""
-
-    name: str
-    model: str
-    engine: str
-
-
-class Used(TypedDict):
-    """What one model used, by the names of TokenUsage."""
-
-    model: str
-    prompt_tokens: int
-    completion_tokens: int
-    latency_ms: float | None
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -67,6 +46,8 @@ class Seen(msgspec.Struct, frozen=True):
     events: list[TokenUsage]
     started: float | None = None
     """When the server started, if its page says so."""
+    behind: dict[str, float | None] = {}
+    """Seconds by which the counters of a model are older than `at`; None: it is not known."""
 
 
 class Vllm:
@@ -94,8 +75,9 @@ class Vllm:
         self._monotonic = monotonic
         self._polled_at: float | None = None
         self._server = hashlib.sha256(exporter.url.encode()).hexdigest()
-        self._seen = self._load()
-        self._again = [] if self._seen is None else self._seen.events
+        kept = self._load()
+        self._again = [] if kept is None else kept.events
+        self._seen = kept if kept and kept.server == self._server else None
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """What each model used since the poll before; nothing at the first."""
@@ -106,24 +88,41 @@ class Vllm:
         now = self._clock()
         counters = read(page.samples)
         if not counters:
-            raise Permanent("the page has no counters of vLLM: is the URL right?")
-        started = next((value for name, _, value in page.samples if name == STARTED), None)
+            raise Transient("the page has no counters of vLLM: it starts yet, or the URL is wrong")
+        starts = [value for name, _, value in page.samples if name == STARTED]
+        # Of several servers on one page it does not say whose counters began anew.
+        started = starts[0] if len(starts) == 1 else None
         found: list[TokenUsage | Rejected] = []
         before: dict[Counter, float] = {}
-        if self._seen is not None:
+        behind: dict[str, float | None] = {}
+        if self._seen is None:
+            check(counters)
+        else:
             anew = None not in (started, self._seen.started) and started != self._seen.started
-            before = {} if anew else dict(self._seen.counters)
+            before = {} if anew else renamed(dict(self._seen.counters), counters)
+            spans = self._spans(self._seen, {c.model for c in (*before, *counters)}, now)
             used = normalise(before, counters)
-            found, kept = self._found(used, self._span(self._seen, now), now, page.simulated)
+            found, kept = self._found(used, spans, now, page.simulated)
             counters = {c: value for c, value in counters.items() if c.model not in kept}
+            known = {counter.model for counter in counters}
+            behind = {model: span for model, span in spans.items() if model not in known}
         # A counter that the page leaves out once was not reset by that.
         counters = before | counters
         events = [one for one in found if isinstance(one, TokenUsage)]
-        seen = Seen(self._server, now, [*counters.items()], events, started)
+        seen = Seen(self._server, now, [*counters.items()], events, started, behind)
         write_atomically(self._state, msgspec.json.encode(seen))
         self._polled_at = self._monotonic()
         self._seen = seen
         return batch(found, simulated=page.simulated)
+
+    def _spans(self, before: Seen, models: Iterable[str], now: float) -> dict[str, float | None]:
+        """Seconds since the counters of each model that are known, if that is known."""
+        span = self._span(before, now)
+        older = {model: before.behind.get(model, 0.0) for model in models}
+        return {
+            model: None if span is None or more is None else span + more
+            for model, more in older.items()
+        }
 
     def _span(self, before: Seen, now: float) -> float | None:
         """Seconds since the poll before, if that is known."""
@@ -133,7 +132,11 @@ class Vllm:
         return now - before.at if now >= before.at else None
 
     def _found(
-        self, used: Iterable[Used], span: float | None, now: float, simulated: bool
+        self,
+        used: Iterable[Used],
+        spans: Mapping[str, float | None],
+        now: float,
+        simulated: bool,
     ) -> tuple[list[TokenUsage | Rejected], set[str]]:
         """The events of each model, and the models of which a reading is rejected."""
         found: list[TokenUsage | Rejected] = []
@@ -143,7 +146,7 @@ class Vllm:
                 usage(
                     "vllm",
                     self._place,
-                    {**part, "span_s": span},
+                    {**part, "span_s": spans[part["model"]]},
                     str(number) if number else "",
                     now,
                     simulated=simulated,
@@ -158,10 +161,9 @@ class Vllm:
 
     def _load(self) -> Seen | None:
         try:
-            seen = msgspec.json.decode(self._state.read_bytes(), type=Seen)
+            return msgspec.json.decode(self._state.read_bytes(), type=Seen)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
-        return seen if seen.server == self._server else None
 
 
 def from_settings(settings: Settings) -> Vllm:
@@ -176,53 +178,3 @@ def from_settings(settings: Settings) -> Vllm:
         Place.from_settings(settings),
         settings.producer_state_dir / "counters.json",
     )
-
-
-def read(samples: Iterable[Sample]) -> dict[Counter, float]:
-    """The counters of each model. Triton, where it runs vLLM, has other labels for the same."""
-    return {
-        Counter(
-            name,
-            labels.get("model_name") or labels.get("model", ""),
-            labels.get("engine") or labels.get("version", ""),
-        ): value
-        for name, labels, value in samples
-        if name in NAMES
-    }
-
-
-def normalise(before: Mapping[Counter, float], now: Mapping[Counter, float]) -> list[Used]:
-    """The fields of TokenUsage for each model on the page, all its engines together."""
-    models: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for counter, value in now.items():
-        earlier = before.get(counter, 0.0)
-        models[counter.model][counter.name] += value - earlier if value >= earlier else value
-    return [
-        {
-            "model": model,
-            "prompt_tokens": round(used[PROMPT]),
-            "completion_tokens": round(used[COMPLETION]),
-            "latency_ms": 1000 * used[LATENCY] / used[REQUESTS] if used[REQUESTS] > 0 else None,
-        }
-        for model, used in models.items()
-    ]
-
-
-def parts(used: Used) -> list[Used]:
-    """The same, with no more tokens in each than an event may have: after an outage it is many."""
-    count = math.ceil(max(used["prompt_tokens"], used["completion_tokens"]) / MOST_TOKENS)
-    if not 1 < count <= MOST_EVENTS:
-        return [used]
-    return [
-        Used(
-            model=used["model"],
-            prompt_tokens=_part(used["prompt_tokens"], number),
-            completion_tokens=_part(used["completion_tokens"], number),
-            latency_ms=used["latency_ms"],
-        )
-        for number in range(count)
-    ]
-
-
-def _part(tokens: int, number: int) -> int:
-    return min(max(tokens - number * MOST_TOKENS, 0), MOST_TOKENS)

@@ -1,0 +1,125 @@
+"""The counters of a vLLM server, and what its models used between two looks at them."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypedDict
+
+from millrace.feeds.token_usage import MOST_TOKENS
+from millrace.redaction import shown
+from millrace.sources.base import Transient
+from millrace.sources.scrape import Sample
+
+PROMPT, COMPLETION = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
+LATENCY = "vllm:e2e_request_latency_seconds_sum"
+REQUESTS = "vllm:e2e_request_latency_seconds_count"
+NAMES = frozenset({PROMPT, COMPLETION, LATENCY, REQUESTS})
+MODEL_LABELS = ("model_name", "model")
+"""The second is that of Triton, where it runs vLLM."""
+ENGINE_LABELS = ("engine", "version")
+LARGEST = 2.0**53
+"""What a counter shows beyond is no count."""
+MOST_EVENTS = 100
+"""Of one model at one poll: more tokens than these can say is no reading."""
+
+
+class Counter(NamedTuple):
+    """A counter of one model."""
+
+    name: str
+    model: str
+    series: str
+    """Its other labels; of an engine's number alone, the number."""
+
+
+class Used(TypedDict):
+    """What one model used, by the names of TokenUsage."""
+
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    latency_ms: float | None
+
+
+def read(samples: Iterable[Sample]) -> dict[Counter, float]:
+    """The counters of each model."""
+    found = {}
+    for name, labels, value in samples:
+        if name in NAMES:
+            model = next((labels[label] for label in MODEL_LABELS if labels.get(label)), "")
+            others = {
+                label: said
+                for label, said in sorted(labels.items())
+                if said and label not in MODEL_LABELS
+            }
+            found[Counter(name, model, _series(others))] = value
+    return found
+
+
+def renamed(before: dict[Counter, float], now: Mapping[Counter, float]) -> dict[Counter, float]:
+    """What was kept of series without the labels that they have now: by those, where one can tell.
+
+    Of several that were one, only what they show now is known.
+    """
+    new = defaultdict(list)
+    for counter in now.keys() - before.keys():
+        labels = dict(part.split("=", 1) for part in counter.series.split("\n") if "=" in part)
+        engine = next((labels[label] for label in ENGINE_LABELS if label in labels), "")
+        new[counter._replace(series=engine)].append(counter)
+    for old, counters in new.items():
+        if old in before and old not in now:
+            value = before.pop(old)
+            before |= {c: value if len(counters) == 1 else now[c] for c in counters}
+    return before
+
+
+def _series(labels: Mapping[str, str]) -> str:
+    if len(labels) == 1:
+        ((label, said),) = labels.items()
+        if label in ENGINE_LABELS:
+            return said
+    return "\n".join(f"{label}={said}" for label, said in labels.items())
+
+
+def check(counters: Mapping[Counter, float]) -> None:
+    """Transient if one of them cannot be: nothing can be counted from there."""
+    for counter, value in counters.items():
+        if not 0 <= value <= LARGEST:
+            raise Transient(f"{counter.name} of {shown(counter.model)} is no count: {value:g}")
+
+
+def normalise(before: Mapping[Counter, float], now: Mapping[Counter, float]) -> list[Used]:
+    """The fields of TokenUsage for each model on the page, all its engines together."""
+    models: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for counter, value in now.items():
+        earlier = before.get(counter, 0.0)
+        models[counter.model][counter.name] += value - earlier if value >= earlier else value
+    return [
+        {
+            "model": model,
+            "prompt_tokens": round(used[PROMPT]),
+            "completion_tokens": round(used[COMPLETION]),
+            "latency_ms": 1000 * used[LATENCY] / used[REQUESTS] if used[REQUESTS] > 0 else None,
+        }
+        for model, used in models.items()
+    ]
+
+
+def parts(used: Used) -> list[Used]:
+    """The same, with no more tokens in each than an event may have: after an outage it is many."""
+    count = math.ceil(max(used["prompt_tokens"], used["completion_tokens"]) / MOST_TOKENS)
+    if not 1 < count <= MOST_EVENTS:
+        return [used]
+    return [
+        Used(
+            model=used["model"],
+            prompt_tokens=_part(used["prompt_tokens"], number),
+            completion_tokens=_part(used["completion_tokens"], number),
+            latency_ms=used["latency_ms"],
+        )
+        for number in range(count)
+    ]
+
+
+def _part(tokens: int, number: int) -> int:
+    return min(max(tokens - number * MOST_TOKENS, 0), MOST_TOKENS)
