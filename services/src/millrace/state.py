@@ -14,7 +14,10 @@ class StateUnusable(MillraceError):
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file so that a crash leaves the old content or the new, never half."""
+    """Replace a file so that a crash leaves the old content or the new, never half.
+
+    Once it returns, a crash leaves the new: its name is on the disk, too.
+    """
     temporary = path.with_suffix(".new")
     try:
         with temporary.open("wb") as file:
@@ -22,6 +25,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
     except OSError as error:
         raise StateUnusable(f"cannot write {path}: {error.strerror}") from None
 

@@ -19,13 +19,17 @@ def test_a_file_gets_its_name_when_its_content_is_on_the_disk(
 
     def seen(descriptor: int) -> None:
         fsync(descriptor)
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            on_disk = Path(f"/proc/self/fd/{descriptor}").read_bytes()
-            synced.append((on_disk, path.read_bytes()))
+        what = Path(f"/proc/self/fd/{descriptor}")
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        on_disk = what.read_bytes() if is_file else str(what.readlink()).encode()
+        synced.append((on_disk, path.read_bytes()))
 
     monkeypatch.setattr(os, "fsync", seen)
+    open_before = len([*Path("/proc/self/fd").iterdir()])
     write_atomically(path, b"new")
-    assert synced == [(b"new", b"old")]
+    # Its content before it has its name; the directory when it has it.
+    assert synced == [(b"new", b"old"), (bytes(tmp_path), b"new")]
+    assert len([*Path("/proc/self/fd").iterdir()]) == open_before
     assert path.read_bytes() == b"new"
 
 
