@@ -6,7 +6,7 @@ ValueError says what is wrong in words that follow on a name, and how to write i
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from millrace.redaction import scrub
@@ -23,10 +23,14 @@ _TIME = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _SPACED = re.compile(r"(:\d{2}(?:[.,]\d+)?) (?=\d{2}(:?\d{2})?$)", re.ASCII)
+_DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}", re.ASCII)
 EXAMPLE = "2026-01-02T15:00:00Z"
+DAY_EXAMPLE = "2026-01-02"
+_MISSING = frozenset({"", "-", "nan", "nat", "null", "none", "na", "n/a", "#n/a", "<na>"})
 _UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
-_FIRST, _LAST = 10**9, 7_258_118_400
-"""The seconds from September 2001 to 2200: numbers of another unit lie outside of them."""
+_FIRST, _LAST = 315_532_800, 7_258_118_400
+"""The seconds from 1980 to 2200: numbers of another unit lie outside of them, and so do the digits
+of a date, with its time or without."""
 MICROSECOND = timedelta(microseconds=1)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,6 +56,13 @@ def number(value: Any, *, whole: bool = False) -> Any:
     return value
 
 
+def is_missing(value: Any) -> bool:
+    """Whether it is one of the forms in which files say that there is no value."""
+    if isinstance(value, str):
+        return value.strip().lower() in _MISSING
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def name(text: str) -> str:
     """A name as it is; ValueError of one that only looks like another."""
     if text != text.strip() or not text.isprintable():
@@ -65,7 +76,7 @@ def name(text: str) -> str:
 def time(value: Any) -> datetime:
     """The time that is meant, aware; ValueError of what is none, or has no offset.
 
-    A number is a Unix time since 2001 in seconds, milliseconds, microseconds or nanoseconds, which
+    A number is a Unix time since 1980 in seconds, milliseconds, microseconds or nanoseconds, which
     its size tells. Of text, digits behind microseconds are dropped.
     """
     if isinstance(value, str):
@@ -82,12 +93,36 @@ def time_in_query(text: str) -> datetime:
     return time(_SPACED.sub(r"\1+", text.rstrip()))
 
 
+def day(text: str) -> date:
+    """The day that is meant by a date, or by the beginning of that day; ValueError of what is none.
+
+    The date counts as it is written, whatever the offset; that of a Unix time is in UTC.
+    """
+    plain = text.strip()[:_LONGEST]
+    written, clock = plain, ""
+    if found := _TIME.fullmatch(plain):
+        written, clock = found["day"], found["hours"] + (found["seconds"] or "")
+        clock += found["fraction"] or ""
+    elif _NUMBER.fullmatch(plain) and not _DAY.fullmatch(plain):
+        start = _unix(number(plain))
+        written, clock = f"{start:%Y-%m-%d}", f"{start:%H%M%S%f}"
+    if clock.strip("0:"):
+        raise ValueError(
+            f"is {_quoted(text)}: which day a time is in depends on the place, so write the day"
+            f" alone, like {DAY_EXAMPLE}"
+        )
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        raise ValueError(f"is {_quoted(text)}: write the day like {DAY_EXAMPLE}") from None
+
+
 def _written(text: str) -> datetime:
     found = _TIME.fullmatch(text) if len(text) <= _LONGEST else None
     if not found:
         raise ValueError(
             f"is {_quoted(text)}: write it like {EXAMPLE}, with its offset from UTC, or as a Unix"
-            " time since 2001"
+            " time since 1980"
         )
     if not found["zulu"] and not found["sign"]:
         raise ValueError(f"lacks its offset from UTC, such as Z: write it like {EXAMPLE}")
@@ -107,7 +142,7 @@ def _unix(value: float) -> datetime:
                 return _START + value * 1_000_000 // unit * MICROSECOND
             return datetime.fromtimestamp(value / unit, UTC)
     raise ValueError(
-        f"is {value!r}: a number is a Unix time since 2001, in seconds, milliseconds, microseconds"
+        f"is {value!r}: a number is a Unix time since 1980, in seconds, milliseconds, microseconds"
         f" or nanoseconds; write any other time like {EXAMPLE}"
     )
 

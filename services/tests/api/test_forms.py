@@ -3,7 +3,7 @@ means, or refused in words that say what to do, and always one item at a time.""
 
 import gzip
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -206,8 +206,8 @@ def test_a_fraction_is_kept_in_milliseconds(
         ("null", "is no time: write it like"),
         ("true", "is no time"),
         ("[]", "is no time"),
-        ("86400", "a number is a Unix time since 2001"),
-        ("46024.5", "a number is a Unix time since 2001"),  # a spreadsheet's days
+        ("86400", "a number is a Unix time since 1980"),
+        ("46024.5", "a number is a Unix time since 1980"),  # a spreadsheet's days
         ("20260102120000", "a number is a Unix time"),
         ("-1", "a number is a Unix time"),
         ("NaN", "a number is a Unix time"),
@@ -226,6 +226,64 @@ def test_what_is_no_time_is_refused_in_words(
 def test_digits_that_are_a_date_are_no_time_of_another_century() -> None:
     with pytest.raises(ValueError, match="Unix time"):
         forms.time(20260102)
+
+
+@pytest.mark.parametrize(
+    "value", [951_868_800, 951_868_800.0, "951868800000", 951_868_800_000_000, 951_868_800 * 10**9]
+)
+def test_a_number_is_a_time_of_the_last_century_too(value: Any) -> None:
+    assert forms.time(value) == datetime(2000, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("digits", ["20130228", "201302281600", "20130228160000", "36586"])
+def test_digits_of_a_date_are_no_unix_time(digits: str) -> None:
+    with pytest.raises(ValueError, match="a number is a Unix time since 1980"):
+        forms.time(digits)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2000-03-01",
+        " 2000-03-01 ",
+        "20000301",
+        "2000-03-01 00:00:00",
+        "2000-03-01T00:00",
+        "2000-03-01 00:00:00+00:00",
+        "2000-03-01 00:00:00-05:00",
+        "2000-03-01T00:00:00.000Z",
+        "951868800",
+        "951868800.0",
+        "951868800000",
+        "951868800000000",
+    ],
+)
+def test_a_day_is_taken(text: str) -> None:
+    assert forms.day(text) == date(2000, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("3/1/2000", "is '3/1/2000': write the day like 2026-01-02"),
+        ("01.03.2000", "write the day like"),
+        ("2000-02-30", "is '2000-02-30': write the day like"),
+        ("NaT", "is 'NaT': write the day like"),
+        ("", "write the day like"),
+        ("x" * 500, "write the day like"),
+        ("2000-03-01T10:00:00.000Z", "so write the day alone, like 2026-01-02"),
+        ("2000-03-01 00:00:01", "write the day alone"),
+        ("2000-03-01 00:00:00.5+00:00", "write the day alone"),
+        ("951868801", "write the day alone"),
+        ("36586", "a number is a Unix time since 1980"),  # a spreadsheet's
+        ("199903", "a number is a Unix time"),
+    ],
+)
+def test_what_is_no_day_is_refused_in_words(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match="is ") as caught:
+        forms.day(text)
+    assert reason in str(caught.value)
+    assert len(str(caught.value)) < 250
 
 
 @given(st.integers(10**15, 7 * 10**15))
@@ -380,6 +438,18 @@ def test_a_single_quote_is_taken_in_the_same_forms(
     assert one.event_id == other.event_id
 
 
+def test_what_is_there_twice_is_refused_and_named(client: FlaskClient, world: World) -> None:
+    """Readers of JSON differ in which of the two they take."""
+    twice = GOOD[0][:-1] + ', "price": 1}'
+    for form in ('{"events": [%s, %s]}', "[%s, %s]"):
+        found = check_any(post(client, PATH, (form % (twice, GOOD[1])).encode()))
+        assert [one["status"] for one in found] == ["rejected", "accepted"]
+        assert found[0]["reason"] == "`price` is there twice: send it once"
+    assert [event.symbol for _, event in world.kafka.records] == ["B", "B"]
+    body = json.dumps(QUOTE)[:-1] + ', "price": 1}'
+    assert "`price` is there twice" in problem(post(client, "/ingest/quote", body.encode()), 400)
+
+
 def test_a_single_quote_with_nan_is_a_problem_that_names_the_field(client: FlaskClient) -> None:
     body = json.dumps({**QUOTE, "price": float("nan")}).encode()
     assert "`price` is nan" in problem(post(client, "/ingest/quote", body), 400)
@@ -419,7 +489,7 @@ def test_a_time_in_a_query_is_taken(client: FlaskClient, start: str) -> None:
         ("to=2024-01-01T00:00:00", "`to` lacks its offset from UTC"),
         ("to=yesterday", "`to` is 'yesterday': write it like"),
         ("to=NaN", "`to` is 'NaN'"),
-        ("to=9", "a number is a Unix time since 2001"),
+        ("to=9", "a number is a Unix time since 1980"),
         ("limit=1,000", "`limit` is '1,000', which is no number"),
         ("limit=ten", "`limit` is 'ten', which is no number"),
         ("limit=", "`limit` is ''"),

@@ -83,7 +83,7 @@ class Follower:
         except FileNotFoundError:
             return [], []
         self.now = (reading.marks, reading.written)
-        lines = [data.decode() for _, data in reading.lines]
+        lines = [record.raw.decode() for record in reading.records]
         return lines, [lost.reason for lost in reading.lost]
 
     def crash(self) -> None:

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -17,9 +18,11 @@ from hypothesis import strategies as st
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
 from millrace.sources import following, openai_usage, streams
-from millrace.sources.base import Batch, Permanent, Rejected, Transient
+from millrace.sources.answers import normalise
+from millrace.sources.base import Batch, Rejected, Transient
 from millrace.sources.gpus import Place
-from millrace.sources.openai_usage import OpenaiUsage, normalise
+from millrace.sources.jsonlines import Line, records
+from millrace.sources.openai_usage import OpenaiUsage
 from millrace.sources.streams import Told
 
 PLACE = Place("box", 0, "RTX 3090")
@@ -46,8 +49,16 @@ def line(answer: Any) -> bytes:
     return json.dumps(answer).encode()
 
 
+def said(data: bytes, offset: int = 0) -> Told | Rejected | None:
+    """What one line says."""
+    read, _ = records([Line(offset, 0, data)], "usage.jsonl", last=True)
+    found = [one for record in read for one in normalise(record, PLACE, NOW)]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
 def event(answer: Any, offset: int = 0) -> TokenUsage:
-    found = normalise(line(answer), PLACE, NOW, offset)
+    found = said(line(answer), offset)
     assert isinstance(found, Told), found
     return found.event
 
@@ -82,7 +93,13 @@ class Gateway:
 
     def prompts(self) -> list[int]:
         """What the next poll brings, by the number of prompt tokens."""
-        return [one.prompt_tokens for one in self.poll().events]  # type: ignore[attr-defined]
+        return self.prompts_and([])
+
+    def prompts_and(self, told: list[Rejected]) -> list[int]:
+        """The same; what is not believed is added to the list."""
+        batch = self.poll()
+        told += batch.rejected
+        return [one.prompt_tokens for one in batch.events]  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -110,7 +127,7 @@ def test_an_embedding_writes_no_tokens() -> None:
 def test_a_part_of_a_stream_says_nothing_until_the_last() -> None:
     nothing: tuple[Any, ...] = (None, {})
     for usage in nothing:
-        assert normalise(line(part(5, 1, usage=usage)), PLACE, NOW, 0) is None
+        assert said(line(part(5, 1, usage=usage))) is None
     assert event(chat(5, object="chat.completion.chunk")).prompt_tokens == 5
 
 
@@ -126,13 +143,13 @@ def test_an_answer_read_twice_is_the_same_event_and_two_answers_are_two() -> Non
     "bad",
     [
         b"{",
-        b"[]",
+        b"[1]",
         b"null",
         b"\xff",
         line(chat(5, usage=None)),
         line(chat(5, usage={"total_tokens": 5})),
         line(chat(5, usage={"prompt_tokens": -1})),
-        line(chat(5, usage={"prompt_tokens": "5", "completion_tokens": 1})),
+        line(chat(5, usage={"prompt_tokens": None, "completion_tokens": 1})),
         line(chat(5, created=None)),
         line(chat(5, created=1e300)),
         line(chat(5, model=None)),
@@ -141,7 +158,7 @@ def test_an_answer_read_twice_is_the_same_event_and_two_answers_are_two() -> Non
     ],
 )
 def test_what_is_no_usage_is_rejected(bad: bytes) -> None:
-    assert isinstance(normalise(bad, PLACE, NOW, 0), Rejected)
+    assert isinstance(said(bad), Rejected)
 
 
 def test_a_bad_line_does_not_hold_up_the_others(gateway: Gateway) -> None:
@@ -212,7 +229,7 @@ def test_parts_of_text_completions_are_parts() -> None:
     def text(usage: Any, end: str | None) -> Any:
         choices = [{"text": "x", "finish_reason": end}]
         answer = chat(5, object="text_completion", usage=usage, choices=choices)
-        return normalise(line(answer), PLACE, NOW, 0)
+        return said(line(answer))
 
     used = {"prompt_tokens": 5, "completion_tokens": 7}
     assert text(None, None) is None
@@ -302,11 +319,14 @@ def test_what_is_written_to_a_renamed_file_until_the_gateway_reopens_is_read(
     assert gateway.prompts() == []
     with renamed.open("ab") as old:
         old.write(line(chat(2)) + b"\n" + line(chat(3)))
-    assert gateway.prompts() == [2]
+        old.write(b"\n" + line(chat(4))[:9])
+    assert gateway.prompts() == [2, 3]
     assert gateway.prompts() == [], "the last line may be written yet"
-    gateway.write(chat(4))
+    with renamed.open("ab") as old:
+        old.write(line(chat(4))[9:])
+    gateway.write(chat(5))
     gateway.start()
-    assert [*gateway.prompts(), *gateway.prompts(), *gateway.prompts()] == [3, 4]
+    assert [*gateway.prompts(), *gateway.prompts(), *gateway.prompts()] == [4, 5]
 
 
 def test_the_first_lines_are_told_again_also_from_a_file_that_was_renamed(
@@ -374,13 +394,37 @@ def test_a_file_that_was_cut_off_is_read_from_its_beginning(gateway: Gateway, an
     assert gateway.prompts() == numbers
 
 
-def test_a_line_without_end_is_an_error_that_names_its_place(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_line_that_is_too_long_is_told_once_and_passed_over(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr(following, "CHUNK", 2000)
+    texts = [json.dumps(chat(1)), '{"x": "' + "y" * 5000, json.dumps(chat(2))]
+    gateway.write("\n".join(texts[:2]).encode(encoding), end=b"")
+    told: list[Rejected] = []
+    assert [n for _ in range(9) for n in gateway.prompts_and(told)] == [1]
+    gateway.start()
+    with gateway.file.open("ab") as file:
+        rest = "z" * 5000 + '"}\n' + texts[2] + "\n"
+        file.write(rest.encode(encoding).removeprefix(b"\xff\xfe"))
+    assert [n for _ in range(9) for n in gateway.prompts_and(told)] == [2]
+    (one,) = told
+    assert one.symbol == "usage.jsonl, line 2"
+    assert one.reason.startswith("it is longer than 2000 bytes, and passed over")
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_line_that_is_too_long_in_a_renamed_file_holds_up_no_other(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, ended: bool
 ) -> None:
     monkeypatch.setattr(following, "CHUNK", 1000)
-    gateway.write(b"x" * 2000, end=b"")
-    with pytest.raises(Permanent, match="byte 0 "):
-        gateway.poll()
+    gateway.write(b"x" * 2500, end=b"\n" if ended else b"")
+    told: list[Rejected] = []
+    assert gateway.prompts_and(told) == []
+    gateway.file.rename(gateway.file.with_name("usage.jsonl.1"))
+    gateway.write(chat(1))
+    assert [n for _ in range(5) for n in gateway.prompts_and(told)] == [1]
+    assert [one.symbol for one in told] == ["usage.jsonl, line 1"]
 
 
 def test_a_long_file_is_read_in_parts(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -488,7 +532,7 @@ def test_any_answer_is_an_event_that_the_processor_takes_or_is_rejected(
     answer = chat(5) | changes
     if isinstance(answer["usage"], dict):
         answer["usage"] = answer["usage"] | usage
-    told = normalise(line(answer), PLACE, NOW, 0)
+    told = said(line(answer))
     if isinstance(told, Told):
         found = told.event
         assert found.prompt_tokens in answer["usage"].values()
@@ -496,6 +540,211 @@ def test_any_answer_is_an_event_that_the_processor_takes_or_is_rejected(
             assert decoder(TOKEN_USAGE)(msgspec.json.encode(found)) == found
 
 
-@given(st.binary())
-def test_any_line_is_an_event_or_rejected(data: bytes) -> None:
-    assert isinstance(normalise(data, PLACE, NOW, 0), Rejected)
+@given(st.binary(), st.booleans())
+def test_any_bytes_spoil_no_other_line(data: bytes, windows: bool) -> None:
+    """Only a byte order mark at the beginning, and a bare brace, say something of what follows."""
+    end = b"\r\n" if windows else b"\n"
+    with TemporaryDirectory() as directory:
+        gateway = Gateway(Path(directory))
+        gateway.write(chat(1), data, b"", chat(2), end=end)
+        assert [n for _ in range(3) for n in gateway.prompts()] == [1, 2]
+        gateway.write(chat(3), end=end)
+        assert gateway.prompts() == [3]
+
+
+TOKENS = {
+    "text": '"5"',
+    "a float": "5.0",
+    "text of a float": '" 5.0 "',
+    "an exponent": "5e0",
+}
+
+
+@pytest.mark.parametrize("text", TOKENS.values(), ids=TOKENS)
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
+def test_tokens_are_taken(text: str, name: str) -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 5}
+    data = line(chat(5, usage=usage)).replace(f'"{name}": 5'.encode(), f'"{name}": {text}'.encode())
+    found = said(data)
+    assert isinstance(found, Told), found
+    assert (found.event.prompt_tokens, found.event.completion_tokens) == (5, 5)
+    assert found.event.event_id == event(chat(5)).event_id
+
+
+def test_no_completion_is_no_tokens() -> None:
+    for usage in ({"prompt_tokens": 5, "completion_tokens": None}, {"input_tokens": 5}):
+        assert event(chat(5, usage=usage)).completion_tokens == 0
+
+
+TIMES = {
+    "seconds": CREATED,
+    "seconds in a float": float(CREATED),
+    "seconds in text": str(CREATED),
+    "milliseconds": CREATED * 1000,
+    "microseconds": CREATED * 1_000_000,
+    "nanoseconds": CREATED * 1_000_000_000,
+    "JavaScript": "2026-09-21T14:13:20.000Z",
+    "pandas": "2026-09-21 14:13:20+00:00",
+    "another offset": "2026-09-21T16:13:20+02:00",
+}
+
+
+@pytest.mark.parametrize("created", TIMES.values(), ids=TIMES)
+def test_a_time_is_taken(created: Any) -> None:
+    for answer in (chat(0, created=created), chat(0, created_at=created)):
+        if "created_at" in answer:
+            del answer["created"]
+        assert event(answer).observed_at == datetime.fromtimestamp(CREATED, UTC)
+
+
+def test_a_time_long_ago_is_taken() -> None:
+    for created in (951_868_800, 951_868_800_000, "2000-03-01T00:00:00Z"):
+        assert event(chat(5, created=created)).observed_at == datetime(2000, 3, 1, tzinfo=UTC)
+
+
+def test_a_fraction_of_a_second_is_what_it_was() -> None:
+    """An id is made of it: what is read again after an update is the same event."""
+    for thousandth in range(1000):
+        created = CREATED + thousandth / 1000
+        truncated = datetime.fromtimestamp(int(created * 1000) / 1000, UTC)
+        assert event(chat(5, created=created)).observed_at == truncated
+
+
+@pytest.mark.parametrize(
+    ("latency", "value"),
+    [('"120.5"', 120.5), ("NaN", None), ('"NaN"', None), ('""', None), ('"null"', None)],
+)
+def test_a_latency_is_taken(latency: str, value: float | None) -> None:
+    found = said(line(chat(5, latency_ms=1)).replace(b": 1}", f": {latency}}}".encode()))
+    assert isinstance(found, Told), found
+    assert found.event.latency_ms == value
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (line(chat(5, usage={"prompt_tokens": "1,234"})), "`prompt_tokens` is '1,234', which is"),
+        (line(chat(5, usage={"prompt_tokens": 5.5})), "`$.prompt_tokens`"),
+        (line(chat(5, usage={"prompt_tokens": 10**400})), "prompt_tokens"),
+        (line(chat(5, latency_ms="12 ms")), "`latency_ms` is '12 ms', which is no number"),
+        (line(chat(5, latency_ms=10**400)), "latency_ms"),
+        (line(chat(5, latency_ms=float("inf"))), "`latency_ms` is inf, which is no number"),
+        (line(chat(5, created="2026-09-21T14:13:20")), "`created` lacks its offset from UTC"),
+        (line(chat(5, created=0)), "`created` is 0: a number is a Unix time since 1980"),
+        (line(chat(5, created=True)), "`created` is no time"),
+        (line(chat(5, created=None)), "it has no time"),
+        (line(chat(5, model="llama ")), "`model` is 'llama ': it must not begin or end with"),
+        (line(chat(5))[:-1] + b', "model": "other"}', "`model` is there twice: send it once"),
+        (
+            line(chat(5)).replace(
+                b'{"prompt_tokens": 5', b'{"prompt_tokens": 5, "prompt_tokens": 6'
+            ),
+            "`prompt_tokens` is there twice",
+        ),
+        (b"{" * 5000, "it is no JSON"),
+        (b"[" * 100_000, "it is no JSON"),
+        (json.dumps(chat(5)).encode("utf-16-le"), "write all of the file in UTF-8"),
+        (b"prompt_tokens,completion_tokens", "it is no JSON: JSON is malformed"),
+        (b'"' + b"x" * 1000 + b'\x1b[31m bearer abcdefghijklmnop1234"', "it is no JSON"),
+    ],
+)
+def test_what_is_not_understood_is_refused_in_words(data: bytes, reason: str) -> None:
+    found = said(data)
+    assert isinstance(found, Rejected)
+    assert found.symbol == "usage.jsonl, line 1"
+    assert reason in found.reason
+    assert len(found.reason) <= 200
+
+
+def test_a_name_that_is_twice_in_what_is_not_read_is_no_fault() -> None:
+    """Old completions have an object of tokens, of which two may look the same."""
+    data = line(chat(5, choices=[{"logprobs": 1}])).replace(b"1}", b'{"\\ufffd": 1, "\\ufffd": 2}}')
+    assert isinstance(said(data), Told)
+
+
+A, B = json.dumps(chat(1)), json.dumps(chat(2))
+NEAT = json.dumps(chat(1), indent=2), json.dumps(chat(2), indent=2)
+FILES = {
+    "lines of Windows": f"{A}\r\n{B}\r\n",
+    "an array in a line": f"[{A}, {B}]\n",
+    "an array over lines": f"[\n{A},\n{B}\n]\n",
+    "an array whose end has none": json.dumps([chat(1), chat(2)]),
+    "an array that is indented": json.dumps([chat(1), chat(2)], indent=2),
+    "values that are indented": f"{NEAT[0]}\n{NEAT[1]}\n",
+    "values with tabs": json.dumps(chat(1), indent="\t") + "\n" + B + "\n",
+    "a stream": f"event: message\nid: 1\ndata: {A}\n\n: wait\ndata:{B}\n\ndata: [DONE]\n\n",
+    "a mark before each": f"\ufeff{A}\n\ufeff{B}\n",
+    "no end of the last line": f"{A}\n{B}",
+    "spaces": f"\n  {A}  \n \n\t{B}\n\n",
+}
+
+
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_file_is_taken(gateway: Gateway, text: str, encoding: str) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    gateway.file.write_bytes((mark + text).encode(encoding))
+    told: list[Rejected] = []
+    assert [n for _ in range(3) for n in gateway.prompts_and(told)] == [1, 2]
+    gateway.start()
+    assert gateway.prompts_and(told) == []
+    assert told == []
+
+
+def test_what_comes_part_by_part_is_the_same(gateway: Gateway) -> None:
+    text = json.dumps([chat(n) for n in range(4)], indent=2).encode()
+    found, told = [], []  # type: ignore[var-annotated]
+    for at in range(0, len(text), 50):
+        with gateway.file.open("ab") as file:
+            file.write(text[at : at + 50])
+        found += gateway.prompts_and(told)
+    assert (found, told) == ([0, 1, 2, 3], [])
+
+
+def test_an_indented_answer_without_end_spoils_none_behind_it(gateway: Gateway) -> None:
+    half = NEAT[0][: len(NEAT[0]) // 2].rsplit("\n", 1)[0].encode()
+    gateway.write(chat(7), half, chat(8), half, NEAT[1].encode(), half)
+    told: list[Rejected] = []
+    assert gateway.prompts_and(told) == [7, 8, 2]
+    assert [one.symbol.split()[-1] for one in told] == ["2", str(2 + half.count(b"\n") + 2)]
+    assert gateway.prompts_and(told) == []
+    gateway.write(chat(9))
+    assert gateway.prompts_and(told) == [9]
+    assert len(told) == 3
+
+
+def test_answers_of_an_array_without_an_id_are_several(gateway: Gateway) -> None:
+    gateway.write([chat(5, id=None), chat(5, id=None)])
+    assert len({one.event_id for one in gateway.poll().events}) == 2
+
+
+def test_what_is_refused_is_told_with_its_line_across_restarts(gateway: Gateway) -> None:
+    gateway.write(chat(1), b"{", b"", [chat(2), 5])
+    told: list[Rejected] = []
+    gateway.prompts_and(told)
+    gateway.prompts_and(told)
+    gateway.start()
+    gateway.write(chat(3), b"bad")
+    for _ in range(3):
+        gateway.prompts_and(told)
+        gateway.start()
+    lines = ["line 2", "line 4, item 2", "line 6", "line 6", "line 6"]
+    assert [one.symbol for one in told] == [f"usage.jsonl, {place}" for place in lines]
+    gateway.prompts()
+    gateway.prompts()
+    gateway.start()
+    assert gateway.poll().rejected == []
+
+
+def test_lines_that_an_earlier_version_did_not_count_have_their_byte(gateway: Gateway) -> None:
+    gateway.write(chat(1))
+    gateway.prompts()
+    gateway.prompts()
+    older = json.loads(gateway.state.read_bytes())
+    for name in ("lines", "inside"):
+        del older["marks"][0][name]
+    gateway.state.write_text(json.dumps(older))
+    gateway.start()
+    gateway.write(b"bad")
+    (told,) = gateway.poll().rejected
+    assert told.symbol == f"usage.jsonl, byte {len(line(chat(1))) + 1}"

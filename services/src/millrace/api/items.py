@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from millrace import forms
-from millrace.api import reading
-from millrace.api.reading import Unreadable
+from millrace import forms, jsontext
 from millrace.events import Event, is_ahead
 from millrace.feeds.base import Feed
 from millrace.feeds.minting import Refused, checked
+from millrace.jsontext import Unreadable
 
 E = TypeVar("E", bound=Event)
 
@@ -35,10 +34,10 @@ def source_of(token_id: str) -> str:
 
 
 def read(data: bytes | msgspec.Raw) -> Any:
-    """The value that a JSON text stands for; Rejected if it is none."""
+    """The value that a JSON text stands for; Rejected if it is none, or says a thing twice."""
     try:
-        return reading.value(data)
-    except Unreadable as error:
+        return jsontext.single(jsontext.value(data))
+    except (Unreadable, ValueError) as error:
         raise Rejected(str(error)) from None
 
 

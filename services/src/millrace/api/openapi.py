@@ -318,7 +318,7 @@ STRING: Node = {"type": "string"}
 TIME: Node = {"type": "string", "format": "date-time"}
 SENT_TIME: Node = {
     "type": ["string", "number"],
-    "description": f"A time with its offset from UTC, like {EXAMPLE}, or a Unix time since 2001 in"
+    "description": f"A time with its offset from UTC, like {EXAMPLE}, or a Unix time since 1980 in"
     " seconds, milliseconds, microseconds or nanoseconds.",
 }
 ASKED_TIME: Node = {"type": "string", "description": SENT_TIME["description"]}

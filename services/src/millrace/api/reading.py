@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from millrace.api.problems import bad_request
+from millrace.jsontext import Unreadable, single, value
 
 MAX_ITEMS = 500
 HOW = 'Send {"events": [...]}, or an array of items, or one item a line as application/x-ndjson.'
@@ -16,23 +17,6 @@ _Items = Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_
 
 class _Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: _Items
-
-
-class Unreadable(Exception):
-    """Bytes that are no JSON; the text says where."""
-
-
-def value(data: bytes | msgspec.Raw) -> Any:
-    """The value that a JSON text stands for, NaN and infinities among others; Unreadable."""
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        try:
-            # Python's own reader knows them, and numbers beyond all bounds: who gets a value says
-            # which field has one.
-            return json.loads(bytes(data))
-        except (ValueError, RecursionError):
-            raise Unreadable(str(error)) from None
 
 
 def items(body: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
@@ -57,8 +41,8 @@ def items(body: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
 def one(body: bytes, kind: type[Any]) -> Any:
     """A body that is a single item of this kind; a problem if it is none."""
     try:
-        return msgspec.convert(value(body.removeprefix(_BOM)), kind)
-    except (Unreadable, msgspec.ValidationError) as error:
+        return msgspec.convert(single(value(body.removeprefix(_BOM))), kind)
+    except (Unreadable, ValueError) as error:
         text = str(error).replace("Object", "The body").replace("`$.", "`")
         raise bad_request(f"{text}.") from None
 

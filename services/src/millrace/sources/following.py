@@ -7,24 +7,22 @@ oldest first, as long as they lie beside the newest; and those that were not the
 written to later than all that was read. What lay beside it at the first look is not read.
 """
 
-import bz2
 import glob
-import gzip
 import hashlib
-import lzma
 import os
 import re
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
 
-from millrace.sources.base import Permanent, Rejected
+from millrace.sources import jsonlines, packed
+from millrace.sources.base import Rejected
+from millrace.sources.jsonlines import Record
 
 CHUNK = 4 * 1024 * 1024
-TAIL = 1024
+"""Bytes of a look; no line is longer. An even number, as of UTF-16."""
 MOST_FILES = 32
 QUIET_SECONDS = 10.0
 """Nobody ends a line in a file any more that was renamed and then not written to for so long."""
@@ -32,8 +30,6 @@ SETTLED_NS = 600 * 10**9
 """Others were written to for so long, and this one was not: all of it is read."""
 LARGEST = 1024**3
 """Bytes that are unpacked at most to find where reading goes on."""
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 _ROTATED = re.compile(r"[.-](\d[\d._:T-]*|old)(\.gz|\.bz2|\.xz)?")
 """What those who rename files add to the name."""
 _SECOND_NS = 10**9
@@ -48,6 +44,10 @@ class Mark(msgspec.Struct, frozen=True):
     tail: str
     written: int = 0
     """When it was written to last, as of the last look: nanoseconds since 1970."""
+    lines: int | None = None
+    """How many lines are read of it; None: nobody has counted them."""
+    inside: bool = False
+    """Whether it is read up to within a line that is too long."""
 
 
 class Found(NamedTuple):
@@ -62,12 +62,11 @@ class Found(NamedTuple):
 class Reading(NamedTuple):
     """What one look brought."""
 
-    lines: list[tuple[int, bytes]]
-    """With their offsets in their files."""
+    records: list[Record]
     marks: list[Mark]
     written: int
     lost: list[Rejected]
-    """What may have been written and cannot be read any more."""
+    """What may have been written and cannot be read any more, and lines that are too long."""
 
 
 class Following:
@@ -84,8 +83,7 @@ class Following:
         """The lines behind some marks, the oldest file's first, CHUNK bytes at most.
 
         `written` is when what was read was written last, in nanoseconds since 1970; 0 where it is
-        not known. FileNotFoundError if there is no file, other OSErrors if one cannot be read;
-        Permanent if a line has no end.
+        not known. FileNotFoundError if there is no file, other OSErrors if one cannot be read.
         """
         there = self._siblings()
         if self._path.exists():
@@ -119,31 +117,32 @@ class Following:
     ) -> list[Found]:
         """The files that nobody has read: they are no copies of those that are known."""
         known = {one.path for one in found}
-        heads = [_head(one.path) for one in found]
+        heads = [packed.head(one.path) for one in found]
         new = [Found(*one, None) for one in there if one[0] == self._path and one[0] not in known]
-        heads += [_head(one.path) for one in new]
+        heads += [packed.head(one.path) for one in new]
         for path, status in sorted(there, key=lambda one: one[1].st_mtime_ns):
             is_rotated = _ROTATED.fullmatch(path.name[len(self._path.name) :])
             if path in known or not is_rotated or since is None or status.st_mtime_ns <= since:
                 continue
-            head = _head(path)
+            head = packed.head(path)
             if head and not any(_begin_alike(head, other) for other in heads):
                 heads.append(head)
                 new.append(Found(path, status, None))
         return new
 
     def _read(self, found: list[Found], written: int, lost: list[Rejected], now: float) -> Reading:
-        lines: list[tuple[int, bytes]] = []
+        records: list[Record] = []
         marks: list[Mark] = []
         left = CHUNK
         for number, (path, status, mark) in enumerate(found):
-            is_packed = path.suffix in _OPENERS
             has_later = any(other.status.st_size for other in found[number + 1 :])
-            is_over = is_packed or (has_later and not 0 <= now - status.st_mtime < QUIET_SECONDS)
+            is_quiet = not 0 <= now - status.st_mtime < QUIET_SECONDS
+            is_over = packed.is_packed(path) or (has_later and is_quiet)
             offset = mark.offset if mark else 0
+            counted = mark.lines if mark and mark.offset else 0
             try:
-                before, data = _behind(path, offset, left)
-            except _BROKEN:
+                before, data = packed.around(path, offset, left)
+            except packed.BROKEN:
                 lost.append(Rejected(path.name, f"it cannot be unpacked behind byte {offset}"))
                 continue
             if mark and _digest(before) != mark.tail:
@@ -151,25 +150,30 @@ class Following:
                 marks.append(mark)
                 continue
             is_end = len(data) < left
-            end = len(data) if is_over and is_end else data.rfind(b"\n") + 1
-            if not is_end and not end and left == CHUNK:
-                raise Permanent(f"the line at byte {offset} of {path} has no end")
-            place = offset
-            for line in data[:end].split(b"\n"):
-                if line.strip():
-                    lines.append((place, line))
-                place += len(line) + 1
-            tail = _digest((before + data[:end])[-TAIL:])
-            marks.append(Mark(status.st_ino, offset + end, tail, status.st_mtime_ns))
-            left -= end
-            if not is_end:
+            encoding = jsonlines.encoding(packed.head(path))
+            is_inside = bool(mark and mark.inside)
+            if is_inside:
+                part = jsonlines.skip(data, encoding, counted)
+            else:
+                whole = {"is_over": is_end and is_over, "is_all": is_end and is_quiet}
+                part = jsonlines.read(data, encoding, path.name, offset, counted, **whole)
+            if not part.size and not is_end and left == CHUNK:
+                why = f"it is longer than {CHUNK} bytes, and passed over: write one answer a line"
+                lost.append(Rejected(jsonlines.place(path.name, counted, offset), why))
+                part = jsonlines.skip(data, encoding, counted)
+            records += part.records
+            tail = _digest((before + data[: part.size])[-packed.TAIL :])
+            at, changed = offset + part.size, status.st_mtime_ns
+            marks.append(Mark(status.st_ino, at, tail, changed, part.lines, part.inside))
+            left -= part.size
+            if not is_end or (is_inside and data):
                 marks += [other.mark for other in found[number + 1 :] if other.mark]
-                return Reading(lines, marks[-MOST_FILES:], written, lost)
+                return Reading(records, marks[-MOST_FILES:], written, lost)
         # All is read. What is compressed does not grow, and is older than what is not read.
-        packed = {status.st_ino for path, status, _ in found if path.suffix in _OPENERS}
-        marks = [mark for mark in marks if mark.inode not in packed]
+        over = {status.st_ino for path, status, _ in found if packed.is_packed(path)}
+        marks = [mark for mark in marks if mark.inode not in over]
         written = max([written, *(status.st_mtime_ns for _, status, _ in found)])
-        return Reading(lines, marks[-MOST_FILES:], written, lost)
+        return Reading(records, marks[-MOST_FILES:], written, lost)
 
     def _lost(self, mark: Mark) -> Rejected:
         return Rejected(
@@ -200,45 +204,24 @@ def _like(
     if not mark.offset:
         return None
     for path, status in sorted(there, key=lambda one: one[1].st_mtime_ns):
-        is_packed = path.suffix in _OPENERS
         if status.st_mtime_ns < mark.written - _SECOND_NS:
             continue
-        if mark.offset <= (LARGEST if is_packed else status.st_size) and _is_at(mark, path):
+        largest = LARGEST if packed.is_packed(path) else status.st_size
+        if mark.offset <= largest and _is_at(mark, path):
             return path, status
     return None
 
 
 def _is_at(mark: Mark, path: Path) -> bool:
     try:
-        return _digest(_behind(path, mark.offset, 0)[0]) == mark.tail
-    except _BROKEN:
+        return _digest(packed.around(path, mark.offset, 0)[0]) == mark.tail
+    except packed.BROKEN:
         return False
-
-
-def _behind(path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
-    """The bytes before an offset, TAIL at most, and so many behind it."""
-    start = max(0, offset - TAIL)
-    with _open(path) as file:
-        file.seek(start)
-        data = file.read(offset - start + most)
-    return data[: offset - start], data[offset - start :]
-
-
-def _head(path: Path) -> bytes:
-    try:
-        return _behind(path, 0, TAIL)[1]
-    except _BROKEN:
-        # It is being written.
-        return b""
 
 
 def _begin_alike(one: bytes, other: bytes) -> bool:
     length = min(len(one), len(other))
     return bool(length) and one[:length] == other[:length]
-
-
-def _open(path: Path) -> BinaryIO:
-    return cast("BinaryIO", _OPENERS.get(path.suffix, open)(path, "rb"))
 
 
 def _digest(data: bytes) -> str:

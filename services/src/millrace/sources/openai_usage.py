@@ -4,34 +4,31 @@ A gateway appends the answers to a file, one JSON object a line: those of chat a
 of embeddings, and of the Responses API, which has other names for the same; also what is streamed,
 each part a line. How far the file is read survives a restart, as does what is held of streams. It
 is written down only when what was read before is acknowledged: after a crash some lines are read
-again, and are the same events, for the id is that of the answer.
+again, and are the same events, for the id is that of the answer. What cannot be read is told with
+its line, and passed over.
 
 An answer says when it began, and its line comes when it has ended: by then others have begun whose
 lines came before. So its tokens are of the latest time that it or a line before it says. Where none
 says a later one, that is when it began.
 """
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from millrace.config import Settings
 from millrace.events import CLOCKS
 from millrace.feeds.token_usage import TokenUsage
-from millrace.redaction import shown
+from millrace.sources.answers import normalise
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.following import Following, Mark, Reading
-from millrace.sources.gpus import Place, batch, usage
+from millrace.sources.gpus import Place, batch
 from millrace.sources.streams import Held, Told, last_of_each
 from millrace.state import write_atomically
 
-BOM = b"\xef\xbb\xbf"
-MAX_ID = 500
 LONGEST_SECONDS = 600.0
 """What began longer before is not of the time that the lines before it say: clients wait for an
 answer so long at most, and files may be put together in any order."""
@@ -92,13 +89,13 @@ class OpenaiUsage:
         newest = position.newest
         told: list[Told] = []
         rejected = list(reading.lost)
-        for offset, line in reading.lines:
-            one = normalise(line, self._place, now, offset)
-            if isinstance(one, Rejected):
-                rejected.append(one)
-            elif one:
-                event, newest = ended(one.event, newest, now)
-                told.append(one._replace(event=event))
+        for record in reading.records:
+            for one in normalise(record, self._place, now):
+                if isinstance(one, Rejected):
+                    rejected.append(one)
+                else:
+                    event, newest = ended(one.event, newest, now)
+                    told.append(one._replace(event=event))
         events, held = last_of_each(told, position.held, now)
         brought = batch([*events, *rejected], simulated=False)
         self._position = Position(
@@ -134,90 +131,3 @@ def ended(event: TokenUsage, newest: float, now: float) -> tuple[TokenUsage, flo
         return msgspec.structs.replace(event, observed_at=end), newest
     # A time that is ahead of all clocks says nothing about other answers.
     return event, max(newest, began) if began <= now + CLOCKS.total_seconds() else newest
-
-
-def normalise(line: bytes, place: Place, now: float, offset: int) -> Told | Rejected | None:
-    """What an answer, or a part of one, says about usage; None of a part that says nothing."""
-    if offset == 0:
-        line = line.removeprefix(BOM)
-    try:
-        answer = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Rejected(f"byte {offset}", shown(f"no JSON: {error}"))
-    if not isinstance(answer, dict):
-        return Rejected(f"byte {offset}", "no JSON object")
-    is_part = _is_part(answer)
-    if _is_event(answer):
-        # What ends a stream of the Responses API has the whole response in it.
-        inner = answer.get("response")
-        answer = inner if isinstance(inner, dict) else {}
-        is_part = not answer.get("usage")
-    used = answer.get("usage")
-    if is_part and (used is None or used == {}):
-        return None
-    try:
-        prompt, completion = _tokens(used)
-        observed_at = _time(answer)
-    except ValueError as error:
-        return Rejected(f"byte {offset}", str(error))
-    identity = answer.get("id")
-    if not isinstance(identity, str) or not 0 < len(identity) <= MAX_ID:
-        identity = f"{offset}:{hashlib.sha256(line).hexdigest()}"
-    fields = {
-        "model": answer.get("model"),
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "latency_ms": answer.get("latency_ms"),
-    }
-    event = usage(
-        "openai_usage", place, fields, identity, now, simulated=False, observed_at=observed_at
-    )
-    if isinstance(event, Rejected):
-        return event
-    # Some servers give each part a time of its own: the id alone says which answer it is of.
-    return Told(event, f"{event.symbol}\n{identity}", not is_part or answer.get("choices") == [])
-
-
-def _is_event(answer: Mapping[str, Any]) -> bool:
-    """Whether it is an event of a stream of the Responses API."""
-    kind = answer.get("type")
-    return isinstance(kind, str) and (kind.startswith("response.") or kind == "error")
-
-
-def _is_part(answer: Mapping[str, Any]) -> bool:
-    """Whether it is a part of a stream of completions, of which more may come."""
-    kind = str(answer.get("object"))
-    if kind.endswith(".chunk"):
-        return True
-    if kind == "text_completion":
-        # A part and a whole have one name, and only a whole says why it ended.
-        choices = answer.get("choices")
-        ends = [
-            choice.get("finish_reason")
-            for choice in (choices if isinstance(choices, list) else [])
-            if isinstance(choice, dict)
-        ]
-        return None in ends or not answer.get("usage")
-    # The first part of a stream of Azure, about the filters of its content.
-    return kind == "" and answer.get("choices") == []
-
-
-def _tokens(used: Any) -> tuple[object, object]:
-    """Tokens read and written. An embedding writes none; reasoning is part of what is written."""
-    if isinstance(used, Mapping):
-        if "prompt_tokens" in used:
-            return used["prompt_tokens"], used.get("completion_tokens", 0)
-        if "input_tokens" in used:
-            return used["input_tokens"], used.get("output_tokens", 0)
-    raise ValueError("it has no usage with prompt_tokens or input_tokens")
-
-
-def _time(answer: Mapping[str, Any]) -> datetime:
-    """When the answer was made, as it says itself."""
-    created = answer.get("created", answer.get("created_at"))
-    try:
-        if isinstance(created, int | float) and not isinstance(created, bool):
-            return datetime.fromtimestamp(int(created * 1000) / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        raise ValueError("its time is out of range") from None
-    raise ValueError("it has no time: neither created nor created_at")

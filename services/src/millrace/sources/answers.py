@@ -1,0 +1,142 @@
+"""What an OpenAI-compatible answer says about usage, in the forms in which gateways write it."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from millrace import forms
+from millrace.jsontext import Unreadable, single, value
+from millrace.redaction import shown
+from millrace.sources.base import Rejected
+from millrace.sources.gpus import Place, usage, whole_milliseconds
+from millrace.sources.jsonlines import Record
+from millrace.sources.streams import Told
+
+MAX_ID = 500
+
+
+def normalise(record: Record, place: Place, now: float) -> Iterator[Told | Rejected]:
+    """What the answers of a record, or the parts of one, say about usage: some say nothing."""
+    digest = sha256(record.raw).hexdigest()
+    try:
+        found = value(record.text)
+    except Unreadable as error:
+        yield Rejected(record.where, shown(_hint(record.text) or f"it is no JSON: {error}"))
+        return
+    many = isinstance(found, list)
+    for number, answer in enumerate(found if many else [found]):
+        where = f"{record.where}, item {number + 1}" if many else record.where
+        # Answers without an id differ by their places.
+        at = f"{record.offset}.{number}" if many else f"{record.offset}"
+        try:
+            told = _told(answer, f"{at}:{digest}", place, now)
+        except ValueError as error:
+            yield Rejected(where, shown(error))
+        else:
+            if isinstance(told, Rejected):
+                yield Rejected(where, told.reason)
+            elif told:
+                yield told
+
+
+def _hint(text: bytes) -> str | None:
+    if b"\0" in text:
+        return "it has zero bytes, as UTF-16 has: write all of the file in UTF-8"
+    return None
+
+
+def _told(answer: Any, place_in_file: str, place: Place, now: float) -> Told | Rejected | None:
+    if not isinstance(answer, dict):
+        return Rejected("", "it is no JSON object")
+    single(answer)
+    is_part = _is_part(answer)
+    if _is_event(answer):
+        # What ends a stream of the Responses API has the whole response in it.
+        inner = answer.get("response")
+        answer = single(inner) if isinstance(inner, dict) else {}
+        is_part = not answer.get("usage")
+    used = answer.get("usage")
+    if is_part and (used is None or used == {}):
+        return None
+    prompt, completion = _tokens(used)
+    fields = {
+        "model": _of("model", answer, _name),
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "latency_ms": _of("latency_ms", answer, _number_if_any),
+    }
+    identity = answer.get("id")
+    if not isinstance(identity, str) or not 0 < len(identity) <= MAX_ID:
+        identity = place_in_file
+    time = _time(answer)
+    event = usage("openai_usage", place, fields, identity, now, simulated=False, observed_at=time)
+    if isinstance(event, Rejected):
+        return event
+    # Some servers give each part a time of its own: the id alone says which answer it is of.
+    return Told(event, f"{event.symbol}\n{identity}", not is_part or answer.get("choices") == [])
+
+
+def _is_event(answer: Mapping[str, Any]) -> bool:
+    """Whether it is an event of a stream of the Responses API."""
+    kind = answer.get("type")
+    return isinstance(kind, str) and (kind.startswith("response.") or kind == "error")
+
+
+def _is_part(answer: Mapping[str, Any]) -> bool:
+    """Whether it is a part of a stream of completions, of which more may come."""
+    kind = str(answer.get("object"))
+    if kind.endswith(".chunk"):
+        return True
+    if kind == "text_completion":
+        # A part and a whole have one name, and only a whole says why it ended.
+        choices = answer.get("choices")
+        ends = [
+            choice.get("finish_reason")
+            for choice in (choices if isinstance(choices, list) else [])
+            if isinstance(choice, dict)
+        ]
+        return None in ends or not answer.get("usage")
+    # The first part of a stream of Azure, about the filters of its content.
+    return kind == "" and answer.get("choices") == []
+
+
+def _tokens(used: Any) -> tuple[Any, Any]:
+    """Tokens read and written. An embedding writes none; reasoning is part of what is written."""
+    if isinstance(used, Mapping):
+        single(used)
+        for read, written in (
+            ("prompt_tokens", "completion_tokens"),
+            ("input_tokens", "output_tokens"),
+        ):
+            if read in used:
+                return _of(read, used, _whole), _of(written, used, _whole) or 0
+    raise ValueError("it has no usage with prompt_tokens or input_tokens")
+
+
+def _time(answer: Mapping[str, Any]) -> datetime:
+    """When the answer was made, as it says itself."""
+    name = "created" if "created" in answer else "created_at"
+    if answer.get(name) is None:
+        raise ValueError("it has no time: neither created nor created_at")
+    return whole_milliseconds(_of(name, answer, forms.time).timestamp())
+
+
+def _of(name: str, fields: Mapping[str, Any], read: Any) -> Any:
+    """A field as it is meant; ValueError names it."""
+    try:
+        return read(fields.get(name))
+    except ValueError as error:
+        raise ValueError(f"`{name}` {error}") from None
+
+
+def _whole(found: Any) -> Any:
+    return forms.number(found, whole=True)
+
+
+def _number_if_any(found: Any) -> Any:
+    return None if forms.is_missing(found) else forms.number(found)
+
+
+def _name(found: Any) -> Any:
+    return forms.name(found) if isinstance(found, str) else found

@@ -1,0 +1,192 @@
+"""A file of JSON that grows, as it is written: one value a line, and what else people make of it.
+
+Also taken are the lines of a stream of server-sent events, an array over many lines, values that
+are indented over several lines, line ends of Windows, byte order marks, and UTF-16, which Windows
+writes. A line that is none of it spoils no other.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from millrace.jsontext import Unreadable, value
+
+BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+BOM = b"\xef\xbb\xbf"
+NOTHING = (b"", b"[", b"]", b"],", b"[DONE]")
+"""The ends of an array, and that of a stream."""
+FIELDS = (b"event:", b"id:", b"retry:", b":")
+"""What a stream says beside its data."""
+DATA = b"data:"
+
+
+class Line(NamedTuple):
+    """One line, its end left out, in UTF-8."""
+
+    offset: int
+    """Bytes before it in the file."""
+    before: int | None
+    """Lines before it; None: not counted."""
+    text: bytes
+
+    def where(self, file: str) -> str:
+        """Its place, for people."""
+        return place(file, self.before, self.offset)
+
+
+class Record(NamedTuple):
+    """The text of one JSON value, in one line or in several."""
+
+    offset: int
+    where: str
+    text: bytes
+    raw: bytes
+    """The same as it is in the file."""
+
+
+class Part(NamedTuple):
+    """What is read of a part of a file."""
+
+    records: list[Record]
+    size: int
+    """Bytes of it that are read."""
+    lines: int | None
+    """Lines of the file up to there."""
+    inside: bool = False
+    """Whether that is within a line, of which nothing is to be read."""
+
+
+def place(file: str, before: int | None, offset: int) -> str:
+    """The place in a file behind so many lines, or bytes where nobody has counted the lines."""
+    return f"{file}, byte {offset}" if before is None else f"{file}, line {before + 1}"
+
+
+def read(
+    data: bytes,
+    encoding: str,
+    file: str,
+    offset: int,
+    before: int | None,
+    *,
+    is_over: bool,
+    is_all: bool,
+) -> Part:
+    """The values in a part of a file, before which it has so many bytes and lines.
+
+    `is_all`: for now nothing is behind it, so that a last line without end is read if it is whole;
+    `is_over`: nor will there be, so that it is read in any case.
+    """
+    lines, rest = split(data, encoding, offset, before)
+    counted = None if before is None else before + len(lines)
+    if rest and (is_over or (is_all and is_whole(rest.text))):
+        lines, rest = [*lines, rest], None
+    found, open_ = records(lines, file, last=is_over)
+    if unread := open_ or rest:
+        return Part(found, unread.offset - offset, unread.before)
+    return Part(found, len(data), counted)
+
+
+def skip(data: bytes, encoding: str, before: int | None) -> Part:
+    """Nothing up to the end of the first line, wherever in that the part begins."""
+    newline = "\n".encode(encoding)
+    end = next(_ends(data, newline), None)
+    if end is None:
+        return Part([], len(data) // len(newline) * len(newline), before, inside=True)
+    return Part([], end + len(newline), None if before is None else before + 1)
+
+
+def encoding(start: bytes) -> str:
+    """That of a file which begins with these bytes."""
+    return BOMS.get(start[:2], "utf-8")
+
+
+def split(
+    data: bytes, encoding: str, offset: int, before: int | None
+) -> tuple[list[Line], Line | None]:
+    """The lines in a part of a file, and the beginning of the one that has no end yet, if any.
+
+    `offset` and `before` are how many bytes and lines the file has before this part.
+    """
+
+    def line(end: int | None) -> Line:
+        return Line(offset + begin, before, _in_utf_8(data[begin:end], encoding))
+
+    lines: list[Line] = []
+    begin = 0
+    newline = "\n".encode(encoding)
+    for at in _ends(data, newline):
+        lines.append(line(at))
+        begin = at + len(newline)
+        before = None if before is None else before + 1
+    return lines, line(None) if begin < len(data) else None
+
+
+def _ends(data: bytes, newline: bytes) -> Iterator[int]:
+    """Where lines end; what is no whole character is none."""
+    at = data.find(newline)
+    while at >= 0:
+        if at % len(newline):
+            at = data.find(newline, at + 1)
+        else:
+            yield at
+            at = data.find(newline, at + len(newline))
+
+
+def _in_utf_8(text: bytes, encoding: str) -> bytes:
+    """A line without the byte order mark that it may begin with."""
+    if encoding in BOMS.values():
+        text = text.decode(encoding, "replace").encode(errors="replace")
+    return text.removeprefix(BOM)
+
+
+def is_whole(text: bytes) -> bool:
+    """Whether nothing more can come in a line without end: no part of an object is an object."""
+    content = text.strip().removeprefix(DATA)
+    if not content.endswith((b"}", b"]")):
+        return False
+    try:
+        return isinstance(value(content), dict | list)
+    except Unreadable:
+        return False
+
+
+def records(lines: Sequence[Line], file: str, *, last: bool) -> tuple[list[Record], Line | None]:
+    """The values in these lines, and the line with which one begins that has no end yet.
+
+    An indented value is all that is further right than its first line, a bare brace; `last`: no
+    more will come.
+    """
+    found: list[Record] = []
+    block: list[Line] = []
+
+    def close() -> None:
+        whole = b"\n".join(line.text for line in block)
+        found.append(Record(block[0].offset, block[0].where(file), _value(whole.strip()), whole))
+        block.clear()
+
+    for line in lines:
+        content = line.text.strip()
+        if block and content:
+            if _indent(line.text) > _indent(block[0].text):
+                block.append(line)
+                continue
+            is_end = content in (b"}", b"},")
+            if is_end:
+                block.append(line)
+            close()
+            if is_end:
+                continue
+        if content == b"{":
+            block.append(line)
+        elif (text := _value(content)) not in NOTHING and not content.startswith(FIELDS):
+            found.append(Record(line.offset, line.where(file), text, line.text))
+    if block and last:
+        close()
+    return found, block[0] if block else None
+
+
+def _indent(text: bytes) -> int:
+    return len(text) - len(text.lstrip())
+
+
+def _value(content: bytes) -> bytes:
+    return content.removeprefix(DATA).strip().removesuffix(b",")
