@@ -3,13 +3,14 @@
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 from gunicorn.config import Config
 from services.tests.serving.world import request
 
+from millrace.serving.connection import State
 from millrace.serving.limits import Limits
 from millrace.serving.server import Server
 
@@ -110,3 +111,36 @@ def test_a_connection_that_had_to_make_room_is_not_touched_again(
         assert touched == []
     server.stop()
     server.close()
+
+
+def test_a_closed_server_leaves_no_connection_open_that_a_thread_still_answers() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(environ: Mapping[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        begun.set()
+        go_on.wait(10)
+        start("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(slow, [listener], Config(), threads=1, limits=Limits())
+    address = listener.getsockname()
+    with ExitStack() as clients:
+        first, second = (
+            clients.enter_context(socket.create_connection(address, timeout=10)) for _ in range(2)
+        )
+        for number, client in enumerate((first, second), 1):
+            client.sendall(request("GET /"))
+            for _ in range(10):
+                if [c.state for c in server._connections].count(State.ANSWERING) == number:
+                    break
+                server.step(5)
+            assert begun.wait(10)
+        server.stop()
+        server.close()
+        assert second.recv(4096) == b""  # Its answer had not begun.
+        go_on.set()
+        found = b""
+        while part := first.recv(4096):
+            found += part
+        assert found.endswith(b"ok")

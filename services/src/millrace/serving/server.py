@@ -50,6 +50,7 @@ class Server:
         self._answered: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._connections: set[Connection] = set()
         self._is_stopping = False
+        self._is_closed = False
         self._said_at = float("-inf")
         self._poller = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
@@ -91,8 +92,10 @@ class Server:
                 self._drop(connection)
 
     def close(self) -> None:
-        """Hang up on whoever is left, but for those whom a thread still answers."""
+        """Hang up on whoever is left; on those whom a thread still answers, when it has."""
+        self._is_closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._close_answered()
         for connection in [c for c in self._connections if c.state is not State.ANSWERING]:
             self._drop(connection)
         self._poller.close()
@@ -173,7 +176,8 @@ class Server:
             return self._send(connection)
         self._unwatch(connection)
         connection.enter(State.ANSWERING)
-        self._pool.submit(self._answer, connection, request)
+        answered = self._pool.submit(self._answer, connection, request)
+        answered.add_done_callback(lambda _: self._hand_back(connection))
         return None
 
     def _whole_request(self, connection: Connection) -> Request | None:
@@ -206,9 +210,18 @@ class Server:
             connection.is_lost = True
         except Exception:
             log.exception("request failed")
-        finally:
-            self._answered.put(connection)
-            self.wake()
+
+    def _hand_back(self, connection: Connection) -> None:
+        """Runs in the pool, or where an answer that has not begun is called off."""
+        self._answered.put(connection)
+        self.wake()
+        if self._is_closed:  # Nobody takes it any more.
+            self._close_answered()
+
+    def _close_answered(self) -> None:
+        with suppress(queue.Empty):
+            while True:
+                self._answered.get_nowait().close()
 
     def _take_answered(self) -> None:
         with suppress(BlockingIOError):
