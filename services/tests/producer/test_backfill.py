@@ -160,6 +160,7 @@ def test_the_sources_are_named_for_what_they_can(make: Callable[..., Settings]) 
         ("workload", "token_usage"): {},
         ("nvml", "gpu_metrics"): {},
         ("dcgm", "gpu_metrics"): {"producer_url": "https://x"},
+        ("nvidia_smi", "gpu_metrics"): {"producer_url": "https://x"},
         ("vllm", "token_usage"): {
             "producer_url": "https://x",
             "producer_interval_seconds": sources.LONGEST_INTERVALS["vllm"],

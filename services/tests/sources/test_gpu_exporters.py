@@ -1,4 +1,4 @@
-"""dcgm and vllm: pages as the exporters write them, over HTTP, and whatever else may come."""
+"""dcgm, nvidia_smi and vllm: pages as their exporters write them, and whatever else may come."""
 
 import math
 from dataclasses import replace
@@ -16,10 +16,11 @@ from millrace.feeds import gpus
 from millrace.feeds.gpu_metrics import GPU_METRICS, READINGS, GpuMetrics
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
-from millrace.sources import dcgm, scrape, vllm, vllm_counters
+from millrace.sources import dcgm, nvidia_smi, scrape, vllm, vllm_counters
 from millrace.sources.base import Auth, Batch, Permanent, SourceError, Transient
 from millrace.sources.dcgm import Dcgm
 from millrace.sources.gpus import Place, usage
+from millrace.sources.nvidia_smi import NvidiaSmi
 from millrace.sources.scrape import Exporter, Sample
 from millrace.sources.vllm import Vllm
 
@@ -70,6 +71,10 @@ vllm:e2e_request_latency_seconds_sum{labels} {seconds}
 
 def dcgm_source(server: Server) -> Dcgm:
     return Dcgm(Exporter(server.url), PLACE, server.clock)
+
+
+def smi_source(server: Server) -> NvidiaSmi:
+    return NvidiaSmi(Exporter(server.url), PLACE, server.clock)
 
 
 class Scraped:
@@ -173,6 +178,151 @@ def test_a_blank_of_dcgm_is_null_without_a_word_and_the_rest_is_kept(
     assert isinstance(event, GpuMetrics)
     assert not batch.rejected
     assert {name for name in READINGS if getattr(event, name) is None} == fields
+
+
+BEFORE_2 = """\
+# TYPE dcgm_gpu_temp gauge
+dcgm_gpu_temp{gpu="0",uuid="GPU-a"} 34
+# TYPE dcgm_power_usage gauge
+dcgm_power_usage{gpu="0",uuid="GPU-a"} 31.737
+# TYPE dcgm_total_energy_consumption counter
+dcgm_total_energy_consumption{gpu="0",uuid="GPU-a"} 7.824041e+06
+# TYPE dcgm_gpu_utilization gauge
+dcgm_gpu_utilization{gpu="0",uuid="GPU-a"} 12
+# TYPE dcgm_mem_copy_utilization gauge
+dcgm_mem_copy_utilization{gpu="0",uuid="GPU-a"} 3
+# TYPE dcgm_fb_free gauge
+dcgm_fb_free{gpu="0",uuid="GPU-a"} 16000
+# TYPE dcgm_fb_used gauge
+dcgm_fb_used{gpu="0",uuid="GPU-a"} 160
+# TYPE dcgm_nvlink_bandwidth_total counter
+dcgm_nvlink_bandwidth_total{gpu="0",uuid="GPU-a"} 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "host"),
+    [("", "here"), (',pod_name="p",container_name="c"', "here"), (',Hostname="box"', "box")],
+    ids=["1.7", "1.7, in Kubernetes", "2 and later, compatible with 1"],
+)
+def test_dcgm_has_the_names_of_its_first_versions(exporter: Server, more: str, host: str) -> None:
+    exporter.page = BEFORE_2.replace('uuid="GPU-a"', f'uuid="GPU-a"{more}')
+    batch = dcgm_source(exporter).fetch("metrics")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics)
+    assert not batch.rejected
+    assert (event.symbol, event.uuid, event.name) == (f"{host}/0", "GPU-a", "A100 40GB")
+    assert (event.utilization, event.mem_used_mb, event.mem_total_mb) == (12, 160, 16160)
+    assert (event.power_w, event.temp_c, event.energy_j) == (31.737, 34, 7824.041)
+
+
+def mig(instance: int, profile: str, used: int, active: float) -> str:
+    labels = (
+        f'gpu="0",UUID="GPU-a",device="nvidia0",modelName="NVIDIA H100",Hostname="box",'
+        f'GPU_I_PROFILE="{profile}",GPU_I_ID="{instance}"'
+    )
+    return f"""\
+DCGM_FI_DEV_FB_USED{{{labels}}} {used}
+DCGM_FI_DEV_FB_FREE{{{labels}}} {10_000 - used}
+DCGM_FI_DEV_POWER_USAGE{{{labels}}} 300.5
+DCGM_FI_DEV_GPU_TEMP{{{labels}}} 50
+DCGM_FI_PROF_GR_ENGINE_ACTIVE{{{labels}}} {active}
+DCGM_FI_PROF_NVLINK_RX_BYTES{{{labels},nvlink="0"}} 1
+"""
+
+
+def test_instances_of_a_gpu_are_not_taken_for_the_gpu(exporter: Server) -> None:
+    page = mig(1, "1g.10gb", 1000, 0.9) + mig(2, "1g.10gb", 2500, 0.1)
+    exporter.page = page
+    batch = dcgm_source(exporter).fetch("metrics")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics)
+    assert not batch.rejected
+    assert (event.symbol, event.utilization) == ("box/0", None)
+    assert (event.mem_used_mb, event.mem_total_mb) == (3500, 20_000)
+    assert (event.power_w, event.temp_c, event.energy_j) == (300.5, 50, None)
+    exporter.page = page + 'DCGM_FI_DEV_GPU_UTIL{gpu="0",Hostname="box"} 7\n'
+    (event,) = dcgm_source(exporter).fetch("metrics").events
+    assert isinstance(event, GpuMetrics)
+    assert (event.utilization, event.mem_used_mb) == (7, None), "what the GPU says itself counts"
+
+
+SMI = {
+    "0.3": (
+        'nvidia_smi_gpu_info{driver_model_current="",driver_version="470",name="NVIDIA L4",'
+        'uuid="a-1",vbios_version="1"} 1\n'
+        'nvidia_smi_index{uuid="a-1"} 3\nnvidia_smi_power_draw_watts{uuid="a-1"} 28.07\n',
+        None,
+    ),
+    "1.3, without a series of the number": (
+        'nvidia_smi_gpu_info{index="3",name="NVIDIA L4",uuid="GPU-a-1"} 1\n'
+        'nvidia_smi_power_draw_instant_watts{uuid="GPU-a-1"} 900\n'
+        'nvidia_smi_power_draw_average_watts{uuid="GPU-a-1"} 28.07\n',
+        None,
+    ),
+    "1.14, which asks NVML": (
+        'nvidia_smi_gpu_info{index="3",name="NVIDIA L4",uuid="a-1",cuda_version="13.0"} 1\n'
+        'nvidia_smi_index{uuid="a-1"} 3\nnvidia_smi_power_draw_watts{uuid="a-1"} 28.07\n'
+        'nvidia_smi_power_draw_instant_watts{uuid="a-1"} 900\n'
+        "# TYPE nvidia_smi_energy_joules_total counter\n"
+        'nvidia_smi_energy_joules_total{uuid="a-1"} 1.5e+06\n'
+        'nvidia_smi_mig_info{uuid="a-1",mig_uuid="MIG-x",gpu_instance_id="7"} 1\n'
+        'nvidia_smi_mig_memory_used_bytes{uuid="a-1",gpu_instance_id="7"} 99\n'
+        'nvidia_smi_compute_app_used_memory_bytes{pid="1",uuid="a-1"} 99\n',
+        1.5e6,
+    ),
+}
+
+
+def smi_page(page: str) -> str:
+    """With what all versions show."""
+    uuid = "GPU-a-1" if "GPU-a-1" in page else "a-1"
+    return page + (
+        f'nvidia_smi_utilization_gpu_ratio{{uuid="{uuid}"}} 0.07\n'
+        f'nvidia_smi_memory_used_bytes{{uuid="{uuid}"}} 7.06740224e+08\n'
+        f'nvidia_smi_memory_total_bytes{{uuid="{uuid}"}} 8.589934592e+09\n'
+        f'nvidia_smi_temperature_gpu{{uuid="{uuid}"}} 34\n'
+        "nvidia_smi_failed_scrapes_total 0\nnvidia_smi_last_collect_success 1\n"
+    )
+
+
+@pytest.mark.parametrize(("page", "energy"), SMI.values(), ids=SMI)
+def test_nvidia_smi_has_the_values_of_its_page_in_our_units(
+    exporter: Server, page: str, energy: float | None
+) -> None:
+    exporter.page = smi_page(page)
+    batch = smi_source(exporter).fetch("metrics")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics)
+    assert not batch.rejected
+    assert (event.symbol, event.uuid, event.name) == ("here/3", "GPU-a-1", "NVIDIA L4")
+    assert (event.utilization, event.mem_used_mb, event.mem_total_mb) == (7, 674, 8192)
+    assert (event.power_w, event.temp_c, event.energy_j) == (28.07, 34, energy)
+    assert (event.source, event.observed_at.timestamp()) == ("nvidia_smi", NOW)
+
+
+def test_nvidia_smi_without_a_number_is_rejected_and_without_a_reading_has_the_others(
+    exporter: Server,
+) -> None:
+    exporter.page = smi_page("")
+    batch = smi_source(exporter).fetch("metrics")
+    assert [rejected.symbol for rejected in batch.rejected] == ["here/a-1"]
+    assert not batch.events
+    exporter.page = (
+        'nvidia_smi_index{uuid="b"} 0\nnvidia_smi_utilization_gpu_ratio{uuid="b"} 1.7\n'
+        'nvidia_smi_temperature_gpu{uuid="b"} 40\n'
+    )
+    batch = smi_source(exporter).fetch("metrics")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics)
+    assert (event.name, event.utilization, event.temp_c) == ("A100 40GB", None, 40)
+    assert len(batch.rejected) == 1
+
+
+def test_an_exporter_whose_nvidia_smi_fails_is_asked_again(exporter: Server) -> None:
+    exporter.page = "nvidia_smi_last_collect_success 0\nnvidia_smi_failed_scrapes_total 3\n"
+    with pytest.raises(Transient, match="nvidia-smi fails"):
+        smi_source(exporter).fetch("metrics")
 
 
 def gpu_line(labels: str) -> str:
@@ -286,7 +436,8 @@ def test_failures_have_their_kind(
     exporter: Server, tmp_path: Path, status: int, page: str, kind: type[SourceError]
 ) -> None:
     exporter.status, exporter.page = status, page
-    for source in (dcgm_source(exporter), Vllm(Exporter(exporter.url), PLACE, tmp_path / "state")):
+    others = (dcgm_source(exporter), smi_source(exporter))
+    for source in (*others, Vllm(Exporter(exporter.url), PLACE, tmp_path / "state")):
         with pytest.raises(SourceError) as caught:
             source.fetch("metrics")
         assert type(caught.value) is kind
@@ -300,7 +451,7 @@ def test_nobody_there_is_transient(exporter: Server) -> None:
 
 
 def test_without_a_url_there_is_nothing_to_scrape(settings: Any) -> None:
-    for source in (dcgm, vllm):
+    for source in (dcgm, nvidia_smi, vllm):
         with pytest.raises(ConfigurationError, match="PRODUCER_URL"):
             source.from_settings(settings(producer_interval_seconds=10))
 
@@ -644,6 +795,7 @@ def test_all_tokens_of_all_engines_are_told_once(engines: dict[str, Any]) -> Non
 names = st.sampled_from(
     [
         *sorted(dcgm.NAMES),
+        *sorted(nvidia_smi.NAMES),
         *sorted(vllm_counters.NAMES),
     ]
 )
@@ -654,6 +806,9 @@ labels = st.fixed_dictionaries(
         "Hostname": st.sampled_from(["a", "b/c", ""]),
         "modelName": st.text(max_size=3),
         "model_name": st.text(max_size=3),
+        "uuid": st.sampled_from(["a", "b"]),
+        "index": st.sampled_from(["0", "x", ""]),
+        "name": st.text(max_size=3),
         "GPU_I_ID": st.sampled_from(["", "1"]),
     },
 )
@@ -667,7 +822,10 @@ def test_whatever_is_scraped_the_processor_takes_what_is_not_rejected(
     first: list[Sample], second: list[Sample]
 ) -> None:
     take = {GPU_METRICS: decoder(GPU_METRICS), TOKEN_USAGE: decoder(TOKEN_USAGE)}
-    for found in dcgm.normalise(first, PLACE, NOW, simulated=False):
+    for found in (
+        *dcgm.normalise(first, PLACE, NOW, simulated=False),
+        *nvidia_smi.normalise(first, PLACE, NOW, simulated=False),
+    ):
         if isinstance(found, GpuMetrics):
             assert take[GPU_METRICS](msgspec.json.encode(found)) == found
     for fields in vllm_counters.normalise(vllm_counters.read(first), vllm_counters.read(second)):

@@ -23,6 +23,7 @@ class ProducerSettings(BaseModel):
         "workload",
         "nvml",
         "dcgm",
+        "nvidia_smi",
         "vllm",
         "openai_usage",
     ] = Field(default="", description="Where events come from.")
@@ -68,7 +69,7 @@ class ProducerSettings(BaseModel):
     producer_url: str = Field(
         default="",
         description="Base URL of the upstream API; empty: the provider's. Without an API key it"
-        " must be the simulator's. For dcgm and vllm, the URL of their metrics.",
+        " must be the simulator's. For dcgm, nvidia_smi and vllm, the URL of their metrics.",
     )
     producer_host: str = Field(
         default="",

@@ -21,6 +21,7 @@ def make(settings: Settings) -> Source:
         dcgm,
         generator,
         metals_api,
+        nvidia_smi,
         nvml,
         openai_usage,
         replay,
@@ -36,6 +37,7 @@ def make(settings: Settings) -> Source:
         "workload": workload.from_settings,
         "nvml": nvml.from_settings,
         "dcgm": dcgm.from_settings,
+        "nvidia_smi": nvidia_smi.from_settings,
         "vllm": vllm.from_settings,
         "openai_usage": openai_usage.from_settings,
     }

@@ -2,10 +2,14 @@
 
 Memory comes in MiB, power in watts and energy in millijoules. What the exporter does not show, or
 shows as no number or as one of DCGM's blanks, is null. Series that are about no GPU (switches,
-links, CPUs) are passed over, and so are those of MIG instances: of a GPU that is divided the
-exporter shows how busy its engines are, a fraction, in place of its utilisation.
+links, CPUs) are passed over.
 
-Labels differ between versions and options of the exporter: a name for each of them is enough.
+Of a GPU that is divided into MIG instances the exporter shows how busy its engines are, a fraction,
+in place of its utilisation; or its instances alone. What these say is never taken for what the GPU
+does: power, temperature and energy are those of the GPU, which each instance repeats, and memory is
+the sum of theirs. How busy the GPU is they do not say.
+
+Names and labels differ between versions and options of the exporter.
 """
 
 import time
@@ -26,6 +30,16 @@ RESERVED, TOTAL = PREFIX + "DEV_FB_RESERVED", PREFIX + "DEV_FB_TOTAL"
 POWER, TEMPERATURE = PREFIX + "DEV_POWER_USAGE", PREFIX + "DEV_GPU_TEMP"
 ENERGY = PREFIX + "DEV_TOTAL_ENERGY_CONSUMPTION"
 NAMES = frozenset({UTILIZATION, ENGINES, USED, FREE, RESERVED, TOTAL, POWER, TEMPERATURE, ENERGY})
+NAMES_BEFORE_2 = {
+    "dcgm_gpu_utilization": UTILIZATION,
+    "dcgm_fi_prof_gr_engine_active": ENGINES,
+    "dcgm_fb_used": USED,
+    "dcgm_fb_free": FREE,
+    "dcgm_power_usage": POWER,
+    "dcgm_gpu_temp": TEMPERATURE,
+    "dcgm_total_energy_consumption": ENERGY,
+}
+"""Also what later versions show where they are told to be compatible."""
 HOST_LABELS = ("Hostname", "hostname")
 UUID_LABELS = ("UUID", "uuid", "gpu_uuid")
 NAME_LABELS = ("modelName", "model_name")
@@ -58,7 +72,7 @@ class Dcgm:
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """The metrics of every GPU on the page."""
         page = self._exporter.scrape()
-        if not any(sample.name.startswith(PREFIX) for sample in page.samples):
+        if not any(sample.name.lower().startswith("dcgm_") for sample in page.samples):
             raise Transient(
                 "the page has no metrics of DCGM: the exporter starts yet, or the URL is wrong"
             )
@@ -77,22 +91,44 @@ def normalise(
     """An event of each GPU that the samples are about; one that cannot be believed is rejected."""
     labels: dict[tuple[str, str], dict[str, str]] = {}
     values: dict[tuple[str, str], dict[str, float]] = {}
+    parts: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for sample in samples:
         # The parser ends the names of counters as OpenMetrics does; the exporter does not.
         name = sample.name.removesuffix("_total")
+        name = NAMES_BEFORE_2.get(name, name)
         number = sample.labels.get("gpu")
-        if name not in NAMES or not number or sample.labels.get("GPU_I_ID"):
+        if name not in NAMES or not number:
             continue
         gpu = (_label(sample.labels, HOST_LABELS) or place.host, number)
-        labels[gpu] = labels.get(gpu, {}) | sample.labels
-        readings = values.setdefault(gpu, {})
+        instance = sample.labels.get("GPU_I_ID")
+        if instance:
+            labels[gpu] = sample.labels | labels.get(gpu, {})
+            readings = parts.setdefault(gpu, {}).setdefault(instance, {})
+        else:
+            labels[gpu] = labels.get(gpu, {}) | sample.labels
+            readings = values.setdefault(gpu, {})
         if not is_blank(sample.value):
             readings[name] = sample.value
+    values |= {gpu: whole(parts[gpu]) for gpu in parts if gpu not in values}
     return [
         one
         for (host, number), found in values.items()
         for one in _events(host, number, labels[host, number], found, place, now, simulated)
     ]
+
+
+def whole(instances: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """What a GPU does by its MIG instances, as far as they say it."""
+    said = list(instances.values())
+    shared = {
+        name: one[name] for name in (POWER, TEMPERATURE, ENERGY) for one in said if name in one
+    }
+    sums = {
+        name: sum(one[name] for one in said)
+        for name in (USED, FREE, RESERVED, TOTAL)
+        if all(name in one for one in said)
+    }
+    return shared | sums
 
 
 def is_blank(value: float) -> bool:
