@@ -18,6 +18,9 @@ SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%
 .PHONY: help up demo down verify verify-kafka verify-mongo verify-processor verify-workflow status mongo-factory-reset images lint test-unit molecule test aws-lab aws-lab-down bench bootstrap bootstrap-dev
 
 help: ## List the commands
+	@echo 'make TARGET [ARGS="..."]: ARGS are further arguments of the command behind a target, as in make verify ARGS="-v".'
+	@echo 'make ends with 0 if it is done, and with 2 if it is not, or was not understood; the last lines say why.'
+	@echo
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 up: ## Deploy on this machine and prove it: from bare to verified

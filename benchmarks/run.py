@@ -7,6 +7,8 @@ and removes everything again.
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,21 +139,48 @@ def measure(lab: Lab, options: argparse.Namespace) -> Results:
     return results
 
 
-def main() -> None:
-    """Parse, deploy, measure, write down, remove."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=600_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rate", type=int, default=500, help="events a second for the latency")
-    parser.add_argument("--seconds", type=int, default=20, help="how long at that rate")
+def count(text: str) -> int:
+    """A number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="make bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog='example: make bench ARGS="--events 100000 --rounds 1"\n\n'
+        "exit codes: 0 measured, and docs/benchmarks.md is written; 1 something failed, for the\n"
+        "reason in the last lines; 2 not understood",
+    )
+    parser.add_argument("--events", type=count, default=600_000, help="in the topic")
+    parser.add_argument("--rounds", type=count, default=3, help="of all contenders")
+    parser.add_argument("--rate", type=count, default=500, help="events a second for the latency")
+    parser.add_argument("--seconds", type=count, default=20, help="how long at that rate")
     parser.add_argument(
-        "--symbols", type=int, default=1_000_000, help="of which memory is measured"
+        "--symbols", type=count, default=1_000_000, help="of which memory is measured"
     )
     parser.add_argument(
         "--compression", choices=COMPRESSIONS, default="none", help="of the events in the topic"
     )
     parser.add_argument("--keep", action="store_true", help="leave the instance for a closer look")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parse, deploy, measure, write down, remove."""
+    options = parser().parse_args()
+    try:
+        bench(options)
+    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+        sys.exit(f"make bench: {error}")
+
+
+def bench(options: argparse.Namespace) -> None:
+    """Deploy, measure, write down, remove."""
     print(f"deploying {INSTANCE}", flush=True)
     with servers(options.keep) as (image, directory):
         lab = Lab(image, programs(directory / "bench"), peers_site(directory / "site"))

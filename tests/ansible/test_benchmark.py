@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,39 @@ def test_what_is_mounted_can_be_read_by_any_user(
             assert path.stat().st_mode & 0o555 >= (0o555 if path.is_dir() else 0o444)
     assert (tmp_path / "bench/plain_loop.py").exists()
     assert all(path.stat().st_mode & 0o077 == 0 for path in ours)
+
+
+@pytest.mark.parametrize("wrong", ["--events 0", "--rounds -1", "--rate x", "--compression gzip"])
+def test_what_is_not_understood_is_told_before_anything_is_deployed(wrong: str) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/run.py", *wrong.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(
+        f"make bench: error: argument {wrong.split()[0]}"
+    )
+
+
+def test_what_fails_is_said_without_a_traceback(tmp_path: Path) -> None:
+    """Here there is no Ansible and no engine."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING, ROOT / "benchmarks"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "make bench: docker run: exit code 125\n")
+
+
+FAILING = """
+import sys
+sys.path.insert(0, sys.argv.pop())
+import run
+def servers(keep):
+    raise RuntimeError("docker run: exit code 125")
+run.servers = servers
+run.main()
+"""

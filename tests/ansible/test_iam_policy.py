@@ -179,3 +179,29 @@ def test_no_role_of_hosts_is_allowed_more_than_the_boundary(iam_policy: ModuleTy
                     here = item["Resource"]
                     for arn in [here] if isinstance(here, str) else here:
                         assert any(fnmatch(arn, pattern) for pattern in patterns), (action, arn)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        (None, 2, "error: cannot read "),
+        ("", 1, " holds no call"),
+        ("{", 1, " is no record of calls: JSONDecodeError: "),
+        ('{"service": "ec2"}', 1, " is no record of calls: KeyError: 'status'"),
+        ("[1]", 1, " is no record of calls: TypeError: "),
+    ],
+)
+def test_what_is_no_record_is_one_line(
+    tmp_path: Path, content: str | None, status: int, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "record").write_text(content)
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--check", tmp_path / "record"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

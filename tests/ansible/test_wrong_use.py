@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ class Machine:
         (self.bin / name).write_text(f"#!/bin/sh\n{shell}\n")
         (self.bin / name).chmod(0o755)
 
-    def run(self, script: str, *arguments: str, path: str = "") -> str:
+    def run(self, script: str, *arguments: str, path: str = "", status: int = 1) -> str:
         """Run a script, which has to fail and to leave no file behind; return what it says."""
         before = sorted(self.checkout.rglob("*"))
         done = subprocess.run(
@@ -51,7 +53,7 @@ class Machine:
             text=True,
             check=False,
         )
-        assert done.returncode == 1
+        assert done.returncode == status
         assert sorted(self.checkout.rglob("*")) == before
         return done.stderr
 
@@ -103,8 +105,110 @@ def test_another_system_is_told_what_is_needed(machine: Machine) -> None:
     assert line.startswith("millrace: this machine is not Debian or Ubuntu")
 
 
-def test_an_unknown_set_of_dependencies_is_named(machine: Machine) -> None:
-    assert "unknown set 'prod': use no argument, or dev" in machine.run("bootstrap", "prod")
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("bootstrap prod", "unknown set 'prod': use no argument, or dev"),
+        ("bootstrap dev more", "unknown set 'dev more': use no argument, or dev"),
+        ("lint more", "it takes no argument"),
+        ("lock --more", "unknown argument '--more': use none, or --upgrade"),
+        ("molecule", "name a scenario, or use make molecule for all"),
+        ("molecule nosuch", "there is no scenario 'nosuch' in molecule/"),
+        ("vault-password more", "it takes no argument"),
+    ],
+)
+def test_what_is_not_understood_is_told_from_what_fails(
+    machine: Machine, command: str, message: str
+) -> None:
+    # Also to somebody who could do nothing else with it.
+    machine.program("id", "echo 1000")
+    script, *arguments = command.split()
+    [line] = machine.run(script, *arguments, status=2).splitlines()
+    assert line == f"millrace: {message}; scripts/{script} --help says more"
+
+
+@pytest.mark.parametrize("jobs", ["x", "0", "-1", "1.5", "3 4"])
+def test_how_many_scenarios_run_beside_each_other_is_a_number(jobs: str) -> None:
+    done = subprocess.run(
+        [ROOT / "scripts/molecule", "nosuch"],
+        env=os.environ | {"JOBS": jobs},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"JOBS is '{jobs}': how many beside each other, from 1" in done.stderr
+
+
+SCRIPTS = sorted(
+    path.name
+    for path in (ROOT / "scripts").iterdir()
+    if path.is_file() and os.access(path, os.X_OK)
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_says_what_it_does_and_how_it_ends_from_anywhere(
+    script: str, tmp_path: Path
+) -> None:
+    for option in ("-h", "--help"):
+        shown = subprocess.run(
+            [ROOT / "scripts" / script, option],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert f"scripts/{script}" in shown.stdout
+        assert "2 not understood" in " ".join(shown.stdout.split())
+    assert not [*tmp_path.iterdir()]
+
+
+def is_python(script: str) -> bool:
+    return (ROOT / "scripts" / script).read_text().startswith("#!/usr/bin/env python3")
+
+
+@pytest.mark.parametrize("script", [*filter(is_python, SCRIPTS)])
+def test_a_script_in_python_names_what_it_does_not_understand(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / script, "--nosuch"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"scripts/{script}: error: ")
+
+
+@pytest.mark.parametrize("script", ["command-docs", "event-schemas", "role-docs", "settings-docs"])
+def test_a_script_without_its_dependencies_says_how_to_get_them(script: str) -> None:
+    # Without the packages that are installed beside this Python.
+    done = subprocess.run(
+        [sys.executable, "-S", ROOT / "scripts" / script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"scripts/{script}: No module named ")
+    assert line.endswith(": run scripts/bootstrap, then . scripts/environment")
+
+
+def test_make_says_what_there_is_and_how_it_ends() -> None:
+    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "ends with 0 if it is done, and with 2 if it is not" in shown
+    targets = re.findall(r"^([a-z-]+):.* ## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert len(targets) > 15
+    assert all(f"  make {target} " in shown for target in targets)
+    for wrong in (
+        ["nosuch"],
+        ["molecule", "SCENARIOS=nosuch", "-o", "bootstrap-dev", "-o", "images"],
+    ):
+        done = subprocess.run(["make", *wrong], cwd=ROOT, capture_output=True, check=False)
+        assert done.returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -113,7 +217,7 @@ def test_an_unknown_set_of_dependencies_is_named(machine: Machine) -> None:
 )
 def test_an_unknown_inventory_is_named_first(machine: Machine, arguments: list[str]) -> None:
     machine.program("id", "echo 1000")
-    [line] = machine.run("up", *arguments).splitlines()
+    [line] = machine.run("up", *arguments, status=2).splitlines()
     assert line.startswith("millrace: there is no inventory nosuch: name inventories/local")
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import docker.errors
 import pytest
+import requests
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lab import cgroups, environment
+from lab import cgroups, cli, environment
 from lab.addresses import Pool, conflicts, restore
 from lab.authority import make_certificates
 from lab.cli import usage
@@ -232,3 +233,67 @@ def test_host_that_never_closes_itself_is_said(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("lab.addresses.BOOT_SECONDS", 0)
     with pytest.raises(LabError, match="did not close"):
         restore("*mangle", within=7)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "nosuch",
+        "up --port x",
+        "up --port 65536",
+        "up --address 198.18.0",
+        "up --vpc-range 10.0.0.1/8",
+        "up --prefix Mr_aws",
+        "up --instance x",
+        "environment X",
+        "settle --timeout nan",
+        "settle --timeout 0",
+    ],
+)
+def test_what_is_not_understood_is_told_before_anything_is_made(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "run", lambda _: pytest.fail("it went on"))
+    monkeypatch.setattr(sys, "argv", ["lab", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert ": error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LabError("why"),
+        OSError("why"),
+        docker.errors.DockerException("why"),
+        subprocess.SubprocessError("why"),
+        requests.ConnectionError("why"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_a_lab_cannot_do_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "run", fail)
+    monkeypatch.setattr(sys, "argv", ["lab", "status"])
+    with pytest.raises(SystemExit, match=r"^lab: why$"):
+        cli.main()
+
+
+@pytest.mark.parametrize("command", ["", "up", "environment", "settle"])
+def test_the_help_of_a_lab_says_what_each_argument_is(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["lab", *command.split(), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "exit codes: 0 done; 1 not done" in shown or command
+    for action in cli.parser()._actions:
+        assert action.help or action.dest == "command"

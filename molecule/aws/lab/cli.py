@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import subprocess
 import sys
 import time
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import docker.errors
@@ -23,28 +25,89 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def port(text: str) -> int:
+    """A TCP port."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+    return int(text)
+
+
+def address(text: str) -> str:
+    """An IPv4 address."""
+    return str(IPv4Address(text))
+
+
+def network(text: str) -> str:
+    """A range of IPv4 addresses."""
+    return str(IPv4Network(text))
+
+
+def name(text: str) -> str:
+    """What an instance, a region or the prefix of containers may be called."""
+    if not environment.NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name: {environment.NAME_IS}")
+    return text
+
+
+def seconds(text: str) -> float:
+    """How long to wait at most."""
+    value = float(text)
+    if not 0 < value <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to {LONGEST_SECONDS} s")
+    return value
+
+
+LONGEST_SECONDS = 86_400
+NAMES = {
+    "prefix": "names of containers, networks and volumes begin so",
+    "region": "the one that is emulated",
+    "instance": "the environment whose inventory is made",
+}
+RANGES = {
+    "public-range": "public addresses of hosts, which answer on this machine only",
+    "vpc-range": "addresses of the VPC",
+}
+PORTS = {
+    "port": "of the API, on 127.0.0.1",
+    "registry-port": "of what stands for ECR",
+    "mirror-port": "of what stands for Docker Hub",
+}
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    result = argparse.ArgumentParser(
+        prog="python -m lab",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: PYTHONPATH=molecule/aws python -m lab up --port 5568 (make aws-lab)\n\n"
+        "exit codes: 0 done; 1 not done, for the reason in the last line; 2 not understood",
+    )
     result.add_argument(
         "--state", type=Path, default=DEFAULT.state, help="folder of the lab (default: %(default)s)"
     )
     commands = result.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start the lab, wait until it answers, say how to use it")
-    for name in ("prefix", "region", "address", "public-range", "vpc-range", "instance"):
-        up.add_argument(f"--{name}", default=getattr(DEFAULT, name.replace("-", "_")))
-    for name in ("port", "registry-port", "mirror-port"):
-        up.add_argument(f"--{name}", type=int, default=getattr(DEFAULT, name.replace("-", "_")))
+    kinds = ((NAMES, name), (RANGES, network), (PORTS, port))
+    of_registries = {"address": "of the registries, on this machine"}
+    for texts, kind in (*kinds, (of_registries, address)):
+        for option, text in texts.items():
+            default = getattr(DEFAULT, option.replace("-", "_"))
+            up.add_argument(
+                f"--{option}", type=kind, default=default, help=f"{text} (default: %(default)s)"
+            )
     further = commands.add_parser(
         "environment", help="make the inventory of another environment, and say where it is"
     )
-    further.add_argument("name", help="the instance, 2 to 20 characters")
+    further.add_argument("name", type=name, help=f"the instance: {environment.NAME_IS}")
     commands.add_parser("down", help="remove everything that the lab made")
     commands.add_parser("status", help="hosts, addresses and problems, as JSON")
     settle = commands.add_parser("settle", help="wait until the containers are as the API says")
-    settle.add_argument("--timeout", type=float, default=120.0, help="seconds")
+    settle.add_argument(
+        "--timeout", type=seconds, default=120.0, help="seconds (default: %(default)s)"
+    )
     serve = commands.add_parser("serve", help="the process itself; `up` starts it")
-    serve.add_argument("--image", required=True)
+    serve.add_argument("--image", required=True, help="of the hosts")
     return result
 
 
@@ -103,7 +166,12 @@ def main() -> None:
     """Read the command line and say in one line what went wrong."""
     try:
         run(parser().parse_args())
-    except (LabError, docker.errors.DockerException) as error:
+    except (
+        LabError,
+        OSError,
+        subprocess.SubprocessError,
+        docker.errors.DockerException,
+    ) as error:
         sys.exit(f"lab: {error}")
 
 

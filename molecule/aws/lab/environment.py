@@ -12,13 +12,15 @@ from lab.settings import ROOT, Lab, LabError
 
 SOURCE = ROOT / "inventories" / "aws"
 NAMED = "tag:Environment: millrace\n"
+NAME = re.compile("[a-z][a-z0-9-]{1,19}")
+NAME_IS = "2 to 20 lower-case letters, digits and hyphens"
 OWN_FILE = "zz_emulation.yml"
 
 
 def make(lab: Lab, name: str) -> Path:
     """The environment's inventory, made unless it is there. LabError for no name of an instance."""
-    if not re.fullmatch("[a-z][a-z0-9-]{1,19}", name):
-        raise LabError(f"{name} is no name: 2 to 20 lower-case letters, digits and hyphens")
+    if not NAME.fullmatch(name):
+        raise LabError(f"{name} is no name: {NAME_IS}")
     inventory = lab.environments / name
     if not inventory.exists():
         # What all inventories share comes along, the secrets of an account do not.
