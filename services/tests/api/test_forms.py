@@ -256,6 +256,7 @@ def test_digits_of_a_date_are_no_unix_time(digits: str) -> None:
         "951868800.0",
         "951868800000",
         "951868800000000",
+        "951868800000000000",
     ],
 )
 def test_a_day_is_taken(text: str) -> None:

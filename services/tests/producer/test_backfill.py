@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from millrace import logging, sources
 from millrace.config import Settings
@@ -41,10 +42,9 @@ def make(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path / "none"))
 
     def settings(**values: Any) -> Settings:
-        values = {"producer_source": "replay", "producer_feed": "stocks"} | values
-        return Settings(
-            producer_name="history", producer_state_dir=tmp_path, replay_file=file, **values
-        )
+        plain = {"producer_source": "replay", "producer_feed": "stocks", "replay_file": file}
+        values = {**plain, **values}
+        return Settings(producer_name="history", producer_state_dir=tmp_path, **values)
 
     return settings
 
@@ -88,6 +88,27 @@ def test_it_is_published_and_counted_and_leaves_no_state(
     assert len(published) == 62
     assert capsys.readouterr().out == "published 62 events from 2013-01-01 up to 2013-02-01\n"
     assert not any(tmp_path.iterdir())
+
+
+def test_rows_that_are_refused_are_counted_and_shown(
+    make: Callable[..., Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "prices.csv"
+    rows = ["Ticker,Date,Open,High,Low,Close,Volume"]
+    rows += [
+        f"IBM,{day},1,1,1,{price},1" for day, price in (("2013-01-02", "x"), ("2013-01-03", 1))
+    ]
+    file.write_text("\n".join(rows))
+    monkeypatch.setattr(backfill, "publish", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(logging, "configure", lambda *_: None)
+    with capture_logs() as said:
+        backfill.run(make(replay_file=file), FIRST, date(2013, 2, 1))
+    assert [one["symbol"] for one in said] == ["prices.csv, line 2"]
+    assert capsys.readouterr().out.endswith("2013-02-01, 1 rows refused\n")
 
 
 @pytest.mark.parametrize(

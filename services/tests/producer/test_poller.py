@@ -9,13 +9,16 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from millrace import redaction
 from millrace.config import LONGEST_SECONDS
 from millrace.events import Event
-from millrace.producer import control
+from millrace.producer import control, refusals
 from millrace.producer.control import Control
-from millrace.producer.poller import LONGEST_REASON, PERMANENT_SECONDS, REFUSED_SECONDS, Poller
+from millrace.producer.poller import PERMANENT_SECONDS, REFUSED_SECONDS, Poller
+from millrace.producer.publisher import Undelivered
+from millrace.producer.refusals import LONGEST_REASON
 from millrace.producer.status import Status, registry
 from millrace.producer.timing import Interval, Schedule, Timing
 from millrace.redaction import Redactor
@@ -306,6 +309,36 @@ def test_what_is_not_believed_is_counted(world: World) -> None:
     world.run(Batch([event(1)], simulated=True, rejected=[Rejected("XAG", "zero")]))
     assert world.status.rejected == 1
     assert world.status.published == 1
+
+
+def test_what_is_not_believed_is_told_when_the_rest_is_published(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is started again before that fetches it again."""
+    told: list[Sequence[Rejected]] = []
+    monkeypatch.setattr(refusals, "tell", told.append)
+    unwell = Batch([event(1)], simulated=True, rejected=[Rejected("XAG", "zero")])
+
+    def undelivered() -> None:
+        raise Undelivered("stopped")
+
+    world.interrupt = undelivered
+    with pytest.raises(Undelivered):
+        world.run(unwell)
+    assert (told, world.status.rejected) == ([], 0)
+    world.interrupt = lambda: None
+    world.run(unwell)
+    assert (told, world.status.rejected) == ([unwell.rejected], 1)
+
+
+def test_of_very_many_that_are_not_believed_the_first_are_shown_and_all_are_counted() -> None:
+    many = [Rejected(f"row {n}", f"bad\nBearer {'s3cret' * 10} {'x' * 500}") for n in range(1000)]
+    with capture_logs() as said:
+        refusals.tell(many)
+    assert [one["symbol"] for one in said[:-1]] == [f"row {n}" for n in range(refusals.MOST)]
+    assert said[-1]["count"] == 1000 - refusals.MOST
+    assert all(len(one["reason"]) <= 300 and "\n" not in one["reason"] for one in said[:-1])
+    assert "s3cret" not in str(said)
 
 
 @pytest.mark.parametrize("kind", [Transient, Permanent, Auth])

@@ -1,13 +1,21 @@
-"""Replay: every row of the file, at its close, with an id of its own."""
+"""Replay: every row of the file, at its close, with an id of its own; and files of others."""
 
 import gzip
-from datetime import UTC, datetime
+import json
+from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from millrace.feeds.stocks import StockPrice
+from millrace.sources import replay
+from millrace.sources.base import Batch, Permanent
 from millrace.sources.replay import Replay
+from millrace.sources.tables import NoTable
 
 ROWS = """Ticker,Date,Open,High,Low,Close,Volume,Adj Close
 AAPL,2000-03-01,118.56,132.06,118.5,130.31,9616100,4.186662803811
@@ -50,3 +58,198 @@ def test_another_file_or_choice_is_another_unit(file: Path) -> None:
     whole, part = Replay(file, []).units, Replay(file, ["IBM"]).units
     file.write_bytes(gzip.compress(ROWS.replace("130.31", "130.32").encode()))
     assert len({whole, part, Replay(file, []).units}) == 3
+
+
+HEADER = "Ticker,Date,Open,High,Low,Close,Volume"
+ROW = "AAPL,2000-03-01,118.56,132.06,118.5,130.31,9616100"
+OTHER = "IBM,2000-03-01,102.0,105.5,100.06,100.25,10807800"
+
+
+def wanted(path: Path) -> list[Any]:
+    """What ROW and OTHER say."""
+    path.write_text(f"{HEADER}\n{ROW}\n{OTHER}\n")
+    return events(path)
+
+
+def events(path: Path) -> list[Any]:
+    batch = Replay(path, []).fetch("")
+    assert batch.rejected == []
+    return contents(batch)
+
+
+def contents(batch: Batch) -> list[Any]:
+    found: list[Any] = [event for event in batch.events if isinstance(event, StockPrice)]
+    return [(e.event_id, e.open, e.high, e.low, e.price, e.volume, e.observed_at) for e in found]
+
+
+PLAIN = f"{HEADER}\n{ROW}\n{OTHER}\n"
+FILES = {
+    "line ends of Windows": PLAIN.replace("\n", "\r\n"),
+    "of old Macs": PLAIN.replace("\n", "\r"),
+    "no end of the last line": PLAIN.rstrip(),
+    "empty lines": PLAIN.replace("\n", "\n\n ,,, \n"),
+    "semicolons": PLAIN.replace(",", ";"),
+    "tabs": PLAIN.replace(",", "\t"),
+    "spaces": PLAIN.replace(",", " , "),
+    "quotes": "\n".join(
+        ",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.splitlines()
+    ),
+    "another order": "Volume,Close,Low,High,Open,Date,Ticker\n"
+    + "\n".join(",".join(reversed(row.split(","))) for row in (ROW, OTHER)),
+    "capitals": PLAIN.replace(HEADER, " TICKER ,date,OPEN,high,Low,close,VOLUME"),
+    "more columns": PLAIN.replace(HEADER, f",{HEADER},Adj Close,note")
+    .replace("AAPL", "0,AAPL")
+    .replace("IBM", "1,IBM")
+    .replace("9616100", "9616100,NaN,é"),
+    "empty columns": PLAIN.replace("\n", ",,,\n"),
+    "pandas": PLAIN.replace("9616100", "9616100.0").replace("01,1", "01 00:00:00+00:00,1"),
+    "JavaScript": PLAIN.replace("2000-03-01", "2000-03-01T00:00:00.000Z"),
+    "seconds": PLAIN.replace("2000-03-01", "951868800"),
+    "milliseconds": PLAIN.replace("2000-03-01", "951868800000"),
+    "microseconds": PLAIN.replace("2000-03-01", "951868800000000"),
+    "no offset": PLAIN.replace("2000-03-01", "2000-03-01 00:00:00"),
+    "no hyphens": PLAIN.replace("2000-03-01", "20000301"),
+    "an exponent": PLAIN.replace("9616100", "9.6161E6").replace("132.06", "1.3206e2"),
+}
+
+
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_is_taken(tmp_path: Path, text: str, encoding: str, packed: bool) -> None:
+    data = text.encode(encoding)
+    path = tmp_path / "prices.csv"
+    expected = wanted(path)
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert events(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (ROW.replace("118.56", '"1,118.56"'), "`Open` is '1,118.56', which is no number: write it"),
+        (ROW.replace("9616100", '"9,616,100"'), "`Volume` is '9,616,100', which is no number"),
+        (ROW.replace("9616100", "9,616,100"), "it has more cells than the 7 columns"),
+        (ROW.replace("118.56", '"118,56"'), "`Open` is '118,56', which is no number"),
+        (ROW.replace("118.56", "118,56"), "it has more cells than the 7 columns"),
+        (ROW.replace("118.56", "$118.56"), "`Open` is '$118.56', which is no number"),
+        (ROW.replace("118.56", ""), "`Open` is empty"),
+        (ROW.replace("118.56", "NaN"), "`Open` is NaN: every row needs a number here"),
+        (ROW.replace("9616100", "NULL"), "`Volume` is NULL: every row needs a number here"),
+        (ROW.replace("9616100", "<NA>"), "`Volume` is <NA>: every row needs"),
+        (ROW.replace("9616100", "1.5"), "`Volume`"),
+        (ROW.replace("9616100", "-1"), "`Volume`"),
+        (ROW.replace("9616100", "9" * 99), "`Volume`"),
+        (ROW.replace("130.31", "inf"), "`Close` is 'inf', which is no number"),
+        (ROW.replace("130.31", "0"), "`Close`"),
+        (ROW.replace("130.31", "1e99"), "`Close`"),
+        (ROW.replace("AAPL", ""), "`Ticker` is empty"),
+        (ROW.replace("AAPL", "A\u200bB"), "`Ticker` is 'A\\u200bB': it must not"),
+        (ROW.replace("AAPL", "x" * 300), "`Ticker`"),
+        (ROW.replace("2000-03-01", "3/1/2000"), "`Date` is '3/1/2000': write the day like"),
+        (ROW.replace("2000-03-01", "36586"), "`Date` is 36586: a number is a Unix time"),
+        (ROW.replace("2000-03-01", "2000-02-30"), "`Date` is '2000-02-30': write the day like"),
+        (ROW.replace("2000-03-01", "1850-03-01"), "out of range"),
+        (ROW.replace("2000-03-01", "NaT"), "`Date` is 'NaT': write the day like"),
+        (
+            ROW.replace("2000-03-01", "2000-03-01T10:00:00Z"),
+            "`Date` is '2000-03-01T10:00:00Z': which day a time is in depends on the place",
+        ),
+        ("AAPL,2000-03-01,118.56", "`High` is empty"),
+        (ROW.replace("AAPL", '"AAPL'), "its quotation marks are wrong"),
+        (ROW.replace("AAPL", f'"{200_000 * "x"}"'), "its quotation marks are wrong"),
+        (OTHER, "it is about IBM on 2000-03-01, as line 2 is"),
+        (HEADER, "`Date` is 'Date'"),
+    ],
+)
+def test_a_row_that_is_refused_spoils_no_other(tmp_path: Path, row: str, reason: str) -> None:
+    path = tmp_path / "prices.csv"
+    last = OTHER.replace("2000-03-01", "2000-03-02")
+    path.write_text("\n".join([HEADER, OTHER, row, last]))
+    batch = Replay(path, []).fetch("")
+    assert [event.observed_at.day for event in batch.events] == [1, 2]
+    (rejected,) = batch.rejected
+    assert rejected.symbol == "prices.csv, line 3"
+    assert reason in rejected.reason
+    assert len(rejected.reason) <= 200
+    assert len(list(replay.read(path, datetime.now(UTC)))) == 2
+
+
+def test_a_decimal_comma_of_a_spreadsheet_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text("\n".join([HEADER, ROW, OTHER]).replace(",", ";").replace("118.56", "118,56"))
+    batch = Replay(path, []).fetch("")
+    assert [event.symbol for event in batch.events] == ["IBM"]
+    (rejected,) = batch.rejected
+    assert "`Open` is '118,56', which is no number: write it like 1234.5" in rejected.reason
+
+
+def test_a_row_behind_a_refused_one_of_its_day_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text("\n".join([HEADER, ROW.replace("118.56", "x"), ROW, ROW]))
+    batch = Replay(path, []).fetch("")
+    assert [event.symbol for event in batch.events] == ["AAPL"]
+    assert [one.symbol[-1] for one in batch.rejected] == ["2", "4"]
+
+
+def test_bytes_that_are_no_text_refuse_their_row(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    rows = [HEADER, ROW, OTHER + ",caf\xe9", OTHER.replace("IBM", "CAF\xc9")]
+    path.write_bytes("\n".join(rows).replace("Volume", "Volume,note").encode("latin-1"))
+    batch = Replay(path, []).fetch("")
+    assert [event.symbol for event in batch.events] == ["AAPL", "IBM"]
+    assert [one.symbol for one in batch.rejected] == ["prices.csv, line 4"]
+
+
+def test_tickers_that_look_like_nothing_are_tickers(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    names = ["NA", "NAN", "NONE", "NULL"]
+    path.write_text("\n".join([HEADER, *(ROW.replace("AAPL", name) for name in names)]))
+    assert [event.symbol for event in Replay(path, []).fetch("").events] == names
+
+
+def test_what_is_refused_of_symbols_and_days_that_nobody_wants_is_not_told(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    bad = ROW.replace("118.56", "x")
+    rows = [HEADER, ROW, bad.replace("AAPL", "X"), bad.replace("2000", "2001"), "?", OTHER]
+    path.write_text("\n".join(rows))
+    batch = Replay(path, ["AAPL"]).between(date(2000, 1, 1), date(2001, 1, 1))
+    assert [event.symbol for event in batch.events] == ["AAPL"]
+    assert [one.symbol for one in batch.rejected] == ["prices.csv, line 5"]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (ROW.encode(), "has to name the columns Ticker, Date, Open, High, Low, Close, Volume"),
+        (b"date,price\n", "begins with 'date,price': its first line has to name the columns"),
+        (json.dumps([{"Ticker": "A"}]).encode(), "with a comma, a semicolon or a tab"),
+        (HEADER.replace("Open", "Close").encode(), "has to name the columns"),
+        (f"{HEADER},close\n{ROW},1".encode(), "has two columns Close"),
+        (gzip.compress(1000 * f"{HEADER}\n".encode())[:-9], "cannot read"),
+        (b"\x1f\x8bxx", "cannot read"),
+    ],
+)
+def test_a_file_without_rows_is_one_line_that_says_what_is_needed(
+    tmp_path: Path, data: bytes, reason: str
+) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_bytes(data)
+    with pytest.raises(Permanent, match=r"prices\.csv") as caught:
+        Replay(path, []).fetch("")
+    assert reason in str(caught.value)
+    with pytest.raises(NoTable):
+        Replay(path, []).between(date.min, date.max)
+    with pytest.raises(NoTable):
+        list(replay.read(path, datetime.now(UTC)))
+
+
+@given(st.binary().filter(lambda data: b"\0" not in data))
+def test_any_bytes_spoil_no_other_row(data: bytes) -> None:
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "prices.csv"
+        path.write_bytes(b"\n".join([HEADER.encode(), ROW.encode(), data, OTHER.encode()]))
+        batch = Replay(path, []).fetch("")
+        assert {"AAPL", "IBM"} <= {event.symbol for event in batch.events}

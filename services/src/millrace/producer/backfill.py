@@ -17,6 +17,7 @@ from millrace.config import Settings
 from millrace.errors import ConfigurationError, MillraceError
 from millrace.events import Event
 from millrace.feeds import FEEDS
+from millrace.producer import refusals
 from millrace.producer.connection import Connection
 from millrace.producer.publisher import Publisher
 from millrace.sources.base import Historical
@@ -48,9 +49,11 @@ def run(settings: Settings, first: date | None, end: date | None) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    events = source.between(first, end).events
-    publish(settings, events, FEEDS[source.feed].topic, stop)
-    sys.stdout.write(f"published {len(events)} events from {first} up to {end}\n")
+    known = source.between(first, end)
+    refusals.tell(known.rejected)
+    publish(settings, known.events, FEEDS[source.feed].topic, stop)
+    refused = f", {len(known.rejected)} rows refused" if known.rejected else ""
+    sys.stdout.write(f"published {len(known.events)} events from {first} up to {end}{refused}\n")
 
 
 def publish(settings: Settings, events: Sequence[Event], topic: str, stop: threading.Event) -> None:

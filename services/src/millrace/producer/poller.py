@@ -13,7 +13,7 @@ import structlog
 from millrace.config import LONGEST_SECONDS
 from millrace.errors import MillraceError
 from millrace.events import Event
-from millrace.producer import control
+from millrace.producer import control, refusals
 from millrace.producer.agenda import Agenda
 from millrace.producer.control import Control
 from millrace.producer.status import KEY_REFUSED, Status
@@ -41,7 +41,6 @@ REFUSED_SECONDS = 3600.0
 LONGEST_BACKOFF = 300.0
 SET_BACK_SECONDS = 1.0
 ORDERS = ("paused", "interval_seconds", "rate_per_second", "runs")
-LONGEST_REASON = 300
 WORTH_A_LINE_SECONDS = 10.0
 """Whoever polls more often logs no line a poll; the status counts."""
 
@@ -224,21 +223,20 @@ class Poller:
 
     def _accept(self, batch: Batch) -> None:
         self._status.simulated = batch.simulated
-        for rejected in batch.rejected:
-            self._status.rejected += 1
-            symbol, reason = shown(rejected.symbol), shown(rejected.reason, LONGEST_REASON)
-            log.warning("observation not believed", symbol=symbol, reason=reason)
         news = [e for e in batch.events if self._latest.get(e.symbol) != e.event_id]
         self._status.unchanged += len(batch.events) - len(news)
         self._publish(news)
         self._status.published += len(news)
         self._latest |= {event.symbol: event.event_id for event in news}
+        # As long as that is not published it is fetched again, and would be told again.
+        self._status.rejected += len(batch.rejected)
+        refusals.tell(batch.rejected)
         if news:
             say = log.info if self._spacing >= WORTH_A_LINE_SECONDS else log.debug
             say("published", events=len(news), simulated=batch.simulated)
 
     def _failed(self, outcome: str, error: str, state: str | None = None) -> None:
-        error = shown(error, LONGEST_REASON)
+        error = shown(error, refusals.LONGEST_REASON)
         self._status.polls[outcome] += 1
         self._status.last_error = error
         self._status.state = state or f"waiting after an error ({outcome})"

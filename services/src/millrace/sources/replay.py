@@ -2,22 +2,33 @@
 
 The file is a CSV of Ticker, Date, Open, High, Low, Close, Volume, Adj Close. A row is observed at
 the regular close of its day, 16:00 in New York, also on one of the few half-days: the file names no
-time. Prices are as they were that day, not adjusted for splits.
+time. Prices are as they were that day, not adjusted for splits. Another file of the same columns is
+taken in the forms in which others write it; a row that is no price is told with its line, alone.
 """
 
-import csv
-import gzip
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from millrace import forms
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.feeds.minting import mint, second
+from millrace.feeds.minting import Refused, mint, second
 from millrace.feeds.stocks import STOCKS, StockPrice
-from millrace.sources.base import Batch
+from millrace.redaction import shown
+from millrace.sources import tables
+from millrace.sources.base import Batch, Permanent, Rejected
+from millrace.sources.tables import NoTable, Row
 from millrace.sources.times import regular_close_of
+
+COLUMNS = ("Ticker", "Date", "Open", "High", "Low", "Close", "Volume")
+"""What is read; others may be there too."""
+PRICES = {"open": "Open", "high": "High", "low": "Low", "price": "Close"}
+FIELDS = {**PRICES, "event_id": "Ticker", "symbol": "Ticker", "volume": "Volume"}
+"""What an event's fields are read from."""
+
+Wanted = Callable[[str, date], bool]
 
 
 class Replay:
@@ -37,18 +48,29 @@ class Replay:
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """Every row of the chosen symbols, in the order of their time."""
-        return self.between(date.min, date.max)
+        try:
+            return self.between(date.min, date.max)
+        except NoTable as error:
+            raise Permanent(str(error)) from None
 
     def between(self, first: date, end: date) -> Batch:
-        """The rows of the days from the first up to the end, with the ids that `fetch` gives."""
-        events = [
-            event
-            for event in read(self._path, datetime.now(UTC))
-            if not self._symbols or event.symbol in self._symbols
-            # In UTC, too, an exchange closes on the day on which it opened.
-            if first <= event.observed_at.date() < end
-        ]
-        return Batch(sorted(events, key=lambda event: event.observed_at), simulated=False)
+        """The rows of the days from the first up to the end, with the ids that `fetch` gives.
+
+        Of a row that does not say its symbol or its day it is not known whether it is one of them.
+        """
+
+        def wanted(symbol: str, day: date) -> bool:
+            return first <= day < end and (not self._symbols or symbol in self._symbols)
+
+        events: list[StockPrice] = []
+        rejected: list[Rejected] = []
+        for one in rows(self._path, datetime.now(UTC), wanted):
+            if isinstance(one, Rejected):
+                rejected.append(one)
+            else:
+                events.append(one)
+        events.sort(key=lambda event: event.observed_at)
+        return Batch(events, simulated=False, rejected=rejected)
 
 
 def from_settings(settings: Settings) -> Replay:
@@ -59,23 +81,62 @@ def from_settings(settings: Settings) -> Replay:
 
 
 def read(path: Path, now: datetime) -> Iterator[StockPrice]:
-    """The file's rows as events, in the file's order."""
-    with gzip.open(path, "rt", newline="") as file:
-        for row in csv.DictReader(file):
-            observed_at = regular_close_of(date.fromisoformat(row["Date"]))
-            yield mint(
-                STOCKS,
-                "replay",
-                row["Ticker"],
-                second(observed_at),
-                simulated=False,
-                symbol=row["Ticker"],
-                observed_at=observed_at,
-                produced_at=now,
-                open=float(row["Open"]),
-                high=float(row["High"]),
-                low=float(row["Low"]),
-                price=float(row["Close"]),
-                volume=int(row["Volume"]),
-                currency="USD",
-            )
+    """The rows of the file that are believed, as events, in the file's order."""
+    for one in rows(path, now, lambda *_: True):
+        if not isinstance(one, Rejected):
+            yield one
+
+
+def rows(path: Path, now: datetime, wanted: Wanted) -> Iterator[StockPrice | Rejected]:
+    """Each row of a wanted symbol and day, or why it is none; NoTable of a file without rows."""
+    lines: dict[tuple[str, date], int] = {}
+    for row in tables.read(path, COLUMNS):
+        where = f"{path.name}, line {row.line}"
+        try:
+            symbol, day = row.read("Ticker", forms.name), row.read("Date", forms.day)
+            if not wanted(symbol, day):
+                continue
+            if before := lines.get((symbol, day)):
+                raise ValueError(f"it is about {symbol} on {day}, as line {before} is")
+            event = _event(row, symbol, day, now)
+        except ValueError as error:
+            yield Rejected(where, shown(error))
+        else:
+            lines[symbol, day] = row.line
+            yield event
+
+
+def _event(row: Row, symbol: str, day: date, now: datetime) -> StockPrice:
+    observed_at = regular_close_of(day)
+    fields = {field: row.read(name, _number) for field, name in PRICES.items()}
+    try:
+        return mint(
+            STOCKS,
+            "replay",
+            symbol,
+            second(observed_at),
+            simulated=False,
+            symbol=symbol,
+            observed_at=observed_at,
+            produced_at=now,
+            volume=row.read("Volume", _whole_number),
+            currency="USD",
+            **fields,
+        )
+    except Refused as error:
+        text = str(error)
+        for field, name in FIELDS.items():
+            text = text.replace(f"`$.{field}`", f"`{name}`")
+        raise ValueError(text) from None
+
+
+def _number(text: str) -> float:
+    if forms.is_missing(text):
+        raise ValueError(f"is {text}: every row needs a number here")
+    number: float = forms.number(text)
+    return number
+
+
+def _whole_number(text: str) -> float:
+    number: float = forms.number(_number(text), whole=True)
+    return number
