@@ -12,6 +12,7 @@ class Server:
     def __init__(self) -> None:
         self.page: str | bytes = ""
         self.status = 200
+        self.headers: dict[str, str] = {}
         self.now = NOW
         server = self
 
@@ -21,6 +22,8 @@ class Server:
                 body = page if isinstance(page, bytes) else page.encode()
                 self.send_response(server.status)
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in server.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 

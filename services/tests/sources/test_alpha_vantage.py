@@ -232,12 +232,12 @@ def the_key_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_process", Redactor(["k3y", KEY]))
 
 
-def sort(body: dict[str, Any], requests: int = 1, refusals: int = 0) -> SourceError:
-    return error_in(body, TRADING, requests, refusals)
+def sort(body: dict[str, Any], requests: int = 1) -> SourceError:
+    return error_in(body, TRADING, requests)
 
 
-def wait(body: dict[str, Any], requests: int = 1, refusals: int = 0) -> timedelta:
-    error = sort(body, requests, refusals)
+def wait(body: dict[str, Any], requests: int = 1) -> timedelta:
+    error = sort(body, requests)
     assert isinstance(error, Quota)
     return error.retry_at - TRADING
 
@@ -259,11 +259,9 @@ def test_a_daily_limit_that_cannot_be_reached_yet_is_another_limit(words: str) -
     assert wait({"Information": words}, requests=24) == MINUTE
 
 
-def test_who_is_refused_again_and_again_waits_ever_longer() -> None:
-    waits = [wait({"Information": DAILY}, refusals=n) / MINUTE for n in range(6)]
-    assert waits == [1, 1, 10, 60, 60, 60]
-    late = datetime(2026, 1, 3, 4, 30, tzinfo=UTC)
-    error = error_in({"Information": DAILY}, late, 3, 5)
+def test_no_limit_is_waited_for_past_midnight() -> None:
+    late = datetime(2026, 1, 3, 4, 59, 30, tzinfo=UTC)
+    error = error_in({"Information": DAILY}, late, 3)
     assert isinstance(error, Quota)
     assert error.retry_at == datetime(2026, 1, 3, 5, tzinfo=UTC)
 
@@ -366,10 +364,9 @@ def test_any_quote_gives_an_event_or_a_rejection(change: dict[str, Any]) -> None
         | st.from_regex(r"\d+ (requests|calls) per (second|minute|day)"),
     ),
     st.integers(0, 100),
-    st.integers(0, 10),
 )
-def test_any_failure_is_typed(body: dict[str, Any], requests: int, refusals: int) -> None:
-    error = sort(body, requests, refusals)
+def test_any_failure_is_typed(body: dict[str, Any], requests: int) -> None:
+    error = sort(body, requests)
     assert isinstance(error, SourceError)
     if isinstance(error, Quota):
         assert MOMENT <= error.retry_at - TRADING <= MIDNIGHT

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
 from services.tests.base.broker import certificate
 from services.tests.sources.raw import Raw, dribble
 
 from millrace.producer import HUNG_SECONDS
 from millrace.sources import asking
-from millrace.sources.asking import DAY, HOUR, ask, wait_asked
-from millrace.sources.base import Transient
-from millrace.sources.http import Client, Upstream
+from millrace.sources.asking import DAY, HOUR, SHORTEST_WAIT, Answer, ask, wait_asked
+from millrace.sources.base import Quota, SourceError, Transient
+from millrace.sources.http import Client, Upstream, decode
 
 MOST = 1000
 NOW = datetime(2026, 1, 2, 15, tzinfo=UTC)
@@ -160,11 +161,11 @@ def test_a_url_that_answers_nothing_is_one_error(url: str) -> None:
     [
         ("30", timedelta(seconds=30)),
         (" 030 ", timedelta(seconds=30)),
-        ("0", timedelta(0)),
         ("9" * 5000, DAY),
         ("0" * 5000 + "30", timedelta(seconds=30)),
         ("Fri, 02 Jan 2026 15:01:00 GMT", timedelta(minutes=1)),
-        ("Fri, 02 Jan 2026 14:00:00 GMT", timedelta(0)),
+        ("Fri, 02 Jan 2026 14:00:00 GMT", SHORTEST_WAIT),
+        ("0", SHORTEST_WAIT),
         ("Fri, 31 Dec 9999 23:59:59 GMT", DAY),
         ("Fri, 02 Jan 2026 15:01:00 -0000", HOUR),
         ("-5", HOUR),
@@ -175,8 +176,28 @@ def test_a_url_that_answers_nothing_is_one_error(url: str) -> None:
         ("", HOUR),
     ],
 )
-def test_a_wait_is_as_asked_and_a_day_at_most(said: str, wait: timedelta) -> None:
+def test_a_wait_is_as_asked_a_second_at_least_and_a_day_at_most(said: str, wait: timedelta) -> None:
     assert wait_asked({"Retry-After": said}, NOW) == wait
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind"),
+    [
+        (429, {}, Quota),
+        (429, {"Retry-After": "60"}, Quota),
+        (503, {"Retry-After": "60"}, Quota),
+        (503, {}, Transient),
+        (500, {"Retry-After": "60"}, Transient),
+    ],
+)
+def test_who_says_when_to_come_again_is_asked_then(
+    status: int, headers: dict[str, str], kind: type[SourceError]
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        decode(Answer(status, CaseInsensitiveDict(headers), b""), NOW)
+    assert type(caught.value) is kind
+    if isinstance(caught.value, Quota):
+        assert caught.value.retry_at == NOW + (timedelta(minutes=1) if headers else HOUR)
 
 
 def test_without_a_word_the_wait_is_an_hour() -> None:
@@ -188,4 +209,4 @@ dates = itertools.product(["Fri, 02 Jan", "99 Feb"], ["0", "99999"], ["25:61:61 
 
 @given(st.text() | st.sampled_from([" ".join(parts) for parts in dates]))
 def test_any_word_gives_a_wait(said: str) -> None:
-    assert timedelta(0) <= wait_asked({"Retry-After": said}, NOW) <= DAY
+    assert SHORTEST_WAIT <= wait_asked({"Retry-After": said}, NOW) <= DAY

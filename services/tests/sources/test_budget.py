@@ -119,14 +119,21 @@ def test_what_the_upstream_says_is_believed_also_after_a_restart(tmp_path: Path)
     budget(tmp_path, clock).take()
 
 
-def test_refusals_in_a_row_are_counted_until_one_is_served(tmp_path: Path) -> None:
+def test_who_is_refused_again_and_again_waits_ever_longer(tmp_path: Path) -> None:
+    """Whatever the upstream says, across restarts, until it serves; but no day longer."""
     clock = Clock()
-    soon = datetime.fromtimestamp(START, UTC)
-    for n in range(3):
-        assert budget(tmp_path, clock).refusals == n
-        budget(tmp_path, clock).rest(soon)
+    now = datetime.fromtimestamp(START, UTC)
+    soon = now + timedelta(seconds=1)
+
+    def waits() -> list[float]:
+        return [(budget(tmp_path, clock).rest(soon) - now).total_seconds() for _ in range(5)]
+
+    assert waits() == [1, 60, 600, 3600, 3600]
     budget(tmp_path, clock).served()
-    assert budget(tmp_path, clock).refusals == 0
+    assert waits() == [1, 60, 600, 3600, 3600]
+    midnight = datetime(2026, 1, 3, 5, tzinfo=UTC)
+    clock.now = midnight.timestamp() - 60
+    assert budget(tmp_path, clock).rest(soon) == midnight
 
 
 def test_a_clock_set_back_makes_no_rest_longer_than_a_day(tmp_path: Path) -> None:
@@ -148,7 +155,7 @@ def test_another_key_has_an_allowance_of_its_own(tmp_path: Path) -> None:
         old.take()
     old.rest(datetime.fromtimestamp(START, UTC) + timedelta(hours=2))
     new = budget(tmp_path, clock, key="other")
-    assert (new.left, new.refusals) == (3, 0)
+    assert new.left == 3
     new.take()
     assert b"other" not in (tmp_path / "budget.json").read_bytes()
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from millrace.feeds.gpu_metrics import GPU_METRICS, READINGS, GpuMetrics
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
 from millrace.sources import dcgm, nvidia_smi, scrape, vllm, vllm_counters
-from millrace.sources.base import Auth, Batch, Permanent, SourceError, Transient
+from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError, Transient
 from millrace.sources.dcgm import Dcgm
 from millrace.sources.gpus import Place, usage
 from millrace.sources.nvidia_smi import NvidiaSmi
@@ -441,6 +442,17 @@ def test_failures_have_their_kind(
         with pytest.raises(SourceError) as caught:
             source.fetch("metrics")
         assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_exporter_that_says_when_to_come_again_is_asked_then(
+    exporter: Server, status: int
+) -> None:
+    exporter.status, exporter.headers = status, {"Retry-After": "120"}
+    with pytest.raises(Quota) as caught:
+        dcgm_source(exporter).fetch("metrics")
+    wait = caught.value.retry_at - datetime.now(UTC)
+    assert 110 < wait.total_seconds() <= 120
 
 
 def test_nobody_there_is_transient(exporter: Server) -> None:

@@ -38,8 +38,6 @@ SECONDS_PER_DAY = 86_400
 _FIRST_ZONE = timezone(timedelta(hours=14))
 """Where a day begins first."""
 PAUSES = {"second": timedelta(seconds=1.2), "minute": timedelta(minutes=1)}
-AGAIN = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
-"""How long to wait at least after the first refusal in a row, the second, and so on."""
 _LIMIT = re.compile(
     r"(\d[\d,]{0,11})\s+(?:[a-z]+\s+)?(?:requests?|calls?)\s+per\s+(second|minute|day)"
 )
@@ -66,7 +64,7 @@ class AlphaVantage(Metered):
         quote = reply.body.get("Global Quote")
         if isinstance(quote, dict) and quote:
             return normalise(quote, unit, now, self._seen.first, simulated=reply.simulated)
-        raise error_in(reply.body, now, self._budget.requests, self._budget.refusals)
+        raise error_in(reply.body, now, self._budget.requests)
 
 
 def from_settings(settings: Settings) -> AlphaVantage:
@@ -144,12 +142,11 @@ def normalise(
     return Batch((event,), simulated)
 
 
-def error_in(body: Mapping[str, Any], now: datetime, requests: int, refusals: int) -> SourceError:
+def error_in(body: Mapping[str, Any], now: datetime, requests: int) -> SourceError:
     """The typed error of an answer without a quote.
 
     Which limit is meant does not follow from the words: each has named the others, too. It follows
-    from the numbers, from the `requests` that were made today, this one included, and from how many
-    `refusals` came in a row before.
+    from the numbers, and from the `requests` that were made today, this one included.
     """
     said = next(
         (body[key] for key in ("Error Message", "Information", "Note") if key in body), None
@@ -168,8 +165,7 @@ def error_in(body: Mapping[str, Any], now: datetime, requests: int, refusals: in
     if requests >= limits.get("day", requests + 1) and "second" not in limits:
         return Quota(reason, midnight)
     unit = "second" if "second" in limits else "minute"
-    pause = max(PAUSES[unit], AGAIN[min(refusals, len(AGAIN) - 1)])
-    return Quota(reason, min(now + pause, midnight))
+    return Quota(reason, min(now + PAUSES[unit], midnight))
 
 
 def _day(quote: Mapping[str, Any], today: date) -> date:

@@ -30,6 +30,7 @@ SECONDS = 20.0
 """For the whole answer."""
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+SHORTEST_WAIT = timedelta(seconds=1)
 DIGITS = 9
 
 
@@ -81,12 +82,14 @@ def ask(
 
 
 def wait_asked(headers: Mapping[str, str], now: datetime) -> timedelta:
-    """How long `Retry-After` asks to wait: a day at most, an hour if it does not say."""
+    """How long `Retry-After` asks to wait: a second to a day, an hour if it does not say."""
     said = headers.get("Retry-After", "").strip()
-    if said.isascii() and said.isdecimal():
-        return min(timedelta(seconds=int(said.lstrip("0")[:DIGITS] or 0)), DAY)
     try:
-        return min(max(parsedate_to_datetime(said) - now, timedelta(0)), DAY)
+        if said.isascii() and said.isdecimal():
+            asked = timedelta(seconds=int(said.lstrip("0")[:DIGITS] or 0))
+        else:
+            asked = parsedate_to_datetime(said) - now
+        return min(max(asked, SHORTEST_WAIT), DAY)
     except (TypeError, ValueError, OverflowError):
         # No date, or one without a zone.
         return HOUR

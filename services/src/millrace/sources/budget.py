@@ -7,7 +7,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,9 @@ import msgspec
 from millrace.sources.base import Quota
 from millrace.state import write_atomically
 
+AGAIN = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+"""How long to wait at least after the first refusal in a row, the second, and so on: an upstream
+that says to come again at once may say so until the allowance is gone."""
 LONGEST_REST = 25 * 3600.0
 """Seconds: the longest day of a provider."""
 
@@ -68,11 +71,6 @@ class Budget:
         """Requests in this period."""
         return self._used.requests if self._clock() < self._used.until else 0
 
-    @property
-    def refusals(self) -> int:
-        """How often in a row the upstream has refused."""
-        return self._used.refusals
-
     def take(self) -> None:
         """Count one request, after the pause that spacing asks for.
 
@@ -99,11 +97,18 @@ class Budget:
         self._used.last = self._clock()
         self._save()
 
-    def rest(self, until: datetime) -> None:
-        """The upstream refuses: ask nothing before that."""
+    def rest(self, until: datetime) -> datetime:
+        """The upstream refuses: ask nothing before that, and later after each refusal in a row.
+
+        The answer is when to ask again.
+        """
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        pause = AGAIN[min(self._used.refusals, len(AGAIN) - 1)]
+        until = max(until, min(now + pause, self._period_end(now)))
         self._used.refusals += 1
         self._used.rest_until = until.timestamp()
         self._save()
+        return until
 
     def served(self) -> None:
         """The upstream does not refuse."""

@@ -78,6 +78,8 @@ def decode(answer: Answer, now: datetime) -> dict[str, Any]:
     status = answer.status
     if status == requests.codes.too_many_requests:
         raise Quota("too many requests (HTTP 429)", now + wait_asked(answer.headers, now))
+    if status == requests.codes.service_unavailable and "Retry-After" in answer.headers:
+        raise Quota("the upstream says to wait (HTTP 503)", now + wait_asked(answer.headers, now))
     if status >= requests.codes.server_error:
         raise Transient(f"HTTP {status}")
     if requests.codes.multiple_choices <= status < requests.codes.bad_request:

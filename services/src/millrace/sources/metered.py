@@ -51,8 +51,7 @@ class Metered(ABC):
         try:
             batch = self._ask(unit)
         except Quota as error:
-            self._budget.rest(error.retry_at)
-            raise
+            raise Quota(str(error), self._budget.rest(error.retry_at)) from None
         self._budget.served()
         return batch
 

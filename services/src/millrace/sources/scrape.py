@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import requests
@@ -10,11 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.sources.asking import ask
-from millrace.sources.base import Auth, Permanent, SourceError, Transient
+from millrace.sources.asking import Answer, ask, wait_asked
+from millrace.sources.base import Auth, Permanent, Quota, SourceError, Transient
 from millrace.sources.http import SIMULATOR_HEADER
 
 MAX_BODY = 8 * 1024 * 1024
+WAITS = (requests.codes.too_many_requests, requests.codes.service_unavailable)
 
 
 class Sample(NamedTuple):
@@ -53,7 +55,7 @@ class Exporter:
         """One GET; whatever is no page of metrics is a typed error."""
         answer = ask(self.url, most=MAX_BODY)
         if answer.status != requests.codes.ok:
-            raise _error(answer.status)
+            raise _error(answer)
         if len(answer.body) > MAX_BODY:
             raise Transient("the answer is too long")
         return Page(parse(answer.body), SIMULATOR_HEADER in answer.headers)
@@ -74,7 +76,11 @@ def parse(body: bytes) -> list[Sample]:
     ]
 
 
-def _error(status: int) -> SourceError:
+def _error(answer: Answer) -> SourceError:
+    status = answer.status
+    if status in WAITS and "Retry-After" in answer.headers:
+        now = datetime.now(UTC)
+        return Quota(f"it says to wait (HTTP {status})", now + wait_asked(answer.headers, now))
     if status in (requests.codes.unauthorized, requests.codes.forbidden):
         return Auth(f"HTTP {status}")
     if status == requests.codes.too_many_requests:
