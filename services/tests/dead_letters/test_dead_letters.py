@@ -66,6 +66,18 @@ def test_the_list_says_where_letters_come_from_and_why(
         assert text in line
 
 
+def test_a_secret_in_a_reason_is_masked_before_it_is_cut(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kafka.add(b"x", why(41, reason=f"{40 * 'x'} GET /?apikey={40 * 'k'}"))
+    dead_letters.list_letters(SETTINGS, limit=20, as_json=False)
+    assert "kk" not in capsys.readouterr().out
+    assert listed(capsys)[0]["reason"] == f"{40 * 'x'} GET /?apikey=***"
+    dead_letters.show(SETTINGS, position="0/0")
+    said = capsys.readouterr().out
+    assert f"reason: '{40 * 'x'} GET /?apikey=***'" in said
+
+
 def test_without_letters_the_list_says_so(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     dead_letters.list_letters(SETTINGS, limit=20, as_json=False)
     assert capsys.readouterr().out == "no dead letters\n"

@@ -16,6 +16,7 @@ import msgspec
 from millrace import kafka
 from millrace.config import Settings
 from millrace.dead_letters.topic import DeadLetterError, opened, origin, send
+from millrace.redaction import scrub
 
 LONGEST_CELL = 60
 
@@ -95,7 +96,7 @@ def _row(record: Any, *, replayed: bool) -> Row:
         position=f"{record.partition}/{record.offset}",
         origin=f"{source.topic}/{source.partition}/{source.offset}" if source else "unknown",
         stage=source.stage if source else "",
-        reason=source.reason if source else "not written by a processor",
+        reason=scrub(source.reason) if source else "not written by a processor",
         since=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         replayed=replayed,
     )
