@@ -413,12 +413,12 @@ def test_a_line_that_is_too_long_is_told_once_and_passed_over(
     assert one.reason.startswith("it is longer than 2000 bytes, and passed over")
 
 
-@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("data", [b"x" * 2500, b"x" * 2500 + b"\n", b"\xff\xfe" + b"x" * 2501])
 def test_a_line_that_is_too_long_in_a_renamed_file_holds_up_no_other(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, ended: bool
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
     monkeypatch.setattr(following, "CHUNK", 1000)
-    gateway.write(b"x" * 2500, end=b"\n" if ended else b"")
+    gateway.file.write_bytes(data)
     told: list[Rejected] = []
     assert gateway.prompts_and(told) == []
     gateway.file.rename(gateway.file.with_name("usage.jsonl.1"))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from millrace.api.problems import bad_request
-from millrace.jsontext import Unreadable, single, value
+from millrace.jsontext import Repeating, Unreadable, single, value
 
 MAX_ITEMS = 500
 HOW = 'Send {"events": [...]}, or an array of items, or one item a line as application/x-ndjson.'
@@ -56,9 +56,17 @@ def _decode(body: bytes, *, is_array: bool) -> list[msgspec.Raw]:
 def _again(body: bytes, *, is_array: bool) -> list[bytes | msgspec.Raw] | None:
     """The same where only NaN, or an infinity, keeps the body from being JSON."""
     try:
-        found = json.loads(body)
+        found = value(body)
         given = found if is_array else found["events"] if found.keys() == {"events"} else None
-        texts = [json.dumps(item).encode() for item in given] if isinstance(given, list) else []
-    except (ValueError, AttributeError, RecursionError):
+        texts = [_text(item) for item in given] if isinstance(given, list) else []
+    except (Unreadable, AttributeError, RecursionError):
         return None
     return list(texts) if 1 <= len(texts) <= MAX_ITEMS else None
+
+
+def _text(item: Any) -> bytes:
+    text = json.dumps(item)
+    if isinstance(item, Repeating):
+        # What is there twice stays so: who reads the item says it.
+        text = f"{text[:-1]}, {json.dumps(item.name)}: null}}"
+    return text.encode()

@@ -166,7 +166,7 @@ class Following:
             at, changed = offset + part.size, status.st_mtime_ns
             marks.append(Mark(status.st_ino, at, tail, changed, part.lines, part.inside))
             left -= part.size
-            if not is_end or (is_inside and data):
+            if not is_end or (is_inside and part.size):
                 marks += [other.mark for other in found[number + 1 :] if other.mark]
                 return Reading(records, marks[-MOST_FILES:], written, lost)
         # All is read. What is compressed does not grow, and is older than what is not read.
