@@ -412,6 +412,16 @@ go_goroutines 12
     assert not expected.rejected
 
 
+def test_a_page_on_which_no_gpu_has_a_number_is_no_success(exporter: Server) -> None:
+    exporter.page = 'DCGM_FI_DEV_GPU_UTIL{UUID="GPU-a"} 1\nDCGM_FI_DEV_GPU_TEMP{UUID="GPU-b"} 1\n'
+    batch = dcgm_source(exporter).fetch("metrics")
+    assert not batch.events
+    assert batch.rejected
+    exporter.page = 'DCGM_FI_DEV_CPU_UTIL_TOTAL{cpu="0",Hostname="box"} 0.2\n'
+    with pytest.raises(Transient, match="no GPU"):
+        dcgm_source(exporter).fetch("metrics")
+
+
 def test_a_gpu_without_a_number_is_rejected(exporter: Server) -> None:
     exporter.page = DCGM_PAGE + 'DCGM_FI_DEV_GPU_UTIL{gpu="x",Hostname="box"} 1\n'
     batch = dcgm_source(exporter).fetch("metrics")

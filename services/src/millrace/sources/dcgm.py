@@ -72,11 +72,11 @@ class Dcgm:
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """The metrics of every GPU on the page."""
         page = self._exporter.scrape()
-        if not any(sample.name.lower().startswith("dcgm_") for sample in page.samples):
-            raise Transient(
-                "the page has no metrics of DCGM: the exporter starts yet, or the URL is wrong"
-            )
         found = normalise(page.samples, self._place, self._clock(), simulated=page.simulated)
+        if not found:
+            raise Transient(
+                "the page has no GPU of DCGM: its exporter starts yet, or the URL is wrong"
+            )
         return batch(found, simulated=page.simulated)
 
 
@@ -96,8 +96,8 @@ def normalise(
         # The parser ends the names of counters as OpenMetrics does; the exporter does not.
         name = sample.name.removesuffix("_total")
         name = NAMES_BEFORE_2.get(name, name)
-        number = sample.labels.get("gpu")
-        if name not in NAMES or not number:
+        number = sample.labels.get("gpu", "")
+        if name not in NAMES or not (number or _label(sample.labels, UUID_LABELS)):
             continue
         gpu = (_label(sample.labels, HOST_LABELS) or place.host, number)
         instance = sample.labels.get("GPU_I_ID")
