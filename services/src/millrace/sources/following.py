@@ -5,12 +5,16 @@ file is known by its inode and by the bytes before the place up to which it is r
 a copy of it is known, and what it was compressed to. All that are known are read at each look, the
 oldest first, as long as they lie beside the newest; and those that were not there before and were
 written to later than all that was read. What lay beside it at the first look is not read.
+
+Who writes goes on with a file that has no name any more, as where it is compressed before all have
+reopened. So what is read stays open, and is read until others were written to for a while.
 """
 
 import glob
 import hashlib
 import os
 import re
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -74,6 +78,8 @@ class Following:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._open: dict[int, int] = {}
+        weakref.finalize(self, _close, self._open)
 
     def begun(self) -> int:
         """The `written` of who begins: what lies there by another name is older."""
@@ -85,12 +91,12 @@ class Following:
         `written` is when what was read was written last, in nanoseconds since 1970; 0 where it is
         not known. FileNotFoundError if there is no file, other OSErrors if one cannot be read.
         """
-        there = self._siblings()
+        newest = max((mark.written for mark in marks), default=0)
+        there = self._siblings() + self._nameless(newest)
         if self._path.exists():
             there.append((self._path, self._path.stat()))
         found: list[Found] = []
         lost = []
-        newest = max((mark.written for mark in marks), default=0)
         for mark in marks:
             free = [one for one in there if one[0] not in {known.path for known in found}]
             place = _same(mark, free) or _like(mark, free)
@@ -103,11 +109,28 @@ class Following:
         if not found and not lost:
             raise FileNotFoundError(self._path)
         found.sort(key=lambda one: one.path == self._path)
+        self._hold(found)
         return self._read(found, written, lost, now)
 
     def _siblings(self) -> list[tuple[Path, os.stat_result]]:
         siblings = self._path.parent.glob(f"{glob.escape(self._path.name)}?*")
         return [(path, path.stat()) for path in siblings if path.is_file()]
+
+    def _nameless(self, newest: int) -> list[tuple[Path, os.stat_result]]:
+        """What is open here and lies nowhere else, unless it is complete."""
+        files = [(Path(f"/proc/self/fd/{file}"), os.fstat(file)) for file in self._open.values()]
+        return [
+            (path, status)
+            for path, status in files
+            if not status.st_nlink and status.st_mtime_ns + SETTLED_NS > newest
+        ]
+
+    def _hold(self, found: list[Found]) -> None:
+        plain = {one.status.st_ino: one.path for one in found if not packed.is_packed(one.path)}
+        for inode in self._open.keys() - plain.keys():
+            os.close(self._open.pop(inode))
+        for inode in plain.keys() - self._open.keys():
+            self._open[inode] = os.open(plain[inode], os.O_RDONLY | os.O_CLOEXEC)
 
     def _new(
         self,
@@ -181,6 +204,11 @@ class Following:
             f"what was written behind byte {mark.offset}, if anything, is not known: the file was"
             " removed, cut off, or compressed to none of .gz, .bz2 and .xz",
         )
+
+
+def _close(files: dict[int, int]) -> None:
+    for file in files.values():
+        os.close(file)
 
 
 def _same(
