@@ -1,12 +1,15 @@
 """The MongoDB store: what each answer of the server means."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import bson
 import pytest
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
+    DocumentTooLarge,
     NetworkTimeout,
     NotPrimaryError,
     OperationFailure,
@@ -18,7 +21,7 @@ from pymongo.errors import (
 from millrace.feeds import FEEDS
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient, Unknown
-from millrace.sinks.mongodb import MongoStore
+from millrace.sinks.mongodb import LARGEST_DOCUMENT, MongoStore
 
 DUPLICATE = {"code": 11000, "keyPattern": {"_id": 1}, "errmsg": "dup"}
 NOT_PRIMARY, DISK_FULL = 10107, 14031
@@ -184,3 +187,73 @@ def test_what_a_feed_refers_to_is_kept_as_its_data_says() -> None:
     keys = [tuple(index["key"].items()) for index in collection.indexes]
     assert (("name", 1),) in keys
     assert (("gpu_index", 1),) in keys
+
+
+def test_an_index_is_unique_and_sparse_as_its_feed_says() -> None:
+    for feed in FEEDS.values():
+        collection = Collection()
+        store(collection).prepare([replace(feed, reference=None)])
+        made = [(bool(i.get("unique")), bool(i.get("sparse"))) for i in collection.indexes]
+        assert made == [(index.unique, index.sparse) for index in feed.indexes]
+
+
+def test_a_document_of_the_largest_size_is_stored_and_one_byte_more_is_not() -> None:
+    def document(size: int) -> dict[str, Any]:
+        empty = len(bson.encode({"_id": "a", "text": ""}))
+        return {"_id": "a", "text": "x" * (size - empty)}
+
+    collection = Collection(DocumentTooLarge("says the library"))
+    assert store(collection).insert("stock_data", [document(LARGEST_DOCUMENT)]) == Inserted(1)
+    collection = Collection(DocumentTooLarge("says the library"))
+    result = store(collection).insert("stock_data", [document(LARGEST_DOCUMENT + 1)])
+    assert result.stored == 0
+    assert "larger" in result.rejected[0]
+
+
+class Primary:
+    """What is asked about a database and its newest documents; fails as told."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.admin = self
+        self.error = error
+        self.asked: list[str] = []
+
+    def __getitem__(self, name: str) -> Any:
+        return self
+
+    def command(self, name: str) -> None:
+        self.asked.append(name)
+        if self.error:
+            raise self.error
+
+    def aggregate(self, pipeline: list[dict[str, Any]], **options: int) -> Any:
+        assert options["maxTimeMS"] < 30_000, "the socket would be the first to lose patience"
+        if self.error:
+            raise self.error
+        wanted = pipeline[0]["$match"]["symbol"]
+        names = sorted(n for n in ["A", "B"] if n in wanted.get("$in", ["A", "B"]))
+        return iter([{"symbol": name} for name in names])
+
+
+def test_the_primary_says_whether_it_is_there() -> None:
+    client: Any = Primary()
+    MongoStore(client, "millrace").ping()
+    assert client.asked == ["ping"]
+    client = Primary(AutoReconnect("reset"))
+    with pytest.raises(Transient, match="reset"):
+        MongoStore(client, "millrace").ping()
+
+
+@pytest.mark.parametrize(("symbols", "found"), [(None, ["A", "B"]), (["B"], ["B"]), ([], [])])
+def test_the_newest_documents_are_of_all_symbols_or_of_some(
+    symbols: list[str] | None, found: list[str]
+) -> None:
+    client: Any = Primary()
+    newest = MongoStore(client, "millrace").newest(FEEDS["quotes"], symbols)
+    assert [document["symbol"] for document in newest] == found
+
+
+def test_what_is_wrong_while_the_newest_are_read_has_its_kind() -> None:
+    client: Any = Primary(AutoReconnect("reset"))
+    with pytest.raises(Transient, match="reset"):
+        list(MongoStore(client, "millrace").newest(FEEDS["quotes"], None))

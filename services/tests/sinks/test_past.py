@@ -243,3 +243,28 @@ def test_a_window_comes_in_the_order_of_the_log(monkeypatch: pytest.MonkeyPatch)
     found = store.window(FEED, Series("test", "IBM"), newest, Below(0, 9), beats)
     assert [value for _, value in found] == [4.0, 5.0, 6.0]
     assert beats.count == 1
+
+
+def test_a_window_ends_with_its_newest_and_is_as_long_as_the_feed_says() -> None:
+    minutes = int(FEED.window / timedelta(minutes=1))
+    inside, outside = (0, minutes, 5), (-1, minutes + 1)
+    documents = [price(minute, 10 + minute) for minute in (*inside, *outside)]
+    client: Any = {"millrace": {FEED.collection: Collection(*documents)}}
+    newest = START + timedelta(minutes=minutes)
+    series = Series("test", "IBM")
+    store = MongoStore(client, "millrace")
+    found = store.window(FEED, series, newest, Below(0, 10**6), Beats())
+    assert sorted(time for time, _ in found) == [
+        START + timedelta(minutes=minute) for minute in sorted(inside)
+    ]
+
+
+@pytest.mark.parametrize("error", [None, ExecutionTimeout("too long")])
+@pytest.mark.parametrize(("inclusive", "minute"), [(True, 3), (False, 2)])
+def test_the_past_ends_before_a_moment_or_with_it(
+    inclusive: bool, minute: int, error: Exception | None
+) -> None:
+    documents = [price(number, number) for number in range(1, 6)]
+    moment = Moment(START + timedelta(minutes=3), inclusive=inclusive)
+    found, _ = ask(Collection(*documents, error=error), ["IBM"], 9, moment)
+    assert found == {"IBM": (START + timedelta(minutes=minute), float(minute))}

@@ -190,3 +190,41 @@ def test_a_message_that_is_stuck_does_not_hold_up_the_end(
     thread.join()
     publisher.close()
     assert clients.made[0].closed
+
+
+def test_an_acknowledgement_is_not_waited_for_longer_than_the_client_tries(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    waited: list[float] = []
+
+    def make(settings: Settings, **options: Any) -> Client:
+        given.update(options, name=settings.processor_name)
+        return clients(settings, **options)
+
+    monkeypatch.setattr(kafka, "producer", make)
+    monkeypatch.setattr(Future, "get", lambda _, timeout: waited.append(timeout))
+    TopicPublisher(Settings(processor_name="second")).publish(MESSAGES[:1])
+    # The client gives up by itself, after more than one attempt, and says why.
+    assert 2 * given["request_timeout_ms"] <= given["delivery_timeout_ms"]
+    assert given["delivery_timeout_ms"] < 1000 * waited[0] < 30_000
+    assert given["max_request_size"] == topics.LARGEST_BYTES
+    assert given["name"] == "second" in given["client_id"]
+
+
+def test_who_cannot_hang_up_has_hung_up_all_the_same(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience: list[float] = []
+
+    def close(_client: Client, timeout: float) -> None:
+        patience.append(timeout)
+        raise KafkaError("in the midst of it")
+
+    monkeypatch.setattr(Client, "close", close)
+    publisher = TopicPublisher(Settings())
+    publisher.publish(MESSAGES)
+    publisher.close()
+    publisher.publish(MESSAGES)
+    assert len(clients.made) == 2
+    assert patience[0] <= topics.STOP_SECONDS

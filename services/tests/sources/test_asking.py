@@ -15,7 +15,7 @@ from services.tests.base.broker import certificate
 from services.tests.sources.raw import Raw, dribble
 
 from millrace.producer import HUNG_SECONDS
-from millrace.sources import asking
+from millrace.sources import asking, http
 from millrace.sources.asking import DAY, HOUR, SHORTEST_WAIT, Answer, ask, wait_asked
 from millrace.sources.base import Quota, SourceError, Transient
 from millrace.sources.http import Client, Upstream, decode
@@ -210,3 +210,28 @@ dates = itertools.product(["Fri, 02 Jan", "99 Feb"], ["0", "99999"], ["25:61:61 
 @given(st.text() | st.sampled_from([" ".join(parts) for parts in dates]))
 def test_any_word_gives_a_wait(said: str) -> None:
     assert SHORTEST_WAIT <= wait_asked({"Retry-After": said}, NOW) <= DAY
+
+
+def client_of(server: Raw) -> Client:
+    return Client(Upstream(server.url, "k3y", None, simulated=False))
+
+
+def test_a_wait_that_an_upstream_asks_for_is_kept(start: Start) -> None:
+    server = start([answer(b"{}", b"Retry-After: 300", status=b"429 Too Many Requests")])
+    before = datetime.now(UTC)
+    with pytest.raises(Quota) as caught:
+        client_of(server).get("/", {}, "apikey")
+    wait = timedelta(seconds=300)
+    assert before + wait <= caught.value.retry_at <= datetime.now(UTC) + wait
+
+
+def test_an_object_that_is_too_long_is_none_and_is_not_read_to_its_end(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MAX_BODY", 100)
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    # An object at first, and blanks, which JSON allows, for seconds.
+    began = time.monotonic()
+    with pytest.raises(Transient, match="too long"):
+        client_of(start(dribble(head + b"{}", b" " * 30))).get("/", {}, "apikey")
+    assert time.monotonic() - began < 2, "it took all that came"
