@@ -15,7 +15,7 @@ FIRST := aws aws_fleets default producer processor api
 SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .NOTPARALLEL:
-.PHONY: help up demo down verify verify-kafka verify-mongo verify-processor verify-workflow status mongo-factory-reset images lint test-unit molecule test aws-lab aws-lab-down bench bootstrap bootstrap-dev
+.PHONY: help up demo down verify verify-kafka verify-mongo verify-processor verify-workflow status mongo-factory-reset images lint test-unit molecule test aws-lab aws-lab-down bench mutants bootstrap bootstrap-dev
 
 help: ## List the commands
 	@echo 'make TARGET [ARGS="..."]: ARGS are further arguments of the command behind a target, as in make verify ARGS="-v".'
@@ -79,6 +79,10 @@ aws-lab-down: bootstrap-dev ## Remove the emulated EC2 with everything in it
 
 bench: bootstrap-dev ## Measure the processor next to its peers
 	python benchmarks/run.py $(ARGS)
+
+mutants: bootstrap-dev ## Change the services' code a little, again and again, and name the changes that no test notices (hours)
+	@uv pip install --quiet --python .venv/bin/python --target .cache/mutants/python --require-hashes -r requirements/mutants.txt
+	@PYTHONPATH=$(CURDIR)/.cache/mutants/python python scripts/mutants $(ARGS)
 
 bootstrap:
 	@scripts/bootstrap

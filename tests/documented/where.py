@@ -226,6 +226,8 @@ RUN_BY_NOBODY = {
         "needs a disk of EC2 that has grown"
     ),
     "rm -rf .venv .cache": "would remove what the tests run in",
+    "make mutants": "takes hours",
+    'make mutants ARGS="--package sinks"': "takes minutes, and asks the package index for mutmut",
     "scripts/lock": "asks the package index for every dependency",
     "scripts/lock --upgrade": "the same",
 }
