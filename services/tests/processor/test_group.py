@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.coordinator.base import MemberState
 from kafka.errors import (
     CommitFailedError,
@@ -18,6 +19,7 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 from kafka.structs import OffsetAndMetadata, TopicPartition
+from services.tests.stands import stands_for
 
 from millrace import kafka, orders
 from millrace.config import Settings
@@ -31,6 +33,7 @@ MINE, ALSO_MINE, THEIRS = (TopicPartition("stock-data", number) for number in ra
 TALLIES = {"stock-data": Tally(100, 7)}
 
 
+@stands_for(KafkaConsumer)
 class Client:
     """Stands for kafka-python's consumer."""
 
@@ -46,7 +49,7 @@ class Client:
         self.state = MemberState.STABLE
         self.deleted: set[TopicPartition] = set()
 
-    def subscribe(self, topics: list[str], listener: Any) -> None:
+    def subscribe(self, topics: list[str], *, listener: Any) -> None:
         self.listener = listener
 
     def assignment(self) -> set[TopicPartition]:
@@ -82,7 +85,9 @@ class Client:
     def end_offsets(self, partitions: Iterable[Any], timeout_ms: int) -> dict[Any, int]:
         if self.error:
             raise self.error
-        return dict.fromkeys(set(partitions) - self.deleted, 100)
+        for partition in self.deleted.intersection(partitions):
+            raise KeyError(partition)
+        return dict.fromkeys(partitions, 100)
 
     def position(self, partition: TopicPartition, timeout_ms: int) -> int | None:
         return {MINE: 40}.get(partition)
@@ -99,6 +104,7 @@ class Client:
         self.closed = options
 
 
+@stands_for(KafkaAdminClient)
 class Admin:
     """Stands for kafka-python's administration client."""
 
@@ -107,12 +113,14 @@ class Admin:
         self.closed = 0
         self.refusal: Exception | None = None
         self.texts: dict[TopicPartition, str] = {}
+        self.numbers = {"stock-data": range(3)}
 
     def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         if self.failing:
             raise KafkaConnectionError
         return [
-            {"name": n, "partitions": [{"partition_index": i} for i in range(3)]} for n in names
+            {"name": n, "partitions": [{"partition_index": i} for i in self.numbers.get(n, ())]}
+            for n in names
         ]
 
     def describe_groups(self, names: list[str]) -> dict[str, Any]:

@@ -220,15 +220,24 @@ class Group:
         """See ports.Consumer."""
         with _Kinds("ask how far it has come"):
             unread = self._unread()
-            mine = list(self._client.assignment())
-            ends = self._client.end_offsets(mine, timeout_ms=ANSWER_SECONDS * SECOND)
             positions = {}
-            # Of a topic that was deleted there is none, until that is known here too.
-            for partition in ends:
+            for partition, end in self._ends().items():
                 position = self._client.position(partition, timeout_ms=SECOND)
                 if position is not None:
-                    positions[partition] = (position, ends[partition])
+                    positions[partition] = (position, end)
             return Look(positions, unread)
+
+    def _ends(self) -> Mapping[TopicPartition, int]:
+        """Where each partition ends that has a leader; none of a topic that was deleted has."""
+        mine = set(self._client.assignment())
+        while True:
+            try:
+                found = self._client.end_offsets(mine, timeout_ms=ANSWER_SECONDS * SECOND)
+            except KeyError as error:
+                # So the library ends where one has none, and others have.
+                mine.remove(error.args[0])
+            else:
+                return dict(found)
 
     def _unread(self) -> Sequence[Partition]:
         try:

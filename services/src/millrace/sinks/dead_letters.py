@@ -85,5 +85,5 @@ def _size(message: Message) -> int:
     return len(message.key or b"") + len(message.value or b"") + _length(message.headers)
 
 
-def _length(headers: Iterable[tuple[str, bytes | None]]) -> int:
-    return sum(len(name) + len(value or b"") for name, value in headers)
+def _length(headers: Iterable[tuple[str, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
