@@ -4,15 +4,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient
 from kafka.admin import OffsetSpec
-from kafka.errors import KafkaError
+from kafka.errors import GroupIdNotFoundError, KafkaError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
+from services.tests.stands import stands_for
 
 from millrace import lag
 from millrace.lag import PartitionLag
 
 
+@stands_for(KafkaAdminClient)
 class FakeAdmin:
     """One topic with three partitions."""
 
@@ -84,7 +87,7 @@ def test_without_members_nobody_reads(state: str) -> None:
     admin = FakeAdmin()
     admin.state, admin.held = state, ()
     # Brokers say both of a group that is not there: this state, and an error.
-    admin.error = "GroupIdNotFoundError" if state == "Dead" else None
+    admin.error = str(GroupIdNotFoundError("Group g not found.")) if state == "Dead" else None
     assert not any(held(admin).values())
 
 

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis import Redis
 from services.tests.feeds.events import quote
+from services.tests.stands import stands_for
 
 from millrace import cache, latest
 from millrace.config import Settings
@@ -80,6 +82,7 @@ def test_one_feed_at_most_is_cached() -> None:
     assert [feed.name for feed in FEEDS.values() if feed.is_cached] == ["quotes"]
 
 
+@stands_for(Redis)
 class Client:
     """The reading side of a Redis client."""
 

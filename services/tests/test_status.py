@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import requests
 from kafka.errors import KafkaTimeoutError
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
+from services.tests.stands import stands_for
 
 from millrace import mongo, peers, status
 from millrace.config import Settings
@@ -74,6 +76,7 @@ def test_what_cannot_be_asked_is_a_problem_of_one_line(
     assert report.down == ["Kafka", "MongoDB"]
 
 
+@stands_for(MongoCollection)
 class FakeCollection:
     """A collection whose documents can be told by source, or are too many for that."""
 

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import KafkaAdminClient
 from kafka.admin import ScramMechanism, UserScramCredentialDeletion, UserScramCredentialUpsertion
-from kafka.errors import InvalidConfigurationError, NoError
+from kafka.errors import InvalidConfigurationError, NoError, TopicAlreadyExistsError
 from kafka.protocol.admin import AlterClientQuotasRequest
+from services.tests.stands import stands_for
 
 from millrace.admin.kafka import ConnectionFailures
 from millrace.admin.kafka_cluster import KafkaCluster
@@ -51,6 +53,7 @@ def acl(name: str, operation: str, pattern: str = "literal") -> dict[str, str]:
     }
 
 
+@stands_for(KafkaAdminClient, tools=("accepts",))
 class FakeClient:
     """The admin client's part of a broker that keeps what it is given."""
 
@@ -59,7 +62,6 @@ class FakeClient:
         self.users: dict[str, dict[Any, Any]] = {}
         self.acls: list[Any] = []
         self.quotas: dict[tuple[Any, ...], dict[str, float]] = {}
-        self.refused_config: str | None = None
         self._manager = SimpleNamespace(run=lambda send, request: send(request), send=self._send)
 
     def describe_topics(self) -> list[dict[str, Any]]:
@@ -81,15 +83,15 @@ class FakeClient:
             }
         }
 
-    def create_topics(self, new: dict[str, Any], raise_errors: bool) -> dict[str, Any]:
+    def create_topics(self, new: dict[str, Any], *, raise_errors: bool) -> dict[str, Any]:
         assert not raise_errors
+        answers = []
         for name, options in new.items():
-            assert name not in self.topics
-            self.topics[name] = {
-                "partitions": options["num_partitions"],
-                "config": dict(options["configs"]),
-            }
-        return {"topics": [{"name": n, "error_code": 0, "error_message": None} for n in new]}
+            error = TopicAlreadyExistsError if name in self.topics else NoError
+            answers.append({"name": name, "error_code": error.errno, "error_message": None})
+            partitions, config = options["num_partitions"], dict(options["configs"])
+            self.topics.setdefault(name, {"partitions": partitions, "config": config})
+        return {"topics": answers}
 
     def wait_for_topics(self, names: list[str]) -> None:
         assert set(names) <= self.topics.keys()
@@ -99,14 +101,15 @@ class FakeClient:
             assert count > self.topics[name]["partitions"]
             self.topics[name]["partitions"] = count
 
-    def alter_configs(self, resources: list[Any], raise_on_unknown: bool) -> dict[str, Any]:
+    def alter_configs(self, resources: list[Any], *, raise_on_unknown: bool) -> dict[str, Any]:
         assert not raise_on_unknown
         results = {}
         for resource in resources:
             results[resource.name] = "OK"
             for key, (operation, value) in resource.configs.items():
-                if key == self.refused_config:
-                    results[resource.name] = str(InvalidConfigurationError(f"unknown: {key}"))
+                if key.startswith("no."):
+                    error = InvalidConfigurationError(f"Unknown topic config name: {key}")
+                    results[resource.name] = str(error)
                 elif operation.name == "DELETE":
                     del self.topics[resource.name]["config"][key]
                 else:
@@ -119,14 +122,15 @@ class FakeClient:
             for name, credentials in self.users.items()
         }
 
-    def alter_user_scram_credentials(self, alterations: list[Any]) -> dict[str, None]:
+    def alter_user_scram_credentials(self, alterations: list[Any]) -> dict[str, str | None]:
+        answers: dict[str, str | None] = {one.user: None for one in alterations}
         for one in alterations:
-            if isinstance(one, UserScramCredentialDeletion):
-                del self.users[one.user][one.mechanism]
-            else:
+            if not isinstance(one, UserScramCredentialDeletion):
                 self.users.setdefault(one.user, {})[one.mechanism] = (one.salted_password, one.salt)
+            elif self.users.get(one.user, {}).pop(one.mechanism, None) is None:
+                answers[one.user] = "Attempt to delete a user credential that does not exist"
         self.users = {name: found for name, found in self.users.items() if found}
-        return {one.user: None for one in alterations}
+        return answers
 
     def describe_acls(self, _: Any) -> tuple[list[Any], Any]:
         return list(self.acls), NoError
@@ -301,8 +305,7 @@ def test_a_replication_factor_cannot_be_changed_here() -> None:
 def test_a_refused_setting_is_an_error_that_names_it() -> None:
     client = FakeClient()
     apply(client, desired(topics=[topic()]))
-    client.refused_config = "no.such"
-    with pytest.raises(AdminError, match=r"update topic t: no\.such null -> 1: .*unknown"):
+    with pytest.raises(AdminError, match=r"update topic t: no\.such null -> 1: .*Unknown"):
         apply(client, desired(topics=[topic(no_such=1)]))
 
 

@@ -7,7 +7,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import AutoReconnect, NotPrimaryError, OperationFailure
+from services.tests.stands import stands_for
 
 from millrace.admin.mongodb_server import MongoServer
 from millrace.admin.mongodb_state import Desired, changes
@@ -62,6 +65,8 @@ class FakeMongo:
             raise OperationFailure(
                 "Authentication failed.", 18, {"errmsg": "Authentication failed."}
             )
+        if command not in ("hello", "ping", "replSetInitiate") and self.replica_set is None:
+            raise NotPrimaryError("not primary")
         if command == "createUser" and not name and not a[0]:
             raise OperationFailure("refused", 13 if self.users else 2)
         if command not in ("hello", "ping") and not name and self.users:
@@ -125,6 +130,7 @@ class FakeMongo:
         }
 
 
+@stands_for(MongoClient)
 class FakeConnection:
     """The part of a client that is used: `client[database].command(...)`."""
 
@@ -140,14 +146,15 @@ class FakeConnection:
         assert not self.closed
         connection = self
 
-        class Database:
+        @stands_for(Database)
+        class Named:
             def __init__(self) -> None:
                 self.name = name
 
             def command(self, command: str, *a: Any, **o: Any) -> Any:
                 return connection.server.run(connection.login, name, command, *a, **o)
 
-        return Database()
+        return Named()
 
     def close(self) -> None:
         self.closed = True

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import ExecutionTimeout
 from services.tests.api.test_api import check, problem
 from services.tests.api.world import (
@@ -16,6 +17,7 @@ from services.tests.api.world import (
     usage_document,
 )
 from services.tests.feeds.events import START
+from services.tests.stands import stands_for
 
 from millrace.api import gpus, problems, store
 from millrace.api.app import create_app
@@ -212,6 +214,7 @@ def test_so_many_events_are_summed_and_no_more(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(store, "SUMMED", few)
     asked: list[Any] = []
 
+    @stands_for(MongoCollection)
     class Collection:
         def find_one(self, condition: Any, _shown: Any, **options: Any) -> Any:
             asked.append((condition, options["hint"], options["max_time_ms"]))

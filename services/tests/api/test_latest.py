@@ -9,9 +9,11 @@ from urllib import parse
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from services.tests.api.test_api import check, problem
 from services.tests.api.world import AUTHORIZED, World, document
+from services.tests.stands import stands_for
 
 from millrace.api import latest as routes
 from millrace.api import problems
@@ -171,6 +173,7 @@ def test_every_answer_needs_a_token(world: World) -> None:
     assert client.get("/market_data/last_price/A", headers=AUTHORIZED).status_code == 200
 
 
+@stands_for(Redis)
 class Server:
     """Redis as its client shows it."""
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError, NotLeaderForPartitionError
+from kafka.producer.future import FutureRecordMetadata
 from services.tests.producer.test_publisher import events
+from services.tests.stands import stands_for
 
 from millrace.api.log import PAUSE_SECONDS, WAIT_SECONDS, KafkaLog
 from millrace.api.ports import DependencyError
@@ -15,6 +18,7 @@ from millrace.api.ports import DependencyError
 Outcome = Exception | None
 
 
+@stands_for(FutureRecordMetadata)
 class Future:
     def __init__(self, client: "Client", outcome: Outcome) -> None:
         self._client = client
@@ -26,6 +30,7 @@ class Future:
             raise self._outcome
 
 
+@stands_for(KafkaProducer)
 class Client:
     """Stands for Kafka and its client: fails as told."""
 

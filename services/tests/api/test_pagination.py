@@ -7,7 +7,8 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from services.tests.api.world import AUTHORIZED, Events, World, document, matches
+from services.tests.api.world import AUTHORIZED, Events, World, document
+from services.tests.mongo import matches
 
 from millrace.api import search
 from millrace.api.pagination import Position, Query, decode, encode, mongo_filter

@@ -18,10 +18,13 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
+from pymongo.collection import Collection as MongoCollection
+from pymongo.cursor import Cursor
 from pymongo.errors import AutoReconnect
 from services.tests.api.test_api import problem
 from services.tests.api.world import AUTHORIZED, World, document
 from services.tests.base.broker import certificate
+from services.tests.stands import stands_for
 
 from millrace.api import follow, stream
 from millrace.api.follow import STEP, Follower, committed, decode, encode
@@ -341,6 +344,7 @@ def test_the_documents_between_two_offsets_are_read_by_the_index_of_positions(
 ) -> None:
     asked: dict[str, Any] = {}
 
+    @stands_for(Cursor)
     class Found:
         def sort(self, keys: Any) -> "Found":
             asked["sort"] = tuple(keys)
@@ -350,6 +354,7 @@ def test_the_documents_between_two_offsets_are_read_by_the_index_of_positions(
             assert 0 < limit <= 5000
             return [document(3)]
 
+    @stands_for(MongoCollection)
     class Collection:
         def find(self, condition: Any) -> Found:
             asked["condition"] = condition

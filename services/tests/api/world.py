@@ -8,15 +8,21 @@ from typing import Any
 
 import bson
 from flask import Flask
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import ServerSelectionTimeoutError
 from services.tests.feeds.events import gpu, tokens
+from services.tests.mongo import matches
+from services.tests.stands import stands_for
 
 from millrace.api.app import create_app
 from millrace.api.auth import Token
+from millrace.api.cache import RedisCache
 from millrace.api.costs import CostQuery
+from millrace.api.log import KafkaLog
 from millrace.api.pagination import Position, Query
 from millrace.api.ports import DependencyError
 from millrace.api.search import Page, search
+from millrace.api.store import MongoStore
 from millrace.events import Event
 from millrace.feeds import FEEDS
 from millrace.feeds.base import BY_SERIES, BY_SYMBOL, BY_TIME, Index
@@ -70,28 +76,7 @@ def stored(event: Event) -> dict[str, Any]:
     return {"_id": event.event_id, **made, "kafka": position}
 
 
-def matches(found: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
-    """What MongoDB would say of a document and a filter, as far as filters here go."""
-    compare = {
-        "$lt": lambda a, b: a < b,
-        "$lte": lambda a, b: a <= b,
-        "$gt": lambda a, b: a > b,
-        "$gte": lambda a, b: a >= b,
-    }
-    for name, wanted in condition.items():
-        if name == "$and":
-            good = all(matches(found, part) for part in wanted)
-        elif name == "$or":
-            good = any(matches(found, part) for part in wanted)
-        elif isinstance(wanted, dict):
-            good = all(compare[operator](found[name], bound) for operator, bound in wanted.items())
-        else:
-            good = found[name] == wanted
-        if not good:
-            return False
-    return True
-
-
+@stands_for(MongoCollection)
 class Events:
     """A collection in memory, asked as pymongo asks."""
 
@@ -128,6 +113,7 @@ class Events:
         return next(iter(self.find(*arguments, limit=1, **options)), None)
 
 
+@stands_for(MongoStore)
 class MemoryStore:
     """Events in memory, found by the very filters that MongoDB gets."""
 
@@ -213,6 +199,7 @@ class MemoryStore:
         return list(found[: query.limit])
 
 
+@stands_for(KafkaLog)
 class MemoryLog:
     """What is acknowledged, until nothing is: by the number of events that still are."""
 
@@ -231,6 +218,7 @@ class MemoryLog:
         return accepted
 
 
+@stands_for(RedisCache)
 class MemoryCache:
     """Latest values in memory."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import (
     AutoReconnect,
     OperationFailure,
@@ -14,6 +15,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 from services.tests.base.broker import Broker, certificate
+from services.tests.stands import stands_for
 
 from millrace import mongo
 from millrace.config import Settings
@@ -145,6 +147,7 @@ def test_a_server_that_answers_is_fine() -> None:
     assert asked == ["ping"]
 
 
+@stands_for(MongoCollection)
 class Symbols:
     """A collection that answers the questions for the newest documents as MongoDB does.
 
@@ -159,7 +162,8 @@ class Symbols:
         self.taken = 0
 
     def aggregate(self, pipeline: list[dict[str, Any]], **options: int) -> Iterator[dict[str, Any]]:
-        assert options in ({"maxTimeMS": 5}, {"maxTimeMS": 5, "batchSize": mongo.AT_ONCE})
+        assert options.pop("maxTimeMS")
+        assert options in ({}, {"batchSize": mongo.AT_ONCE})
         match, sort, group, replace, *limit = pipeline
         assert sort == {"$sort": {"symbol": 1, TIME_FIELD: -1}}
         assert group == {"$group": {"_id": "$symbol", "newest": {"$first": "$$ROOT"}}}

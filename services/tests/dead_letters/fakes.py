@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
+from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import OffsetAndMetadata, TopicPartition
+from services.tests.stands import stands_for
 
 TOPIC = "dead-letters"
 Headers = list[tuple[str, bytes | None]]
@@ -24,6 +27,7 @@ class Record:
         self.timestamp = timestamp
 
 
+@stands_for(FutureRecordMetadata)
 class Future:
     def __init__(self, error: Exception | None) -> None:
         self._error = error
@@ -65,6 +69,7 @@ class Kafka:
         return Producer(self)
 
 
+@stands_for(KafkaConsumer)
 class Consumer:
     """A few records a poll, and now and then none."""
 
@@ -74,8 +79,8 @@ class Consumer:
         self._positions: dict[TopicPartition, int] = {}
         self._polls = 0
 
-    def partitions_for_topic(self, topic: str) -> set[int] | None:
-        return set(self._kafka.letters) if topic == TOPIC else None
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return set(self._kafka.letters) if topic == TOPIC else set()
 
     def beginning_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {p: self._kafka.removed if p.partition == 0 else 0 for p in places}
@@ -87,13 +92,14 @@ class Consumer:
         self._assigned = list(places)
 
     def seek(self, place: TopicPartition, offset: int) -> None:
-        assert place in self._assigned
+        if place not in self._assigned:
+            raise ValueError("Unassigned partition")
         self._positions[place] = offset
 
     def position(self, place: TopicPartition) -> int:
         return self._positions[place]
 
-    def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Record]]:
+    def poll(self, timeout_ms: int, max_records: int = 500) -> dict[TopicPartition, list[Record]]:
         self._polls += 1
         (place,) = self._assigned
         start = self._positions[place]
@@ -117,6 +123,7 @@ class Consumer:
         self._kafka.open -= 1
 
 
+@stands_for(KafkaProducer)
 class Producer:
     def __init__(self, kafka: Kafka) -> None:
         self._kafka = kafka

@@ -5,6 +5,7 @@ from typing import Any
 
 import bson
 from services.tests.processor.past import Past
+from services.tests.stands import stands_for
 
 from millrace import latest
 from millrace.feeds import Feed
@@ -14,10 +15,13 @@ from millrace.mongo import AS_STORED
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Transient
 from millrace.processor.ports import Kept
+from millrace.sinks.mongodb import MongoStore
+from millrace.sinks.redis import RedisCache
 
 DONE = "done"
 
 
+@stands_for(RedisCache, tools=("lose_everything", "evict", "hang_up", "fail"))
 class MemoryCache:
     """See ports.Cache. Whatever is called may be the moment when something happens to it."""
 
@@ -95,6 +99,7 @@ class MemoryCache:
         return Kept.WRITTEN
 
 
+@stands_for(MongoStore, tools=("is_newest", "symbols"))
 class Quotes(Past):
     """The collection of quotes: what was stored first under an id stays."""
 

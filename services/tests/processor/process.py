@@ -15,6 +15,7 @@ from kafka.consumer.subscription_state import SubscriptionState
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.processor.chance import Chance, Weather
 from services.tests.processor.world import DEAD, NOTHING, Record, World
+from services.tests.stands import stands_for
 
 from millrace.config import Settings
 from millrace.orders import Order
@@ -23,7 +24,7 @@ from millrace.processor import loop as loop_module
 from millrace.processor.batch import Partition
 from millrace.processor.breaker import Tally
 from millrace.processor.errors import Stuck, Transient, Unknown
-from millrace.processor.group import Holdings
+from millrace.processor.group import Group, Holdings
 from millrace.processor.loop import Loop
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Look
@@ -36,6 +37,7 @@ LONGEST_WRITE = 12
 """In polls and waits of the loop."""
 
 
+@stands_for(Group, tools=("assign", "lose"))
 class Consumer:
     """See ports.Consumer: a member of a group whose broker is the world.
 

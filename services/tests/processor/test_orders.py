@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+from kafka import KafkaConsumer
 from kafka.errors import GroupAuthorizationFailedError
 from kafka.structs import OffsetAndMetadata, TopicPartition
+from services.tests.stands import stands_for
 
 from millrace import kafka, orders, standing
 from millrace.config import Settings
@@ -16,6 +18,7 @@ SETTINGS = Settings(status_hosts=["processor", "producer"], kafka_username="oper
 FIRST, SECOND = TopicPartition("stock-data", 0), TopicPartition("stock-data", 1)
 
 
+@stands_for(KafkaConsumer, tools=("ask", "consumer", "monotonic", "sleep", "orders"))
 class Pipeline:
     """A processor that obeys, and Kafka as its operator sees it."""
 

@@ -10,6 +10,7 @@ import msgspec
 from bson.codec_options import CodecOptions
 from services.tests.processor.chance import Chance, Weather
 from services.tests.processor.past import Past
+from services.tests.stands import stands_for
 
 from millrace.events import LATEST, Alert
 from millrace.feeds import Feed
@@ -18,6 +19,8 @@ from millrace.feeds.stocks import STOCKS
 from millrace.orders import Order
 from millrace.processor.batch import Inserted, Message, Partition
 from millrace.processor.breaker import Tally
+from millrace.sinks.mongodb import MongoStore
+from millrace.sinks.topics import TopicPublisher
 from millrace.verify import oracle
 
 if TYPE_CHECKING:
@@ -43,6 +46,11 @@ class Record:
     timestamp_type: int = 0
 
 
+@stands_for(
+    MongoStore,
+    TopicPublisher,
+    tools=("produce", "end_transaction", "rebalance", "expected", "raised"),
+)
 class World(Past):
     """What survives a processor: the log, the committed offsets, the database, what was sent."""
 

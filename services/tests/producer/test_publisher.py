@@ -10,13 +10,15 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kafka import KafkaProducer
 from kafka.errors import (
     KafkaTimeoutError,
     NotLeaderForPartitionError,
     TopicAuthorizationFailedError,
 )
-from kafka.producer.future import RecordMetadata
+from kafka.producer.future import FutureRecordMetadata, RecordMetadata
 from kafka.structs import TopicPartition
+from services.tests.stands import stands_for
 
 from millrace.events import Event
 from millrace.producer import publisher as module
@@ -43,6 +45,7 @@ def events(count: int) -> list[Event]:
     ]
 
 
+@stands_for(FutureRecordMetadata)
 class Future:
     def __init__(self, broker: "Broker", outcome: Outcome) -> None:
         self._broker = broker
@@ -60,6 +63,7 @@ class Future:
         return RecordMetadata(*place, place, 0, taken, None, 3, 9, -1)
 
 
+@stands_for(KafkaProducer, tools=("reconnect",))
 class Broker:
     """Stands for Kafka and its client: fails as told, and remembers what it acknowledged."""
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import requests
-from kafka.producer.future import RecordMetadata
+from kafka import KafkaProducer
+from kafka.producer.future import FutureRecordMetadata, RecordMetadata
 from kafka.structs import TopicPartition
+from services.tests.stands import stands_for
 
 from millrace import logging, producer, sources
 from millrace.config import Settings
@@ -24,6 +26,7 @@ from millrace.sources.generator import Generator
 from millrace.state import StateUnusable, locked
 
 
+@stands_for(KafkaProducer, FutureRecordMetadata)
 class Client:
     """Stands for Kafka's client: everything is acknowledged at once."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import bson
 import pytest
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -17,6 +18,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
     WriteConcernError,
 )
+from services.tests.stands import stands_for
 
 from millrace.feeds import FEEDS
 from millrace.processor.batch import Inserted
@@ -27,6 +29,7 @@ DUPLICATE = {"code": 11000, "keyPattern": {"_id": 1}, "errmsg": "dup"}
 NOT_PRIMARY, DISK_FULL = 10107, 14031
 
 
+@stands_for(MongoCollection)
 class Collection:
     """Fails as told; else takes everything."""
 

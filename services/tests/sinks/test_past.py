@@ -1,13 +1,14 @@
 """The past of a series in MongoDB: what is asked and what it means; molecule/mongodb measures."""
 
-import operator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import AutoReconnect, ExecutionTimeout
+from services.tests.mongo import matches
+from services.tests.stands import stands_for
 
-from millrace.events import EARLIEST
 from millrace.feeds import FEEDS
 from millrace.feeds.base import BY_CLAIM, BY_SERIES, TIME_FIELD, Series
 from millrace.processor.errors import Transient
@@ -35,24 +36,7 @@ def price(
     }
 
 
-def matches(document: dict[str, Any], condition: dict[str, Any]) -> bool:
-    """As MongoDB finds it, of the operators that are used here; another one is a KeyError."""
-    operators: dict[str, Any] = {
-        "$in": lambda found, wanted: found in wanted,
-        "$lt": operator.lt,
-        "$lte": operator.le,
-        "$gte": operator.ge,
-    }
-    for name, wanted in condition.items():
-        found: Any = document
-        for part in name.split("."):
-            found = found[part]
-        tests = wanted if isinstance(wanted, dict) else {"$in": [wanted]}
-        if not all(operators[test](found, value) for test, value in tests.items()):
-            return False
-    return True
-
-
+@stands_for(MongoCollection)
 class Collection:
     """Finds what a condition says. A question for many at once fails if it is told to."""
 
@@ -79,15 +63,16 @@ class Collection:
             newest[document["symbol"]] = document
         return list(newest.values())
 
-    def find(self, condition: Any, shown: Any, *, sort: Any, hint: Any, batch_size: int) -> Any:
+    def find(self, condition: Any, shown: Any, *, hint: Any, sort: Any = None, **_: int) -> Any:
         self.asked.append("find")
-        assert sort == hint == INDEX
+        assert hint == sort == INDEX or (hint, [*condition]) == ("_id_", ["_id"])
         return sorted((d for d in self.documents if matches(d, condition)), key=self._order)
 
     def find_one(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
         self.asked.append("find_one")
-        assert hint == INDEX
-        return next(d for d in self.documents if matches(d, condition))
+        assert hint == (INDEX if "source" in condition else [*BY_CLAIM.keys])
+        assert max_time_ms < 30_000
+        return next((d for d in self.documents if matches(d, condition)), None)
 
     @staticmethod
     def _order(document: dict[str, Any]) -> tuple[float, int]:
@@ -178,25 +163,9 @@ def test_between_two_symbols_that_are_read_so_there_may_be_an_end() -> None:
         next(found)
 
 
-class Claims:
-    """A collection that is asked about events whose time was not believed."""
-
-    def __init__(self, *documents: dict[str, Any]) -> None:
-        self.documents = documents
-
-    def find_one(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
-        assert hint == [*BY_CLAIM.keys]
-        earliest = condition["claimed_at"]["$gte"]
-        return next((d for d in self.documents if d.get("claimed_at", EARLIEST) > earliest), None)
-
-    def find(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
-        assert hint == "_id_"
-        return [d for d in self.documents if d["_id"] in condition["_id"]["$in"]]
-
-
 def test_whether_times_were_not_believed_and_where_events_are() -> None:
     def store(*documents: dict[str, Any]) -> MongoStore:
-        client: Any = {"millrace": {FEED.collection: Claims(*documents)}}
+        client: Any = {"millrace": {FEED.collection: Collection(*documents)}}
         return MongoStore(client, "millrace")
 
     plain = price(1, 5)
@@ -207,22 +176,8 @@ def test_whether_times_were_not_believed_and_where_events_are() -> None:
     assert store(plain, claimed).places(FEED, ids) == {plain["_id"]: (0, 5), claimed["_id"]: (0, 6)}
 
 
-class Elsewhere:
-    """A collection that is asked about partitions."""
-
-    def __init__(self, *documents: dict[str, Any]) -> None:
-        self.documents = documents
-
-    def find_one(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
-        assert hint == INDEX
-        assert condition["source"] == "test"
-        wanted, other = condition["symbol"]["$in"], condition["kafka.partition"]["$ne"]
-        places = ((d["symbol"], d["kafka"]["partition"]) for d in self.documents)
-        return next((p for symbol, p in places if symbol in wanted and p != other), None)
-
-
 def test_whether_a_symbol_has_events_from_another_partition() -> None:
-    client: Any = {"millrace": {FEED.collection: Elsewhere(price(1, 5), price(1, 6, "GOOG"))}}
+    client: Any = {"millrace": {FEED.collection: Collection(price(1, 5), price(1, 6, "GOOG"))}}
     store = MongoStore(client, "millrace")
     assert store.is_elsewhere(FEED, "test", ["AAPL", "IBM"], 1)
     assert not store.is_elsewhere(FEED, "test", ["AAPL", "IBM"], 0)

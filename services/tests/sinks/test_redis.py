@@ -7,6 +7,8 @@ from unittest.mock import patch
 
 import pytest
 from pydantic import SecretStr
+from redis import Redis
+from redis.client import Pipeline as RedisPipeline
 from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
@@ -16,6 +18,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswer
+from services.tests.stands import stands_for
 
 from millrace import cache
 from millrace.config import Settings
@@ -35,6 +38,7 @@ ALLOWED = {"evalsha", "script_load", "get", "set"}
 ALLOWED_IN_SCRIPTS = {"GET", "SET", "EXISTS", "HGET", "HSET", "PEXPIRE"}
 
 
+@stands_for(Redis)
 class Server:
     """A server that knows no script until one is loaded, and fails as told."""
 
@@ -74,6 +78,7 @@ class Server:
         return Pipeline(self)
 
 
+@stands_for(RedisPipeline)
 class Pipeline:
     def __init__(self, server: Server) -> None:
         self._server = server

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 from kafka.errors import (
     ClusterAuthorizationFailedError,
     KafkaError,
@@ -15,6 +16,8 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
 )
+from kafka.producer.future import FutureRecordMetadata
+from services.tests.stands import stands_for
 
 from millrace import kafka
 from millrace.config import Settings
@@ -24,10 +27,11 @@ from millrace.sinks import topics
 from millrace.sinks.dead_letters import LONGEST_VALUE, PARTIAL, PREFIX, shortened
 from millrace.sinks.topics import TopicPublisher
 
-MESSAGES = [Message("dead-letters", b"k", b"%d" % n, [("h", None)]) for n in range(3)]
+MESSAGES = [Message("dead-letters", b"k", b"%d" % n, [("h", b"x")]) for n in range(3)]
 Publish = Callable[[], None]
 
 
+@stands_for(FutureRecordMetadata)
 class Future:
     def __init__(self, error: Exception | None) -> None:
         self._error = error
@@ -51,6 +55,7 @@ class Clients:
         return self.made[-1]
 
 
+@stands_for(KafkaProducer)
 class Client:
     def __init__(self, outcomes: list[Exception | None]) -> None:
         self._outcomes = outcomes
@@ -84,7 +89,7 @@ def test_every_message_is_acknowledged_before_it_counts(clients: Clients) -> Non
         "topic": "dead-letters",
         "key": b"k",
         "value": b"0",
-        "headers": [("h", None)],
+        "headers": [("h", b"x")],
     }
     assert all(future.asked for future in client.futures)
     publisher.close()

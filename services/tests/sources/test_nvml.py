@@ -1,5 +1,6 @@
 """nvml: units and errors, at the boundary of the library, whose driver is not here."""
 
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,7 +42,8 @@ class Library:
         if name.startswith("NVMLError_"):
             return getattr(pynvml, name)
         answer = self._answers[name.removeprefix("nvml")]
-        return lambda *arguments: self._answer(answer, arguments)
+        signature = inspect.signature(getattr(pynvml, name))
+        return lambda *arguments: self._answer(answer, signature.bind(*arguments).args)
 
     def _answer(self, answer: Any, arguments: tuple[Any, ...]) -> Any:
         found = answer(*arguments) if callable(answer) else answer
@@ -55,6 +57,17 @@ class Library:
 
     def nvmlShutdown(self) -> None:  # noqa: N802 - the library's name
         self.open -= 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "structure"),
+    [
+        ("DeviceGetUtilizationRates", pynvml.c_nvmlUtilization_t),
+        ("DeviceGetMemoryInfo", pynvml.c_nvmlMemory_t),
+    ],
+)
+def test_what_stands_for_an_answer_has_its_fields(answer: str, structure: Any) -> None:
+    assert {*vars(Library()._answers[answer])} == {name for name, _ in structure._fields_}
 
 
 def error(code: int) -> Exception:

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymongo.collection import Collection as MongoCollection
+from services.tests.mongo import matches
+from services.tests.stands import stands_for
 from services.tests.verify.test_compare import bad, good
 
 from millrace import mongo
@@ -17,11 +20,13 @@ from millrace.peers import Peer
 from millrace.verify import arrivals
 from millrace.verify.arrivals import Flow, between, follow, has_nothing_new, polls_often, producers
 from millrace.verify.compare import Letter, Letters, Partition, Place
+from millrace.verify.log import Log
 from millrace.verify.oracle import Record
 
 TOPIC = "stock-data"
 
 
+@stands_for(MongoCollection)
 class FakeCollection:
     """Documents by the number of their event, each with the offset of its record."""
 
@@ -37,7 +42,7 @@ class FakeCollection:
     def find(self, condition: dict[str, Any], _: Any, *, max_time_ms: int) -> list[dict[str, Any]]:
         assert max_time_ms
         assert len(condition["_id"]["$in"]) <= arrivals.AT_ONCE
-        return [d for d in self.documents if d["_id"] in condition["_id"]["$in"]]
+        return [d for d in self.documents if matches(d, condition)]
 
 
 def followed(
@@ -118,6 +123,7 @@ def test_a_silent_producer_says_why() -> None:
     assert producers([]) == ["there is no producer"]
 
 
+@stands_for(Log)
 class FakeLog:
     """A topic whose end grows with every look, up to a number of records."""
 

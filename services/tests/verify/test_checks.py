@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from kafka.errors import KafkaTimeoutError
+from pymongo.collection import Collection as MongoCollection
+from pymongo.database import Database as MongoDatabase
 from pymongo.errors import ServerSelectionTimeoutError
 from services.tests.base.broker import certificate
+from services.tests.stands import stands_for
 
 from millrace import kafka, lag, peers
 from millrace.config import Settings
@@ -171,6 +174,7 @@ def test_all_members_name_one_primary_that_is_among_them() -> None:
     assert not replica_set.primaries({}).ok
 
 
+@stands_for(MongoCollection)
 class FakeCollection:
     """A collection with some indexes."""
 
@@ -188,6 +192,7 @@ class FakeCollection:
         return [document[field] for document in self.documents]
 
 
+@stands_for(MongoDatabase)
 class FakeDatabase(dict[str, FakeCollection]):
     """Collections in memory."""
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from pymongo.collection import Collection as MongoCollection
+from services.tests.mongo import matches
+from services.tests.stands import stands_for
 from services.tests.verify.test_compare import event
 
 from millrace import peers
@@ -47,6 +50,7 @@ def test_a_missing_row_is_a_difference() -> None:
     assert run(stored(0)).examples == ["stocks:test:A:1 is in the file and is not stored"]
 
 
+@stands_for(MongoCollection)
 class Collection:
     """Documents in memory, all of them replayed."""
 
@@ -60,7 +64,7 @@ class Collection:
 
     def find(self, condition: dict[str, Any], *, max_time_ms: int) -> list[dict[str, Any]]:
         assert max_time_ms
-        return [d for d in self.documents if d["_id"] in condition["_id"]["$in"]]
+        return [d for d in self.documents if matches(d, condition)]
 
     def count_documents(self, condition: dict[str, Any], **options: Any) -> int:
         assert condition == {"source": "replay"}

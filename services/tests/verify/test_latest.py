@@ -8,8 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from pymongo.collection import Collection as MongoCollection
+from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from services.tests.feeds.events import quote
+from services.tests.mongo import matches
+from services.tests.stands import stands_for
 
 from millrace import cache, latest, mongo
 from millrace.config import Settings
@@ -33,6 +37,7 @@ def value(event: Quote) -> Latest:
     return latest.of(QUOTES, document(event))
 
 
+@stands_for(MongoCollection, Redis, tools=("compare",))
 class Pipeline:
     """MongoDB with quotes of one symbol, and Redis with its value."""
 
@@ -48,7 +53,7 @@ class Pipeline:
 
     def find(self, condition: dict[str, Any], *, max_time_ms: int) -> list[dict[str, Any]]:
         assert max_time_ms
-        return [d for d in self.documents if condition.items() <= d.items()]
+        return [d for d in self.documents if matches(d, condition)]
 
     @contextmanager
     def pipeline(self, *, transaction: bool) -> Iterator[Any]:

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
+from services.tests.stands import stands_for
 
 from millrace import kafka
 from millrace.config import Settings
@@ -18,6 +20,7 @@ from millrace.verify.log import Log, origin
 PLACE = TopicPartition("t", 0)
 
 
+@stands_for(KafkaConsumer)
 class FakeConsumer:
     """One partition that is read in polls of two; `silent` polls bring nothing."""
 
@@ -40,8 +43,8 @@ class FakeConsumer:
         self.silent = False
         self.closed = False
 
-    def partitions_for_topic(self, topic: str) -> set[int] | None:
-        return {0} if topic == "t" else None
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0} if topic == "t" else set()
 
     def beginning_offsets(self, places: list[TopicPartition]) -> dict[Any, int]:
         return dict.fromkeys(places, self.first)
@@ -52,7 +55,9 @@ class FakeConsumer:
     def assign(self, places: list[TopicPartition]) -> None:
         assert places == [PLACE]
 
-    def seek(self, _: TopicPartition, offset: int) -> None:
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        if place != PLACE:
+            raise ValueError("Unassigned partition")
         self.at = offset
 
     def position(self, _: TopicPartition) -> int:

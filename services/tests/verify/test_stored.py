@@ -6,6 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from pymongo.collection import Collection as MongoCollection
+from pymongo.cursor import Cursor
+from services.tests.mongo import matches
+from services.tests.stands import stands_for
 from services.tests.verify.test_compare import bad, event, record
 
 from millrace import kafka, lag
@@ -17,6 +21,7 @@ from millrace.lag import PartitionLag
 from millrace.verify import stored
 from millrace.verify.compare import Letter, Partition, Place, Tally
 from millrace.verify.forgotten import Forgotten
+from millrace.verify.log import Log
 from millrace.verify.oracle import Record, Stored, outcomes
 
 OLD, NEW = 0.05, 0.5
@@ -29,6 +34,7 @@ def log_of_prices() -> list[Record]:
     return [*(record(offset, one) for offset, one in enumerate(events)), bad(len(PRICES))]
 
 
+@stands_for(Log)
 class FakeLog:
     """Topics in memory."""
 
@@ -46,6 +52,7 @@ class FakeLog:
         yield from records[partition.start if partition.topic == "stock-data" else 0 :]
 
 
+@stands_for(MongoCollection)
 class FakeCollection:
     """Documents in memory, found by partition, offset, series and identity."""
 
@@ -54,23 +61,7 @@ class FakeCollection:
         self.read = 0
 
     def _matching(self, condition: dict[str, Any]) -> list[dict[str, Any]]:
-        if "$or" in condition:
-            rest = {name: value for name, value in condition.items() if name != "$or"}
-            found = [d for one in condition["$or"] for d in self._matching({**rest, **one})]
-            return [d for d in self.documents if d in found]
-        number = condition["kafka.partition"]
-        ids = condition.get("_id", {}).get("$in")
-        bounds = condition.get("kafka.offset", {})
-        since = condition.get(TIME_FIELD, {}).get("$gte")
-        return [
-            d
-            for d in self.documents
-            if d["kafka"]["partition"] in ({0, 1} - {number["$ne"]} if number else {0})
-            and bounds.get("$gte", 0) <= d["kafka"]["offset"] < bounds.get("$lt", 1_000)
-            and (ids is None or d["_id"] in ids)
-            and all(d[name] == condition.get(name, d[name]) for name in ("source", "symbol"))
-            and (since is None or d[TIME_FIELD] >= since)
-        ]
+        return [d for d in self.documents if matches(d, condition)]
 
     def find(self, condition: dict[str, Any], _: Any = None, **options: Any) -> Any:
         # Everything since the log begins is read in many answers, each of which is small.
@@ -92,6 +83,7 @@ class FakeCollection:
         return len(self._matching(condition))
 
 
+@stands_for(Cursor)
 class Found(list[dict[str, Any]]):
     """Documents in the order of the log, whatever order is asked for."""
 

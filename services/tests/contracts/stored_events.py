@@ -1,0 +1,262 @@
+"""What holds of the database of events: see processor.ports.Store and api.store.Store.
+
+Each class is given documents by `holding`, which puts them there and returns the store.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from services.tests.api.world import MemoryStore, document, usage_document
+
+from millrace import mongo
+from millrace.api.costs import CostQuery, Place
+from millrace.api.pagination import Query
+from millrace.feeds import FEEDS
+from millrace.feeds.base import TIME_FIELD, Series
+from millrace.feeds.token_usage import TOKEN_USAGE
+from millrace.processor.pace import Pace
+from millrace.processor.points import Moment
+from millrace.processor.ports import Below
+
+FEED = FEEDS["stocks"]
+START = datetime(2026, 1, 2, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+LATER = 1 + FEED.window // MINUTE
+
+
+def price(
+    minute: int, offset: int, symbol: str = "IBM", *, source: str = "test", partition: int = 0
+) -> dict[str, Any]:
+    """A document of that minute, whose price is its offset."""
+    return {
+        "_id": f"{source}:{symbol}:{minute}:{partition}:{offset}",
+        "feed": FEED.name,
+        "source": source,
+        "symbol": symbol,
+        TIME_FIELD: START + minute * MINUTE,
+        "price": {"value": float(offset)},
+        "kafka": {"partition": partition, "offset": offset},
+    }
+
+
+# In the order of the log: two of one time, a late one, one a window later, and others.
+PRICES = [
+    price(1, 1),
+    price(3, 2),
+    price(3, 3),
+    price(2, 4),
+    price(LATER, 5),
+    price(4, 6, source="another"),
+    price(4, 7, partition=1),
+    price(9, 8, "GOOG"),
+]
+Holding = Callable[[Sequence[dict[str, Any]]], Any]
+
+
+class Unhurried(Pace):
+    """Nobody waits."""
+
+    def __init__(self) -> None:
+        pass
+
+    def beat(self) -> None:
+        pass
+
+    def turn(self) -> None:
+        pass
+
+
+class Past:
+    """Of what the processor asks about a series."""
+
+    @pytest.mark.parametrize(
+        ("moment", "below", "expected"),
+        [
+            (None, 9, (LATER, 5.0)),
+            (None, 5, (3, 2.0)),
+            (Moment(START + 3 * MINUTE, inclusive=True), 9, (3, 2.0)),
+            (Moment(START + 3 * MINUTE, inclusive=False), 9, (2, 4.0)),
+            (Moment(START + 3 * MINUTE, inclusive=False), 4, (1, 1.0)),
+            (Moment(START, inclusive=True), 9, None),
+            (None, 1, None),
+            (None, 0, None),
+        ],
+    )
+    def test_the_newest_below_an_offset_up_to_a_moment(
+        self, holding: Holding, moment: Moment | None, below: int, expected: Any
+    ) -> None:
+        place, pace = Below(0, below), Unhurried()
+        found = dict(
+            holding(PRICES).newest_of(FEED, "test", ["IBM", "nobody"], moment, place, pace)
+        )
+        wanted = expected and (START + expected[0] * MINUTE, expected[1])
+        assert found == {"IBM": wanted, "nobody": None}
+
+    def test_a_window_in_the_order_of_the_log(self, holding: Holding) -> None:
+        store, series = holding(PRICES), Series("test", "IBM")
+        for newest, below, expected in [
+            (3, 9, [1, 2, 3, 4]),
+            (2, 4, [1]),
+            (LATER, 9, [1, 2, 3, 4, 5]),
+            (LATER + 1, 9, [2, 3, 4, 5]),
+            (1, 1, []),
+        ]:
+            at = START + newest * MINUTE
+            found = store.window(FEED, series, at, Below(0, below), Unhurried())
+            assert [value for _, value in found] == expected
+
+
+class Whereabouts:
+    """Of what else it asks about what is stored."""
+
+    def test_where_events_are(self, holding: Holding) -> None:
+        ids = [PRICES[0]["_id"], PRICES[6]["_id"], "nobody's"]
+        assert holding(PRICES).places(FEED, ids) == {ids[0]: (0, 1), ids[1]: (1, 7)}
+
+    def test_whether_a_symbol_is_in_another_partition(self, holding: Holding) -> None:
+        store = holding(PRICES)
+        assert store.is_elsewhere(FEED, "test", ["nobody", "IBM"], 0)
+        assert store.is_elsewhere(FEED, "test", ["GOOG"], 1)
+        assert not store.is_elsewhere(FEED, "test", ["GOOG"], 0)
+        assert not store.is_elsewhere(FEED, "another", ["IBM"], 0)
+
+    def test_whether_a_time_was_not_believed(self, holding: Holding) -> None:
+        assert not holding(PRICES).has_claims(FEED)
+        assert holding([*PRICES, price(5, 9) | {"claimed_at": START}]).has_claims(FEED)
+
+
+class Writing:
+    """Of what is inserted."""
+
+    def test_what_is_stored_first_under_an_id_stays(self, holding: Holding) -> None:
+        store = holding([])
+        first = store.insert(FEED.collection, PRICES[:2])
+        assert (first.stored, first.duplicates) == (2, frozenset())
+        other = PRICES[0] | {"symbol": "OTHER"}
+        again = store.insert(FEED.collection, [PRICES[2], other, PRICES[1]])
+        assert (again.stored, again.duplicates) == (1, frozenset({1, 2}))
+        found = store.stored(FEED.collection, [PRICES[0]["_id"], PRICES[2]["_id"], "nobody's"])
+        assert found == {one["_id"]: one for one in (PRICES[0], PRICES[2])}
+
+    def test_times_come_back_in_milliseconds_and_with_a_zone(self, holding: Holding) -> None:
+        store, exact = holding([]), START + timedelta(microseconds=1_999)
+        store.insert(FEED.collection, [PRICES[0] | {TIME_FIELD: exact}])
+        (found,) = store.stored(FEED.collection, [PRICES[0]["_id"]]).values()
+        assert found[TIME_FIELD] == START + timedelta(milliseconds=1)
+        assert found[TIME_FIELD].tzinfo is not None
+
+
+EVENTS = [
+    document(number, symbol, source=source)
+    for number, symbol, source in [
+        (0, "A", "test"),
+        (1, "B", "test"),
+        (1, "A", "other"),
+        (4, "A", "test"),
+        (3, "A", "test"),
+        (2, "C", "other"),
+    ]
+]
+for place, one in enumerate(EVENTS):
+    one["kafka"] = one["kafka"] | {"offset": place}
+DAY = datetime(2024, 1, 1, tzinfo=UTC)
+QUERIES: list[Query] = [
+    Query(feed=FEED.name, **options)
+    for options in (
+        {},
+        {"symbol": "A"},
+        {"source": "other"},
+        {"symbol": "A", "source": "test"},
+        {"since": DAY + MINUTE, "until": DAY + 3 * MINUTE},
+        {"symbol": "nobody"},
+        {"order": "oldest"},
+    )
+]
+
+
+class Reading:
+    """Of what the API asks."""
+
+    def test_the_newest_of_a_symbol(self, holding: Holding) -> None:
+        store = holding(EVENTS)
+        assert store.newest(FEED.collection, "A") == EVENTS[3]
+        assert store.newest(FEED.collection, "nobody") is None
+
+    def test_a_page_of_symbols(self, holding: Holding) -> None:
+        store = holding(EVENTS)
+        assert store.latest(FEED.collection, "", 2) == [EVENTS[3], EVENTS[1]]
+        assert store.latest(FEED.collection, "B", 2) == [EVENTS[5]]
+
+    @pytest.mark.parametrize("query", QUERIES)
+    def test_pages_are_all_events_of_a_query_in_its_order(
+        self, holding: Holding, query: Query
+    ) -> None:
+        store, found, after = holding(EVENTS), [], None
+        for _ in range(1 + len(EVENTS)):
+            page = store.events(FEED.collection, query, after, 2)
+            found += page.events
+            after = page.following
+            if after is None:
+                break
+        wanted = [
+            one
+            for one in EVENTS
+            if query.symbol in (None, one["symbol"])
+            and query.source in (None, one["source"])
+            and (query.since is None or one[TIME_FIELD] >= query.since)
+            and (query.until is None or one[TIME_FIELD] < query.until)
+        ]
+        assert sorted(found, key=identity) == sorted(wanted, key=identity)
+        newest_first = query.order == "newest"
+        assert found == sorted(found, key=lambda one: one[TIME_FIELD], reverse=newest_first)
+
+    def test_what_came_between_two_offsets(self, holding: Holding) -> None:
+        store = holding(EVENTS)
+        assert store.between(FEED.collection, 0, 1, 4, None) == EVENTS[1:4]
+        assert store.between(FEED.collection, 0, 1, 4, "A") == EVENTS[2:4]
+        assert store.between(FEED.collection, 1, 0, 9, None) == []
+
+    @pytest.mark.parametrize("by", ["model", "gpu"])
+    @pytest.mark.parametrize("bucket", ["minute", "hour"])
+    def test_costs_are_summed(self, holding: Holding, by: Any, bucket: Any) -> None:
+        used = [
+            usage_document(10, 5, 1),
+            usage_document(20, 7, 2, model="other", price_per_hour_usd=2.5),
+            usage_document(30, 9, 61, gpu_index=1, symbol="gpu-host/1/llama"),
+            usage_document(40, 1, 4000),
+        ]
+        since = min(one[TIME_FIELD] for one in used) - timedelta(hours=1)
+        until = since + timedelta(hours=5)
+        query = CostQuery(by=by, bucket=bucket, since=since, until=until, limit=3)
+        store, name = holding(used), TOKEN_USAGE.collection
+        found = store.costs(name, query)
+        assert found == MemoryStore(used).costs(name, query)
+        assert sum(one["events"] for one in found) >= 3
+        place = Place(found[0]["_id"]["start"], found[0]["_id"]["group"])
+        rest = msgspec.structs.replace(query, after=place)
+        assert store.costs(name, rest) == MemoryStore(used).costs(name, rest)
+
+
+class Newest:
+    """Of a collection that has what `base.test_mongo.Symbols` makes of these."""
+
+    NAMES = ("S0", "S1", "S2", "S3")
+
+    def test_a_page_has_the_newest_of_each_symbol_after_one(self, collection: Any) -> None:
+        found = mongo.newest_page(collection, 5000, "S0", 2)
+        assert [(one["symbol"], one[TIME_FIELD]) for one in found] == [("S1", 3), ("S2", 3)]
+        assert [*mongo.newest_page(collection, 5000, "S3", 2)] == []
+
+    def test_the_newest_of_all_or_some(self, collection: Any) -> None:
+        for symbols, expected in ((None, self.NAMES), (["S2", "nobody", "S0"], ("S0", "S2"))):
+            found = mongo.newest(collection, 5000, symbols=symbols)
+            assert sorted((one["symbol"], one[TIME_FIELD]) for one in found) == [
+                (name, 3) for name in expected
+            ]
+
+
+def identity(one: dict[str, Any]) -> str:
+    return str(one["_id"])

@@ -1,0 +1,11 @@
+"""The tests' MongoDB is set up as a real one: tests/servers does the same to that."""
+
+import pytest
+from services.tests.admin.test_mongodb import MEMBER, FakeMongo
+from services.tests.contracts.mongodb_admin import Administration, Fresh
+
+
+class TestFakeMongo(Administration):
+    @pytest.fixture
+    def fresh(self) -> Fresh:
+        return FakeMongo().connect, MEMBER
