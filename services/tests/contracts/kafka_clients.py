@@ -68,10 +68,10 @@ class CommittingNotes:
     def test_a_note_is_kept_with_it(self, consuming: Consuming) -> None:
         consumer, name = consuming(5)
         partition = TopicPartition(name, 0)
-        assert consumer.committed(partition, metadata=True, timeout_ms=5000) is None
+        assert consumer.committed(partition, metadata=True, timeout_ms=30_000) is None
         written = OffsetAndMetadata(3, "a note", -1)
-        consumer.commit({partition: written}, timeout_ms=5000)
-        assert consumer.committed(partition, metadata=True, timeout_ms=5000) == written
+        consumer.commit({partition: written}, timeout_ms=30_000)
+        assert consumer.committed(partition, metadata=True, timeout_ms=30_000) == written
 
 
 class Ends:
@@ -80,9 +80,9 @@ class Ends:
     def test_where_one_has_no_leader_none_has_an_end(self, consuming: Consuming) -> None:
         consumer, name = consuming(5)
         there, gone = TopicPartition(name, 0), TopicPartition(name, 9)
-        assert consumer.end_offsets([there], timeout_ms=5000).keys() == {there}
+        assert consumer.end_offsets([there], timeout_ms=30_000).keys() == {there}
         with pytest.raises(KeyError) as caught:
-            consumer.end_offsets([there, gone], timeout_ms=5000)
+            consumer.end_offsets([there, gone], timeout_ms=30_000)
         assert caught.value.args == (gone,)
 
 

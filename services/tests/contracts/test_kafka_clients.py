@@ -1,4 +1,4 @@
-"""The tests' clients of Kafka answer as kafka-python's do: tests/servers asks those the same."""
+"""The tests' clients of Kafka answer as kafka-python's do: tests/real asks those the same."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The tests' caches are as Redis: tests/servers asks the same of it."""
+"""The tests' caches are as Redis: tests/real asks the same of it."""
 
 from typing import Any
 

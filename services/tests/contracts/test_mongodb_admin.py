@@ -1,4 +1,4 @@
-"""The tests' MongoDB is set up as a real one: tests/servers does the same to that."""
+"""The tests' MongoDB is set up as a real one: tests/real does the same to that."""
 
 import pytest
 from services.tests.admin.test_mongodb import MEMBER, FakeMongo

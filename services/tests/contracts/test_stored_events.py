@@ -1,4 +1,4 @@
-"""The tests' databases are as MongoDB: see contracts.stored_events, which tests/servers asks."""
+"""The tests' databases are as MongoDB: see contracts.stored_events, which tests/real asks."""
 
 from collections.abc import Sequence
 from typing import Any

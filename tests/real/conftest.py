@@ -13,8 +13,6 @@ import docker
 import docker.errors
 import pytest
 import yaml
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from redis import Redis
@@ -148,10 +146,8 @@ def kafka_address(servers: Servers) -> str:
     environment |= {"CLUSTER_ID": "A" * 22, "KAFKA_HEAP_OPTS": "-Xms256m -Xmx256m"}
     servers.start("kafka", [], environment=environment)
     deadline = time.monotonic() + START_SECONDS
-    answered = False
-    while not answered:
-        with until(deadline, KafkaError):
-            client = KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=2000)
-            client.close()
-            answered = True
+    listens = False
+    while not listens:
+        with until(deadline, OSError), socket.create_connection(("127.0.0.1", port)):
+            listens = True
     return address
