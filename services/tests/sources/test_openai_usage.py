@@ -675,6 +675,9 @@ FILES = {
     "a stream": f"event: message\nid: 1\ndata: {A}\n\n: wait\ndata:{B}\n\ndata: [DONE]\n\n",
     "a mark before each": f"\ufeff{A}\n\ufeff{B}\n",
     "no end of the last line": f"{A}\n{B}",
+    # In UTF-16 the bytes of a line end are in there, in no place of a character.
+    "any characters": json.dumps(chat(1, note="\u0a05\u0100\u010a\u0a0a"), ensure_ascii=False)
+    + f"\n{B}\n",
     "spaces": f"\n  {A}  \n \n\t{B}\n\n",
 }
 
@@ -688,6 +691,31 @@ def test_a_file_is_taken(gateway: Gateway, text: str, encoding: str) -> None:
     assert [n for _ in range(3) for n in gateway.prompts_and(told)] == [1, 2]
     gateway.start()
     assert gateway.prompts_and(told) == []
+    assert told == []
+
+
+def test_a_last_line_without_end_is_read_when_nothing_is_written_any_more(
+    gateway: Gateway,
+) -> None:
+    gateway.write(chat(1), end=b"")
+    for quiet, found in ((9, []), (11, [1])):
+        at = gateway.now - quiet
+        os.utime(gateway.file, (at, at))
+        assert gateway.prompts() == found
+
+
+def test_a_line_is_not_too_long_because_others_were_read_before_it(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.write(chat(1))
+    assert gateway.prompts() == [1]
+    gateway.write(*(chat(number) for number in range(2, 5)))
+    renamed = gateway.file.with_name("usage.jsonl.1")
+    gateway.file.rename(renamed)
+    gateway.write(chat(5), chat(6))
+    monkeypatch.setattr(following, "CHUNK", 4 * len(line(chat(1))) // 2 * 2)
+    told: list[Rejected] = []
+    assert [n for _ in range(3) for n in gateway.prompts_and(told)] == [2, 3, 4, 5, 6]
     assert told == []
 
 
