@@ -16,7 +16,7 @@ def value(ts_ms: int, symbol: str = "IBM") -> Latest:
     return Latest(symbol, ts_ms, f"{ts_ms}.5", f'{{"at": {ts_ms}}}')
 
 
-class CachePort:
+class Writing:
     """Of ports.Cache; `cache` is an empty one."""
 
     def test_only_what_is_newer_is_written(self, cache: Cache) -> None:
@@ -39,6 +39,10 @@ class CachePort:
         assert cache.finish(mark)
         assert cache.is_complete()
         assert cache.finish(mark), "the other one has finished too"
+
+
+class CachePort(Writing):
+    """Of one that knows its connections."""
 
     def test_a_connection_is_an_epoch(self, cache: Cache) -> None:
         assert cache.epoch == 0

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from services.tests import test_latest
 from services.tests.api import test_latest as api
-from services.tests.contracts.latest_values import FIELDS, CachePort, Hashes, Strings
+from services.tests.contracts.latest_values import FIELDS, CachePort, Hashes, Strings, Writing
 from services.tests.processor.cache import MemoryCache
-from services.tests.sinks import test_redis
+from services.tests.sinks import test_redis, test_redis_guard
 
 
 class TestMemoryCache(CachePort):
@@ -15,10 +16,10 @@ class TestMemoryCache(CachePort):
         return MemoryCache()
 
 
-class TestServerOfStrings(Strings):
-    @pytest.fixture
-    def client(self) -> Any:
-        return test_redis.Server()
+class TestStrings(Strings):
+    @pytest.fixture(params=[test_redis.Server, test_redis_guard.redis])
+    def client(self, request: pytest.FixtureRequest) -> Any:
+        return request.param()
 
 
 class TestServerOfHashes(Hashes):
@@ -26,4 +27,22 @@ class TestServerOfHashes(Hashes):
     def client(self) -> Any:
         server = api.Server()
         server.hashes["last_quote:A"] = dict(FIELDS)
+        return server
+
+
+class TestReader(Hashes):
+    @pytest.fixture
+    def client(self) -> Any:
+        return test_latest.Client(**{"last_quote:A": FIELDS})
+
+
+class TestFakeRedis(Writing, Hashes):
+    @pytest.fixture
+    def cache(self) -> Any:
+        return test_redis_guard.writing(test_redis_guard.redis())
+
+    @pytest.fixture
+    def client(self) -> Any:
+        server = test_redis_guard.redis()
+        server.hset("last_quote:A", mapping=FIELDS)
         return server

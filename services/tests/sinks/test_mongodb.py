@@ -7,6 +7,7 @@ from typing import Any
 import bson
 import pytest
 from pymongo.collection import Collection as MongoCollection
+from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -213,6 +214,7 @@ def test_a_document_of_the_largest_size_is_stored_and_one_byte_more_is_not() -> 
     assert "larger" in result.rejected[0]
 
 
+@stands_for(MongoCollection, Database)
 class Primary:
     """What is asked about a database and its newest documents; fails as told."""
 
