@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.ansible.aws_model import as_in
 from tests.ansible.conftest import ROOT, load
 
 
@@ -22,23 +23,32 @@ class Budgets:
         self.usd, self.email = usd, email
         self.done: list[str] = []
 
+    @as_in("sts")
     def get_caller_identity(self) -> dict[str, str]:
         return {"Account": "123456789012"}
 
-    def describe_budget(self, **_: str) -> dict[str, Any]:
+    @as_in("budgets")
+    def describe_budget(self, *, BudgetName: str, **_: str) -> dict[str, Any]:  # noqa: N803
         if self.usd is None:
             raise NotFoundError
-        return {"Budget": {"BudgetLimit": {"Amount": str(self.usd), "Unit": "USD"}}}
+        limit = {"Amount": str(self.usd), "Unit": "USD"}
+        kind = {"TimeUnit": "MONTHLY", "BudgetType": "COST"}
+        return {"Budget": {"BudgetName": BudgetName, "BudgetLimit": limit, **kind}}
 
+    @as_in("budgets")
     def describe_notifications_for_budget(self, **_: str) -> dict[str, Any]:
-        return {"Notifications": [{"Threshold": share} for share in (80, 100)]}
+        kind = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN"}
+        return {"Notifications": [{**kind, "Threshold": share} for share in (80, 100)]}
 
+    @as_in("budgets")
     def describe_subscribers_for_notification(self, **_: Any) -> dict[str, Any]:
         return {"Subscribers": [{"SubscriptionType": "EMAIL", "Address": self.email}]}
 
+    @as_in("budgets")
     def delete_budget(self, **_: str) -> None:
         self.done.append("delete")
 
+    @as_in("budgets")
     def create_budget(self, *, NotificationsWithSubscribers: Any, **_: Any) -> None:  # noqa: N803
         self.email = NotificationsWithSubscribers[0]["Subscribers"][0]["Address"]
         self.done.append("create")

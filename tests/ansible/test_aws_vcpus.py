@@ -6,19 +6,20 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.ansible.aws_model import as_in, checked
 from tests.ansible.conftest import ROOT, load
 
 
 class Pages:
     """An answer of one page, and what was asked."""
 
-    def __init__(self, key: str, items: list[dict[str, Any]]) -> None:
-        self.key, self.items = key, items
+    def __init__(self, operation: str, answer: dict[str, Any]) -> None:
+        self.operation, self.answer = operation, answer
         self.filters: list[dict[str, Any]] = []
 
     def paginate(self, *, Filters: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N803
         self.filters = Filters
-        return [{self.key: self.items}]
+        return [checked("ec2", self.operation, {"Filters": Filters}, self.answer)]
 
 
 class Account:
@@ -27,14 +28,16 @@ class Account:
     def __init__(self, *instances: dict[str, Any]) -> None:
         kinds = {"t3.small": 2, "c5.xlarge": 4}
         types = [{"InstanceType": x, "VCpuInfo": {"DefaultVCpus": n}} for x, n in kinds.items()]
-        self.pages = {
-            "describe_instances": Pages("Reservations", [{"Instances": list(instances)}]),
-            "describe_instance_types": Pages("InstanceTypes", types),
+        answers: dict[str, dict[str, Any]] = {
+            "describe_instances": {"Reservations": [{"Instances": list(instances)}]},
+            "describe_instance_types": {"InstanceTypes": types},
         }
+        self.pages = {name: Pages(name, answer) for name, answer in answers.items()}
 
     def get_paginator(self, operation: str) -> Pages:
         return self.pages[operation]
 
+    @as_in("service-quotas")
     def get_service_quota(self, **asked: str) -> dict[str, Any]:
         assert asked == {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
         return {"Quota": {"Value": 32.0}}

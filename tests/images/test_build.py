@@ -14,6 +14,8 @@ import docker.errors
 import pytest
 import requests
 import urllib3
+from docker.models.images import ImageCollection
+from services.tests.stands import stands_for
 
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path.insert(0, str(IMAGES))
@@ -62,6 +64,7 @@ def test_every_user_of_an_image_can_read_what_a_private_checkout_holds(
         assert mode & 0o055 == (0o055 if is_program else 0o044), name
 
 
+@stands_for(docker.DockerClient, ImageCollection)
 class Registry:
     """The client library of an engine behind which a registry says something."""
 

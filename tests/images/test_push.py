@@ -13,6 +13,8 @@ from typing import Any
 import docker.errors
 import pytest
 import urllib3
+from docker.models.images import ImageCollection
+from services.tests.stands import stands_for
 
 IMAGES = Path(__file__).parents[2] / "images"
 sys.path.insert(0, str(IMAGES))
@@ -29,6 +31,7 @@ def push() -> ModuleType:
     return module
 
 
+@stands_for(docker.DockerClient, ImageCollection)
 class Engine:
     """An engine with a registry behind it: the tags that the registry has, and what it refuses."""
 
