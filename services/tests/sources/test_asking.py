@@ -114,6 +114,14 @@ def test_a_key_goes_to_nobody_with_a_certificate_of_somebody_else(
     assert not server.sent
 
 
+def test_a_server_is_trusted_by_the_authority_that_is_named(start: Start, tmp_path: Path) -> None:
+    pem = certificate(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    upstream = Upstream(start([answer(b"{}")], context).url, "simulator", pem, simulated=True)
+    assert Client(upstream).get("/", {}, "apikey").body == {}
+
+
 def test_no_more_is_read_than_asked_for(start: Start) -> None:
     server = start(dribble(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x" * 100))
     assert ask(server.url, most=MOST).body == b"x" * (MOST + 1)

@@ -294,6 +294,33 @@ def test_what_the_simulator_was_asked_is_not_taken_from_a_key(
     assert made(**{key: KEY}).budget_left == allowance
 
 
+def test_what_a_key_was_asked_is_known_after_the_simulator_was_asked(
+    simulator: Simulator, settings: Make
+) -> None:
+    def made(**own: str) -> Source:
+        return simulated(simulator, settings, "alpha_vantage", "stocks", **own)
+
+    with_key = made(alpha_vantage_api_key=KEY)
+    with pytest.raises(SourceError):  # the simulator does not know it
+        with_key.fetch(with_key.units[0])
+    source = made()
+    source.fetch(source.units[0])
+    assert made(alpha_vantage_api_key=KEY).budget_left == 24
+
+
+def test_an_allowance_is_enough_for_all_symbols_all_day(settings: Make) -> None:
+    symbols = ["IBM", "AAPL", "MSFT"]
+    own = {"producer_source": "alpha_vantage", "producer_feed": "stocks"}
+    source = sources.make(settings(**own, producer_symbols=symbols, alpha_vantage_api_key=KEY))
+    rounds = 24 * 3600 / source.shortest_interval
+    assert rounds * len(symbols) == pytest.approx(source.budget_left)
+
+
+def test_the_simulator_may_be_asked_at_any_rate(simulator: Simulator, settings: Make) -> None:
+    source = simulated(simulator, settings, "alpha_vantage", "stocks")
+    assert (source.shortest_interval, source.budget_left) == (0, None)
+
+
 def test_without_a_key_and_without_the_simulator_there_is_nothing_to_ask(settings: Make) -> None:
     with pytest.raises(ConfigurationError, match="no API key"):
         sources.make(settings(producer_source="metals_api", producer_feed="metals"))
