@@ -9,6 +9,8 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from kafka import KafkaProducer
+from kafka.errors import KafkaTimeoutError
+from kafka.structs import TopicPartition
 from pymongo import collection
 from pymongo.cursor import Cursor
 
@@ -33,6 +35,14 @@ def stands_for(*real: type, tools: Collection[str] = ()) -> Callable[[type[T]], 
         return fake
 
     return mark
+
+
+def refuse_unled(unled: Collection[TopicPartition], asked: Collection[TopicPartition]) -> None:
+    """End as a consumer does that is asked for offsets of partitions without a leader."""
+    if unled and len(unled) == len(asked):
+        raise KafkaTimeoutError
+    for partition in unled:
+        raise KeyError(partition)
 
 
 def _checked(method: Callable[..., Any], real: Any) -> Callable[..., Any]:

@@ -96,7 +96,14 @@ def asking(cluster: Cluster) -> Asking:
     return cluster.client, topic, group
 
 
-class TestConsumer(clients.Reading, clients.Committing, clients.CommittingNotes, clients.Ends):
+class TestConsumer(
+    clients.Reading,
+    clients.Committing,
+    clients.CommittingNotes,
+    clients.Ends,
+    clients.NoEnds,
+    clients.Starts,
+):
     pass
 
 

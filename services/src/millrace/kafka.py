@@ -3,16 +3,17 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError, for_code
+from kafka.errors import KafkaError, KafkaTimeoutError, for_code
 from kafka.net.sasl.scram import ScramClient
 from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
+from kafka.structs import TopicPartition
 
 from millrace import records  # noqa: F401 - consumers read what the library gives up
 from millrace.config import Settings
@@ -21,6 +22,7 @@ from millrace.errors import ConfigurationError, MillraceError
 MECHANISM = "SCRAM-SHA-512"
 MEBIBYTE = 1024 * 1024
 ANSWER_MILLISECONDS = 5000
+LEADER_MILLISECONDS = 15_000
 
 
 class CredentialsRefused(MillraceError):
@@ -33,6 +35,10 @@ class BrokerUnreachable(MillraceError):
 
 class UntrustedCertificate(MillraceError):
     """The certificate has expired, is for another name or is not signed by our authority."""
+
+
+class WithoutLeader(MillraceError):
+    """No broker leads a partition, so nobody knows what is in it."""
 
 
 def consumer(settings: Settings, **overrides: Any) -> Any:
@@ -49,6 +55,34 @@ def consumer(settings: Settings, **overrides: Any) -> Any:
         "fetch_max_wait_ms": 50,
     }
     return KafkaConsumer(**(_connection(settings) | options | overrides))
+
+
+def starts(client: Any, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where each partition begins, as a consumer asks; WithoutLeader if one of them has none."""
+    return _of_all(client.beginning_offsets, partitions)
+
+
+def ends(client: Any, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where each partition ends, as a consumer asks; WithoutLeader if one of them has none."""
+    return _of_all(client.end_offsets, partitions)
+
+
+def _of_all(
+    ask: Callable[..., Mapping[TopicPartition, int]], partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, int]:
+    try:
+        return dict(ask(partitions, timeout_ms=LEADER_MILLISECONDS))
+    except KeyError as error:
+        # So the library ends where one has none, and others have.
+        without = [*error.args]
+    except KafkaTimeoutError:
+        # And so where none of them has.
+        without = [*partitions]
+    names = ", ".join(f"{topic}/{number}" for topic, number in without)
+    raise WithoutLeader(
+        f"no broker answers for {names}: one is down, or the topic is being deleted; try again "
+        "when all brokers run and the topic is there"
+    )
 
 
 def producer(settings: Settings, **overrides: Any) -> Any:

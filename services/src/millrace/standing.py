@@ -53,7 +53,7 @@ def skip(settings: Settings, position: str, *, last: int | None, reason: str, ch
         where = f"it stands at {found[0]}" if found else "it does not stand still"
         raise Refused(f"{position} cannot be skipped: {where} (`millrace status` shows it)")
     with _log(settings) as client:
-        if end > (ends := client.end_offsets([partition])[partition]):
+        if end > (ends := kafka.ends(client, [partition])[partition]):
             where = f"{partition.topic}/{partition.partition}"
             raise Refused(f"the last record of {where} is at offset {ends - 1}")
         _give(settings, client, {found[0]: end}, skip=True, reason=reason, check=check)
@@ -66,7 +66,7 @@ def resume(settings: Settings, topic: str, *, reason: str, check: bool) -> None:
     if not found:
         raise Refused(f"no partition of {topic} waits for an order (`millrace status` shows it)")
     with _log(settings) as client:
-        ends = client.end_offsets([stand.partition for stand in found])
+        ends = kafka.ends(client, [stand.partition for stand in found])
         wanted = {stand: ends[stand.partition] for stand in found}
         _give(settings, client, wanted, skip=False, reason=reason, check=check)
 

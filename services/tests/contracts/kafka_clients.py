@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 Consuming = Callable[[int], tuple[Any, str]]
@@ -83,6 +84,26 @@ class Ends:
         assert consumer.end_offsets([there], timeout_ms=30_000).keys() == {there}
         with pytest.raises(KeyError) as caught:
             consumer.end_offsets([there, gone], timeout_ms=30_000)
+        assert caught.value.args == (gone,)
+
+
+class NoEnds:
+    """Of one that may ask for a single partition."""
+
+    def test_where_none_has_a_leader_the_answer_is_late(self, consuming: Consuming) -> None:
+        consumer, name = consuming(5)
+        with pytest.raises(KafkaTimeoutError):
+            consumer.end_offsets([TopicPartition(name, 9)], timeout_ms=500)
+
+
+class Starts:
+    """Of one that asks for beginnings, too."""
+
+    def test_where_one_has_no_leader_none_has_a_beginning(self, consuming: Consuming) -> None:
+        consumer, name = consuming(5)
+        there, gone = TopicPartition(name, 0), TopicPartition(name, 9)
+        with pytest.raises(KeyError) as caught:
+            consumer.beginning_offsets([there, gone], timeout_ms=30_000)
         assert caught.value.args == (gone,)
 
 

@@ -12,7 +12,7 @@ from services.tests.contracts import kafka_clients as clients
 from services.tests.contracts.kafka_admin import Asking, Grouped
 from services.tests.contracts.kafka_clients import Consuming, Producing
 from services.tests.dead_letters import fakes
-from services.tests.processor import test_group
+from services.tests.processor import test_group, test_orders
 from services.tests.producer import test_publisher, test_service
 from services.tests.sinks import test_topics
 from services.tests.verify import test_log
@@ -55,8 +55,26 @@ class TestCommittingNotes(clients.CommittingNotes):
         return request.param  # type: ignore[no-any-return]
 
 
+def standing(_records: int) -> tuple[Any, str]:
+    made = test_orders.Pipeline()
+    made.without_leader = {TopicPartition("stock-data", 9)}
+    return made, "stock-data"
+
+
 class TestEnds(clients.Ends):
-    @pytest.fixture(params=[member])
+    @pytest.fixture(params=[member, letters, log, standing])
+    def consuming(self, request: pytest.FixtureRequest) -> Consuming:
+        return request.param  # type: ignore[no-any-return]
+
+
+class TestNoEnds(clients.NoEnds):
+    @pytest.fixture(params=[letters, log, standing])
+    def consuming(self, request: pytest.FixtureRequest) -> Consuming:
+        return request.param  # type: ignore[no-any-return]
+
+
+class TestStarts(clients.Starts):
+    @pytest.fixture(params=[letters, log])
     def consuming(self, request: pytest.FixtureRequest) -> Consuming:
         return request.param  # type: ignore[no-any-return]
 

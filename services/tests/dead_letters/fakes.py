@@ -1,13 +1,13 @@
 """Kafka as the commands for dead letters see it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import OffsetAndMetadata, TopicPartition
-from services.tests.stands import stands_for
+from services.tests.stands import refuse_unled, stands_for
 
 TOPIC = "dead-letters"
 Headers = list[tuple[str, bytes | None]]
@@ -50,6 +50,7 @@ class Kafka:
         self.on_send: Callable[[], None] = lambda: None
         self.error: Exception = KafkaError("gone")
         self.group_error: Exception | None = None
+        self.without_leader: set[int] = set()
         self.open = 0
 
     def add(
@@ -82,11 +83,21 @@ class Consumer:
     def partitions_for_topic(self, topic: str) -> set[int]:
         return set(self._kafka.letters) if topic == TOPIC else set()
 
-    def beginning_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    def beginning_offsets(
+        self, places: Collection[TopicPartition], timeout_ms: int | None = None
+    ) -> dict[TopicPartition, int]:
+        self._led(places)
         return {p: self._kafka.removed if p.partition == 0 else 0 for p in places}
 
-    def end_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    def end_offsets(
+        self, places: Collection[TopicPartition], timeout_ms: int | None = None
+    ) -> dict[TopicPartition, int]:
+        self._led(places)
         return {p: len(self._kafka.letters[p.partition]) for p in places}
+
+    def _led(self, places: Collection[TopicPartition]) -> None:
+        led = self._kafka.letters.keys() - self._kafka.without_leader
+        refuse_unled([p for p in places if p.partition not in led], places)
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
         self._assigned = list(places)

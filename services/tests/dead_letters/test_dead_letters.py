@@ -14,6 +14,7 @@ from millrace import kafka as module
 from millrace.config import Settings
 from millrace.dead_letters import topic
 from millrace.dead_letters.topic import DeadLetterError
+from millrace.errors import MillraceError
 from millrace.sinks.dead_letters import PARTIAL
 
 SETTINGS = Settings(dead_letters_topic=TOPIC)
@@ -76,6 +77,21 @@ def test_a_secret_in_a_reason_is_masked_before_it_is_cut(
     dead_letters.show(SETTINGS, position="0/0")
     said = capsys.readouterr().out
     assert f"reason: '{40 * 'x'} GET /?apikey=***'" in said
+
+
+@pytest.mark.parametrize("without_leader", [{1}, {0, 1}])
+def test_letters_that_nobody_can_read_are_not_taken_for_none(
+    kafka: Kafka, without_leader: set[int]
+) -> None:
+    fill(kafka, 1)
+    kafka.add(b"x", why(), partition=1)
+    kafka.without_leader = without_leader
+    said = r"dead-letters/1: .*; try again"
+    with pytest.raises(MillraceError, match=said):
+        dead_letters.list_letters(SETTINGS, limit=20, as_json=False)
+    with pytest.raises(MillraceError, match=said):
+        dead_letters.replay(SETTINGS)
+    assert not kafka.sent
 
 
 def test_without_letters_the_list_says_so(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,16 +1,17 @@
 """The operator's commands for partitions that stand still."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer
 from kafka.errors import GroupAuthorizationFailedError
 from kafka.structs import OffsetAndMetadata, TopicPartition
-from services.tests.stands import stands_for
+from services.tests.stands import refuse_unled, stands_for
 
 from millrace import kafka, orders, standing
 from millrace.config import Settings
+from millrace.errors import MillraceError
 from millrace.peers import Peer
 from millrace.standing import MOST, Refused
 
@@ -28,6 +29,7 @@ class Pipeline:
         self.answers = True
         self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self.error: Exception | None = None
+        self.without_leader: set[TopicPartition] = set()
         self.open = 0
         self.now = 0.0
 
@@ -45,7 +47,10 @@ class Pipeline:
         self.open += 1
         return self
 
-    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    def end_offsets(
+        self, partitions: Collection[TopicPartition], timeout_ms: int | None = None
+    ) -> dict[TopicPartition, int]:
+        refuse_unled(self.without_leader.intersection(partitions), partitions)
         return dict.fromkeys(partitions, 20)
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
@@ -158,6 +163,16 @@ def test_only_what_waits_for_an_order_is_read_on(pipeline: Pipeline) -> None:
         standing.resume(SETTINGS, "stock-data", reason="mended", check=False)
     with pytest.raises(Refused, match="no feed has a topic weather"):
         standing.resume(SETTINGS, "weather", reason="mended", check=False)
+
+
+def test_nothing_is_ordered_where_a_partition_has_no_leader(pipeline: Pipeline) -> None:
+    pipeline.stands = {FIRST: (17, True), SECOND: (3, True)}
+    pipeline.without_leader = {SECOND}
+    with pytest.raises(MillraceError, match=r"stock-data/1: .*; try again"):
+        standing.resume(SETTINGS, "stock-data", reason="mended", check=False)
+    with pytest.raises(MillraceError, match=r"stock-data/1: .*; try again"):
+        skip("stock-data/1/3")
+    assert not pipeline.committed
 
 
 def test_nobody_orders_what_no_processor_says(pipeline: Pipeline) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
-from services.tests.stands import stands_for
+from services.tests.stands import refuse_unled, stands_for
 
 from millrace import kafka
 from millrace.config import Settings
@@ -22,7 +22,10 @@ PLACE = TopicPartition("t", 0)
 
 @stands_for(KafkaConsumer)
 class FakeConsumer:
-    """One partition that is read in polls of two; `silent` polls bring nothing."""
+    """One partition that is read in polls of two; `silent` polls bring nothing.
+
+    Others have no leader.
+    """
 
     def __init__(self, first: int, records: int) -> None:
         self.first = first
@@ -39,17 +42,24 @@ class FakeConsumer:
             )
             for n in range(records)
         ]
+        self.numbers = {0}
         self.at = 0
         self.silent = False
         self.closed = False
 
     def partitions_for_topic(self, topic: str) -> set[int]:
-        return {0} if topic == "t" else set()
+        return self.numbers if topic == "t" else set()
 
-    def beginning_offsets(self, places: list[TopicPartition]) -> dict[Any, int]:
+    def beginning_offsets(
+        self, places: list[TopicPartition], timeout_ms: int | None = None
+    ) -> dict[Any, int]:
+        refuse_unled([p for p in places if p != PLACE], places)
         return dict.fromkeys(places, self.first)
 
-    def end_offsets(self, places: list[TopicPartition]) -> dict[Any, int]:
+    def end_offsets(
+        self, places: list[TopicPartition], timeout_ms: int | None = None
+    ) -> dict[Any, int]:
+        refuse_unled([p for p in places if p != PLACE], places)
         return dict.fromkeys(places, self.first + len(self.records))
 
     def assign(self, places: list[TopicPartition]) -> None:
@@ -113,6 +123,15 @@ def test_offsets_without_a_record_are_no_silence(
         (partition,) = opened.partitions(["t"])
         assert partition.end == 31
         assert [r.offset for r in opened.read(partition)] == [10]
+
+
+@pytest.mark.parametrize("numbers", [{0, 1}, {1}])
+def test_nothing_is_compared_without_a_partition_that_nobody_leads(
+    consumer: FakeConsumer, numbers: set[int]
+) -> None:
+    consumer.numbers = numbers
+    with Log(Settings()) as opened, pytest.raises(MillraceError, match=r"t/1: .*; try again"):
+        opened.partitions(["t"])
 
 
 def test_a_topic_that_is_not_there_is_an_error(consumer: FakeConsumer) -> None:

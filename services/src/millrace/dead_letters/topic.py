@@ -60,8 +60,8 @@ class Letters:
         if not numbers:
             raise DeadLetterError(f"there is no topic {topic}, or no right to read it")
         self._partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        self._starts = client.beginning_offsets(self._partitions)
-        self._ends = client.end_offsets(self._partitions)
+        self._starts = kafka.starts(client, self._partitions)
+        self._ends = kafka.ends(client, self._partitions)
 
     def replayed(self) -> dict[int, int]:
         """Of each partition, the offset before which all letters have been replayed."""

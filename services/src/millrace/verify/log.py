@@ -30,14 +30,17 @@ class Log:
         self._consumer.close()
 
     def partitions(self, topics: Iterable[str]) -> list[Partition]:
-        """Every partition of the topics, from its first record to its end as of now."""
+        """Every partition of the topics, from its first record to its end as of now.
+
+        WithoutLeader if nobody can say it of one: without it nothing is proved.
+        """
         found = [
             TopicPartition(topic, number)
             for topic in topics
             for number in sorted(self._numbers(topic))
         ]
-        starts = self._consumer.beginning_offsets(found)
-        ends = self._consumer.end_offsets(found)
+        starts = kafka.starts(self._consumer, found)
+        ends = kafka.ends(self._consumer, found)
         return [Partition(p.topic, p.partition, starts[p], ends[p]) for p in found]
 
     def _numbers(self, topic: str) -> set[int]:
