@@ -15,8 +15,6 @@ path), and replaces the file when they differ. Values are never returned, printe
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,12 @@ from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecretsContext
 from ansible.plugins.action import ActionBase
 from botocore.exceptions import BotoCoreError, ClientError
+
+from ansible import module_utils
+
+# Ansible itself looks into this folder for modules alone.
+module_utils.__path__.append(str(Path(__file__).parents[1] / "module_utils"))
+from ansible.module_utils import whole_files  # noqa: E402
 
 
 class SourceError(Exception):
@@ -73,10 +77,7 @@ def present(path: Path, vault: VaultLib) -> Any:
 def write(path: Path, text: str, vault: VaultLib) -> None:
     """Replace the file, or leave it as it was."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(vault.encrypt(text, secret=vault.secrets[0][1]))
-    Path(temporary).replace(path)
+    whole_files.replace(path, vault.encrypt(text, secret=vault.secrets[0][1]))
 
 
 def ensure(arguments: dict[str, Any], vault: VaultLib, *, check_mode: bool) -> bool:

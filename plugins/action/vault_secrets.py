@@ -30,7 +30,6 @@ import os
 import re
 import secrets as random
 import string
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,11 @@ from ansible.parsing.vault import VaultLib, VaultSecret, VaultSecretsContext, is
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible import context
+from ansible import context, module_utils
+
+# Ansible itself looks into this folder for modules alone.
+module_utils.__path__.append(str(Path(__file__).parents[1] / "module_utils"))
+from ansible.module_utils import whole_files  # noqa: E402
 
 ALPHABET = string.ascii_letters + string.digits
 SHORTEST_PASSWORD = 16
@@ -148,16 +151,7 @@ def read(path: Path, vault: VaultLib) -> tuple[str, dict[str, Any], VaultSecret]
 
 def write(path: Path, text: str, vault: VaultLib, secret: VaultSecret) -> None:
     """Replace the vault file, or leave it as it was."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(vault.encrypt(text, secret=secret))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    whole_files.replace(path, vault.encrypt(text, secret=secret))
 
 
 def with_added(text: str, path: Path, added: list[Secret]) -> str:

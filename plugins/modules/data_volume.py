@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import whole_files
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -163,7 +164,8 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
         done.append(f"write {fstab}")
         if not module.check_mode:
             path.mkdir(mode=0o711, parents=True, exist_ok=True)
-            fstab.write_text(after)
+            # Half a table would keep the machine from starting.
+            whole_files.replace(fstab, after.encode(), mode=0o644)
             run(module, "systemctl", "daemon-reload")
     there = mounted(path, Path("/proc/self/mounts").read_text())
     if there is not None and there != str(device):

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import whole_files
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.causes import told
 
@@ -143,23 +143,6 @@ def differs(path: Path, content: bytes, attributes: tuple[int, int, int]) -> boo
     return path.read_bytes() != content
 
 
-def write(path: Path, content: bytes, attributes: tuple[int, int, int]) -> None:
-    """Replace the file in one step: a reader sees the old content or the new, never a part."""
-    owner, group, mode = attributes
-    descriptor, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchown(descriptor, owner, group)
-            os.fchmod(descriptor, mode)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-
-
 def make_directory(path: Path, owner: int, group: int, *, check_mode: bool) -> bool:
     """Make the directory belong to its user; return whether something had to change."""
     if path.is_dir():
@@ -239,9 +222,14 @@ def main() -> None:
             ]
             if not check_mode:
                 for name in outdated:
-                    write(directory / name, files[name], attributes[name])
+                    mode = attributes[name][2]
+                    whole_files.replace(
+                        directory / name, files[name], mode=mode, owner=(owner, group)
+                    )
                 for name in stale:
                     (directory / name).unlink()
+                if stale:
+                    whole_files.keep_names(directory)
         except (OSError, ValueError) as error:
             module.fail_json(msg=f"{directory}: {error}")
     module.exit_json(

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import whole_files
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -96,14 +96,12 @@ def read(path: Path) -> str | None:
 def write(path: Path, content: str | None) -> None:
     """Replace the file in one step, or remove it."""
     if not content:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            path.unlink()
+            whole_files.keep_names(path.parent)
         return
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
-    with os.fdopen(handle, "w") as file:
-        file.write(content)
-        os.fchmod(handle, 0o644)
-    Path(temporary).replace(path)
+    whole_files.replace(path, content.encode(), mode=0o644)
 
 
 def digest(file: dict[str, Any]) -> str:

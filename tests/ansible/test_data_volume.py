@@ -62,6 +62,16 @@ def test_a_blank_volume_is_formatted_once(volume: ModuleType, device: Path) -> N
     assert again["done"] == [f"mount {device.parent}/data"]
 
 
+def test_the_table_is_replaced_in_one_step(volume: ModuleType, device: Path) -> None:
+    fstab, before = device.parent / "fstab", device.parent / "before"
+    fstab.write_text("UUID=root / ext4 defaults 0 1\n")
+    before.hardlink_to(fstab)
+    volume.ensure(ansible(device))
+    assert before.read_text() == "UUID=root / ext4 defaults 0 1\n"
+    assert fstab.read_text().startswith(before.read_text())
+    assert fstab.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_prediction_formats_nothing(volume: ModuleType, device: Path) -> None:
     module = ansible(device)
     module.check_mode = True
