@@ -16,6 +16,7 @@ from millrace.orders import Order
 from millrace.processor.batch import Inserted
 from millrace.processor.breaker import Breaker
 from millrace.processor.errors import Permanent, Stuck, Unknown
+from millrace.processor.standing import LONGEST_SECONDS
 from millrace.sinks.dead_letters import PARTIAL, PREFIX, SKIPPED
 
 
@@ -389,6 +390,21 @@ def test_what_was_ordered_holds_when_it_is_read_again(world: World) -> None:
     assert world.committed[FIRST] == 3
     assert len(world.letters) == 1
     assert len(world.documents) == 2
+
+
+def test_what_is_tried_again_by_itself_obeys_what_was_ordered_a_moment_ago(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    processor.consumer.failures = [Stuck(FIRST, 0, "strange")]
+    turn(processor, 1)
+    assert processor.standing.places()[FIRST][0] == 0
+    world.now += LONGEST_SECONDS
+    processor.loop._looked_at = world.now  # It has just looked for orders.
+    world.orders[FIRST] = order(0, 1, skip=True)
+    turn(processor, 20)
+    assert not world.documents
+    assert len(world.letters) == 1
+    assert world.committed[FIRST] == 1
 
 
 @pytest.mark.parametrize("skip", [True, False])

@@ -130,7 +130,10 @@ class Loop:
             wait(self._heads(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._settle()
         full = self._full()
-        self._standing.try_again({_topic(batch) for batch, _ in self._in_flight})
+        busy = {_topic(batch) for batch, _ in self._in_flight}
+        if any(topic not in busy for topic, _ in self._standing.due()):
+            self._look_for_orders()  # What is ordered by now is obeyed, not read.
+        self._standing.try_again(busy)
         held = self._standing.held()
         if full or held or self._held:
             self._consumer.hold(full, held)
