@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -109,6 +110,38 @@ def test_a_disk_that_refuses_leaves_all_as_it_was(
     with pytest.raises(OSError, match="No space left"):
         whole_files.replace(path, b"new")
     assert [one.read_text() for one in tmp_path.iterdir()] == ["old"]
+
+
+def refuse_a_sync(monkeypatch: pytest.MonkeyPatch, code: int, *, of_a_file: bool) -> None:
+    fsync = os.fsync
+
+    def some(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) == of_a_file:
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", some)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_sync_a_directory_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    path = tmp_path / "file"
+    refuse_a_sync(monkeypatch, code, of_a_file=False)
+    whole_files.replace(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("code", "of_a_file"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)]
+)
+def test_any_other_sync_that_fails_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, of_a_file: bool
+) -> None:
+    refuse_a_sync(monkeypatch, code, of_a_file=of_a_file)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        whole_files.replace(tmp_path / "file", b"new")
 
 
 def test_a_file_is_for_whom_it_is(tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 """Small files that survive a crash: whole, or as they were."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from millrace.errors import MillraceError
+
+
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""What a file system answers that cannot sync a directory, as some do that are FUSE or shared."""
 
 
 class StateUnusable(MillraceError):
@@ -16,7 +21,8 @@ class StateUnusable(MillraceError):
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that a crash leaves the old content or the new, never half.
 
-    Once it returns, a crash leaves the new: its name is on the disk, too.
+    Once it returns, a crash leaves the new: its name is on the disk, too, where the file system
+    can say so.
     """
     temporary = path.with_suffix(".new")
     try:
@@ -25,13 +31,20 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _keep_names(path.parent)
     except OSError as error:
         raise StateUnusable(f"cannot write {path}: {error.strerror}") from None
+
+
+def _keep_names(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
