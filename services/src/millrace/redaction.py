@@ -12,10 +12,10 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 LONGEST = 200
-_NAMES = (
-    # As in aws_secret_access_key, SessionToken and X-Amz-Signature.
-    r"[\w-]{0,40}"
-    r"(?:access_?key|api_?key|authorization|client_secret|passwd|password|secret|signature|token)"
+# How names of secrets end, as aws_secret_access_key, SessionToken and X-Amz-Signature do.
+_ENDS = (
+    *("access_key", "accesskey", "api_key", "apikey", "authorization"),
+    *("passwd", "password", "secret", "signature", "token"),
 )
 _VALUE = r"[^&\s\"'\\,;}]+"
 _SCHEME = r"(?:(?:bearer|basic)\s+)"
@@ -23,9 +23,10 @@ _PATTERNS = (
     # As in a header, with its colon or without. Plain words such as "bearer token" are shorter.
     re.compile(rf"(?i)\b(authorization\s*:\s*{_SCHEME}?){_VALUE}"),
     re.compile(rf"(?i)\b({_SCHEME})[\w.~+/=-]{{12,}}"),
-    # As in a URL; as in JSON, also where that is quoted once more.
-    re.compile(rf"(?i)\b((?:{_NAMES})=){_VALUE}"),
-    re.compile(rf"(?i)([\"'](?:{_NAMES})\\*[\"']\s*:\s*\\*[\"']{_SCHEME}?){_VALUE}"),
+    # As in a URL. From its "=" one looks back: whatever begins like a name is looked at once.
+    re.compile(rf"(?i)(=(?:{'|'.join(f'(?<={end}=)' for end in _ENDS)})){_VALUE}"),
+    # As in JSON, also where that is quoted once more.
+    re.compile(rf"(?i)([\"'][\w-]*(?:{'|'.join(_ENDS)})\\*[\"']\s*:\s*\\*[\"']{_SCHEME}?){_VALUE}"),
     # A password in a URL.
     re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)"),
 )

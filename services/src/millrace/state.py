@@ -9,7 +9,6 @@ from pathlib import Path
 
 from millrace.errors import MillraceError
 
-
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """What a file system answers that cannot sync a directory, as some do that are FUSE or shared."""
 

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import pytest
 import requests
 import structlog
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from millrace import redaction
@@ -196,3 +197,54 @@ def test_long_text_of_others_takes_no_time() -> None:
         started = time.process_time()
         shown(100_000 * part)
         assert time.process_time() - started < 1, part
+
+
+NAMED = (
+    r"[\w-]*"
+    r"(?:access_?key|api_?key|authorization|client_secret|passwd|password|secret|signature|token)"
+)
+VALUE = r"[^&\s\"'\\,;}]+"
+PLAIN = (
+    rf"(?i)\b(authorization\s*:\s*(?:(?:bearer|basic)\s+)?){VALUE}",
+    r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{12,}",
+    rf"(?i)\b({NAMED}=){VALUE}",
+    rf"(?i)([\"']{NAMED}\\*[\"']\s*:\s*\\*[\"'](?:(?:bearer|basic)\s+)?){VALUE}",
+    r"(://[^\s/:@]*:)[^\s/@]+(?=@)",
+)
+"""What is masked, said plainly: too slow for long text."""
+NAME_PARTS = (
+    "access_key",
+    "ApiKey",
+    "authorization",
+    "client_secret",
+    "\u017fecret",
+    "token",
+    "TOKEN",
+)
+TEXT_PARTS = (*"=:-_ \"'\\&,;}@/ax1\n\u0130\u212a", "://", "ab-", "bearer ", "a-long-value-12")
+
+
+@given(st.lists(st.sampled_from((*NAME_PARTS, *TEXT_PARTS)), max_size=25).map("".join) | st.text())
+@example("token=a-token=b&x-\u017fecret==c token-=d -apikey=e 'token=f' x=token=g")
+@example(f"{60 * 'x'}_client_secret=a \"{60 * 'x'}token\": 'b'")
+def test_what_is_masked_is_what_the_plain_patterns_say(text: str) -> None:
+    plain = text
+    for pattern in PLAIN:
+        plain = re.sub(pattern, r"\1***", plain)
+    assert Redactor(())(text) == plain
+
+
+def seconds_to_redact(text: str) -> float:
+    def once() -> float:
+        started = time.process_time()
+        Redactor(())(text)
+        return time.process_time() - started
+
+    return min(once() for _ in range(3))
+
+
+@pytest.mark.parametrize("part", ["ab-", "token-", '"ab-ab-ab-ab-', "a=", "-"])
+def test_text_with_many_beginnings_of_names_takes_as_long_as_other_text(part: str) -> None:
+    """However fast the machine is."""
+    size = 500_000
+    assert seconds_to_redact((size // len(part)) * part) < 15 * seconds_to_redact(size * "a")
