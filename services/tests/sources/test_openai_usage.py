@@ -215,6 +215,16 @@ def test_what_is_held_of_a_stream_survives_a_restart_and_its_file(gateway: Gatew
         gateway.poll()
 
 
+def test_half_a_character_in_an_id_stops_nothing(gateway: Gateway) -> None:
+    """JSON can say it, and nothing that is kept in a file or in Kafka can."""
+    gateway.write(part(10, 99, id="chatcmpl-\udcff"), chat(1, id="\ud83d"), chat(2, note="\ud800"))
+    assert gateway.prompts() == []
+    assert gateway.prompts() == []
+    gateway.start()
+    gateway.now += 10
+    assert gateway.prompts() == [10, 1, 2]
+
+
 def test_no_more_than_a_bound_is_held_of_streams(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -702,6 +712,28 @@ def test_a_last_line_without_end_is_read_when_nothing_is_written_any_more(
         at = gateway.now - quiet
         os.utime(gateway.file, (at, at))
         assert gateway.prompts() == found
+
+
+@pytest.mark.parametrize("indent", [2, "\t"])
+def test_an_indented_value_without_end_is_read_when_nothing_is_written_any_more(
+    gateway: Gateway, indent: int | str
+) -> None:
+    first, second = (json.dumps(chat(number), indent=indent).encode() for number in (1, 2))
+    for text, quiet, found in (
+        (first, 9, []),
+        (first, 11, [1]),
+        (first + b"\n" + second[:-2], 11, []),
+        (first + b"\n" + second[:-1], 11, []),
+        (first + b"\n" + second, 9, []),
+        (first + b"\n" + second, 11, [2]),
+        (first + b"\n" + second, 11, []),
+        (first + b"\n" + second + b"\n" + line(chat(3)), 11, [3]),
+    ):
+        gateway.file.write_bytes(text)
+        at = gateway.now - quiet
+        os.utime(gateway.file, (at, at))
+        told: list[Rejected] = []
+        assert (gateway.prompts_and(told), told) == (found, [])
 
 
 def test_a_line_is_not_too_long_because_others_were_read_before_it(

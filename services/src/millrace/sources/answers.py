@@ -69,6 +69,8 @@ def _told(answer: Any, place_in_file: str, place: Place, now: float) -> Told | R
     identity = answer.get("id")
     if not isinstance(identity, str) or not 0 < len(identity) <= MAX_ID:
         identity = place_in_file
+    # It is kept with what is held: half of a character, which JSON can say, is in no file.
+    identity = identity.encode(errors="replace").decode()
     time = _time(answer)
     event = usage("openai_usage", place, fields, identity, now, simulated=False, observed_at=time)
     if isinstance(event, Rejected):

@@ -72,14 +72,18 @@ def read(
 ) -> Part:
     """The values in a part of a file, before which it has so many bytes and lines.
 
-    `is_all`: for now nothing is behind it, so that a last line without end is read if it is whole;
-    `is_over`: nor will there be, so that it is read in any case.
+    `is_all`: for now nothing is behind it, so that a last line without end is read if with it a
+    value is whole; `is_over`: nor will there be, so that it is read in any case.
     """
     lines, rest = split(data, encoding, offset, before)
     counted = None if before is None else before + len(lines)
-    if rest and (is_over or (is_all and is_whole(rest.text))):
+    if rest and is_over:
         lines, rest = [*lines, rest], None
     found, open_ = records(lines, file, last=is_over)
+    if rest and is_all:
+        more, still_open = records([*lines, rest], file, last=False)
+        if len(more) > len(found) and not still_open and is_whole(more[-1].text):
+            found, open_, rest = more, None, None
     if unread := open_ or rest:
         return Part(found, unread.offset - offset, unread.before)
     return Part(found, len(data), counted)
@@ -139,12 +143,11 @@ def _in_utf_8(text: bytes, encoding: str) -> bytes:
 
 
 def is_whole(text: bytes) -> bool:
-    """Whether nothing more can come in a line without end: no part of an object is an object."""
-    content = text.strip().removeprefix(DATA)
-    if not content.endswith((b"}", b"]")):
+    """Whether nothing more can come of a value: no part of an object is an object."""
+    if not text.endswith((b"}", b"]")):
         return False
     try:
-        return isinstance(value(content), dict | list)
+        return isinstance(value(text), dict | list)
     except Unreadable:
         return False
 
