@@ -5,14 +5,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from services.tests.feeds.events import START, stock
+from services.tests.feeds.events import START, stock, tokens
 from services.tests.processor.process import Processor
 from services.tests.processor.scenario import FIRST, metric, produce, start
 from services.tests.processor.world import World
 
+from millrace.feeds.stocks import STOCKS
+from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.processor.conflicts import between_documents, between_events
 from millrace.processor.decode import Taken
 from millrace.sinks.dead_letters import CONFLICT, PREFIX
+from millrace.verify.oracle import Repeated
 
 
 def turn(processor: Processor, turns: int = 10) -> None:
@@ -109,7 +112,32 @@ def test_a_conflict_names_the_fields() -> None:
 
 def test_events_are_compared_as_their_documents_are() -> None:
     first, second = stock(1.0), stock(1.0, produced_at=START + timedelta(days=1))
-    assert between_events(Taken(first, None), Taken(second, None)) is None
+    assert between_events(STOCKS, Taken(first, None), Taken(second, None)) is None
     moved = msgspec.structs.replace(first, observed_at=START - timedelta(hours=1))
-    assert between_events(Taken(first, None), Taken(moved, first.observed_at)) is None
-    assert between_events(Taken(first, None), Taken(moved, None)) is not None
+    assert between_events(STOCKS, Taken(first, None), Taken(moved, first.observed_at)) is None
+    assert between_events(STOCKS, Taken(first, None), Taken(moved, None)) is not None
+
+
+@pytest.mark.parametrize("turns", [0, 1, 10], ids=["one batch", "in flight", "stored"])
+def test_an_answer_that_is_told_again_later_is_no_conflict(turns: int) -> None:
+    """By then others began, so that it is said to have ended later. Verification agrees."""
+    world = World(1, TOKEN_USAGE)
+    processor = start(world, processor_max_in_flight=3)
+    processor.jobs.threads = 2 if turns == 10 else 0
+    first = tokens(5, seconds=1)
+    later = first.observed_at + timedelta(seconds=3)
+    again = msgspec.structs.replace(first, observed_at=later)
+    more = msgspec.structs.replace(again, prompt_tokens=6)
+    world.produce(0, msgspec.json.encode(first))
+    turn(processor, turns)
+    for event in (again, more):
+        world.produce(0, msgspec.json.encode(event))
+    turn(processor, 1)
+    processor.jobs.threads = 2
+    turn(processor)
+    assert world.documents[first.event_id]["timestamp_utc"] == first.observed_at
+    ((stage, told),) = reasons(world)
+    assert stage == CONFLICT.encode()
+    assert told == b"an event of the same id came before, with another prompt_tokens"
+    _, *repeated = world.expected(0.2)
+    assert [one.is_new for one in repeated if isinstance(one, Repeated)] == [False, True]

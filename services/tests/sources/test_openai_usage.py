@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
-from millrace.processor.decode import decoder
+from millrace.processor.conflicts import between_events
+from millrace.processor.decode import Taken, decoder
 from millrace.sources import following, openai_usage, streams
 from millrace.sources.answers import normalise
 from millrace.sources.base import Batch, Rejected, Transient
@@ -515,6 +516,15 @@ def test_the_time_by_which_an_answer_had_ended_is_kept(gateway: Gateway) -> None
     (again,) = gateway.poll().events
     assert again == event
     assert again.observed_at.timestamp() == CREATED + 2
+
+
+def test_an_answer_whose_line_comes_again_is_the_same_event(gateway: Gateway) -> None:
+    """As where lines are shipped at least once."""
+    for number in (1, 2, 1):
+        gateway.write(chat(number))
+    first, _, again = gateway.poll().events
+    assert again.event_id == first.event_id
+    assert between_events(TOKEN_USAGE, Taken(first, None), Taken(again, None)) is None
 
 
 def test_two_answers_of_one_id_are_two(gateway: Gateway) -> None:

@@ -76,6 +76,9 @@ class Feed(Generic[E]):
     indexes: tuple[Index, ...] = (BY_SYMBOL, BY_SERIES, BY_TIME, BY_POSITION, BY_CLAIM)
     window: timedelta
     """How far back in event time `derive` looks."""
+    is_one_at_any_time: bool = False
+    """Whether events of one id say the same although their times differ: the id is made of what
+    the upstream says, and the time also of what was told before it."""
     ahead: timedelta = AHEAD
     """How far ahead of Kafka's clock the time of an event is believed."""
     history: Callable[[timedelta], Past] = History

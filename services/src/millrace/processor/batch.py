@@ -52,6 +52,8 @@ class Message(NamedTuple):
 class Documents:
     """Documents for one collection; the i-th comes from the i-th record."""
 
+    at_any_time: bool = False
+    """Whether those of one id say the same although their times differ."""
     documents: list[dict[str, Any]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     alerts: dict[int, Message] = field(default_factory=dict)

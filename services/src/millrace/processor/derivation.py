@@ -46,7 +46,7 @@ class Lane:
         feed, partial = self._feed, self._recall.has_points
         take, derive, value = self._take, feed.derive, feed.value
         make, alert, histories = feed.document, feed.alert, self.histories.young
-        target = batch.collections.setdefault(feed.collection, Documents())
+        target = batch.collections.setdefault(feed.collection, Documents(feed.is_one_at_any_time))
         add_document, add_record = target.documents.append, target.records.append
         seen = batch.events
         below = Below(self._partition[1], stored)
@@ -121,11 +121,11 @@ class Lane:
     def _repeat(
         self, record: Record, known: Taken, again: Taken, batch: Batch, target: Documents
     ) -> None:
-        conflict = conflicts.between_events(known, again)
+        feed, event = self._feed, again.event
+        conflict = conflicts.between_events(feed, known, again)
         if conflict is None:
             batch.duplicates += 1
         else:
-            feed, event = self._feed, again.event
             meta = feed.derive(event, feed.history(feed.window))
             document = {"_id": event.event_id, **feed.document(event, meta)}
             if again.claimed_at is not None:

@@ -125,6 +125,7 @@ class Writer:
         if not ids:
             return frozenset()
         stored = self._until_done(partial(self._store.stored, collection, ids))
+        compare = partial(between_documents, at_any_time=part.at_any_time)
         own = set()
         for index in sorted(duplicates):
             made = part.documents[index]
@@ -133,12 +134,12 @@ class Writer:
                 continue  # somebody has removed it since
             if known["kafka"] == made["kafka"]:
                 own.add(index)
-            elif conflict := between_documents(known, made):
+            elif conflict := compare(known, made):
                 conflicts.append((part.records[index], conflict))
         for record, made, reason in part.conflicts:
             # What it conflicts with may itself be one with what is stored.
             known = stored.get(made["_id"])
-            if found := between_documents(known, made) if known is not None else reason:
+            if found := compare(known, made) if known is not None else reason:
                 conflicts.append((record, found))
         return frozenset(own)
 

@@ -120,7 +120,7 @@ def outcomes(
                 yield DeadLetter(record, str(one))
                 continue
             event, claimed_at = one
-            says_new = contents.add(repr(sorted(said(one).items())))
+            says_new = contents.add(repr(sorted(said(feed, one).items())))
             if event.event_id in known:
                 yield Repeated(record, event.event_id)
                 continue
