@@ -1,8 +1,10 @@
 """Logs are JSON, one object a line, on standard output, without secrets."""
 
 import logging
+import re
 import sys
 import threading
+import time
 from collections.abc import Iterable
 
 import structlog
@@ -24,6 +26,10 @@ LONGEST_LINE = 16_000
 """Characters, each of which is a byte. The engine's log driver splits lines at 16 KiB."""
 _SHORTER = (4000, 1000, 200, 40)
 """So long is a value in a line that would be longer, until it is not."""
+_TALKATIVE = ("kafka", "pymongo")
+REPEATED_SECONDS = 60.0
+MOST_SAID = 1000
+"""So many different messages are remembered."""
 
 
 class _Renderer:
@@ -52,6 +58,33 @@ def _shortened(value: object, limit: int) -> object:
     return f"{text[:half]} ... {left_out} characters left out ... {text[-half:]}"
 
 
+class _OncePerMinute(logging.Filter):
+    """Lets a library say the same, but for the numbers in it, once in REPEATED_SECONDS.
+
+    kafka-python says several times a second that a topic is absent, or a broker away.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _TALKATIVE:
+            return True
+        same = record.name, re.sub(r"\d+", "0", record.getMessage())
+        at, times = self._said.get(same, (-REPEATED_SECONDS, 0))
+        now = time.monotonic()
+        if now - at < REPEATED_SECONDS:
+            self._said[same] = at, times + 1
+            return False
+        if len(self._said) >= MOST_SAID:
+            self._said.clear()
+        self._said[same] = now, 0
+        if times:
+            record.not_shown = times
+        return True
+
+
 def configure(service: str, level: str, secrets: Iterable[str]) -> None:
     """Send what this process logs, its libraries included, to standard output as JSON."""
     redaction.keep(secrets)
@@ -75,6 +108,7 @@ def configure(service: str, level: str, secrets: Iterable[str]) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(_OncePerMinute())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from millrace import redaction
-from millrace.logging import LONGEST_LINE, configure
+from millrace.logging import LONGEST_LINE, REPEATED_SECONDS, configure
 from millrace.redaction import Redactor, shown
 
 SECRET = 'p/ss w"rd+1'
@@ -51,6 +51,27 @@ def test_a_line_is_an_object_with_service_level_and_time(output: io.StringIO) ->
         line.items() >= {"message": "hello", "count": 3, "service": "test", "level": "info"}.items()
     )
     assert line["timestamp"].endswith("Z")
+
+
+def test_a_library_says_the_same_once_a_minute(
+    output: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for second in range(int(REPEATED_SECONDS)):
+        logging.getLogger("kafka.client").warning("%s is absent: attempt %d", "metals", second)
+        logging.getLogger("kafka.client").warning("%s is absent: attempt %d", "stocks", second)
+        structlog.get_logger("millrace.here").warning("absent")
+        now[0] += 1
+    told = [line["message"] for line in lines(output)]
+    assert told.count("absent") == 60
+    assert [text for text in told if text != "absent"] == [
+        "metals is absent: attempt 0",
+        "stocks is absent: attempt 0",
+    ]
+    logging.getLogger("kafka.client").warning("%s is absent: attempt %d", "metals", 60)
+    assert lines(output)[-1]["message"] == "metals is absent: attempt 60"
+    assert lines(output)[-1]["not_shown"] == 59
 
 
 def test_libraries_log_in_the_same_form(output: io.StringIO) -> None:
