@@ -407,6 +407,32 @@ def test_what_is_tried_again_by_itself_obeys_what_was_ordered_a_moment_ago(world
     assert world.committed[FIRST] == 1
 
 
+def test_where_orders_cannot_be_read_the_other_partitions_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    processor.consumer.failures = [Stuck(FIRST, 0, "strange")]
+    turn(processor, 1)
+    asked: list[float] = []
+
+    def orders(_: object) -> Any:
+        asked.append(world.now)
+        raise away()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processor.consumer, "orders", orders)
+        produce(world, 0, 100.0, partition=1, symbol="GOOG")
+        world.now += 2
+        began = world.now
+        turn(processor, 200)
+        assert world.committed == {FIRST: 0, ("stock-data", 1): 1}
+        assert len(asked) < 5 + 2 * (world.now - began) / 5, "it asks in every turn"
+    world.now += LONGEST_SECONDS
+    turn(processor, 20)
+    assert world.committed == {FIRST: 1, ("stock-data", 1): 1}
+
+
 @pytest.mark.parametrize("skip", [True, False])
 def test_what_is_ordered_is_taken_though_the_other_records_of_its_feed_have_to_wait(
     world: World, *, skip: bool

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
 from typing import Any
@@ -130,10 +130,7 @@ class Loop:
             wait(self._heads(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._settle()
         full = self._full()
-        busy = {_topic(batch) for batch, _ in self._in_flight}
-        if any(topic not in busy for topic, _ in self._standing.due()):
-            self._look_for_orders()  # What is ordered by now is obeyed, not read.
-        self._standing.try_again(busy)
+        self._try_again({_topic(batch) for batch, _ in self._in_flight})
         held = self._standing.held()
         if full or held or self._held:
             self._consumer.hold(full, held)
@@ -394,6 +391,19 @@ class Loop:
             self._metrics.show_lag(lag)
             self._metrics.show_standing([p for p in lag if p in stand])
             self._look_for_orders()
+
+    def _try_again(self, busy: Collection[str]) -> None:
+        """Read on where a partition stands, once it is known what is ordered about it by now."""
+        if all(topic in busy for topic, _ in self._standing.due()):
+            return
+        try:
+            self._look_for_orders()
+        except (Transient, Unknown) as error:
+            # The other partitions go on.
+            self._standing.postpone(LOOK_SECONDS)
+            log.warning("reads no orders, and tries nothing again", reason=str(error))
+        else:
+            self._standing.try_again(busy)
 
     def _look_for_orders(self) -> None:
         """Obey what an operator has ordered for partitions that stand still; see Order."""

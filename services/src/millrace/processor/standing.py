@@ -72,6 +72,11 @@ class Standing:
             if partition[0] not in busy:
                 self._found[partition].held = False
 
+    def postpone(self, seconds: float) -> None:
+        """Try those whose time has come so much later."""
+        for partition in self.due():
+            self._found[partition].again_at = self._clock() + seconds
+
     def obey(self, partition: Partition) -> None:
         """An operator orders it to go on: read it as soon as nothing of its topic is in flight."""
         self._found[partition].again_at = self._clock()
