@@ -1,6 +1,7 @@
 """following: each line of a file once, that is renamed, copied, cut off, compressed and removed."""
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.sources import following
+from millrace.sources import following, packed
 from millrace.sources.following import Following
 
 NOW = 2_000_000_000.0
@@ -27,7 +28,10 @@ class Follower:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.file = directory / NAME
+        self.clock = NOW
         self.minutes = 0
+        self.named: set[str] = set()
+        """What was told to be the files of what was read, and of what is lost."""
         self.pace = 60
         self.start()
         self.kept: tuple[Any, int] = ([], self.following.begun())
@@ -80,10 +84,12 @@ class Follower:
         """The lines, and what is lost."""
         self.kept = self.now
         try:
-            reading = self.following.look(*self.kept, NOW)
+            reading = self.following.look(*self.kept, self.clock)
         except FileNotFoundError:
             return [], []
         self.now = (reading.marks, reading.written)
+        self.named |= {record.where.split(",")[0] for record in reading.records}
+        self.named |= {lost.symbol for lost in reading.lost}
         lines = [record.raw.decode() for record in reading.records]
         return lines, [lost.reason for lost in reading.lost]
 
@@ -279,6 +285,158 @@ def test_what_is_written_to_a_file_without_a_name_is_read(follower: Follower) ->
             follower.write(str(number))
             assert follower.look() == ([str(number)], [])
         assert descriptors() == held - 1
+    assert follower.named == {NAME}
+
+
+def test_a_file_that_was_removed_is_waited_for_when_nobody_writes_to_it_any_more(
+    follower: Follower,
+) -> None:
+    follower.write("a")
+    follower.look()
+    held = descriptors()
+    with follower.file.open("ab") as slow:
+        follower.file.unlink()
+        follower.write_to(slow, "b")
+    written = NOW - 10**6 + 120
+    follower.clock = written + 599
+    assert follower.look() == (["b"], [])
+    assert follower.look() == ([], [])
+    assert follower.following.look(*follower.now, follower.clock).marks
+    follower.clock = written + 601
+    assert follower.look() == ([], [])
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            follower.following.look(*follower.now, follower.clock)
+    assert descriptors() == held - 1
+    follower.write("c")
+    assert follower.look() == (["c"], [])
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_what_was_written_to_a_removed_file_is_read_however_late(
+    follower: Follower, end: str
+) -> None:
+    follower.write("a")
+    follower.look()
+    follower.write("b", "c", end=end)
+    follower.file.unlink()
+    assert follower.look() == (["b", "c"] if end else ["b"], [])
+    lines, lost = follower.look()
+    assert (lines, len(lost)) == ([], 0 if end else 1)
+    with pytest.raises(FileNotFoundError):
+        follower.following.look(*follower.now, follower.clock)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data"),
+    [
+        (".bz2", b"BZh9" + b"x" * 99),
+        (".gz", b"x" * 99),
+        (".xz", b"\xfd7zXZ\0" + b"x" * 99),
+        (".gz", gzip.compress(b"x")[:10] + b"\xff" * 99),
+    ],
+)
+def test_a_file_that_cannot_be_unpacked_holds_up_no_other(
+    follower: Follower, suffix: str, data: bytes
+) -> None:
+    follower.write("a")
+    follower.look()
+    follower.at(1, suffix).write_bytes(data)
+    follower.touch(follower.at(1, suffix))
+    assert follower.look() == ([], ["it cannot be unpacked"])
+    assert f"{NAME}.1{suffix}" in follower.named
+    follower.write("b")
+    assert follower.look() == (["b"], [])
+    assert follower.look() == ([], [])
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_file_that_must_not_be_read_is_told_once_and_read_when_it_may_be(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch, is_known: bool, is_packed: bool
+) -> None:
+    refused: set[Path] = set()
+    around = packed.around
+
+    def guarded(path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
+        if path in refused:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return around(path, offset, most)
+
+    monkeypatch.setattr(packed, "around", guarded)
+    follower.write("a")
+    follower.look()
+    if is_packed and is_known:
+        # What it was compressed to is known, and then it may not be read any more.
+        follower.write("b")
+        follower.rotate()
+        follower.pack()
+        monkeypatch.setattr(following, "CHUNK", 2)
+        follower.start()
+        assert follower.look() == (["b"], [])
+        monkeypatch.undo()
+        monkeypatch.setattr(packed, "around", guarded)
+        with gzip.open(follower.at(1, ".gz"), "ab") as file:
+            file.write(b"c\n")
+        follower.touch(follower.at(1, ".gz"))
+    else:
+        if not is_known:
+            follower.rotate()
+        follower.write("c")
+        follower.rotate()
+        if is_packed:
+            follower.pack()
+    old = follower.at(1, ".gz" if is_packed else "")
+    refused.add(old)
+    follower.start()
+    follower.write("d")
+    assert follower.look() == (["d"], ["it cannot be read: Permission denied"])
+    assert follower.named == {NAME, old.name}
+    follower.write("e")
+    assert follower.look() == (["e"], [])
+    refused.clear()
+    assert follower.look() == (["c"], [])
+    assert follower.look() == ([], [])
+
+
+def test_what_is_written_behind_a_clock_that_was_ahead_is_read(follower: Follower) -> None:
+    follower.write("a")
+    os.utime(follower.file, (NOW + 3600, NOW + 3600))
+    assert follower.look() == (["a"], [])
+    follower.clock = NOW + 100
+    for line, seconds in (("b", 50), ("c", 60)):
+        follower.write(line)
+        os.utime(follower.file, (NOW + seconds, NOW + seconds))
+        follower.rotate()
+    follower.write("d")
+    assert follower.look() == (["b", "c", "d"], [])
+    assert follower.look() == ([], [])
+
+
+def test_what_is_compressed_and_dated_ahead_is_read_once(follower: Follower) -> None:
+    follower.write("a")
+    follower.look()
+    follower.write("b")
+    os.utime(follower.file, (NOW + 3600, NOW + 3600))
+    follower.rotate()
+    follower.pack()
+    follower.start()
+    follower.write("c")
+    assert follower.look() == (["b", "c"], [])
+    for later in (0, 1800, 3700, 3800):
+        follower.clock = NOW + later
+        assert follower.look() == ([], [])
+
+
+@pytest.mark.parametrize("begun", ["[", "{", "x" * 200])
+def test_a_file_that_begins_as_a_short_one_does_is_no_copy(follower: Follower, begun: str) -> None:
+    follower.write(begun)
+    follower.look()
+    follower.rotate()
+    follower.write(begun, "a" * 300)
+    follower.rotate()
+    follower.write(begun)
+    assert "a" * 300 in follower.look()[0]
 
 
 def test_copies_beside_the_file_are_not_read(follower: Follower) -> None:

@@ -20,7 +20,7 @@ from millrace.processor.conflicts import between_events
 from millrace.processor.decode import Taken, decoder
 from millrace.sources import following, openai_usage, streams
 from millrace.sources.answers import normalise
-from millrace.sources.base import Batch, Rejected, Transient
+from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.gpus import Place
 from millrace.sources.jsonlines import Line, records
 from millrace.sources.openai_usage import OpenaiUsage
@@ -292,6 +292,26 @@ def test_a_file_that_is_not_there_yet_is_waited_for(gateway: Gateway) -> None:
         gateway.poll()
     gateway.write(chat(1))
     assert gateway.prompts() == [1]
+
+
+def test_a_file_that_was_removed_is_told_ten_minutes_later(gateway: Gateway) -> None:
+    gateway.write(chat(1))
+    assert gateway.prompts() == [1]
+    at = gateway.file.stat().st_mtime
+    gateway.file.unlink()
+    for later in (599, 601):
+        gateway.now = at + later
+        assert gateway.prompts() == []
+    with pytest.raises(Transient, match=f"there is no file {gateway.file} yet"):
+        gateway.poll()
+    gateway.write(chat(2))
+    assert gateway.prompts() == [2]
+
+
+def test_a_file_that_cannot_be_read_is_named(gateway: Gateway) -> None:
+    gateway.file.mkdir()
+    with pytest.raises(Permanent, match=f"cannot read {gateway.file}: Is a directory"):
+        gateway.poll()
 
 
 def test_a_restart_goes_on_where_the_acknowledged_end(gateway: Gateway) -> None:

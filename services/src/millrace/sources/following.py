@@ -10,20 +10,19 @@ Who writes goes on with a file that has no name any more, as where it is compres
 reopened. So what is read stays open, and is read until others were written to for a while.
 """
 
+import contextlib
 import glob
-import hashlib
+import math
 import os
 import re
 import weakref
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
-
-import msgspec
 
 from millrace.sources import jsonlines, packed
 from millrace.sources.base import Rejected
 from millrace.sources.jsonlines import Record
+from millrace.sources.marks import File, Mark, Reader, Unreadable, begin_alike, digest
 
 CHUNK = 4 * 1024 * 1024
 """Bytes of a look; no line is longer. An even number, as of UTF-16."""
@@ -32,26 +31,9 @@ QUIET_SECONDS = 10.0
 """Nobody ends a line in a file any more that was renamed and then not written to for so long."""
 SETTLED_NS = 600 * 10**9
 """Others were written to for so long, and this one was not: all of it is read."""
-LARGEST = 1024**3
-"""Bytes that are unpacked at most to find where reading goes on."""
+OPEN = Path("/proc/self/fd")
 _ROTATED = re.compile(r"[.-](\d[\d._:T-]*|old)(\.gz|\.bz2|\.xz)?")
 """What those who rename files add to the name."""
-_SECOND_NS = 10**9
-"""Some who compress keep the time of a file in whole seconds."""
-
-
-class Mark(msgspec.Struct, frozen=True):
-    """How far a file is read, and a digest of the bytes before."""
-
-    inode: int
-    offset: int
-    tail: str
-    written: int = 0
-    """When it was written to last, as of the last look: nanoseconds since 1970."""
-    lines: int | None = None
-    """How many lines are read of it; None: nobody has counted them."""
-    inside: bool = False
-    """Whether it is read up to within a line that is too long."""
 
 
 class Found(NamedTuple):
@@ -78,125 +60,167 @@ class Following:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._reader = Reader(path)
         self._open: dict[int, int] = {}
+        self._told: set[int] = set()
+        """Files of which it is said that they cannot be read."""
         weakref.finalize(self, _close, self._open)
 
     def begun(self) -> int:
         """The `written` of who begins: what lies there by another name is older."""
-        return max((status.st_mtime_ns for _, status in self._siblings()), default=0) or 1
+        return max((file.status.st_mtime_ns for file in self._siblings()), default=0) or 1
 
     def look(self, marks: list[Mark], written: int, now: float) -> Reading:
         """The lines behind some marks, the oldest file's first, CHUNK bytes at most.
 
         `written` is when what was read was written last, in nanoseconds since 1970; 0 where it is
-        not known. FileNotFoundError if there is no file, other OSErrors if one cannot be read.
+        not known. FileNotFoundError if there is no file, other OSErrors if it cannot be read.
         """
         newest = max((mark.written for mark in marks), default=0)
         there = self._siblings() + self._nameless(newest)
-        if self._path.exists():
-            there.append((self._path, self._path.stat()))
+        if is_there := self._path.exists():
+            there.append(File(self._path, self._path.stat()))
+        self._told &= {file.status.st_ino for file in there}
         found: list[Found] = []
-        lost = []
+        lost: list[Rejected] = []
         for mark in marks:
-            free = [one for one in there if one[0] not in {known.path for known in found}]
-            place = _same(mark, free) or _like(mark, free)
-            if place:
+            free = [one for one in there if one.path not in {known.path for known in found}]
+            if place := self._reader.place(mark, free):
                 found.append(Found(*place, mark))
             elif mark is marks[-1] or mark.written + SETTLED_NS > newest:
                 lost.append(self._lost(mark))
-        since = written or max((known.status.st_mtime_ns for known in found), default=None)
-        found += self._new(found, there, since)
-        if not found and not lost:
-            raise FileNotFoundError(self._path)
+        # A clock may have been set back: what is written from now on is later nevertheless.
+        times = [min(one.status.st_mtime_ns, _nanoseconds(now)) for one in found]
+        found += self._new(found, there, written or max(times, default=None), lost)
         found.sort(key=lambda one: one.path == self._path)
         self._hold(found)
-        return self._read(found, written, lost, now)
+        if not found and not lost:
+            raise FileNotFoundError(self._path)
+        reading = self._read(found, written, lost, now)
+        return reading if is_there or reading.records else self._without(found, reading, now)
 
-    def _siblings(self) -> list[tuple[Path, os.stat_result]]:
+    def _siblings(self) -> list[File]:
         siblings = self._path.parent.glob(f"{glob.escape(self._path.name)}?*")
-        return [(path, path.stat()) for path in siblings if path.is_file()]
+        return [File(path, path.stat()) for path in siblings if path.is_file()]
 
-    def _nameless(self, newest: int) -> list[tuple[Path, os.stat_result]]:
+    def _nameless(self, newest: int) -> list[File]:
         """What is open here and lies nowhere else, unless it is complete."""
-        files = [(Path(f"/proc/self/fd/{file}"), os.fstat(file)) for file in self._open.values()]
+        files = [File(OPEN / str(file), os.fstat(file)) for file in self._open.values()]
         return [
-            (path, status)
-            for path, status in files
-            if not status.st_nlink and status.st_mtime_ns + SETTLED_NS > newest
+            file
+            for file in files
+            if not file.status.st_nlink and file.status.st_mtime_ns + SETTLED_NS > newest
         ]
+
+    def _name(self, path: Path) -> str:
+        return self._path.name if path.parent == OPEN else path.name
 
     def _hold(self, found: list[Found]) -> None:
         plain = {one.status.st_ino: one.path for one in found if not packed.is_packed(one.path)}
         for inode in self._open.keys() - plain.keys():
             os.close(self._open.pop(inode))
         for inode in plain.keys() - self._open.keys():
-            self._open[inode] = os.open(plain[inode], os.O_RDONLY | os.O_CLOEXEC)
+            # One that cannot be read is told where it is read.
+            with contextlib.suppress(PermissionError):
+                self._open[inode] = os.open(plain[inode], os.O_RDONLY | os.O_CLOEXEC)
 
     def _new(
-        self,
-        found: list[Found],
-        there: list[tuple[Path, os.stat_result]],
-        since: int | None,
+        self, found: list[Found], there: list[File], since: int | None, lost: list[Rejected]
     ) -> list[Found]:
         """The files that nobody has read: they are no copies of those that are known."""
         known = {one.path for one in found}
-        heads = [packed.head(one.path) for one in found]
-        new = [Found(*one, None) for one in there if one[0] == self._path and one[0] not in known]
-        heads += [packed.head(one.path) for one in new]
-        for path, status in sorted(there, key=lambda one: one[1].st_mtime_ns):
+        live = [one for one in there if one.path == self._path and one.path not in known]
+        new = [Found(*one, None) for one in live]
+        heads = [self._reader.head(one.path) for one in found + new]
+        for path, status in sorted(there, key=lambda one: one.status.st_mtime_ns):
             is_rotated = _ROTATED.fullmatch(path.name[len(self._path.name) :])
             if path in known or not is_rotated or since is None or status.st_mtime_ns <= since:
                 continue
-            head = packed.head(path)
-            if head and not any(_begin_alike(head, other) for other in heads):
+            try:
+                head = self._reader.around(path, 0, packed.TAIL)[1]
+            except packed.Unfinished:
+                continue
+            except packed.Broken:
+                self._tell(path, status, "it cannot be unpacked", lost)
+                continue
+            except Unreadable:
+                new.append(Found(path, status, None))
+                continue
+            is_copy = any(begin_alike(head, other) for other in heads)
+            if head and not is_copy and status.st_ino not in self._told:
                 heads.append(head)
                 new.append(Found(path, status, None))
         return new
+
+    def _tell(self, path: Path, status: os.stat_result, why: str, lost: list[Rejected]) -> None:
+        """Say once what is wrong with a file."""
+        if status.st_ino not in self._told:
+            self._told.add(status.st_ino)
+            lost.append(Rejected(self._name(path), why))
 
     def _read(self, found: list[Found], written: int, lost: list[Rejected], now: float) -> Reading:
         records: list[Record] = []
         marks: list[Mark] = []
         left = CHUNK
+        until, over = _nanoseconds(now), {}
         for number, (path, status, mark) in enumerate(found):
             has_later = any(other.status.st_size for other in found[number + 1 :])
             is_quiet = not 0 <= now - status.st_mtime < QUIET_SECONDS
             is_over = packed.is_packed(path) or (has_later and is_quiet)
             offset = mark.offset if mark else 0
             counted = mark.lines if mark and mark.offset else 0
+            name, changed = self._name(path), min(status.st_mtime_ns, until)
             try:
-                before, data = packed.around(path, offset, left)
-            except packed.BROKEN:
-                lost.append(Rejected(path.name, f"it cannot be unpacked behind byte {offset}"))
+                before, data = self._reader.around(path, offset, left)
+            except packed.Broken:
+                self._tell(path, status, f"it cannot be unpacked behind byte {offset}", lost)
                 continue
-            if mark and _digest(before) != mark.tail:
+            except Unreadable as error:
+                self._tell(path, status, f"it cannot be read: {error}", lost)
+                # It is read from there once it can be.
+                marks.append(mark or Mark(status.st_ino, 0, digest(b""), changed))
+                continue
+            if mark and digest(before) != mark.tail:
                 # Cut off since it was looked at: the next look finds out.
                 marks.append(mark)
                 continue
             is_end = len(data) < left
-            encoding = jsonlines.encoding(packed.head(path))
+            encoding = jsonlines.encoding(self._reader.head(path))
             is_inside = bool(mark and mark.inside)
             if is_inside:
                 part = jsonlines.skip(data, encoding, counted)
             else:
                 whole = {"is_over": is_end and is_over, "is_all": is_end and is_quiet}
-                part = jsonlines.read(data, encoding, path.name, offset, counted, **whole)
+                part = jsonlines.read(data, encoding, name, offset, counted, **whole)
             if not part.size and not is_end and left == CHUNK:
                 why = f"it is longer than {CHUNK} bytes, and passed over: write one answer a line"
-                lost.append(Rejected(jsonlines.place(path.name, counted, offset), why))
+                lost.append(Rejected(jsonlines.place(name, counted, offset), why))
                 part = jsonlines.skip(data, encoding, counted)
             records += part.records
-            tail = _digest((before + data[: part.size])[-packed.TAIL :])
-            at, changed = offset + part.size, status.st_mtime_ns
+            tail = digest((before + data[: part.size])[-packed.TAIL :])
+            at = offset + part.size
             marks.append(Mark(status.st_ino, at, tail, changed, part.lines, part.inside))
+            over[status.st_ino] = status.st_mtime_ns if packed.is_packed(path) else math.inf
             left -= part.size
             if not is_end or (is_inside and part.size):
                 marks += [other.mark for other in found[number + 1 :] if other.mark]
                 return Reading(records, marks[-MOST_FILES:], written, lost)
         # All is read. What is compressed does not grow, and is older than what is not read.
-        over = {status.st_ino for path, status, _ in found if packed.is_packed(path)}
-        marks = [mark for mark in marks if mark.inode not in over]
-        written = max([written, *(status.st_mtime_ns for _, status, _ in found)])
+        written = max([written, *(min(one.status.st_mtime_ns, until) for one in found)])
+        marks = [mark for mark in marks if over.get(mark.inode, math.inf) > written]
         return Reading(records, marks[-MOST_FILES:], written, lost)
+
+    def _without(self, found: list[Found], reading: Reading, now: float) -> Reading:
+        """The same without what was removed, if nobody has written to it for long."""
+        sizes = {
+            status.st_ino: status.st_size
+            for _, status, _ in found
+            if not status.st_nlink and status.st_mtime_ns + SETTLED_NS < _nanoseconds(now)
+        }
+        gone = [mark for mark in reading.marks if mark.inode in sizes]
+        lost = [self._lost(mark) for mark in gone if mark.offset < sizes[mark.inode]]
+        marks = [mark for mark in reading.marks if mark not in gone]
+        return reading._replace(marks=marks, lost=reading.lost + lost)
 
     def _lost(self, mark: Mark) -> Rejected:
         return Rejected(
@@ -211,46 +235,5 @@ def _close(files: dict[int, int]) -> None:
         os.close(file)
 
 
-def _same(
-    mark: Mark, there: Iterable[tuple[Path, os.stat_result]]
-) -> tuple[Path, os.stat_result] | None:
-    """The file itself, wherever it is by now."""
-    return next(
-        (
-            (path, status)
-            for path, status in there
-            if status.st_ino == mark.inode and _is_at(mark, path)
-        ),
-        None,
-    )
-
-
-def _like(
-    mark: Mark, there: Iterable[tuple[Path, os.stat_result]]
-) -> tuple[Path, os.stat_result] | None:
-    """A file that has the same before the mark: a copy, or what it was compressed to."""
-    if not mark.offset:
-        return None
-    for path, status in sorted(there, key=lambda one: one[1].st_mtime_ns):
-        if status.st_mtime_ns < mark.written - _SECOND_NS:
-            continue
-        largest = LARGEST if packed.is_packed(path) else status.st_size
-        if mark.offset <= largest and _is_at(mark, path):
-            return path, status
-    return None
-
-
-def _is_at(mark: Mark, path: Path) -> bool:
-    try:
-        return _digest(packed.around(path, mark.offset, 0)[0]) == mark.tail
-    except packed.BROKEN:
-        return False
-
-
-def _begin_alike(one: bytes, other: bytes) -> bool:
-    length = min(len(one), len(other))
-    return bool(length) and one[:length] == other[:length]
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 10**9)

@@ -24,8 +24,9 @@ from millrace.events import CLOCKS
 from millrace.feeds.token_usage import TokenUsage
 from millrace.sources.answers import normalise
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
-from millrace.sources.following import Following, Mark, Reading
+from millrace.sources.following import Following, Reading
 from millrace.sources.gpus import Place, batch
+from millrace.sources.marks import Mark
 from millrace.sources.streams import Held, Told, last_of_each
 from millrace.state import write_atomically
 
@@ -85,7 +86,8 @@ class OpenaiUsage:
                 raise Transient(f"there is no file {self._path} yet") from None
             reading = Reading([], position.marks, position.written, [])
         except OSError as error:
-            raise Permanent(f"cannot read {self._path}: {error.strerror}") from None
+            why = error.strerror or error
+            raise Permanent(f"cannot read {error.filename or self._path}: {why}") from None
         newest = position.newest
         told: list[Told] = []
         rejected = list(reading.lost)

@@ -10,8 +10,14 @@ from typing import Any, BinaryIO, cast
 
 TAIL = 1024
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
-"""What is raised where a file cannot be unpacked."""
+
+
+class Broken(Exception):
+    """What is in the file cannot be unpacked."""
+
+
+class Unfinished(Broken):
+    """The end is missing: it is being written, or was cut off."""
 
 
 def is_packed(path: Path) -> bool:
@@ -20,17 +26,22 @@ def is_packed(path: Path) -> bool:
 
 
 def around(path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
-    """The bytes before an offset, TAIL at most, and so many behind it."""
+    """The bytes before an offset, TAIL at most, and so many behind it.
+
+    Broken if these cannot be unpacked, OSError if the file cannot be read.
+    """
     start = max(0, offset - TAIL)
-    with cast("BinaryIO", OPENERS.get(path.suffix, open)(path, "rb")) as file:
-        file.seek(start)
-        data = file.read(offset - start + most)
-    return data[: offset - start], data[offset - start :]
-
-
-def head(path: Path) -> bytes:
-    """The first TAIL bytes; none of a file that cannot be unpacked: it is being written."""
     try:
-        return around(path, 0, TAIL)[1]
-    except BROKEN:
-        return b""
+        with cast("BinaryIO", OPENERS.get(path.suffix, open)(path, "rb")) as file:
+            file.seek(start)
+            data = file.read(offset - start + most)
+    except EOFError:
+        raise Unfinished from None
+    except (zlib.error, lzma.LZMAError):
+        raise Broken from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # That of gzip and bz2, whatever the system says of the file.
+        raise Broken from None
+    return data[: offset - start], data[offset - start :]

@@ -1,0 +1,117 @@
+"""How far a file is read, and which file that is by now."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from millrace.sources import packed
+
+LARGEST = 1024**3
+"""Bytes that are unpacked at most to find where reading goes on."""
+ENOUGH = 256
+"""Bytes that tell one file from another: the beginnings of all answers are alike."""
+_SECOND_NS = 10**9
+"""Some who compress keep the time of a file in whole seconds."""
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far a file is read, and a digest of the bytes before."""
+
+    inode: int
+    offset: int
+    tail: str
+    written: int = 0
+    """When it was written to last, as of the last look: nanoseconds since 1970."""
+    lines: int | None = None
+    """How many lines are read of it; None: nobody has counted them."""
+    inside: bool = False
+    """Whether it is read up to within a line that is too long."""
+
+
+class File(NamedTuple):
+    """A file that is there."""
+
+    path: Path
+    status: os.stat_result
+
+
+class Unreadable(Exception):
+    """A file is there, and the system refuses to read it. The text says why."""
+
+
+class Reader:
+    """Reads the bytes of one file, and of what lies beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def around(self, path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
+        """See packed.around; Unreadable in place of OSError, but of the file itself.
+
+        FileNotFoundError of any: it was renamed meanwhile, and the next look finds it.
+        """
+        try:
+            return packed.around(path, offset, most)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if path == self._path:
+                raise
+            raise Unreadable(error.strerror or str(error)) from None
+
+    def head(self, path: Path) -> bytes:
+        """The first TAIL bytes; none of what cannot be read."""
+        try:
+            return self.around(path, 0, packed.TAIL)[1]
+        except (packed.Broken, Unreadable):
+            return b""
+
+    def place(self, mark: Mark, there: list[File]) -> File | None:
+        """Where what a mark is of is by now."""
+        return self._same(mark, there) or self._like(mark, there)
+
+    def _same(self, mark: Mark, there: list[File]) -> File | None:
+        """The file itself, wherever it is, also where nobody may look into it now."""
+        for file in there:
+            if file.status.st_ino == mark.inode:
+                try:
+                    if self._is_at(mark, file.path):
+                        return file
+                except Unreadable:
+                    return file
+        return None
+
+    def _like(self, mark: Mark, there: list[File]) -> File | None:
+        """A file that has the same before the mark: a copy, or what it was compressed to."""
+        if not mark.offset:
+            return None
+        for file in sorted(there, key=lambda one: one.status.st_mtime_ns):
+            if file.status.st_mtime_ns < mark.written - _SECOND_NS:
+                continue
+            largest = LARGEST if packed.is_packed(file.path) else file.status.st_size
+            try:
+                if mark.offset <= largest and self._is_at(mark, file.path):
+                    return file
+            except Unreadable:
+                continue
+        return None
+
+    def _is_at(self, mark: Mark, path: Path) -> bool:
+        try:
+            return digest(self.around(path, mark.offset, 0)[0]) == mark.tail
+        except packed.Broken:
+            return False
+
+
+def begin_alike(one: bytes, other: bytes) -> bool:
+    """Whether files with these heads are one. Of a few bytes nobody can say it: better twice."""
+    length = min(len(one), len(other))
+    return one[:length] == other[:length] and (length >= ENOUGH or 0 < len(one) == len(other))
+
+
+def digest(data: bytes) -> str:
+    """What is kept of some bytes."""
+    return hashlib.sha256(data).hexdigest()
