@@ -671,7 +671,7 @@ def test_what_a_model_used_while_the_page_left_it_out_was_used_in_all_that_time(
     assert (found["other"].prompt_tokens, found["other"].span_s) == (1, 15)
 
 
-def replicas(**tokens: int) -> str:
+def replicas(**tokens: int | str) -> str:
     """A page on which the series of one model differ in a label that only some servers have."""
     return "# TYPE vllm:prompt_tokens_total counter\n" + "".join(
         f'vllm:prompt_tokens_total{{engine="0",model_name="llama",replica="{name}"}} {number}\n'
@@ -683,8 +683,139 @@ def test_series_of_one_model_are_summed_and_begin_anew_each_for_itself(server: S
     server.poll(replicas(a=30, b=20))
     used = [server.poll(replicas(a=a, b=b))[0].prompt_tokens for a, b in ((31, 25), (2, 26))]
     assert used == [6, 3]
-    (event,) = server.poll(replicas(b=27, a=2, c=4))
-    assert event.prompt_tokens == 5
+    (event,) = server.poll(replicas(b=27, a=4))
+    assert event.prompt_tokens == 3
+
+
+def starts(**began: float) -> str:
+    return "".join(
+        f'process_start_time_seconds{{replica="{name}"}} {at}\n' for name, at in began.items()
+    )
+
+
+OLD = NOW - 10**6
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", starts(c=OLD), starts(a=OLD, c=OLD), f"process_start_time_seconds {OLD}\n"],
+    ids=["nothing", "its own", "all of them", "one for the page"],
+)
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_replica_that_joins_has_not_used_all_its_life_since(
+    server: Scraped, said: str, restarts: bool
+) -> None:
+    server.poll(replicas(a=30) + said)
+    if restarts:
+        server.restart()
+    (event,) = server.poll(replicas(a=31, c=5_000_000) + said)
+    assert event.prompt_tokens == 1
+    (event,) = server.poll(replicas(a=33, c=5_000_100) + said)
+    assert event.prompt_tokens == 102
+
+
+def test_a_replica_that_started_since_has_used_all_that_it_shows(
+    server: Scraped, exporter: Server
+) -> None:
+    server.poll(replicas(a=30) + starts(a=OLD))
+    late = exporter.now + 5
+    said = starts(a=OLD, c=late) + f"process_start_time_seconds {OLD}\n"
+    (event,) = server.poll(replicas(a=31, c=400) + said)
+    assert event.prompt_tokens == 401, "the start with most of its labels is its own"
+    (event,) = server.poll(replicas(a=31, c=402) + said)
+    assert event.prompt_tokens == 2
+
+
+def test_one_start_on_a_page_is_not_that_of_replicas_with_other_labels(server: Scraped) -> None:
+    server.poll(replicas(a=300, b=20) + starts(a=OLD))
+    (event,) = server.poll(replicas(a=310, b=21) + starts(a=NOW))
+    assert event.prompt_tokens == 311
+
+
+def test_a_model_that_joins_is_told_of_from_there_on(server: Scraped) -> None:
+    other = 'vllm:prompt_tokens_total{engine="0",model_name="other"} '
+    server.poll(vllm_page("100", "0"))
+    (event,) = server.poll(vllm_page("101", "0") + other + "70000\n")
+    assert (event.model, event.prompt_tokens) == ("llama", 1)
+    found = {e.model: e for e in server.poll(vllm_page("101", "0") + other + "70002\n")}
+    assert (found["other"].prompt_tokens, found["other"].span_s) == (2, 15)
+
+
+@pytest.mark.parametrize("absurd", ["1e+300", "-5"])
+def test_what_no_counter_can_show_is_no_beginning_of_a_replica(
+    server: Scraped, exporter: Server, absurd: str
+) -> None:
+    server.poll(replicas(a=30))
+    exporter.page = replicas(a=31, c=absurd)
+    assert server.fetch().rejected
+    (event,) = server.poll(replicas(a=32, c=7000))
+    assert event.prompt_tokens == 2
+    (event,) = server.poll(replicas(a=32, c=7001))
+    assert event.prompt_tokens == 1
+
+
+def test_a_reading_that_is_rejected_takes_none_of_a_replica_that_joins(
+    server: Scraped, exporter: Server
+) -> None:
+    server.poll(replicas(a=30))
+    said = starts(d=exporter.now + 5)
+    exporter.page = replicas(a="1e+300", c=7000, d=40) + said
+    exporter.now += 15
+    assert server.fetch().rejected
+    (event,) = server.poll(replicas(a=31, c=7100, d=50) + said)
+    assert event.prompt_tokens == 1 + 100 + 50
+
+
+def kept_counters(state: Path) -> list[Any]:
+    kept = msgspec.json.decode((state / "counters.json").read_bytes())
+    assert len(kept["missing"]) <= len(kept["counters"])
+    return list(kept["counters"])
+
+
+def test_replicas_that_come_and_go_are_not_kept_for_ever(server: Scraped, tmp_path: Path) -> None:
+    for number in range(140):
+        server.poll(replicas(a=number, **{f"pod-{number}": number}), after=30)
+    assert len(kept_counters(tmp_path)) == 2 + 3600 / 30
+
+
+def other_model(tokens: int) -> str:
+    return f'vllm:prompt_tokens_total{{engine="0",model_name="other"}} {tokens}\n'
+
+
+def test_a_model_that_is_away_for_an_hour_loses_no_tokens(server: Scraped) -> None:
+    server.poll(vllm_page("100", "0") + other_model(1))
+    for _ in range(120):
+        server.poll(other_model(1), after=30)
+    found = {e.model: e for e in server.poll(vllm_page("700", "0") + other_model(1))}
+    assert (found["llama"].prompt_tokens, found["llama"].span_s) == (600, 3615)
+    for _ in range(60):  # and an hour begins again
+        server.poll(other_model(1), after=30)
+    found = {e.model: e for e in server.poll(vllm_page("701", "0") + other_model(1))}
+    assert (found["llama"].prompt_tokens, found["llama"].span_s) == (1, 1815)
+
+
+def test_a_model_that_is_away_for_longer_begins_where_it_stands(
+    server: Scraped, tmp_path: Path
+) -> None:
+    server.poll(vllm_page("100", "0") + other_model(1))
+    for _ in range(121):
+        server.poll(other_model(1), after=30)
+    assert [counter[1] for counter, _ in kept_counters(tmp_path)] == ["other"]
+    (event,) = server.poll(vllm_page("700", "0") + other_model(1))
+    assert event.model == "other"
+    found = {e.model: e for e in server.poll(vllm_page("701", "0") + other_model(1))}
+    assert (found["llama"].prompt_tokens, found["llama"].span_s) == (1, 15)
+
+
+def test_a_time_without_polls_takes_no_model_away(server: Scraped, exporter: Server) -> None:
+    server.poll(vllm_page("100", "0") + other_model(1))
+    server.poll(other_model(1))
+    exporter.now += 10**5
+    server.restart()
+    server.poll(other_model(1))  # what is told again
+    server.poll(other_model(1))
+    found = {e.model: e for e in server.poll(vllm_page("130", "0") + other_model(1))}
+    assert found["llama"].prompt_tokens == 30
 
 
 def test_one_of_several_servers_on_a_page_that_starts_again_is_not_all_of_them(
@@ -741,7 +872,7 @@ def test_counters_that_were_kept_before_a_start_was_are_read(
     server.poll(vllm_page("1000", "10"))
     state = tmp_path / "counters.json"
     older = msgspec.json.decode(state.read_bytes())
-    del older["started"]
+    del older["started"], older["behind"], older["missing"]
     state.write_bytes(msgspec.json.encode(older))
     server.restart()
     (event,) = server.poll(vllm_page("1500", "10"))

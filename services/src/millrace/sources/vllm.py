@@ -2,13 +2,16 @@
 
 Counters begin at 0 when the server starts: where the page says another time of its start than
 before, or a counter is smaller, it has begun anew, and all that it shows was used since. Every poll
-has an event of every model, also of one that used nothing, and says how many seconds it is about:
-after a pause, an outage or a restart of the producer these are many. The very first poll shows only
-where counters stand, so what was used before it is not known, nor what is used between the last
-poll and a restart of the server.
+has an event of every known model, also of one that used nothing, and says how many seconds it is
+about: after a pause, an outage or a restart of the producer these are many. The very first poll
+shows only where counters stand, so what was used before it is not known, nor what is used between
+the last poll and a restart of the server.
 
 Series of one model that differ in any other label (the engine, a replica) are counters of their
-own, and begin anew each for itself; what they say is summed.
+own, and begin anew each for itself; what they say is summed. One that comes later begins where it
+stands, too, for a replica that joins may have run for days; where its process started after the
+poll before, all that it shows was used since. One that the page leaves out is kept for an hour of
+polls, not for ever: replicas come and go, and each has a name of its own.
 
 Counters survive a restart, together with the events that came of them: whether these were published
 is not known then, so they are told again, and are the same events. The page is asked when they are
@@ -18,7 +21,7 @@ What was told of one server is told again also where another one is asked by now
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,8 +31,19 @@ from millrace.errors import ConfigurationError
 from millrace.feeds.token_usage import WINDOW, TokenUsage
 from millrace.sources.base import Batch, Rejected, Transient
 from millrace.sources.gpus import Place, batch, usage
-from millrace.sources.scrape import Exporter
-from millrace.sources.vllm_counters import Counter, Used, check, normalise, parts, read, renamed
+from millrace.sources.scrape import Exporter, Sample
+from millrace.sources.vllm_counters import (
+    KEPT,
+    Counter,
+    Used,
+    beginnings,
+    check,
+    normalise,
+    parts,
+    read,
+    renamed,
+    start_of,
+)
 from millrace.state import write_atomically
 
 LONGEST_INTERVAL = WINDOW.total_seconds()
@@ -48,6 +62,8 @@ class Seen(msgspec.Struct, frozen=True):
     """When the server started, if its page says so."""
     behind: dict[str, float | None] = {}
     """Seconds by which the counters of a model are older than `at`; None: it is not known."""
+    missing: list[tuple[Counter, float]] = []
+    """For how many seconds of polls the page has not shown a counter that is kept."""
 
 
 class Vllm:
@@ -89,40 +105,49 @@ class Vllm:
         counters = read(page.samples)
         if not counters:
             raise Transient("the page has no counters of vLLM: it starts yet, or the URL is wrong")
-        starts = [value for name, _, value in page.samples if name == STARTED]
-        # Of several servers on one page it does not say whose counters began anew.
-        started = starts[0] if len(starts) == 1 else None
+        starts = [sample for sample in page.samples if sample.name == STARTED]
         found: list[TokenUsage | Rejected] = []
-        before: dict[Counter, float] = {}
-        behind: dict[str, float | None] = {}
         if self._seen is None:
             check(counters)
+            seen = Seen(self._server, now, [*counters.items()], [], _of_all(starts))
         else:
-            anew = None not in (started, self._seen.started) and started != self._seen.started
-            before = {} if anew else renamed(dict(self._seen.counters), counters)
-            spans = self._spans(self._seen, {c.model for c in (*before, *counters)}, now)
-            used = normalise(before, counters)
-            found, kept = self._found(used, spans, now, page.simulated)
-            counters = {c: value for c, value in counters.items() if c.model not in kept}
-            known = {counter.model for counter in counters}
-            behind = {model: span for model, span in spans.items() if model not in known}
-        # A counter that the page leaves out once was not reset by that.
-        counters = before | counters
-        events = [one for one in found if isinstance(one, TokenUsage)]
-        seen = Seen(self._server, now, [*counters.items()], events, started, behind)
+            found, seen = self._move(self._seen, counters, starts, now, page.simulated)
         write_atomically(self._state, msgspec.json.encode(seen))
         self._polled_at = self._monotonic()
         self._seen = seen
         return batch(found, simulated=page.simulated)
 
-    def _spans(self, before: Seen, models: Iterable[str], now: float) -> dict[str, float | None]:
-        """Seconds since the counters of each model that are known, if that is known."""
-        span = self._span(before, now)
-        older = {model: before.behind.get(model, 0.0) for model in models}
-        return {
-            model: None if span is None or more is None else span + more
-            for model, more in older.items()
+    def _move(
+        self,
+        last: Seen,
+        page: dict[Counter, float],
+        starts: list[Sample],
+        now: float,
+        simulated: bool,
+    ) -> tuple[list[TokenUsage | Rejected], Seen]:
+        """What was used since, and what to keep of this page."""
+        before = renamed(dict(last.counters), page)
+        started = _of_all(starts)
+        if None not in (started, last.started) and started != last.started:
+            before |= {c: 0.0 for c in (*before, *page) if start_of(c, starts) is not None}
+        anew, standing = beginnings(before, page, starts, last.at)
+        before |= anew
+        since = self._span(last, now)
+        spans = _spans(since, last.behind, {c.model for c in (*before, *page)})
+        counted = {c: value for c, value in page.items() if c not in standing}
+        found, kept = self._found(normalise(before, counted), spans, now, simulated)
+        # A counter that the page leaves out once was not reset by that.
+        away = self._away(last, before.keys() - page.keys(), since)
+        moved = {c: value for c, value in page.items() if c.model not in kept}
+        counters = {
+            c: value for c, value in (before | standing | moved).items() if c in page or c in away
         }
+        known = {counter.model for counter in moved}
+        behind = {model: spans[model] for model in {c.model for c in counters} - known}
+        events = [one for one in found if isinstance(one, TokenUsage)]
+        return found, Seen(
+            self._server, now, [*counters.items()], events, started, behind, [*away.items()]
+        )
 
     def _span(self, before: Seen, now: float) -> float | None:
         """Seconds since the poll before, if that is known."""
@@ -130,6 +155,17 @@ class Vllm:
             return self._monotonic() - self._polled_at
         # A clock that was set back says nothing about how long it was.
         return now - before.at if now >= before.at else None
+
+    @staticmethod
+    def _away(last: Seen, counters: Iterable[Counter], since: float | None) -> dict[Counter, float]:
+        """For how many seconds of polls each of those has been away, where that is not too many.
+
+        A time without polls says nothing about what is on the page.
+        """
+        known = dict(last.missing)
+        more = min(since or 0.0, LONGEST_INTERVAL)
+        away = {counter: known.get(counter, 0.0) + more for counter in counters}
+        return {counter: seconds for counter, seconds in away.items() if seconds <= KEPT}
 
     def _found(
         self,
@@ -164,6 +200,22 @@ class Vllm:
             return msgspec.json.decode(self._state.read_bytes(), type=Seen)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+
+def _of_all(starts: Sequence[Sample]) -> float | None:
+    """Of several servers on one page it does not say whose counters began anew."""
+    return starts[0].value if len(starts) == 1 else None
+
+
+def _spans(
+    since: float | None, behind: Mapping[str, float | None], models: Iterable[str]
+) -> dict[str, float | None]:
+    """Seconds since the counters of each model that are known, if that is known."""
+    older = {model: behind.get(model, 0.0) for model in models}
+    return {
+        model: None if since is None or more is None else since + more
+        for model, more in older.items()
+    }
 
 
 def from_settings(settings: Settings) -> Vllm:

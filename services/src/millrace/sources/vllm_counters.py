@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 from millrace.feeds.token_usage import MOST_TOKENS
@@ -19,6 +19,8 @@ MODEL_LABELS = ("model_name", "model")
 ENGINE_LABELS = ("engine", "version")
 LARGEST = 2.0**53
 """What a counter shows beyond is no count."""
+KEPT = 3600.0
+"""Seconds of polls for which a series is kept that the page does not show."""
 MOST_EVENTS = 100
 """Of one model at one poll: more tokens than these can say is no reading."""
 
@@ -63,7 +65,7 @@ def renamed(before: dict[Counter, float], now: Mapping[Counter, float]) -> dict[
     """
     new = defaultdict(list)
     for counter in now.keys() - before.keys():
-        labels = dict(part.split("=", 1) for part in counter.series.split("\n") if "=" in part)
+        labels = _labels(counter)
         engine = next((labels[label] for label in ENGINE_LABELS if label in labels), "")
         new[counter._replace(series=engine)].append(counter)
     for old, counters in new.items():
@@ -71,6 +73,45 @@ def renamed(before: dict[Counter, float], now: Mapping[Counter, float]) -> dict[
             value = before.pop(old)
             before |= {c: value if len(counters) == 1 else now[c] for c in counters}
     return before
+
+
+def beginnings(
+    before: Mapping[Counter, float],
+    now: Mapping[Counter, float],
+    starts: Sequence[Sample],
+    at: float,
+) -> tuple[dict[Counter, float], dict[Counter, float]]:
+    """Where series begin that were not known `at` the poll before: from 0, or where they stand.
+
+    From 0 where their process started since. What is no count is in neither: it is no beginning.
+    """
+    anew: dict[Counter, float] = {}
+    standing: dict[Counter, float] = {}
+    for counter in now.keys() - before.keys():
+        started = start_of(counter, starts)
+        if started is not None and started > at:
+            anew[counter] = 0.0
+        elif _is_count(now[counter]):
+            standing[counter] = now[counter]
+    return anew, standing
+
+
+def start_of(counter: Counter, starts: Sequence[Sample]) -> float | None:
+    """When the process of a series started, if the page says so.
+
+    A start is of the series that have all its labels.
+    """
+    its = {*_labels(counter).items(), *((label, counter.model) for label in MODEL_LABELS)}
+    found = []
+    for _, labels, value in starts:
+        theirs = {(label, said) for label, said in labels.items() if said}
+        if theirs <= its:
+            found.append((len(theirs), value))
+    return max(found)[1] if found else None
+
+
+def _labels(counter: Counter) -> dict[str, str]:
+    return dict(part.split("=", 1) for part in counter.series.split("\n") if "=" in part)
 
 
 def _series(labels: Mapping[str, str]) -> str:
@@ -84,8 +125,12 @@ def _series(labels: Mapping[str, str]) -> str:
 def check(counters: Mapping[Counter, float]) -> None:
     """Transient if one of them cannot be: nothing can be counted from there."""
     for counter, value in counters.items():
-        if not 0 <= value <= LARGEST:
+        if not _is_count(value):
             raise Transient(f"{counter.name} of {shown(counter.model)} is no count: {value:g}")
+
+
+def _is_count(value: float) -> bool:
+    return 0 <= value <= LARGEST
 
 
 def normalise(before: Mapping[Counter, float], now: Mapping[Counter, float]) -> list[Used]:
