@@ -15,7 +15,7 @@ from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.processor.conflicts import between_documents, between_events
 from millrace.processor.decode import Taken
 from millrace.sinks.dead_letters import CONFLICT, PREFIX
-from millrace.verify.oracle import Repeated
+from millrace.verify.oracle import Repeated, Stored
 
 
 def turn(processor: Processor, turns: int = 10) -> None:
@@ -141,3 +141,23 @@ def test_an_answer_that_is_told_again_later_is_no_conflict(turns: int) -> None:
     assert told == b"an event of the same id came before, with another prompt_tokens"
     _, *repeated = world.expected(0.2)
     assert [one.is_new for one in repeated if isinstance(one, Repeated)] == [False, True]
+
+
+def test_an_answer_that_is_told_again_later_counts_for_no_rate_again() -> None:
+    """Also where it is so long ago that no window knows its id any more."""
+    world = World(1, TOKEN_USAGE)
+    first, *others = (tokens(600, seconds=seconds) for seconds in (1, 300, 305))
+    again = msgspec.structs.replace(first, observed_at=first.observed_at + timedelta(seconds=300))
+    for event in (first, others[0]):
+        world.produce(0, msgspec.json.encode(event))
+    turn(start(world))
+    world.processors.clear()
+    processor = start(world)
+    for event in (again, others[1]):
+        world.produce(0, msgspec.json.encode(event))
+        turn(processor)
+    assert len(world.documents) == 3
+    for one in world.expected(0.2):
+        if isinstance(one, Stored):
+            assert world.documents[one.document["_id"]]["meta"] == one.document["meta"]
+    assert not world.letters

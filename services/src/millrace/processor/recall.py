@@ -26,7 +26,7 @@ class Recall:
         self._pace = pace
         self.has_points = feed.history is History
         """Whether values are asked for when they are needed; else a history has all its window."""
-        self.asks_places = False
+        self.asks_places = feed.is_one_at_any_time
         """Whether it makes a difference where events are stored."""
         self._knows_claims = False
 
@@ -41,7 +41,7 @@ class Recall:
         An event whose time was not believed has another time in the log when it comes again, and
         one that is stored from another partition is unknown to this one's history: each would count
         as another event. As long as clocks are right and partitions stay as they are the answer is
-        empty, and nothing is asked.
+        empty, and nothing is asked, but of a feed whose events are one at any time.
         """
         if not self._knows_claims:
             self.asks_places |= self._store.has_claims(self._feed)
