@@ -69,7 +69,7 @@ test: bootstrap-dev ## Everything that CI runs
 	@echo "Images and linters beside each other: each prints when it has ended; then scenarios beside the unit tests"
 	@printf '%s\n' images lint | xargs -P 2 -n 1 $(MAKE) --no-print-directory --output-sync
 	@printf '%s\n' test-unit molecule | xargs -P 2 -n 1 $(MAKE) --no-print-directory || \
-		{ echo "Unit tests that failed:"; pytest -q --cache-show cache/lastfailed; exit 1; }
+		{ echo "Tests that failed:"; pytest -q --cache-show cache/lastfailed; exit 1; }
 
 aws-lab: bootstrap-dev images ## Keep an emulated EC2 running, to deploy onto and look around; says how to use it
 	@PYTHONPATH=molecule/aws python -m lab up $(ARGS)

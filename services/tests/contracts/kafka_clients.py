@@ -117,7 +117,7 @@ class Acknowledging:
     def test_a_record_is_acknowledged(self, producing: Producing) -> None:
         producer, name = producing()
         future = producer.send(name, key=b"k", value=VALUE)
-        kept = future.get(timeout=10)
+        kept = future.get(timeout=60)
         assert future.is_done
         assert (kept.topic, kept.partition) == (name, 0)
 
