@@ -247,7 +247,6 @@ def typed() -> set[str]:
         block(OPERATING + "watch.md", OPERATOR + "millrace watch --svg"),
         *(Block(page, text) for page, text in ALONE),
         block(OPERATING + "dead-letters.md", OPERATOR + "millrace dead-letters list"),
-        block(OPERATING + "dead-letters.md", OPERATOR + "millrace standing skip stock-data"),
-        block(OPERATING + "dead-letters.md", OPERATOR + "millrace standing skip --fatal"),
+        block(OPERATING + "dead-letters.md", OPERATOR + "millrace standing skip"),
     )
     return {bare(command) for command in (*sessions, *(c for one in others for c in one.commands))}
