@@ -247,6 +247,7 @@ def typed() -> set[str]:
         block(OPERATING + "watch.md", OPERATOR + "millrace watch --svg"),
         *(Block(page, text) for page, text in ALONE),
         block(OPERATING + "dead-letters.md", OPERATOR + "millrace dead-letters list"),
-        block(OPERATING + "dead-letters.md", OPERATOR + "millrace standing skip"),
+        block(OPERATING + "dead-letters.md", OPERATOR + "millrace standing skip stock-data"),
+        block(OPERATING + "dead-letters.md", OPERATOR + "millrace standing skip --fatal"),
     )
     return {bare(command) for command in (*sessions, *(c for one in others for c in one.commands))}

@@ -63,7 +63,8 @@ def test_a_feed_of_which_most_is_bad_stands_still_until_an_operator_orders_it_on
     pipeline.container("processor").restart()
     wait_until("it does so after a restart", lambda: bool(stands()), timeout=60)
     page = block(
-        "docs/operating/dead-letters.md", "docker exec millrace-operator millrace standing"
+        "docs/operating/dead-letters.md",
+        "docker exec millrace-operator millrace standing skip stock-data",
     )
     skip, resume = page.commands
     [place] = stands()
@@ -74,6 +75,19 @@ def test_a_feed_of_which_most_is_bad_stands_still_until_an_operator_orders_it_on
     assert "obeys an order" in log
     assert "known to the team" in log
     wait_until("it stands at the next", lambda: stands() not in ([], [place]), timeout=60)
+
+    [place] = stands()
+    pipeline.container("processor").stop()  # As if it died of that record.
+    fatal = block(
+        "docs/operating/dead-letters.md",
+        "docker exec millrace-operator millrace standing skip --fatal",
+    )
+    typed = desk.type(fatal.commands[0].replace("stock-data/0/17", place))
+    assert typed.status == 0, typed.output[-3000:]
+    assert "the next processor that starts obeys" in typed.output
+    pipeline.container("processor").start()
+    wait_until("it stands at the one behind", lambda: stands() not in ([], [place]), timeout=60)
+
     typed = desk.type(resume)
     assert typed.status == 0, typed.output[-3000:]
     assert "done" in typed.output

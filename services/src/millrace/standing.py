@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import kafka, orders
+from millrace import kafka, lag, orders
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
@@ -42,21 +42,55 @@ class Stand(NamedTuple):
         return f"{self.partition.topic}/{self.partition.partition}/{self.offset}"
 
 
-def skip(settings: Settings, position: str, *, last: int | None, reason: str, check: bool) -> None:
-    """Make the record at a position a dead letter, or all up to `last`; the partition goes on."""
+def skip(
+    settings: Settings,
+    position: str,
+    *,
+    last: int | None,
+    reason: str,
+    check: bool,
+    fatal: bool = False,
+) -> None:
+    """Make the record at a position a dead letter, or all up to `last`; the partition goes on.
+
+    The partition has to stand there. A record that is `fatal` ends the processor before it can say
+    so: it has to be one that is not stored yet, and the next processor that starts obeys.
+    """
     partition, first = _place(settings, position)
     end = (first if last is None else last) + 1
     if not 0 < end - first <= MOST:
         raise Refused(f"--to is an offset from {first} to {first + MOST - 1}")
-    found = [stand for stand in _stands(settings) if stand.partition == partition]
-    if [stand.offset for stand in found] != [first]:
-        where = f"it stands at {found[0]}" if found else "it does not stand still"
-        raise Refused(f"{position} cannot be skipped: {where} (`millrace status` shows it)")
+    if fatal:
+        _check_unread(settings, partition, first)
+        stand = Stand(partition, first, waits=True)
+    else:
+        stand = _check_stands(settings, partition, first)
     with _log(settings) as client:
         if end > (ends := kafka.ends(client, [partition])[partition]):
             where = f"{partition.topic}/{partition.partition}"
             raise Refused(f"the last record of {where} is at offset {ends - 1}")
-        _give(settings, client, {found[0]: end}, skip=True, reason=reason, check=check)
+        _give(settings, client, {stand: end}, skip=True, reason=reason, check=check, fatal=fatal)
+
+
+def _check_stands(settings: Settings, partition: TopicPartition, offset: int) -> Stand:
+    found = [stand for stand in _stands(settings) if stand.partition == partition]
+    if [stand.offset for stand in found] != [offset]:
+        where = f"it stands at {found[0]}" if found else "it does not stand still"
+        name = Stand(partition, offset, waits=True)
+        raise Refused(f"{name} cannot be skipped: {where} (`millrace status` shows it)")
+    return found[0]
+
+
+def _check_unread(settings: Settings, partition: TopicPartition, offset: int) -> None:
+    try:
+        with kafka.asking(settings) as client:
+            found = lag.read(client, settings.processor_group_id, [partition.topic])
+    except KafkaError as error:
+        raise Refused(f"Kafka, group {settings.processor_group_id}: {error!r}") from error
+    done = {p.partition: p.end - p.lag for p in found}
+    if offset < done.get(partition.partition, 0):
+        where = f"all before offset {done[partition.partition]} is done"
+        raise Refused(f"{Stand(partition, offset, waits=True)} cannot be skipped: {where}")
 
 
 def resume(settings: Settings, topic: str, *, reason: str, check: bool) -> None:
@@ -79,6 +113,7 @@ def _give(
     skip: bool,
     reason: str,
     check: bool,
+    fatal: bool = False,
 ) -> None:
     reason = reason.strip()
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
@@ -95,6 +130,9 @@ def _give(
         commits[stand.partition] = OffsetAndMetadata(end, orders.written(order), -1)
     client.commit(commits)
     _say([f"ordered: {line} ({reason})" for line in lines])
+    if fatal:
+        _say(["the next processor that starts obeys: look at `millrace status`"])
+        return
     done = _obeyed(settings, {*ends})
     _say(["done" if done else "not obeyed yet: look at `millrace status`"])
 
@@ -128,7 +166,11 @@ def _stands(settings: Settings) -> Sequence[Stand]:
     """Where partitions stand still, as the processors say; producers say nothing about it."""
     peers = [ask(settings, host) for host in settings.status_hosts]
     if not any("standing" in peer.says for peer in peers):
-        raise Refused(f"no processor answers at {', '.join(settings.status_hosts)}: start it first")
+        hosts = ", ".join(settings.status_hosts)
+        raise Refused(
+            f"no processor answers at {hosts}: start it first; a record that ends it each time can"
+            " be skipped with --fatal"
+        )
     return [
         Stand(TopicPartition(one["topic"], one["partition"]), one["offset"], one["waits_for_order"])
         for peer in peers

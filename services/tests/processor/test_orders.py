@@ -1,6 +1,7 @@
 """The operator's commands for partitions that stand still."""
 
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from kafka.errors import GroupAuthorizationFailedError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.stands import refuse_unled, stands_for
 
-from millrace import kafka, orders, standing
+from millrace import kafka, lag, orders, standing
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.lag import PartitionLag
 from millrace.peers import Peer
 from millrace.standing import MOST, Refused
 
@@ -88,9 +90,22 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def skip(
-    position: str, last: int | None = None, reason: str = "bad", *, check: bool = False
+    position: str,
+    last: int | None = None,
+    reason: str = "bad",
+    *,
+    check: bool = False,
+    fatal: bool = False,
 ) -> None:
-    standing.skip(SETTINGS, position, last=last, reason=reason, check=check)
+    standing.skip(SETTINGS, position, last=last, reason=reason, check=check, fatal=fatal)
+
+
+@pytest.fixture
+def done_before_17(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Kafka says of the processor's group."""
+    monkeypatch.setattr(kafka, "asking", lambda _: nullcontext())
+    found = [PartitionLag("stock-data", 0, end=20, lag=3, held=False)]
+    monkeypatch.setattr(lag, "read", lambda _client, _group, _topics: found)
 
 
 def test_a_record_is_skipped(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,6 +194,22 @@ def test_nobody_orders_what_no_processor_says(pipeline: Pipeline) -> None:
     pipeline.answers = False
     with pytest.raises(Refused, match="no processor answers at processor, producer"):
         skip("stock-data/0/17")
+
+
+@pytest.mark.usefixtures("done_before_17")
+def test_a_record_that_ends_the_processor_is_skipped_by_the_next(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.answers = pipeline.obeys = False
+    with pytest.raises(Refused, match=r"no processor answers .* with --fatal"):
+        skip("stock-data/0/18")
+    with pytest.raises(Refused, match=r"stock-data/0/16 cannot .*: all before offset 17 is done"):
+        skip("stock-data/0/16", fatal=True)
+    with pytest.raises(Refused, match="the last record of stock-data/0 is at offset 19"):
+        skip("stock-data/0/18", 20, fatal=True)
+    skip("stock-data/0/18", fatal=True)
+    assert pipeline.orders() == {FIRST: (18, 19, True, "bad", "operator")}
+    assert capsys.readouterr().out.splitlines()[-1].startswith("the next processor that starts")
 
 
 def test_what_is_not_obeyed_in_time_is_said(

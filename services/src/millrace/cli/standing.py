@@ -31,12 +31,19 @@ def standing_skip(
     last: Annotated[
         int | None, typer.Option("--to", help="The last offset to skip; left out: that one.")
     ] = None,
+    fatal: Annotated[
+        bool,
+        typer.Option(
+            "--fatal",
+            help="The record ends the processor, each time, before that can say that it stands.",
+        ),
+    ] = False,
     check: Check = False,
 ) -> None:
     """Make the record at which a partition stands a dead letter, and go on behind it."""
     from millrace import config, standing
 
-    standing.skip(config.load(), position, last=last, reason=reason, check=check)
+    standing.skip(config.load(), position, last=last, reason=reason, check=check, fatal=fatal)
 
 
 @described.command(
