@@ -126,6 +126,9 @@ def test_a_question_is_answered_and_what_was_seen_is_told() -> None:
     seen = type_in(asks, [("name[?] ", "somebody\n")], seconds=10)
     assert (seen.status, "hello somebody" in seen.output) == (0, True)
     assert type_in("false; echo on", seconds=10).status == 1
+    # As Ansible's pause does: what is typed before it listens is dropped.
+    late = "printf 'name? '; sleep 0.5; python3 -c 'import tty; tty.setcbreak(0); print(input()*2)'"
+    assert "meme" in type_in(late, [("name[?] ", "me\n")], seconds=10).output
     with pytest.raises(AssertionError, match="never asked 'more'"):
         type_in("echo done", [("more", "")], seconds=10)
     with pytest.raises(AssertionError, match="has not ended after 1 s"):
