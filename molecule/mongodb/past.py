@@ -23,6 +23,9 @@ START = datetime(2026, 1, 2, tzinfo=UTC)
 FEED = replace(STOCKS, collection="written", window=timedelta(minutes=10))
 PACE = Pace(Progress(), lambda: None, Event())
 PRICES, SYMBOLS = 20_000, 300
+END = 10**9
+LATER = "later"
+"""The log of a topic that was made again."""
 SESSION = ("lsid", "$db", "$clusterTime", "$readPreference")
 
 
@@ -41,15 +44,19 @@ class Asked(CommandListener):
     def failed(self, event: Any) -> None: ...
 
 
-def price(source: str, symbol: str, number: int, offset: int) -> dict[str, Any]:
+def price(source: str, symbol: str, number: int, offset: int, log: str = "") -> dict[str, Any]:
     return {
-        "_id": f"{source}:{symbol}:{number}",
+        "_id": f"{source}:{symbol}:{number}{log}",
         "source": source,
         "symbol": symbol,
         "timestamp_utc": START + timedelta(seconds=number),
         "price": {"value": float(number)},
-        "kafka": {"topic": FEED.topic, "partition": 0, "offset": offset},
+        "kafka": {"topic": FEED.topic, "partition": 0, "offset": offset, **within(log)},
     }
+
+
+def within(log: str) -> dict[str, str]:
+    return {"log": log} if log else {}
 
 
 def read(plan: Any, name: str) -> int:
@@ -77,19 +84,21 @@ def run(client: Any, asked: Asked) -> dict[str, str]:
     documents = [price("old", "OLD", number, number) for number in range(PRICES)]
     documents += [price("old", s, 0, PRICES + number) for number, s in enumerate(symbols)]
     client.millrace.written.insert_many(documents)
+    later = [price("old", s, 1, number, LATER) for number, s in enumerate(symbols)]
+    client.millrace.written.insert_many(later)
     middle = Moment(START + timedelta(seconds=PRICES // 2), inclusive=False)
 
     def newest(
         source: str,
         of: list[str],
         moment: Moment | None = None,
-        place: tuple[int, int] = (0, 10**9),
+        place: tuple[int, int] | tuple[int, int, str] = (0, END),
     ) -> Callable[[], Any]:
         return lambda: list(store.newest_of(FEED, source, of, moment, Below(*place), PACE))
 
     def window() -> Any:
         series = Series("old", "OLD")
-        return store.window(FEED, series, middle.time, Below(0, 10**9), PACE)
+        return store.window(FEED, series, middle.time, Below(0, END), PACE)
 
     return {
         name: measure(client, asked, question)
@@ -98,7 +107,9 @@ def run(client: Any, asked: Asked) -> dict[str, str]:
             "the newest of many symbols": newest("old", symbols),
             "a time in the middle": newest("old", ["OLD"], middle),
             "a new source of an old symbol": newest("new", ["OLD"]),
-            "an old symbol in another partition": newest("old", ["OLD"], place=(1, 10**9)),
+            "an old symbol in another partition": newest("old", ["OLD"], place=(1, END)),
+            "many symbols in a log that has a name": newest("old", symbols, place=(0, END, LATER)),
+            "another log that has a name": newest("old", ["OLD"], place=(0, END, "none")),
             "a window": window,
             "times that were not believed": lambda: [(0, store.has_claims(FEED) or None)],
             "where events are": lambda: [*store.places(FEED, ["old:OLD:7", "no"]).items()],

@@ -29,6 +29,8 @@ ON_ALERTS = {"processor": ("write",), "operator": ("read",)}
 ON_DOCUMENTS = ("find", "insert", "createIndex", "listIndexes")
 # What it refers to it keeps as the services' data says.
 ON_REFERENCES = (*ON_DOCUMENTS, "update")
+# It notes which log of a topic was the first, once.
+LOGS, ON_LOGS = "logs", ("find", "insert")
 
 
 def known() -> Mapping[str, Any]:
@@ -114,6 +116,7 @@ def feed_privileges(names: Sequence[str]) -> list[dict[str, Any]]:
     feeds = found(names)
     actions = {feed.collection: ON_DOCUMENTS for feed in feeds}
     actions |= {feed.reference.collection: ON_REFERENCES for feed in feeds if feed.reference}
+    actions[LOGS] = ON_LOGS
     return [{"collection": name, "actions": [*allowed]} for name, allowed in actions.items()]
 
 

@@ -2,17 +2,21 @@
 
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import OffsetSpec
 from kafka.errors import GroupIdNotFoundError, KafkaError
 from kafka.protocol.consumer import IsolationLevel
-from kafka.structs import TopicPartition
+from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.stands import stands_for
 
 from millrace import lag
 from millrace.lag import PartitionLag
+
+NOW = str(UUID(int=1))
+"""The id of the topic's log."""
 
 
 @stands_for(KafkaAdminClient)
@@ -22,6 +26,7 @@ class FakeAdmin:
     starts = (0, 10, 0)
     ends = (5, 20, 7)
     committed = (3, 4, -1)
+    notes: tuple[str, ...] = ("", f'{{"log":"{NOW}"}}', "")
     state = "Stable"
     error: str | None = None
     held: tuple[int, ...] = (0, 2, 1)
@@ -30,7 +35,11 @@ class FakeAdmin:
         # Partitions come in any order; a topic that is not there has none.
         numbers = {"t": (2, 0, 1)}
         return [
-            {"name": n, "partitions": [{"partition_index": i} for i in numbers.get(n, ())]}
+            {
+                "name": n,
+                "topic_id": NOW if n in numbers else None,
+                "partitions": [{"partition_index": i} for i in numbers.get(n, ())],
+            }
             for n in names
         ]
 
@@ -57,17 +66,26 @@ class FakeAdmin:
 
     def list_group_offsets(self, wanted: dict[str, Any]) -> dict[str, dict[Any, Any]]:
         return {
-            group: {p: SimpleNamespace(offset=self.committed[p.partition]) for p in partitions}
+            group: {
+                p: OffsetAndMetadata(self.committed[p.partition], self.notes[p.partition], -1)
+                for p in partitions
+            }
             for group, partitions in wanted.items()
         }
 
 
 def test_lag_is_what_is_not_committed_of_what_is_still_there() -> None:
     assert lag.read(FakeAdmin(), "g", ["t"]) == [
-        PartitionLag("t", 0, 5, 2),
-        PartitionLag("t", 1, 20, 10),  # what retention has removed is nobody's lag
-        PartitionLag("t", 2, 7, 7),
+        PartitionLag("t", 0, 5, 2, log=NOW),
+        PartitionLag("t", 1, 20, 10, log=NOW),  # what retention has removed is nobody's lag
+        PartitionLag("t", 2, 7, 7, log=NOW),
     ]
+
+
+def test_a_position_in_a_log_that_is_gone_is_none() -> None:
+    admin = FakeAdmin()
+    admin.notes = ('{"log":"before"}', '{"records":3}', "")
+    assert [p.lag for p in lag.read(admin, "g", ["t"])] == [5, 10, 7]
 
 
 def held(admin: FakeAdmin, topics: tuple[str, ...] = ("t",)) -> dict[tuple[str, int], bool]:

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleFilterError
 from tests.ansible.conftest import ROOT, load
 
 from millrace.feeds import FEEDS
+from millrace.logs import COLLECTION
 
 BY_KAFKA_S_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 
@@ -52,10 +53,11 @@ def test_the_processor_writes_to_the_collections_of_feeds_and_drops_nothing(
     filters: ModuleType,
 ) -> None:
     privileges = filters.feed_privileges([*FEEDS])
-    *own, gpus = privileges
+    *own, gpus, logs = privileges
     assert [p["collection"] for p in own] == [feed.collection for feed in FEEDS.values()]
     assert all(p["actions"] == ["find", "insert", "createIndex", "listIndexes"] for p in own)
     assert gpus["collection"] == "gpus"
+    assert logs == {"collection": COLLECTION, "actions": ["find", "insert"]}
     assert {*gpus["actions"]} == {"find", "insert", "update", "createIndex", "listIndexes"}
 
 

@@ -102,6 +102,7 @@ def asking(cluster: Cluster) -> Asking:
 
 class TestConsumer(
     clients.Reading,
+    clients.Naming,
     clients.Committing,
     clients.CommittingNotes,
     clients.Ends,

@@ -9,6 +9,8 @@ from kafka.errors import KafkaError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
+from millrace import logs
+
 STABLE, DEAD = "Stable", "Dead"
 WITHOUT_MEMBERS = frozenset({"Empty", DEAD})
 
@@ -22,6 +24,8 @@ class PartitionLag(msgspec.Struct, frozen=True):
     lag: int
     held: bool = True
     """Whether somebody in the group reads it; it counts as read while the members are joining."""
+    log: str | None = None
+    """The id of the log."""
 
 
 def read(client: Any, group_id: str, topics: Iterable[str]) -> list[PartitionLag]:
@@ -31,7 +35,9 @@ def read(client: Any, group_id: str, topics: Iterable[str]) -> list[PartitionLag
     belongs to a transaction that is not committed is behind the end.
     """
     wanted = sorted(topics)
-    there = _partitions(client, wanted)
+    described = client.describe_topics(wanted)
+    ids = {topic["name"]: topic["topic_id"] for topic in described}
+    there = _partitions(described)
     unread = unheld(client, group_id, wanted, there)
     known = {p.topic for p in there}
     absent = [PartitionLag(topic, 0, 0, 0, held=False) for topic in wanted if topic not in known]
@@ -45,12 +51,21 @@ def read(client: Any, group_id: str, topics: Iterable[str]) -> list[PartitionLag
 
     def behind(partition: TopicPartition) -> int:
         known = committed.get(partition)
-        # Without a commit, or with one that retention has passed, the group goes on at the start.
-        position = max(int(known.offset) if known else -1, int(starts[partition].offset))
+        # Without a commit, or with one that retention has passed or that was made in a log that is
+        # gone, the group goes on at the start.
+        own = known and not logs.is_former(known.metadata, ids[partition.topic])
+        position = max(int(known.offset) if own else -1, int(starts[partition].offset))
         return max(0, int(ends[partition].offset) - position)
 
     found = [
-        PartitionLag(p.topic, p.partition, int(ends[p].offset), behind(p), held=p not in unread)
+        PartitionLag(
+            p.topic,
+            p.partition,
+            int(ends[p].offset),
+            behind(p),
+            held=p not in unread,
+            log=ids[p.topic],
+        )
         for p in there
     ]
     return sorted([*found, *absent], key=lambda one: (one.topic, one.partition))
@@ -67,7 +82,7 @@ def unheld(
     None of those that are there while the members are joining: Kafka does not know yet.
     """
     wanted = sorted(topics)
-    there = _partitions(client, wanted) if partitions is None else [*partitions]
+    there = _partitions(client.describe_topics(wanted)) if partitions is None else [*partitions]
     group = client.describe_groups([group_id])[group_id]
     state, error = group["group_state"], group["error"]
     # Brokers say both of a group that is not there: this state, and an error.
@@ -89,9 +104,9 @@ def unheld(
     return sorted([*({*there} - held), *absent])
 
 
-def _partitions(client: Any, topics: Iterable[str]) -> list[TopicPartition]:
+def _partitions(described: Iterable[Any]) -> list[TopicPartition]:
     return sorted(
         TopicPartition(topic["name"], partition["partition_index"])
-        for topic in client.describe_topics(sorted(topics))
+        for topic in described
         for partition in topic["partitions"]
     )

@@ -369,6 +369,7 @@ def test_health_says_more_to_those_with_a_token(client: FlaskClient) -> None:
         "end": 12,
         "lag": 3,
         "held": True,
+        "log": None,
     }
     assert body["checks"]["mongodb"]["latency_ms"] >= 0
     stranger = {"Authorization": f"Bearer {STRANGER}"}

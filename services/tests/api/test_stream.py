@@ -26,16 +26,18 @@ from services.tests.api.world import AUTHORIZED, World, document
 from services.tests.base.broker import certificate
 from services.tests.stands import stands_for
 
-from millrace.api import follow, stream
+from millrace.api import follow, fresh, stream
 from millrace.api.follow import STEP, Follower, committed, decode, encode
 from millrace.api.fresh import FRESH_SECONDS, Fresh
 from millrace.api.ports import DependencyError
 from millrace.api.problems import Problem
 from millrace.api.store import MongoStore
 from millrace.api.stream import KEEP_ALIVE_SECONDS, LONGEST_SECONDS, lines
-from millrace.feeds.base import BY_POSITION
+from millrace.feeds.base import BY_LOG_POSITION, BY_POSITION
 from millrace.lag import PartitionLag
 
+LATER = "e021ad25-bcf2-4258-bf46-f1182b86e01e"
+"""The log of a topic that was made again."""
 positions = st.dictionaries(st.integers(0, 20), st.integers(0, 10**12), min_size=1)
 
 
@@ -44,9 +46,9 @@ def partitions(limits: Mapping[int, int], ahead: int = 0) -> list[PartitionLag]:
     return [PartitionLag("stock-data", p, limit + ahead, ahead) for p, limit in limits.items()]
 
 
-@given(positions)
-def test_a_position_is_read_as_it_was_written(position: dict[int, int]) -> None:
-    assert decode(encode(position), partitions(position)) == position
+@given(positions, st.sampled_from(["", LATER]))
+def test_a_position_is_read_as_it_was_written(position: dict[int, int], log: str) -> None:
+    assert decode(encode(position, log), partitions(position), log) == position
 
 
 @given(positions, st.data())
@@ -56,13 +58,13 @@ def test_a_position_beyond_the_log_is_a_problem(
     partition = data.draw(st.sampled_from(sorted(position)))
     for log in ({**position, partition: position[partition] - 1}, {partition + 100: 10**13}):
         with pytest.raises(Problem, match="ahead of the log"):
-            decode(encode(position), partitions(log))
+            decode(encode(position, ""), partitions(log), "")
 
 
 @given(st.text())
 def test_no_text_is_more_than_a_problem(text: str) -> None:
     with pytest.raises(Problem):
-        decode(text, [])
+        decode(text, [], "")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,14 @@ def test_no_text_is_more_than_a_problem(text: str) -> None:
 )
 def test_a_position_has_one_form(text: str) -> None:
     with pytest.raises(Problem, match="not one that this API has made"):
-        decode(text, partitions({0: 5}))
+        decode(text, partitions({0: 5}), "")
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [("", LATER), (LATER, ""), (LATER.replace("e", "f"), LATER)]
+)
+def test_a_position_in_a_former_log_is_before_the_start_of_this_one(before: str, now: str) -> None:
+    assert decode(encode({0: 99}, before), partitions({0: 5, 1: 0}), now) == {0: 0, 1: 0}
 
 
 def test_what_is_processed_is_the_end_less_the_lag() -> None:
@@ -90,6 +99,8 @@ class Stored:
         return [{"kafka": {"partition": partition, "offset": offset}} for offset in offsets]
 
 
+ROUNDS = 1000
+"""Far more than 36 records take."""
 # Of each partition's records: whether it became a document.
 records = st.lists(st.lists(st.booleans(), max_size=12), min_size=1, max_size=3)
 
@@ -102,12 +113,14 @@ def test_everything_is_shown_once_and_in_order_whenever_it_is_written_and_read(
     log = [(p, o) for p, found in enumerate(records) for o in range(len(found))]
     written: set[tuple[int, int]] = set()
     shown: list[tuple[int, int]] = []
-    follower = Follower(stored.read, {})
+    follower = Follower(stored.read, {}, "")
     chance = random.Random(seed)
     unwritten = chance.sample(log, len(log))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(follow, "STEP", step)
-        while unwritten or follower.is_behind(stored.limits):
+        for _ in range(ROUNDS):
+            if not unwritten and not follower.is_behind(stored.limits):
+                break
             # Writers finish in any order; what is committed has nothing missing before it.
             count = chance.randint(0, len(unwritten))
             written |= {*unwritten[:count]}
@@ -123,10 +136,11 @@ def test_everything_is_shown_once_and_in_order_whenever_it_is_written_and_read(
                 shown.append((one["kafka"]["partition"], one["kafka"]["offset"]))
                 if number == patience:
                     end = {p: len(found) for p, found in enumerate(records)}
-                    follower = Follower(
-                        stored.read, decode(encode(follower.position), partitions(end))
-                    )
+                    position = decode(follower.text, partitions(end), "")
+                    follower = Follower(stored.read, position, "")
                     break
+        else:
+            raise AssertionError("it is never done")
     assert sorted(shown) == sorted(place for place in log if records[place[0]][place[1]])
     for p in range(len(records)):
         offsets = [o for partition, o in shown if partition == p]
@@ -136,10 +150,10 @@ def test_everything_is_shown_once_and_in_order_whenever_it_is_written_and_read(
 def test_a_partition_that_is_new_is_shown_from_its_start() -> None:
     stored = Stored()
     stored.places = {(0, 5), (1, 0)}
-    follower = Follower(stored.read, {0: 5})
+    follower = Follower(stored.read, {0: 5}, "")
     found = [one["kafka"] for one in follower.next({0: 6, 1: 1})]
     assert [(one["partition"], one["offset"]) for one in found] == [(0, 5), (1, 0)]
-    assert encode(follower.position) == "0:6,1:1"
+    assert follower.text == "0:6,1:1"
 
 
 class Clock:
@@ -174,7 +188,7 @@ def follower(*offsets: int, start: int = 0) -> Follower:
     def read(partition: int, start: int, end: int) -> list[dict[str, Any]]:
         return [d for d in documents if partition == 0 and start <= d["kafka"]["offset"] < end]
 
-    return Follower(read, {0: start})
+    return Follower(read, {0: start}, "")
 
 
 def test_a_stream_begins_with_where_it_begins_and_shows_events_with_their_position() -> None:
@@ -294,6 +308,29 @@ def test_a_stream_shows_one_symbol_if_asked_to(world: World, client: FlaskClient
     assert shown(world, client, "?symbol=A", after="0:5,1:4") == ["6", "8"]
 
 
+def test_a_stream_ends_when_the_topic_is_made_again_and_resumes_at_the_start_of_the_new_log(
+    world: World, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh, "FRESH_SECONDS", 0.0)
+    answer = open_stream(client, after="0:6,1:4")
+    found = answer.iter_encoded()
+    next(found)
+    world.memory.first_logs = {"stock-data": "first"}
+    world.lag = [PartitionLag("stock-data", 0, 9, 7, log=LATER)]
+    late = threading.Timer(5, world.stop.set)
+    late.start()
+    assert blocks(found) == []
+    late.cancel()
+    assert not world.stop.is_set(), "it went on"
+    answer.close()
+    world.memory.documents += [
+        {**one, "kafka": {**one["kafka"], "log": LATER}} for one in (document(100), document(101))
+    ]
+    for offset, one in enumerate(world.memory.documents[-2:]):
+        one["kafka"]["offset"] = offset
+    assert shown(world, client, after="0:6,1:4") == ["100", "101"]
+
+
 @pytest.mark.parametrize(
     ("query", "after", "detail"),
     [
@@ -338,9 +375,10 @@ def test_streams_are_bounded_and_leave_their_place(
     problem(open_stream(client), 429)
 
 
+@pytest.mark.parametrize("log", ["", LATER])
 @pytest.mark.parametrize("symbol", [None, "A"])
 def test_the_documents_between_two_offsets_are_read_by_the_index_of_positions(
-    symbol: str | None,
+    symbol: str | None, log: str
 ) -> None:
     asked: dict[str, Any] = {}
 
@@ -361,10 +399,11 @@ def test_the_documents_between_two_offsets_are_read_by_the_index_of_positions(
             return Found()
 
     database: Any = {"stock_data": Collection()}
-    found = MongoStore(database).between("stock_data", 0, 3, 9, symbol)
+    found = MongoStore(database).between("stock_data", log, 0, 3, 9, symbol)
     assert found == [document(3)]
-    assert asked["sort"] == BY_POSITION.keys
-    place = {"kafka.partition": 0, "kafka.offset": {"$gte": 3, "$lt": 9}}
+    assert asked["sort"] == (BY_LOG_POSITION if log else BY_POSITION).keys
+    named = {"kafka.log": log} if log else {}
+    place = {**named, "kafka.partition": 0, "kafka.offset": {"$gte": 3, "$lt": 9}}
     assert asked["condition"] == ({**place, "symbol": symbol} if symbol else place)
 
 

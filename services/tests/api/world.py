@@ -119,6 +119,7 @@ class MemoryStore:
 
     def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
         self.documents = list(documents)
+        self.first_logs: dict[str, str] = {}
         self.broken = False
 
     def _check(self) -> None:
@@ -144,14 +145,20 @@ class MemoryStore:
         port: Any = Events(self._in(collection))
         return search(port, query, after, limit, 1000)
 
+    def log_name(self, topic: str, log_id: str | None) -> str:
+        self._check()
+        first = self.first_logs.get(topic)
+        return "" if log_id is None or first in (None, log_id) else log_id
+
     def between(
-        self, collection: str, partition: int, start: int, end: int, symbol: str | None
+        self, collection: str, log: str, partition: int, start: int, end: int, symbol: str | None
     ) -> list[Mapping[str, Any]]:
         self._check()
         found = [
             d
             for d in self.documents
-            if d["kafka"]["partition"] == partition
+            if log in ("", d["kafka"].get("log"))
+            and d["kafka"]["partition"] == partition
             and start <= d["kafka"]["offset"] < end
             and symbol in (None, d["symbol"])
         ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from kafka.admin import OffsetSpec, ScramMechanism, UserScramCredentialDeletion
@@ -20,11 +21,12 @@ Asking = tuple[Any, str, str]
 class Topics:
     """Of topics."""
 
-    def test_one_that_is_not_there_has_no_partitions(self, asking: Asking) -> None:
+    def test_one_that_is_there_has_partitions_and_an_id(self, asking: Asking) -> None:
         client, name, _ = asking
-        found = {one["name"]: one["partitions"] for one in client.describe_topics([name, "gone"])}
-        assert sorted(p["partition_index"] for p in found[name]) == [0, 1, 2]
-        assert found["gone"] == []
+        found = {one["name"]: one for one in client.describe_topics([name, "gone"])}
+        assert sorted(p["partition_index"] for p in found[name]["partitions"]) == [0, 1, 2]
+        assert UUID(found[name]["topic_id"]).int
+        assert (found["gone"]["partitions"], found["gone"]["topic_id"]) == ([], None)
 
 
 class Offsets:

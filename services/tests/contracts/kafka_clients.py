@@ -5,10 +5,13 @@ The topic has one partition, and the records that a test asks for; nobody is in 
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from millrace import logs
 
 Consuming = Callable[[int], tuple[Any, str]]
 """Makes a topic with so many records, and a consumer for it that has subscribed to nothing."""
@@ -50,6 +53,17 @@ class Reading:
         consumer.assign([TopicPartition(name, 0)])
         with pytest.raises(ValueError, match="Unassigned"):
             consumer.seek(TopicPartition(name, 1), 0)
+
+
+class Naming:
+    """Of one that is asked which log a topic is."""
+
+    def test_a_topic_has_an_id(self, consuming: Consuming) -> None:
+        consumer, name = consuming(0)
+        for topic in (name, "gone"):
+            consumer.partitions_for_topic(topic)
+        assert UUID(logs.known(consumer, name)).int
+        assert logs.known(consumer, "gone") is None
 
 
 class Committing:

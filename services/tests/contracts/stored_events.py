@@ -6,39 +6,50 @@ Each class is given documents by `holding`, which puts them there and returns th
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
 from services.tests.api.world import MemoryStore, document, usage_document
 
 from millrace import mongo
-from millrace.api.costs import CostQuery, Place
+from millrace.api import costs
+from millrace.api.costs import CostQuery
 from millrace.api.pagination import Query
 from millrace.feeds import FEEDS
 from millrace.feeds.base import TIME_FIELD, Series
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below
+from millrace.processor.ports import Below, Place
 
 FEED = FEEDS["stocks"]
 START = datetime(2026, 1, 2, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 LATER = 1 + FEED.window // MINUTE
+SECOND, THIRD = "second", "third"
+"""Logs of a topic that was made again."""
 
 
 def price(
-    minute: int, offset: int, symbol: str = "IBM", *, source: str = "test", partition: int = 0
+    minute: int,
+    offset: int,
+    symbol: str = "IBM",
+    *,
+    source: str = "test",
+    partition: int = 0,
+    log: str = "",
 ) -> dict[str, Any]:
     """A document of that minute, whose price is its offset."""
+    named = {"log": log} if log else {}
     return {
-        "_id": f"{source}:{symbol}:{minute}:{partition}:{offset}",
+        "_id": f"{source}:{symbol}:{minute}:{partition}:{offset}{log}",
         "feed": FEED.name,
         "source": source,
         "symbol": symbol,
         TIME_FIELD: START + minute * MINUTE,
         "price": {"value": float(offset)},
-        "kafka": {"partition": partition, "offset": offset},
+        "kafka": {"partition": partition, "offset": offset, **named},
     }
 
 
@@ -108,13 +119,30 @@ class Past:
             found = store.window(FEED, series, at, Below(0, below), Unhurried())
             assert [value for _, value in found] == expected
 
+    def test_of_a_log_that_has_a_name_nothing_else_is_seen(self, holding: Holding) -> None:
+        own = [price(1, 1, log=SECOND), price(2, 2, log=SECOND)]
+        store, pace = holding([*PRICES, *own, price(5, 0, log=THIRD)]), Unhurried()
+        for below, expected in [(9, [1.0, 2.0]), (2, [1.0]), (1, [])]:
+            place = Below(0, below, SECOND)
+            newest = START + 9 * MINUTE
+            window = store.window(FEED, Series("test", "IBM"), newest, place, pace)
+            assert [value for _, value in window] == expected
+            found = dict(store.newest_of(FEED, "test", ["IBM", "GOOG"], None, place, pace))
+            last = expected and (START + expected[-1] * MINUTE, expected[-1])
+            assert found == {"IBM": last or None, "GOOG": None}
+
 
 class Whereabouts:
     """Of what else it asks about what is stored."""
 
     def test_where_events_are(self, holding: Holding) -> None:
-        ids = [PRICES[0]["_id"], PRICES[6]["_id"], "nobody's"]
-        assert holding(PRICES).places(FEED, ids) == {ids[0]: (0, 1), ids[1]: (1, 7)}
+        again = price(1, 3, log=SECOND)
+        ids = [PRICES[0]["_id"], PRICES[6]["_id"], again["_id"], "nobody's"]
+        assert holding([*PRICES, again]).places(FEED, ids) == {
+            ids[0]: Place("", 0, 1),
+            ids[1]: Place("", 1, 7),
+            ids[2]: Place(SECOND, 0, 3),
+        }
 
     def test_whether_a_symbol_is_in_another_partition(self, holding: Holding) -> None:
         store = holding(PRICES)
@@ -147,6 +175,15 @@ class Writing:
         (found,) = store.stored(FEED.collection, [PRICES[0]["_id"]]).values()
         assert found[TIME_FIELD] == START + timedelta(milliseconds=1)
         assert found[TIME_FIELD].tzinfo is not None
+
+    def test_the_first_log_of_a_topic_has_no_name_and_a_later_one_that_of_its_id(
+        self, holding: Holding
+    ) -> None:
+        store, topic = holding([]), f"t-{uuid4().hex}"
+        assert store.log_name(topic, None) == ""
+        names = [store.log_name(topic, log_id) for log_id in (SECOND, SECOND, THIRD, SECOND)]
+        assert names == ["", "", THIRD, ""]
+        assert store.log_name(f"another-{topic}", THIRD) == ""
 
 
 EVENTS = [
@@ -214,10 +251,18 @@ class Reading:
         assert found == sorted(found, key=lambda one: one[TIME_FIELD], reverse=newest_first)
 
     def test_what_came_between_two_offsets(self, holding: Holding) -> None:
+        later = document(9, "A") | {"kafka": EVENTS[2]["kafka"] | {"log": SECOND}}
+        store = holding([*EVENTS, later])
+        assert store.between(FEED.collection, SECOND, 0, 1, 4, None) == [later]
+        assert store.between(FEED.collection, SECOND, 0, 1, 4, "B") == []
+        assert store.between(FEED.collection, THIRD, 0, 1, 4, None) == []
         store = holding(EVENTS)
-        assert store.between(FEED.collection, 0, 1, 4, None) == EVENTS[1:4]
-        assert store.between(FEED.collection, 0, 1, 4, "A") == EVENTS[2:4]
-        assert store.between(FEED.collection, 1, 0, 9, None) == []
+        assert store.between(FEED.collection, "", 0, 1, 4, None) == EVENTS[1:4]
+        assert store.between(FEED.collection, "", 0, 1, 4, "A") == EVENTS[2:4]
+        assert store.between(FEED.collection, "", 1, 0, 9, None) == []
+
+    def test_a_topic_of_which_no_log_is_known_has_its_first(self, holding: Holding) -> None:
+        assert holding([]).log_name(f"t-{uuid4().hex}", SECOND) == ""
 
     @pytest.mark.parametrize("by", ["model", "gpu"])
     @pytest.mark.parametrize("bucket", ["minute", "hour"])
@@ -235,7 +280,7 @@ class Reading:
         found = store.costs(name, query)
         assert found == MemoryStore(used).costs(name, query)
         assert sum(one["events"] for one in found) >= 3
-        place = Place(found[0]["_id"]["start"], found[0]["_id"]["group"])
+        place = costs.Place(found[0]["_id"]["start"], found[0]["_id"]["group"])
         rest = msgspec.structs.replace(query, after=place)
         assert store.costs(name, rest) == MemoryStore(used).costs(name, rest)
 

@@ -34,11 +34,18 @@ def log(records: int) -> tuple[Any, str]:
 def member(_records: int) -> tuple[Any, str]:
     made = test_group.Client()
     made.deleted = {TopicPartition("stock-data", 9)}
+    made.ids = {"stock-data": test_group.FIRST}
     return made, "stock-data"
 
 
 class TestReading(clients.Reading):
     @pytest.fixture(params=[letters, log])
+    def consuming(self, request: pytest.FixtureRequest) -> Consuming:
+        return request.param  # type: ignore[no-any-return]
+
+
+class TestNaming(clients.Naming):
+    @pytest.fixture(params=[member, log])
     def consuming(self, request: pytest.FixtureRequest) -> Consuming:
         return request.param  # type: ignore[no-any-return]
 

@@ -81,6 +81,5 @@ def test_its_topic_its_rules_and_its_rights_follow(weather: ModuleType) -> None:
     assert {rule["principal"] for rule in rules} == {
         f"User:{service}" for service in ("producer", "processor", "api", "operator")
     }
-    assert [right["collection"] for right in filters.feed_privileges(["weather"])] == [
-        "temperatures"
-    ]
+    rights = filters.feed_privileges(["weather"])
+    assert [right["collection"] for right in rights] == ["temperatures", "logs"]

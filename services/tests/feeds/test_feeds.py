@@ -39,6 +39,9 @@ def test_the_queries_of_rebuilding_of_the_api_and_of_verifying_have_an_index(
         BY_CLAIM.keys,
         ((TIME_FIELD, -1), ("_id", -1)),
         (("kafka.partition", 1), ("kafka.offset", 1)),
+        # Of logs that have a name, of which there are none as long as no topic is made again.
+        (("kafka.log", 1), *BY_SERIES.keys),
+        (("kafka.log", 1), ("kafka.partition", 1), ("kafka.offset", 1)),
         *PROMISED.get(feed.name, set()),
     }
 

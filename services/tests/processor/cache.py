@@ -105,6 +105,7 @@ class Quotes(Past):
 
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, Any]] = {}
+        self.first_logs = {}
         self.away = False
         self.taken = 0
         """How many newest documents were taken."""

@@ -9,13 +9,19 @@ from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD, Series
 from millrace.feeds.history import Point
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below
+from millrace.processor.ports import Below, Place
+
+
+def log_of(position: Mapping[str, Any]) -> str:
+    """The log that a document's position is in."""
+    return str(position.get("log", ""))
 
 
 class Past:
     """The part of the store that the consumer thread asks."""
 
     documents: Mapping[str, dict[str, Any]]
+    first_logs: dict[str, str]
 
     def newest_of(
         self,
@@ -65,10 +71,16 @@ class Past:
             for d in self.documents.values()
         )
 
-    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, Place]:
         """See ports.Store."""
         positions = {n: self.documents[n]["kafka"] for n in ids if n in self.documents}
-        return {n: (p["partition"], p["offset"]) for n, p in positions.items()}
+        return {n: Place(log_of(p), p["partition"], p["offset"]) for n, p in positions.items()}
+
+    def log_name(self, topic: str, log_id: str | None) -> str:
+        """See ports.Store."""
+        if log_id is None:
+            return ""
+        return "" if self.first_logs.setdefault(topic, log_id) == log_id else log_id
 
     def _past(
         self, feed: Feed[Any], series: Series, below: Below
@@ -77,6 +89,7 @@ class Past:
             (d["kafka"]["offset"], d[TIME_FIELD], feed.value_in(d))
             for d in self.documents.values()
             if (d["source"], d["symbol"]) == series
+            and below.log in ("", log_of(d["kafka"]))
             and d["kafka"]["partition"] == below.partition
             and d["kafka"]["offset"] < below.offset
         )

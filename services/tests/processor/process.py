@@ -24,7 +24,8 @@ from millrace.processor import loop as loop_module
 from millrace.processor.batch import Partition
 from millrace.processor.breaker import Tally
 from millrace.processor.errors import Stuck, Transient, Unknown
-from millrace.processor.group import Group, Holdings
+from millrace.processor.group import Group
+from millrace.processor.holdings import Holdings
 from millrace.processor.loop import Loop
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Look
@@ -53,6 +54,8 @@ class Consumer:
         self._listener = Holdings()
         self._state = SubscriptionState("earliest")
         self._state.subscribe([world.feed.topic])
+        self._log_id: str | None = None
+        self._checked: Mapping[Partition, int] = {}
         self.failures: list[BaseException] = []
         self.polls = 0
 
@@ -89,6 +92,7 @@ class Consumer:
             raise Stuck(partition, self._state.position(partition).offset, "strange")
         if chance.seldom(Weather.REBALANCES):
             self._processor.disturb()
+        self._begin_anew()
         self._find_positions()
         polled = {}
         for partition in sorted(self._state.fetchable_partitions()):
@@ -100,6 +104,25 @@ class Consumer:
                 polled[partition] = records
         return polled
 
+    def log_id(self, topic: str) -> str | None:
+        return self._log_id
+
+    def _begin_anew(self) -> None:
+        """As `Group` does it."""
+        world, before = self._world, self._log_id
+        self._log_id = world.told_id
+        held = self._listener.numbers
+        came = [p for p, number in held.items() if self._checked.get(p) != number]
+        ids = {p: {world.committed_in.get(p), self._log_id} - {None} for p in came}
+        anew = {p for p in came if len(ids[p]) == 2}
+        if before is not None and before != self._log_id:
+            anew |= held.keys()
+            self._listener.renew([world.feed.topic])
+        self._checked = self._listener.numbers
+        self.seek(dict.fromkeys(anew, 0))
+        if anew:
+            self._processor.metrics.new_logs.inc()
+
     def _find_positions(self) -> None:
         for partition in self._state.missing_fetch_positions():
             self._state.seek(partition, self._world.committed[partition])
@@ -109,6 +132,7 @@ class Consumer:
         for partition, position in positions.items():
             if self._state.is_assigned(partition):
                 self._world.committed[partition] = position
+                self._world.committed_in[partition] = self._log_id
                 self._world.commits += 1
                 self._world.tallies[partition] = self._world.commits, tallies[partition[0]]
         self._world.chance.fault()

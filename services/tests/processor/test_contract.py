@@ -128,7 +128,7 @@ def member(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
     monkeypatch.setattr(kafka, "consumer", consumer)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        group = Group(Settings(), [STOCKS.topic])
+        group = Group(Settings(), [STOCKS.topic], lambda: None)
         yield Library(group, made[0])
         group.close()
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
+from uuid import UUID
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer
@@ -21,7 +23,7 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.stands import stands_for
 
-from millrace import kafka, orders
+from millrace import kafka, logs, orders
 from millrace.config import Settings
 from millrace.orders import Order
 from millrace.processor import group as group_module
@@ -30,6 +32,8 @@ from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.group import Group
 
 MINE, ALSO_MINE, THEIRS = (TopicPartition("stock-data", number) for number in range(3))
+FIRST, SECOND = UUID(int=1), UUID(int=2)
+"""Ids of the topic, as it was made first and again."""
 TALLIES = {"stock-data": Tally(100, 7)}
 
 
@@ -48,6 +52,9 @@ class Client:
         self.topics: dict[str, set[int]] = {}
         self.state = MemberState.STABLE
         self.deleted: set[TopicPartition] = set()
+        self.ids: dict[str, UUID] = {}
+        self._cluster = SimpleNamespace(topic_id=lambda topic: self.ids.get(topic))
+        self.polled: dict[TopicPartition, list[Any]] = {}
 
     def subscribe(self, topics: list[str], *, listener: Any) -> None:
         self.listener = listener
@@ -58,7 +65,7 @@ class Client:
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         if self.error:
             raise self.error
-        return {}
+        return self.polled
 
     def commit(self, offsets: Mapping[TopicPartition, Any], timeout_ms: int) -> None:
         if self.error:
@@ -119,7 +126,11 @@ class Admin:
         if self.failing:
             raise KafkaConnectionError
         return [
-            {"name": n, "partitions": [{"partition_index": i} for i in self.numbers.get(n, ())]}
+            {
+                "name": n,
+                "topic_id": str(FIRST) if n in self.numbers else None,
+                "partitions": [{"partition_index": i} for i in self.numbers.get(n, ())],
+            }
             for n in names
         ]
 
@@ -169,7 +180,7 @@ def admins(monkeypatch: pytest.MonkeyPatch) -> list[Admin]:
 
 @pytest.fixture
 def group(client: Client, admins: list[Admin]) -> Group:
-    return Group(Settings(processor_name="one"), ["stock-data"])
+    return Group(Settings(processor_name="one"), ["stock-data"], Mock())
 
 
 def test_it_is_no_static_member_which_would_be_given_what_it_had_before(
@@ -196,7 +207,7 @@ def test_after_a_while_it_goes_on_with_the_topics_that_there_are(
 ) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    group = Group(Settings(processor_name="one"), ["metal-prices", "stock-data"])
+    group = Group(Settings(processor_name="one"), ["metal-prices", "stock-data"], Mock())
     now += group_module.TOPICS_SECONDS + 1
     with pytest.raises(Transient, match="metal-prices, stock-data"):
         group.learn_topics()
@@ -342,3 +353,89 @@ def test_who_may_not_read_orders_works_on(group: Group, admins: list[Admin]) -> 
     with pytest.raises(Transient, match="orders"):
         group.orders([MINE])
     assert group.orders([MINE]) == {}, "it asks over the same connection"
+
+
+def record(offset: int) -> Any:
+    return SimpleNamespace(offset=offset)
+
+
+@pytest.fixture
+def found_new() -> Mock:
+    """What is told of topics that were made again."""
+    return Mock()
+
+
+@pytest.fixture
+def reading(client: Client, admins: list[Admin], found_new: Mock) -> Group:
+    """A group whose topic is the first of its name, and that has both partitions."""
+    group = Group(Settings(processor_name="one"), ["stock-data"], found_new)
+    client.ids = {"stock-data": FIRST}
+    client.listener.on_partitions_assigned([MINE, ALSO_MINE])
+    return group
+
+
+def test_what_is_committed_says_its_log(reading: Group, client: Client) -> None:
+    reading.poll(0.1)
+    reading.commit({MINE: 5}, TALLIES)
+    assert reading.log_id("stock-data") == str(FIRST)
+    assert logs.is_former(client.stored[MINE].metadata, str(SECOND))
+    assert not logs.is_former(client.stored[MINE].metadata, str(FIRST))
+    assert reading.tally("stock-data") == TALLIES["stock-data"]
+
+
+def test_a_topic_that_is_made_again_comes_anew_and_is_read_from_its_start(
+    reading: Group, client: Client, found_new: Mock
+) -> None:
+    client.polled = {MINE: [record(4)]}
+    assert reading.poll(0.1) == client.polled
+    before = dict(reading.holdings)
+    assert reading.poll(0.1) == client.polled
+    client.ids = {}  # it is deleted
+    assert reading.poll(0.1) == client.polled
+    assert (reading.holdings, client.sought, found_new.call_count) == (before, {}, 0)
+    client.ids = {"stock-data": SECOND}
+    assert reading.poll(0.1) == {}, "nobody knows which log they are from"
+    assert client.sought == {MINE: 0, ALSO_MINE: 0}
+    assert reading.holdings.keys() == before.keys()
+    assert not {*reading.holdings.values()} & {*before.values()}
+    assert reading.log_id("stock-data") == str(SECOND)
+    client.sought.clear()
+    assert reading.poll(0.1) == client.polled
+    assert (client.sought, found_new.call_count) == ({}, 1)
+
+
+def test_a_position_of_a_log_that_is_gone_is_none(
+    reading: Group, client: Client, found_new: Mock
+) -> None:
+    """The member that committed it had not heard of the new one."""
+    note = '{"records":1,"bad":0,"at":1.0,"log":"%s"}'
+    client.stored = {
+        MINE: OffsetAndMetadata(9, note % SECOND, -1),
+        ALSO_MINE: OffsetAndMetadata(9, note % FIRST, -1),
+    }
+    client.polled = {MINE: [record(9)], ALSO_MINE: [record(9)]}
+    assert reading.poll(0.1).keys() == {ALSO_MINE}
+    assert (client.sought, found_new.call_count) == ({MINE: 0}, 1)
+
+
+@pytest.mark.parametrize("note", ["", '{"records":1,"bad":0,"at":1.0}'])
+def test_a_position_that_an_earlier_version_committed_holds(
+    reading: Group, client: Client, found_new: Mock, note: str
+) -> None:
+    client.stored = {MINE: OffsetAndMetadata(9, note, -1)}
+    client.polled = {MINE: [record(9)]}
+    assert reading.poll(0.1) == client.polled
+    assert (client.sought, found_new.call_count) == ({}, 0)
+
+
+def test_what_was_read_is_read_again_if_nobody_says_which_log_is_committed(
+    reading: Group, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def committed(*_: Any, **_options: Any) -> Any:
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr(client, "committed", committed)
+    client.polled = {MINE: [record(9)]}
+    with pytest.raises(Transient):
+        reading.poll(0.1)
+    assert client.sought == {MINE: 9}

@@ -49,7 +49,7 @@ class Record:
 @stands_for(
     MongoStore,
     TopicPublisher,
-    tools=("produce", "end_transaction", "rebalance", "expected", "raised"),
+    tools=("produce", "end_transaction", "make_anew", "record", "rebalance", "expected", "raised"),
 )
 class World(Past):
     """What survives a processor: the log, the committed offsets, the database, what was sent."""
@@ -64,6 +64,13 @@ class World(Past):
         self.tallies: dict[Partition, tuple[int, Tally]] = {}
         """What is kept beside the committed offset, and as which commit."""
         self.commits = 0
+        self.first_logs = {}
+        self.log_id: str | None = "first"
+        """The topic's id in Kafka; None of a broker that gives none."""
+        self.told_id: str | None = self.log_id
+        """The same, as clients have it."""
+        self.committed_in: dict[Partition, str | None] = {}
+        """The log that the committed offset says it is in."""
         self.orders: dict[Partition, Order] = {}
         self.documents: dict[str, dict[str, Any]] = {}
         self.letters: list[Message] = []
@@ -87,6 +94,21 @@ class World(Past):
             Record(self.feed.topic, partition, len(records), key, value, headers, time, by_the_log)
         )
 
+    def make_anew(self, log_id: str, *, forget: bool = True, tell: bool = True) -> None:
+        """Delete the topic and make it again, which clients see when they are told.
+
+        A broker forgets what was committed, but members may commit where they are.
+        """
+        for records in self.log.values():
+            records.clear()
+        self.log_id = log_id
+        if forget:
+            self.committed = dict.fromkeys(self.log, 0)
+            self.committed_in.clear()
+            self.tallies.clear()
+        if tell:
+            self.told_id = log_id
+
     def end_transaction(self, partition: int, *, aborted: int = 0) -> None:
         """Append the mark of another producer's transaction, and before it what was aborted."""
         self.log[self.feed.topic, partition] += [NOTHING] * (aborted + 1)
@@ -101,12 +123,15 @@ class World(Past):
     ) -> list[oracle.Outcome]:
         """What the log must lead to."""
         records = (
-            oracle.Record(r.partition, r.offset, r.key, r.value, r.timestamp, r.timestamp_type)
-            for partition in self.log.values()
-            for r in partition
-            if r is not NOTHING
+            self.record(r) for partition in self.log.values() for r in partition if r is not NOTHING
         )
         return list(oracle.outcomes(self.feed, records, threshold, skipped=skipped))
+
+    def record(self, r: Record) -> oracle.Record:
+        """As the oracle reads it."""
+        named = r.partition, r.offset, r.key, r.value, r.timestamp, r.timestamp_type
+        first = self.first_logs.get(self.feed.topic, self.log_id)
+        return oracle.Record(*named, "" if first == self.log_id else self.log_id or "")
 
     def raised(self) -> dict[str, set[Alert]]:
         """The alerts that were published, by their id."""

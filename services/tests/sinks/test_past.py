@@ -5,22 +5,26 @@ from typing import Any
 
 import pytest
 from pymongo.collection import Collection as MongoCollection
-from pymongo.errors import AutoReconnect, ExecutionTimeout
+from pymongo.errors import AutoReconnect, DuplicateKeyError, ExecutionTimeout
 from services.tests.mongo import matches
 from services.tests.stands import stands_for
 
+from millrace import logs
 from millrace.feeds import FEEDS
 from millrace.feeds.base import BY_CLAIM, BY_SERIES, TIME_FIELD, Series
+from millrace.logs import COLLECTION
 from millrace.processor.errors import Transient
 from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below
+from millrace.processor.ports import Below, Place
 from millrace.sinks import past
 from millrace.sinks.mongodb import MongoStore
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 FEED = FEEDS["stocks"]
 INDEX = [*BY_SERIES.keys]
+LATER = "later"
+"""The log of a topic that was made again."""
 
 
 def price(
@@ -34,6 +38,11 @@ def price(
         "price": {"value": float(offset)},
         "kafka": {"partition": partition, "offset": offset},
     }
+
+
+def index_for(condition: dict[str, Any]) -> list[tuple[str, int]]:
+    """The index that a question of a series has: a log that has a name has its own."""
+    return [("kafka.log", 1), *INDEX] if "kafka.log" in condition else INDEX
 
 
 @stands_for(MongoCollection)
@@ -53,7 +62,8 @@ class Collection:
         maxTimeMS: int,  # noqa: N803
     ) -> list[dict[str, Any]]:
         self.asked.append("aggregate")
-        assert list(hint.items()) == list(pipeline[1]["$sort"].items()) == INDEX
+        assert list(hint.items()) == list(pipeline[1]["$sort"].items())
+        assert [*hint.items()] == index_for(pipeline[0]["$match"])
         assert maxTimeMS < 30_000, "the socket would be the first to lose patience"
         if self.error:
             raise self.error
@@ -65,12 +75,12 @@ class Collection:
 
     def find(self, condition: Any, shown: Any, *, hint: Any, sort: Any = None, **_: int) -> Any:
         self.asked.append("find")
-        assert hint == sort == INDEX or (hint, [*condition]) == ("_id_", ["_id"])
+        assert hint == sort == index_for(condition) or (hint, [*condition]) == ("_id_", ["_id"])
         return sorted((d for d in self.documents if matches(d, condition)), key=self._order)
 
     def find_one(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
         self.asked.append("find_one")
-        assert hint == (INDEX if "source" in condition else [*BY_CLAIM.keys])
+        assert hint == (index_for(condition) if "source" in condition else [*BY_CLAIM.keys])
         assert max_time_ms < 30_000
         return next((d for d in self.documents if matches(d, condition)), None)
 
@@ -173,7 +183,11 @@ def test_whether_times_were_not_believed_and_where_events_are() -> None:
     assert not store(plain).has_claims(FEED)
     assert store(plain, claimed).has_claims(FEED)
     ids = [plain["_id"], claimed["_id"], "another"]
-    assert store(plain, claimed).places(FEED, ids) == {plain["_id"]: (0, 5), claimed["_id"]: (0, 6)}
+    claimed["kafka"]["log"] = "later"
+    assert store(plain, claimed).places(FEED, ids) == {
+        plain["_id"]: Place("", 0, 5),
+        claimed["_id"]: Place("later", 0, 6),
+    }
 
 
 def test_whether_a_symbol_has_events_from_another_partition() -> None:
@@ -223,3 +237,50 @@ def test_the_past_ends_before_a_moment_or_with_it(
     moment = Moment(START + timedelta(minutes=3), inclusive=inclusive)
     found, _ = ask(Collection(*documents, error=error), ["IBM"], 9, moment)
     assert found == {"IBM": (START + timedelta(minutes=minute), float(minute))}
+
+
+@pytest.mark.parametrize("error", [None, ExecutionTimeout("too much")])
+def test_of_a_log_that_has_a_name_nothing_else_is_seen(error: Exception | None) -> None:
+    own, gone, other = price(3, 7), price(5, 7), price(6, 7)
+    own["kafka"]["log"], other["kafka"]["log"] = LATER, "another"
+    client: Any = {"millrace": {FEED.collection: Collection(own, gone, other, error=error)}}
+    store, below = MongoStore(client, "millrace"), Below(0, 9, LATER)
+    found = dict(store.newest_of(FEED, "test", ["IBM"], None, below, Beats()))
+    assert found == {"IBM": (START + timedelta(minutes=3), 7.0)}
+    newest = START + timedelta(minutes=6)
+    window = store.window(FEED, Series("test", "IBM"), newest, below, Beats())
+    assert [*window] == [found["IBM"]]
+
+
+@stands_for(MongoCollection)
+class Logs:
+    """The collection of topics' first logs, to which another processor may be quicker."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, str] = {}
+        self.quicker: str | None = None
+
+    def find_one(self, condition: Any, *, max_time_ms: int) -> Any:
+        assert max_time_ms
+        found = self.first.get(condition["_id"])
+        return found and {"_id": condition["_id"], "log": found}
+
+    def insert_one(self, document: dict[str, str]) -> None:
+        if self.quicker:
+            self.first[document["_id"]] = self.quicker
+            raise DuplicateKeyError("E11000")
+        self.first[document["_id"]] = document["log"]
+
+
+def test_the_first_log_of_a_topic_has_no_name_and_a_later_one_that_of_its_id() -> None:
+    collection = Logs()
+    database: Any = {COLLECTION: collection}
+    store = MongoStore({"millrace": database}, "millrace")  # type: ignore[arg-type]
+    assert logs.name(database, "t", "a") == ""
+    assert store.log_name("t", None) == ""
+    assert collection.first == {}, "who only reads notes nothing"
+    assert [store.log_name("t", log_id) for log_id in ("a", "a", "b", "a")] == ["", "", "b", ""]
+    assert [logs.name(database, "t", log_id) for log_id in ("a", "b", None)] == ["", "b", ""]
+    assert store.log_name("another", "b") == ""
+    collection.quicker = "x"
+    assert store.log_name("third", "y") == "y"

@@ -32,7 +32,10 @@ class FakeCollection:
 
     def __init__(self, offsets: dict[int, int]) -> None:
         self.documents = [
-            {"_id": f"stocks:test:A:{n}", "kafka": {"partition": 0, "offset": offset}}
+            {
+                "_id": f"stocks:test:A:{n}",
+                "kafka": {"topic": TOPIC, "partition": 0, "offset": offset},
+            }
             for n, offset in offsets.items()
         ]
 
@@ -46,11 +49,17 @@ class FakeCollection:
 
 
 def followed(
-    records: Sequence[Record], offsets: dict[int, int], *, dead: Sequence[int] = (), before: int = 0
+    records: Sequence[Record],
+    offsets: dict[int, int],
+    *,
+    dead: Sequence[int] = (),
+    before: int = 0,
+    log: str = "",
 ) -> Flow:
     letters: Letters = {Place(TOPIC, 0, n): [Letter(None, None)] for n in dead}
     database: Any = {STOCKS.collection: FakeCollection(offsets)}
-    return follow(STOCKS, records, database, letters, before)
+    placed = [(Place(TOPIC, 0, record.offset, log), record) for record in records]
+    return follow(STOCKS, placed, database, letters, before)
 
 
 def test_what_is_stored_repeated_or_dead_is_accounted_for() -> None:
@@ -64,6 +73,11 @@ def test_an_event_that_came_twice_meanwhile_counts_once() -> None:
     flow = followed([good(4), good(5, number=4)], {4: 4})
     assert (flow.stored, flow.repeated) == (1, 1)
     assert flow.is_complete
+
+
+def test_what_is_stored_from_a_former_log_came_before() -> None:
+    flow = followed([good(4), bad(5)], {4: 4}, dead=[5], log="later")
+    assert (flow.stored, flow.repeated, flow.dead_letters) == (0, 1, 0)
 
 
 def test_many_events_are_looked_up_in_several_questions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +119,8 @@ def test_what_was_written_between_two_looks() -> None:
     first = [Partition("t", 0, 0, 10), Partition("t", 1, 0, 5)]
     last = [Partition("t", 0, 3, 12), Partition("t", 1, 0, 5), Partition("t", 2, 0, 1)]
     assert between(first, last) == [Partition("t", 0, 10, 12), Partition("t", 2, 0, 1)]
+    anew = [Partition("t", 0, 0, 12, "later")]
+    assert between(first, anew) == anew
 
 
 def test_a_silent_producer_says_why() -> None:
@@ -174,7 +190,7 @@ def workflow(
 
     monkeypatch.setattr(mongo, "client", lambda _: nullcontext({"millrace": database}))
     monkeypatch.setattr(mongo, "check", lambda _: None)
-    monkeypatch.setattr(arrivals, "Log", lambda _: log)
+    monkeypatch.setattr(arrivals, "Log", lambda *_: log)
     monkeypatch.setattr(arrivals, "wait_for_group", lambda *_: None)
     monkeypatch.setattr(arrivals, "ask", ask)
     monkeypatch.setattr(arrivals, "time", SimpleNamespace(

@@ -20,7 +20,7 @@ from millrace import kafka, lag, peers
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
-from millrace.feeds.base import Index
+from millrace.feeds.base import BY_LOG_POSITION, BY_LOG_SERIES, Index
 from millrace.lag import PartitionLag
 from millrace.peers import Peer
 from millrace.verify import checks, cluster, replica_set, services, stored
@@ -216,6 +216,8 @@ INDEXES = {
         ]
     },
     "e": {"key": [("claimed_at", 1)], "sparse": True},
+    "f": {"key": [*BY_LOG_SERIES.keys], "partialFilterExpression": {}},
+    "g": {"key": [*BY_LOG_POSITION.keys], "partialFilterExpression": {}},
 }
 
 
@@ -228,7 +230,7 @@ def test_a_missing_index_and_a_missing_collection_are_found() -> None:
     less = {name: index for name, index in INDEXES.items() if name != "b"}
     database: Any = FakeDatabase(metal_prices=FakeCollection(less, []))
     assert failed(replica_set.collections(database, ["metals", "stocks"])) == [
-        ("5 indexes", "missing: timestamp_utc -1, _id -1"),
+        ("7 indexes", "missing: timestamp_utc -1, _id -1"),
         ("exists", "there is no such collection"),
     ]
 

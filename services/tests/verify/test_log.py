@@ -3,21 +3,28 @@
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
+from services.tests.processor.world import Record
 from services.tests.stands import refuse_unled, stands_for
 
 from millrace import kafka
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.sinks.dead_letters import PREFIX
+from millrace.processor.errors import BadRecord
+from millrace.sinks.dead_letters import PREFIX, letter
 from millrace.verify import log
 from millrace.verify.compare import Letter, Partition, Place
 from millrace.verify.log import Log, origin
 
 PLACE = TopicPartition("t", 0)
+
+
+def named(topic: str, log_id: str | None) -> str:
+    return f"{topic} {log_id}"
 
 
 @stands_for(KafkaConsumer)
@@ -46,6 +53,10 @@ class FakeConsumer:
         self.at = 0
         self.silent = False
         self.closed = False
+
+    @property
+    def _cluster(self) -> Any:
+        return SimpleNamespace(topic_id={"t": UUID(int=1)}.get)
 
     def partitions_for_topic(self, topic: str) -> set[int]:
         return self.numbers if topic == "t" else set()
@@ -94,22 +105,22 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> FakeConsumer:
 
 
 def test_a_topic_is_read_from_its_first_record_to_its_end(consumer: FakeConsumer) -> None:
-    with Log(Settings()) as opened:
+    with Log(Settings(), named) as opened:
         (partition,) = opened.partitions(["t"])
-        assert partition == Partition("t", 0, 10, 15)
+        assert partition == Partition("t", 0, 10, 15, f"t {UUID(int=1)}")
         assert [r.offset for r in opened.read(partition)] == [10, 11, 12, 13, 14]
     assert consumer.closed
 
 
 def test_what_comes_after_the_end_is_not_read(consumer: FakeConsumer) -> None:
-    with Log(Settings()) as opened:
+    with Log(Settings(), named) as opened:
         assert [r.offset for r in opened.read(Partition("t", 0, 10, 13))] == [10, 11, 12]
 
 
 def test_a_silent_log_is_an_error(consumer: FakeConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
     consumer.silent = True
     monkeypatch.setattr(log, "SILENCE_SECONDS", 0.0)
-    with Log(Settings()) as opened, pytest.raises(MillraceError, match="t cannot be read"):
+    with Log(Settings(), named) as opened, pytest.raises(MillraceError, match="t cannot be read"):
         list(opened.read(Partition("t", 0, 10, 15)))
 
 
@@ -119,7 +130,7 @@ def test_offsets_without_a_record_are_no_silence(
     consumer.records[1:] = [None] * 20  # what a transaction wrote that was aborted
     times = count(step=log.SILENCE_SECONDS / 2)
     monkeypatch.setattr(log, "time", SimpleNamespace(monotonic=lambda: next(times)))
-    with Log(Settings()) as opened:
+    with Log(Settings(), named) as opened:
         (partition,) = opened.partitions(["t"])
         assert partition.end == 31
         assert [r.offset for r in opened.read(partition)] == [10]
@@ -130,17 +141,20 @@ def test_nothing_is_compared_without_a_partition_that_nobody_leads(
     consumer: FakeConsumer, numbers: set[int]
 ) -> None:
     consumer.numbers = numbers
-    with Log(Settings()) as opened, pytest.raises(MillraceError, match=r"t/1: .*; try again"):
+    with (
+        Log(Settings(), named) as opened,
+        pytest.raises(MillraceError, match=r"t/1: .*; try again"),
+    ):
         opened.partitions(["t"])
 
 
 def test_a_topic_that_is_not_there_is_an_error(consumer: FakeConsumer) -> None:
-    with Log(Settings()) as opened, pytest.raises(MillraceError, match="no topic other"):
+    with Log(Settings(), named) as opened, pytest.raises(MillraceError, match="no topic other"):
         opened.partitions(["other"])
 
 
 def test_dead_letters_are_known_by_where_they_come_from(consumer: FakeConsumer) -> None:
-    with Log(Settings()) as opened:
+    with Log(Settings(), named) as opened:
         letters = opened.letters("t")
     assert letters == {Place("stock-data", 2, 7): [Letter(b"k", b"%d" % n) for n in range(5)]}
 
@@ -157,3 +171,10 @@ def test_a_letter_that_came_twice_has_its_last_place() -> None:
     first = [(PREFIX + "topic", b"a"), (PREFIX + "partition", b"0"), (PREFIX + "offset", b"1")]
     again = [(PREFIX + "topic", b"a"), (PREFIX + "partition", b"0"), (PREFIX + "offset", b"9")]
     assert origin([*first, *again]) == Place("a", 0, 9)
+
+
+def test_a_dead_letter_of_a_log_that_has_a_name_says_it() -> None:
+    record = Record("stock-data", 2, 7, b"k", b"v")
+    for name in ("", "later"):
+        headers: Any = letter("dead-letters", record, BadRecord("stage", "bad"), name).headers
+        assert origin(headers) == Place("stock-data", 2, 7, name)

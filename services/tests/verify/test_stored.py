@@ -15,7 +15,7 @@ from services.tests.verify.test_compare import bad, event, record
 from millrace import kafka, lag
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.feeds.base import BY_POSITION, TIME_FIELD, Series
+from millrace.feeds.base import BY_LOG_POSITION, BY_POSITION, TIME_FIELD, Series
 from millrace.feeds.stocks import STOCKS
 from millrace.lag import PartitionLag
 from millrace.verify import stored
@@ -79,7 +79,8 @@ class FakeCollection:
 
     def count_documents(self, condition: dict[str, Any], **options: Any) -> int:
         assert options["maxTimeMS"]
-        assert options["hint"] == list(BY_POSITION.keys)
+        named = [*BY_LOG_POSITION.keys] if "kafka.log" in condition else [*BY_POSITION.keys]
+        assert options["hint"] == (named if condition else "_id_")
         return len(self._matching(condition))
 
 
@@ -116,6 +117,37 @@ def test_what_a_faultless_processor_leaves_is_equal() -> None:
 
 def test_a_missing_alert_is_found() -> None:
     assert compare(faultless(OLD)[1][:1]).examples == ["alert stocks:test:A:2:move was not raised"]
+
+
+LATER = "later"
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_what_is_of_a_log_that_is_gone_is_counted_and_no_difference(start: int) -> None:
+    """The topic was made again, with fewer partitions; what came again is stored from before."""
+    again, *others = faultless(OLD)[0]
+    records = [record._replace(log=LATER) for record in log_of_prices()]
+    made = [o for o in outcomes(STOCKS, records[1:], OLD) if isinstance(o, Stored)]
+    elsewhere = {**others[0], "_id": "gone", "kafka": {**others[0]["kafka"], "partition": 1}}
+    collection: Any = FakeCollection([again, elsewhere, *(o.document for o in made)])
+    bad = records[4]
+    letters = {
+        Place("stock-data", 0, 4, LATER): [Letter(bad.key, bad.value)],
+        Place("stock-data", 0, 1): [Letter(b"gone", None)],
+        Place("stock-data", 1, 4): [Letter(b"gone", None), Letter(b"gone", None)],
+    }
+    alert = made[1].alert
+    assert alert is not None
+    gone = msgspec.structs.replace(alert, event_id="gone", cause="gone")
+    raised = [msgspec.json.encode(one) for one in (gone, alert)]
+    log: Any = FakeLog(raised)
+    log.records = records
+    partition = Partition("stock-data", 0, start, len(records), LATER)
+    tally = stored._feed(STOCKS, [partition], log, collection, letters, Settings())
+    assert tally.examples == []
+    assert tally.former == 2 + 3
+    assert (tally.stored, tally.repeated, tally.dead_letters) == ((3, 1, 1), (2, 0, 1))[start // 2]
+    assert letters == {}
 
 
 def test_the_threshold_may_have_changed_since() -> None:

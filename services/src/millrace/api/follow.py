@@ -2,7 +2,8 @@
 
 A position names, for each partition of the feed's topic, the offset of the first record that has
 not been shown. Below the offset that the processor has committed everything is stored, in
-whatever order its writers finish: up to there, and no further, a stream may go on.
+whatever order its writers finish: up to there, and no further, a stream may go on. Where the topic
+was made again, a position names its log too: one of a former log is before the start of this one.
 """
 
 import re
@@ -15,7 +16,7 @@ from millrace.lag import PartitionLag
 
 STEP = 1000
 """Offsets of a partition that one query covers."""
-FORM = re.compile(r"\d{1,9}:\d{1,18}(,\d{1,9}:\d{1,18})*", re.ASCII)
+FORM = re.compile(r"([0-9a-f-]{36}/)?\d{1,9}:\d{1,18}(,\d{1,9}:\d{1,18})*", re.ASCII)
 
 Read = Callable[[int, int, int], Sequence[Document]]
 """The documents of a partition from one offset to before another, by offset."""
@@ -26,19 +27,26 @@ def committed(partitions: Sequence[PartitionLag]) -> dict[int, int]:
     return {p.partition: p.end - p.lag for p in partitions}
 
 
-def encode(position: Mapping[int, int]) -> str:
-    """A position as text, such as 0:17,1:4."""
-    return ",".join(f"{partition}:{offset}" for partition, offset in sorted(position.items()))
+def encode(position: Mapping[int, int], log: str) -> str:
+    """A position as text, such as 0:17,1:4, with the name of its log before it if that has one."""
+    text = ",".join(f"{partition}:{offset}" for partition, offset in sorted(position.items()))
+    return f"{log}/{text}" if log else text
 
 
-def decode(text: str, partitions: Sequence[PartitionLag]) -> dict[int, int]:
-    """Read a position; it is a problem if it is none, or none that this log can have had."""
+def decode(text: str, partitions: Sequence[PartitionLag], log: str) -> dict[int, int]:
+    """Read a position; it is a problem if it is none, or none that this log can have had.
+
+    Of a position in another log nothing is left: all of this one is behind it.
+    """
     if not FORM.fullmatch(text):
         raise bad_request("The position is not one that this API has made.")
-    pairs = [part.split(":") for part in text.split(",")]
+    *other, own = text.split("/")
+    pairs = [part.split(":") for part in own.split(",")]
     position = {int(partition): int(offset) for partition, offset in pairs}
     if len(position) < len(pairs):
         raise bad_request("The position is not one that this API has made.")
+    if other != ([log] if log else []):
+        return {p.partition: 0 for p in partitions}
     ends = {p.partition: p.end for p in partitions}
     if any(offset > ends.get(partition, -1) for partition, offset in position.items()):
         raise bad_request("The position is ahead of the log.")
@@ -51,9 +59,15 @@ class Follower:
     Between two events `position` is where to resume after the first of them.
     """
 
-    def __init__(self, read: Read, position: Mapping[int, int]) -> None:
+    def __init__(self, read: Read, position: Mapping[int, int], log: str) -> None:
         self._read = read
+        self._log = log
         self.position = dict(position)
+
+    @property
+    def text(self) -> str:
+        """The position as text."""
+        return encode(self.position, self._log)
 
     def next(self, limits: Mapping[int, int]) -> Iterator[Mapping[str, Any]]:
         """The documents of at most STEP more offsets in each partition, none beyond its limit."""

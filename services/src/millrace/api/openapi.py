@@ -524,6 +524,10 @@ _SCHEMAS: Node = {
                                             "type": "boolean",
                                             "description": "Whether a processor reads it.",
                                         },
+                                        "log": {
+                                            "type": ["string", "null"],
+                                            "description": "The topic's id in Kafka.",
+                                        },
                                     }
                                 )
                             ),

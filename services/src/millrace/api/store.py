@@ -5,11 +5,11 @@ from typing import Any, Protocol
 
 from pymongo.database import Database
 
-from millrace import mongo
+from millrace import logs, mongo
 from millrace.api.costs import SUMMED, CostQuery, between, pipeline
 from millrace.api.pagination import Position, Query
 from millrace.api.search import Page, search
-from millrace.feeds.base import BY_POSITION, BY_TIME, TIME_FIELD
+from millrace.feeds.base import BY_TIME, TIME_FIELD, position_index
 
 Document = Mapping[str, Any]
 LIMIT_MILLISECONDS = 5000
@@ -31,9 +31,13 @@ class Store(Protocol):
         ...
 
     def between(
-        self, collection: str, partition: int, start: int, end: int, symbol: str | None
+        self, collection: str, log: str, partition: int, start: int, end: int, symbol: str | None
     ) -> list[Document]:
-        """What came from these offsets, `end` excluded, of a partition, by offset."""
+        """What came from these offsets of a log, `end` excluded, of a partition, by offset."""
+        ...
+
+    def log_name(self, topic: str, log_id: str | None) -> str:
+        """The name of a topic's log: see millrace.logs."""
         ...
 
     def costs(self, collection: str, query: CostQuery) -> list[Document] | None:
@@ -61,16 +65,21 @@ class MongoStore:
         return search(self._database[collection], query, after, limit, LIMIT_MILLISECONDS)
 
     def between(
-        self, collection: str, partition: int, start: int, end: int, symbol: str | None
+        self, collection: str, log: str, partition: int, start: int, end: int, symbol: str | None
     ) -> list[Document]:
-        """What came from these offsets, `end` excluded, of a partition, by offset."""
+        """What came from these offsets of a log, `end` excluded, of a partition, by offset."""
         condition: dict[str, Any] = {
+            **logs.within(log),
             "kafka.partition": partition,
             "kafka.offset": {"$gte": start, "$lt": end},
             **({"symbol": symbol} if symbol is not None else {}),
         }
         found = self._database[collection].find(condition)
-        return list(found.sort(list(BY_POSITION.keys)).max_time_ms(LIMIT_MILLISECONDS))
+        return list(found.sort(position_index(log)).max_time_ms(LIMIT_MILLISECONDS))
+
+    def log_name(self, topic: str, log_id: str | None) -> str:
+        """The name of a topic's log: see millrace.logs."""
+        return logs.name(self._database, topic, log_id)
 
     def costs(self, collection: str, query: CostQuery) -> list[Document] | None:
         """The sums of a query, as its pipeline gives them; None: of more events than SUMMED."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any
@@ -59,7 +59,7 @@ def blueprint(
     def stream(feed: str) -> Response:
         if feed not in known:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such feed; /v1/feeds lists them.")
-        follower = begin(known[feed])
+        follower, log_id = begin(known[feed])
         if request.method == "HEAD":
             return Response(headers=HEADERS, mimetype=MEDIA_TYPE)
         place = ExitStack()
@@ -70,13 +70,17 @@ def blueprint(
         place.callback(places.release)
         connection = request.environ.get("gunicorn.socket")
         is_gone = connection.is_gone if connection else lambda: False
-        limits = lambda: follow.committed(partitions(known[feed]))  # noqa: E731
+
+        def limits() -> dict[int, int] | None:
+            now = partitions(known[feed])
+            return follow.committed(now) if is_same(log_id, now) else None
+
         found = lines(follower, limits, stop, is_gone)
         response = Response(found, headers=HEADERS, mimetype=MEDIA_TYPE)
         response.call_on_close(place.close)
         return response
 
-    def begin(feed: Feed[Any]) -> Follower:
+    def begin(feed: Feed[Any]) -> tuple[Follower, str | None]:
         wanted = parameters(StreamParameters)
         try:
             found = partitions(feed)
@@ -85,27 +89,30 @@ def blueprint(
                 HTTPStatus.SERVICE_UNAVAILABLE, "Kafka does not answer.", {"Retry-After": "5"}
             ) from error
         after = request.headers.get("Last-Event-ID")
-        position = follow.committed(found) if after is None else follow.decode(after, found)
+        log_id = next((p.log for p in found), None)
+        log = dependencies.store().log_name(feed.topic, log_id)
+        position = follow.committed(found) if after is None else follow.decode(after, found, log)
 
         def read(partition: int, start: int, end: int) -> list[Document]:
             store = dependencies.store()
-            return store.between(feed.collection, partition, start, end, wanted.symbol)
+            return store.between(feed.collection, log, partition, start, end, wanted.symbol)
 
-        return Follower(read, position)
+        return Follower(read, position, log), log_id
 
     return routes
 
 
 def lines(
     follower: Follower,
-    limits: Callable[[], Mapping[int, int]],
+    limits: Callable[[], Mapping[int, int] | None],
     stop: threading.Event,
     is_gone: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[bytes]:
     """The stream, until told to stop, until the client is gone, or for LONGEST_SECONDS.
 
-    A dependency that is away is waited for: nothing is skipped.
+    A dependency that is away is waited for: nothing is skipped. `limits` gives None when the topic
+    was made again: the stream ends, and who resumes it gets what is in the new log.
     """
     end = clock() + LONGEST_SECONDS
     yield _block(f"retry: {RECONNECT_MILLISECONDS}", follower)
@@ -115,6 +122,8 @@ def lines(
         behind = False
         try:
             known = limits()
+            if known is None:
+                return
             for document in follower.next(known):
                 data = msgspec.json.encode(as_shown(document)).decode()
                 yield _block(f"event: event\ndata: {data}", follower)
@@ -135,5 +144,10 @@ def lines(
             stop.wait(FRESH_SECONDS)
 
 
+def is_same(log_id: str | None, now: Sequence[PartitionLag]) -> bool:
+    """Whether the log is still that one; a topic that is away has none."""
+    return all(p.log in (log_id, None) for p in now)
+
+
 def _block(text: str, follower: Follower) -> bytes:
-    return f"{text}\nid: {follow.encode(follower.position)}\n\n".encode()
+    return f"{text}\nid: {follower.text}\n\n".encode()

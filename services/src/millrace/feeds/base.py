@@ -34,6 +34,8 @@ class Index:
     unique: bool = False
     sparse: bool = False
     """Without the documents that have none of the fields."""
+    only_with: str | None = None
+    """Of the documents that have this field alone."""
 
 
 BY_SYMBOL = Index((("symbol", 1), (TIME_FIELD, -1)))
@@ -48,8 +50,24 @@ BY_TIME = Index(((TIME_FIELD, -1), ("_id", -1)))
 BY_POSITION = Index((("kafka.partition", 1), ("kafka.offset", 1)))
 """The order of the log, in which streams go on and in which everything is verified."""
 
+# What of a topic that was made again comes from a log that has a name, is asked for by the same
+# and the name. As long as there is no such log they are empty.
+_NAMED = ("kafka.log", 1)
+BY_LOG_SERIES = Index((_NAMED, *BY_SERIES.keys), only_with="kafka.log")
+BY_LOG_POSITION = Index((_NAMED, *BY_POSITION.keys), only_with="kafka.log")
+
 BY_CLAIM = Index(((CLAIMED_FIELD, 1),), sparse=True)
 """Whether there is an event whose time was not believed."""
+
+
+def series_index(log: str) -> list[tuple[str, int]]:
+    """The keys of BY_SERIES, for a log."""
+    return [*(BY_LOG_SERIES if log else BY_SERIES).keys]
+
+
+def position_index(log: str) -> list[tuple[str, int]]:
+    """The keys of BY_POSITION, for a log."""
+    return [*(BY_LOG_POSITION if log else BY_POSITION).keys]
 
 
 @dataclass(frozen=True)
@@ -73,7 +91,15 @@ class Feed(Generic[E]):
     topic: str
     partitions: int
     collection: str
-    indexes: tuple[Index, ...] = (BY_SYMBOL, BY_SERIES, BY_TIME, BY_POSITION, BY_CLAIM)
+    indexes: tuple[Index, ...] = (
+        BY_SYMBOL,
+        BY_SERIES,
+        BY_TIME,
+        BY_POSITION,
+        BY_CLAIM,
+        BY_LOG_SERIES,
+        BY_LOG_POSITION,
+    )
     window: timedelta
     """How far back in event time `derive` looks."""
     is_one_at_any_time: bool = False

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
+from millrace.logs import FIRST
 from millrace.processor.breaker import Tally
 from millrace.processor.decode import Taken
 from millrace.processor.errors import BadRecord
@@ -68,6 +69,8 @@ class Batch:
 
     holdings: Mapping[Partition, int]
     """The holding of each partition, as it was when the batch was read."""
+    log: str = FIRST
+    """The name of the log that its records are from."""
     first: dict[Partition, int] = field(default_factory=dict)
     """The offset of the first record, by partition."""
     positions: dict[Partition, int] = field(default_factory=dict)

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 
 from millrace.feeds.base import CLAIMED_FIELD, Feed, Series
+from millrace.logs import FIRST
 from millrace.processor import conflicts
 from millrace.processor.batch import Batch, Documents, Message, Partition, Record
 from millrace.processor.decode import Taken, taker
 from millrace.processor.errors import BadRecord
 from millrace.processor.generations import Generations
 from millrace.processor.points import Moment, Points
-from millrace.processor.ports import Below
+from millrace.processor.ports import Below, Place
 from millrace.processor.recall import Recall
 
 
@@ -25,12 +26,19 @@ class Lane:
     """
 
     def __init__(
-        self, feed: Feed[Any], partition: Partition, threshold: float, recall: Recall
+        self,
+        feed: Feed[Any],
+        partition: Partition,
+        threshold: float,
+        recall: Recall,
+        log: str = FIRST,
     ) -> None:
         self._feed = feed
         self._partition = partition
         self._threshold = threshold
         self._recall = recall
+        self._log = log
+        self._named = {"log": log} if log else {}
         self._take = taker(feed)
         self._asked: set[Points] = set()
         self.histories: Generations[tuple[str, str], Any] = Generations()
@@ -49,7 +57,7 @@ class Lane:
         target = batch.collections.setdefault(feed.collection, Documents(feed.is_one_at_any_time))
         add_document, add_record = target.documents.append, target.records.append
         seen = batch.events
-        below = Below(self._partition[1], stored)
+        below = Below(self._partition[1], stored, self._log)
         taken = 0
         try:
             places = self._places(records)
@@ -97,6 +105,7 @@ class Lane:
                     "topic": record.topic,
                     "partition": record.partition,
                     "offset": record.offset,
+                    **self._named,
                 }
                 add_document(document)
                 add_record(record)
@@ -164,13 +173,14 @@ class Lane:
             history.learn(moment, found, below.offset)
             self._asked.add(history)
 
-    def _places(self, records: Sequence[Record]) -> Mapping[str, tuple[int, int]]:
+    def _places(self, records: Sequence[Record]) -> Mapping[str, Place]:
         """Where the events of these records are stored already, if that makes a difference."""
         return self._recall.places(lambda: [event.event_id for _, event in self._events(records)])
 
-    def _is_repeated(self, place: tuple[int, int] | None, offset: int) -> bool:
+    def _is_repeated(self, place: Place | None, offset: int) -> bool:
         """Whether an event that is stored from there came before this offset, or elsewhere."""
-        return place is not None and (place[0] != self._partition[1] or place[1] < offset)
+        own = self._log, self._partition[1]
+        return place is not None and (place[:2] != own or place.offset < offset)
 
     def _events(self, records: Sequence[Record]) -> Iterator[tuple[tuple[str, str], Any]]:
         for record in records:

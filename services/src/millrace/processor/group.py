@@ -1,13 +1,12 @@
 """The consumer port on kafka-python: a member of the group that never commits by itself."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 import structlog
-from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.coordinator.base import MemberState
@@ -36,6 +35,7 @@ from millrace.processor import (
 from millrace.processor.batch import Partition, Record
 from millrace.processor.breaker import Tally
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
+from millrace.processor.holdings import Holdings, Logs
 from millrace.processor.ports import Look
 from millrace.records import place
 
@@ -77,28 +77,13 @@ PARTITION_BYTES = kafka.MEBIBYTE
 waits for them no longer than the linger, so that more would only cost memory."""
 
 
-class Holdings(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Numbers what comes. It runs on the client's I/O thread, so it does nothing else."""
-
-    def __init__(self) -> None:
-        self.numbers: Mapping[Partition, int] = {}
-        self._last = 0
-
-    def on_partitions_revoked(self, revoked: Any) -> None:
-        """All are, for the time in which the members join; what stays is known after it."""
-
-    def on_partitions_lost(self, lost: Any) -> None:
-        self.numbers = {p: number for p, number in self.numbers.items() if p not in lost}
-
-    def on_partitions_assigned(self, assigned: Any) -> None:
-        self._last += 1
-        self.numbers = {tuple(p): self.numbers.get(tuple(p), self._last) for p in assigned}
-
-
 class Group:
     """See ports.Consumer."""
 
-    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, topics: Sequence[str], found_new: Callable[[], None]
+    ) -> None:
+        """`found_new` hears of each topic that was made again."""
         self._settings = settings
         self._topics = topics
         self._holdings = Holdings()
@@ -122,6 +107,7 @@ class Group:
             max_partition_fetch_bytes=PARTITION_BYTES,
         )
         self._client.subscribe(list(topics), listener=self._holdings)
+        self._logs = Logs(self._client, self._holdings, topics, found_new)
 
     @property
     def joined(self) -> bool:
@@ -155,14 +141,27 @@ class Group:
             found: Mapping[Partition, Sequence[Record]] = self._client.poll(
                 timeout_ms=int(seconds * SECOND)
             )
-            return found
+            try:
+                anew = self._logs.find_new(ANSWER_SECONDS * SECOND)
+            except Exception:
+                self.seek({p: records[0].offset for p, records in found.items()})
+                raise
+            self.seek(dict.fromkeys(anew, 0))  # where retention has removed that, from the first
+        return {p: records for p, records in found.items() if p not in anew}
+
+    def log_id(self, topic: str) -> str | None:
+        """See ports.Consumer."""
+        return self._logs.ids.get(topic)
 
     def commit(self, positions: Mapping[Partition, int], tallies: Mapping[str, Tally]) -> None:
         """See ports.Consumer."""
         mine = self._client.assignment()
         # Later than those before, also after the clock was set back.
         self._noted_at = max(time.time(), self._noted_at + NEXT_SECONDS)
-        notes = {topic: _written(tally, self._noted_at) for topic, tally in tallies.items()}
+        notes = {
+            topic: _written(tally, self._noted_at, self._logs.ids.get(topic))
+            for topic, tally in tallies.items()
+        }
         offsets = {
             TopicPartition(*partition): OffsetAndMetadata(offset, notes[partition[0]], -1)
             for partition, offset in positions.items()
@@ -276,10 +275,12 @@ class _Note(msgspec.Struct, frozen=True):
     bad: int
     at: float
     """When, in seconds since 1970: of several partitions' notes the last one counts."""
+    log: str | None = None
+    """The id of the log that the offset is in."""
 
 
-def _written(tally: Tally, at: float) -> str:
-    return msgspec.json.encode(_Note(*tally, at=at)).decode()
+def _written(tally: Tally, at: float, log_id: str | None) -> str:
+    return msgspec.json.encode(_Note(*tally, at=at, log=log_id)).decode()
 
 
 def _read(text: str | None) -> _Note | None:

@@ -81,6 +81,7 @@ class Loop:
             for topic in feeds
         }
         self._tallies: dict[str, Tally] = {}
+        self._logs: dict[str, tuple[str | None, str]] = {}
         self._orders: dict[Partition, Order] = {}
         self._recalled: Mapping[Partition, int] = {}
         self._lanes: dict[Partition, Lane] = {}
@@ -196,13 +197,14 @@ class Loop:
         known = self._events[topic]
         batch = Batch(self._holdings)
         try:
+            batch.log = self._log(topic)
             for partition, records in polled.items():
                 stored = self._stored_below(partition, records[0].offset)
                 try:
                     if is_ordered and (order := self._orders[partition]).skip:
                         self._skip(partition, records, batch, order)
                     else:
-                        self._lane(partition).take(records, batch, known, stored)
+                        self._lane(partition, batch.log).take(records, batch, known, stored)
                 except (Transient, Permanent, Interrupted):
                     raise
                 except Exception as error:
@@ -274,12 +276,19 @@ class Loop:
         self._submitted += 1
         self._in_flight.append((batch, self._executor.submit(self._complete, batch)))
 
-    def _lane(self, partition: Partition) -> Lane:
+    def _log(self, topic: str) -> str:
+        """The name of the log that a topic's records are from."""
+        log_id = self._consumer.log_id(topic)
+        if topic not in self._logs or self._logs[topic][0] != log_id:
+            self._logs[topic] = log_id, self._store.log_name(topic, log_id)
+        return self._logs[topic][1]
+
+    def _lane(self, partition: Partition, log: str) -> Lane:
         lane = self._lanes.get(partition)
         if lane is None:
             feed = self._feeds[partition[0]]
-            recall = Recall(feed, self._store, self._pace)
-            lane = Lane(feed, partition, self._settings.stock_alert_threshold, recall)
+            recall = Recall(feed, self._store, self._pace, log)
+            lane = Lane(feed, partition, self._settings.stock_alert_threshold, recall, log)
             self._lanes[partition] = lane
         numbers = (batch.number for batch, _ in self._in_flight if _topic(batch) == partition[0])
         safe = min(numbers, default=self._submitted)

@@ -30,6 +30,9 @@ class Metrics:
         self.alerts = counter("alerts", "Alerts that were published.")
         self.retries = counter("retries", "Attempts that failed and were made again.")
         self.rebalances = counter("rebalances", "Changes of the assigned partitions.")
+        self.new_logs = counter(
+            "new_logs", "Topics that were found made again: they are read from their start."
+        )
         self.commits = counter("commits", "Commits of offsets.")
         self.cache_writes = counter("cache_writes", "Latest values that were written to Redis.")
         self.cache_refused = counter(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import Point
 from millrace.latest import Latest
+from millrace.logs import FIRST
 from millrace.orders import Order
 from millrace.processor.batch import Inserted, Message, Partition, Record
 from millrace.processor.breaker import Tally
@@ -37,6 +38,12 @@ class Consumer(Protocol):
 
         One that keeps its number through a change of the assignment keeps its position and whether
         it is paused; of another the position begins at what is committed.
+        """
+
+    def log_id(self, topic: str) -> str | None:
+        """The id of the log that a topic's records are from; None while it is not known.
+
+        When that changes, what is held of the topic comes anew, and is read from its start.
         """
 
     def poll(self, seconds: float) -> Mapping[Partition, Sequence[Record]]:
@@ -71,8 +78,17 @@ class Consumer(Protocol):
 
 
 class Below(NamedTuple):
-    """What is stored of a partition below an offset."""
+    """What is stored of a partition below an offset, of one log of its topic: see millrace.logs."""
 
+    partition: int
+    offset: int
+    log: str = FIRST
+
+
+class Place(NamedTuple):
+    """Where an event is stored from."""
+
+    log: str
     partition: int
     offset: int
 
@@ -125,8 +141,11 @@ class Store(Protocol):
         As `has_claims`.
         """
 
-    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
-        """Partition and offset of those of these events that are stored. As `has_claims`."""
+    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, Place]:
+        """Where those of these events that are stored come from. As `has_claims`."""
+
+    def log_name(self, topic: str, log_id: str | None) -> str:
+        """The name of a topic's log, of which documents are stored from now on. As `has_claims`."""
 
 
 class Publisher(Protocol):

@@ -5,10 +5,11 @@ from typing import Any
 
 from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import History, Past, Point
+from millrace.logs import FIRST
 from millrace.portions import portions
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment, Points
-from millrace.processor.ports import Below, Store
+from millrace.processor.ports import Below, Place, Store
 
 AT_ONCE = 500
 """So many series are asked for in one question."""
@@ -20,13 +21,13 @@ class Recall:
     It takes a turn before each but the first, so that something is answered every time.
     """
 
-    def __init__(self, feed: Feed[Any], store: Store, pace: Pace) -> None:
+    def __init__(self, feed: Feed[Any], store: Store, pace: Pace, log: str = FIRST) -> None:
         self._feed = feed
         self._store = store
         self._pace = pace
         self.has_points = feed.history is History
         """Whether values are asked for when they are needed; else a history has all its window."""
-        self.asks_places = feed.is_one_at_any_time
+        self.asks_places = log != FIRST or feed.is_one_at_any_time
         """Whether it makes a difference where events are stored."""
         self._knows_claims = False
 
@@ -35,20 +36,21 @@ class Recall:
         before, self.asks_places = self.asks_places, True
         return not before
 
-    def places(self, ids: Callable[[], Sequence[str]]) -> Mapping[str, tuple[int, int]]:
-        """Partition and offset of those of these events that are stored, if it makes a difference.
+    def places(self, ids: Callable[[], Sequence[str]]) -> Mapping[str, Place]:
+        """Where those of these events that are stored come from, if it makes a difference.
 
         An event whose time was not believed has another time in the log when it comes again, and
-        one that is stored from another partition is unknown to this one's history: each would count
-        as another event. As long as clocks are right and partitions stay as they are the answer is
-        empty, and nothing is asked, but of a feed whose events are one at any time.
+        one that is stored from another partition, or from a former log, is unknown to this one's
+        history: each would count as another event. As long as clocks are right and partitions stay
+        as they are the answer is empty, and nothing is asked, but of a feed whose events are one at
+        any time.
         """
         if not self._knows_claims:
             self.asks_places |= self._store.has_claims(self._feed)
             self._knows_claims = True
         if not self.asks_places:
             return {}
-        found: dict[str, tuple[int, int]] = {}
+        found: dict[str, Place] = {}
         for number, some in enumerate(portions(ids(), AT_ONCE)):
             if number:
                 self._pace.beat()  # They are few, and of no use one by one.

@@ -97,7 +97,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
         if latest:
             latest.start()
         heartbeat.watch()
-        group = Group(settings, sorted(feeds))
+        group = Group(settings, sorted(feeds), metrics.new_logs.inc)
         # One feed whose writes do not get done leaves enough threads to all others.
         others = settings.processor_max_in_flight * (len(feeds) - 1)
         threads = settings.processor_writers + others

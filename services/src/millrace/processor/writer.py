@@ -86,7 +86,7 @@ class Writer:
             self._say_conflicts(conflicts)
         dead = [*batch.dead, *conflicts]
         if dead:
-            letters = [letter(self._dead_letters_topic, *one) for one in dead]
+            letters = [letter(self._dead_letters_topic, *one, batch.log) for one in dead]
             self._until_done(partial(self._publisher.publish, letters))
         if alerts:
             self._until_done(partial(self._publisher.publish, alerts))

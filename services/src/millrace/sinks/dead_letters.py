@@ -5,6 +5,7 @@ The header names are those of Kafka Connect (KIP-298), so that its users' tools 
 
 from collections.abc import Iterable
 
+from millrace.logs import FIRST
 from millrace.processor.batch import Message, Record
 from millrace.processor.errors import BadRecord
 from millrace.records import Unreadable
@@ -23,8 +24,10 @@ WHOLE_BYTES = 768 * 1024
 LONGEST_VALUE, LONGEST_KEY, LONGEST_HEADERS = 512 * 1024, 64 * 1024, 128 * 1024
 
 
-def letter(topic: str, record: Record, error: BadRecord) -> Message:
+def letter(topic: str, record: Record, error: BadRecord, log: str = FIRST) -> Message:
     """The message for the dead letter topic: key, value and headers byte for byte.
+
+    `log` is the name of the log that the record is from.
 
     The client cannot send a header without a value, nor neither key nor value: there the letter
     has an empty one, and a `__connect.errors.null` header says so.
@@ -39,6 +42,7 @@ def letter(topic: str, record: Record, error: BadRecord) -> Message:
         "class.name": "millrace.processor",
         "exception.class.name": type(error).__name__,
         "exception.message": shown(error, LONGEST_REASON),
+        **({"log": log} if log else {}),
     }
     nulls = [f"header {name}" for name, value in record.headers if value is None]
     key, value = record.key, record.value

@@ -16,7 +16,7 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from millrace import mongo
+from millrace import logs, mongo
 from millrace.feeds.base import Feed, Index, Series
 from millrace.feeds.history import Point
 from millrace.mongo import AUTHENTICATION_FAILED, Client, explain, reason
@@ -24,7 +24,7 @@ from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient, Unknown
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below
+from millrace.processor.ports import Below, Place
 from millrace.sinks.past import Past
 
 DUPLICATE_KEY = 11000
@@ -125,10 +125,15 @@ class MongoStore:
         with _Kinds():
             return self._past(feed).is_elsewhere(source, symbols, partition)
 
-    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, Place]:
         """See processor.ports.Store."""
         with _Kinds():
             return self._past(feed).places(ids)
+
+    def log_name(self, topic: str, log_id: str | None) -> str:
+        """See processor.ports.Store."""
+        with _Kinds():
+            return logs.enter(self._database, topic, log_id)
 
     def _past(self, feed: Feed[Any]) -> Past:
         return Past(feed, self._database[feed.collection])
@@ -138,7 +143,7 @@ class MongoStore:
         and who asks again waits for that. A member that is away is not waited for."""
         self._database[collection].create_indexes(
             [
-                IndexModel(list(index.keys), unique=index.unique, sparse=index.sparse)
+                IndexModel(list(index.keys), unique=index.unique, **_only(index))
                 for index in indexes
             ],
             commitQuorum="majority",
@@ -193,6 +198,13 @@ def _outcome(error: BulkWriteError, count: int) -> Inserted:
     for concern in error.details["writeConcernErrors"]:
         raise _kind(concern["code"])(f"MongoDB: {concern['errmsg']}") from None
     return Inserted(count - len(duplicates) - len(rejected), frozenset(duplicates), rejected)
+
+
+def _only(index: Index) -> dict[str, Any]:
+    """Which documents are in an index; MongoDB takes one of these options."""
+    if index.only_with:
+        return {"partialFilterExpression": {index.only_with: {"$exists": True}}}
+    return {"sparse": index.sparse}
 
 
 def _kind(code: int | None) -> type[Transient | Unknown]:

@@ -1,4 +1,5 @@
-"""What MongoDB says of the past of a series. Every question is answered by one index, BY_SERIES."""
+"""What MongoDB says of the past of a series. One index answers every question: BY_SERIES, or that
+of a log that has a name."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -7,12 +8,21 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 
+from millrace import logs
 from millrace.events import EARLIEST
-from millrace.feeds.base import BY_CLAIM, BY_SERIES, CLAIMED_FIELD, TIME_FIELD, Feed, Series
+from millrace.feeds.base import (
+    BY_CLAIM,
+    BY_SERIES,
+    CLAIMED_FIELD,
+    TIME_FIELD,
+    Feed,
+    Series,
+    series_index,
+)
 from millrace.feeds.history import Point
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below
+from millrace.processor.ports import Below, Place
 
 LIMIT_MILLISECONDS = 5_000
 """An answer takes milliseconds: it is one seek in the index a series."""
@@ -53,7 +63,7 @@ class Past:
         times = {"$gte": newest - self._feed.window, "$lte": newest}
         condition = {**_of(series.source, series.symbol, below), TIME_FIELD: times}
         condition["kafka.offset"] = {"$lt": below.offset}
-        documents = [*self._read(condition, {**self._shown, "kafka.offset": 1}, pace)]
+        documents = [*self._read(condition, {**self._shown, "kafka.offset": 1}, below, pace)]
         documents.sort(key=lambda document: document["kafka"]["offset"])
         return [self._point(document) for document in documents]
 
@@ -79,17 +89,18 @@ class Past:
         )
         return found is not None
 
-    def places(self, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    def places(self, ids: Sequence[str]) -> dict[str, Place]:
         """See processor.ports.Store."""
         found = self._collection.find(
             {"_id": {"$in": [*ids]}},
-            {"kafka.partition": 1, "kafka.offset": 1},
+            {"kafka": 1},
             hint="_id_",
             max_time_ms=LIMIT_MILLISECONDS,
         )
+        kept = {document["_id"]: document["kafka"] for document in found}
         return {
-            document["_id"]: (document["kafka"]["partition"], document["kafka"]["offset"])
-            for document in found
+            event_id: Place(one.get("log", logs.FIRST), one["partition"], one["offset"])
+            for event_id, one in kept.items()
         }
 
     def _at_once(
@@ -97,36 +108,36 @@ class Past:
     ) -> dict[str, Point]:
         condition = {**_of(source, {"$in": [*symbols]}, below), **_until(moment)}
         condition["kafka.offset"] = {"$lt": below.offset}
+        index = dict(series_index(below.log))
         # In this form MongoDB jumps from symbol to symbol in the index and reads nothing between.
         pipeline: list[dict[str, Any]] = [
             {"$match": condition},
-            {"$sort": dict(BY_SERIES.keys)},
+            {"$sort": index},
             {"$group": {"_id": "$symbol", "newest": {"$first": "$$ROOT"}}},
             {"$replaceRoot": {"newRoot": "$newest"}},
             {"$project": {**self._shown, "symbol": 1}},
         ]
-        found = self._collection.aggregate(
-            pipeline, hint=dict(BY_SERIES.keys), maxTimeMS=LIMIT_MILLISECONDS
-        )
+        found = self._collection.aggregate(pipeline, hint=index, maxTimeMS=LIMIT_MILLISECONDS)
         return {document["symbol"]: self._point(document) for document in found}
 
     def _one(self, series: Series, moment: Moment | None, below: Below, pace: Pace) -> Point | None:
         condition = {**_of(series.source, series.symbol, below), **_until(moment)}
-        for key in self._read(condition, {"_id": 0, TIME_FIELD: 1, "kafka.offset": 1}, pace):
+        shown = {"_id": 0, TIME_FIELD: 1, "kafka.offset": 1}
+        for key in self._read(condition, shown, below, pace):
             offset = key["kafka"]["offset"]
             if offset < below.offset:
                 own = {**condition, TIME_FIELD: key[TIME_FIELD], "kafka.offset": offset}
                 document = self._collection.find_one(
-                    own, self._shown, hint=[*BY_SERIES.keys], max_time_ms=LIMIT_MILLISECONDS
+                    own, self._shown, hint=series_index(below.log), max_time_ms=LIMIT_MILLISECONDS
                 )
                 return self._point(document) if document else None
         return None
 
     def _read(
-        self, condition: Mapping[str, Any], shown: Mapping[str, Any], pace: Pace
+        self, condition: Mapping[str, Any], shown: Mapping[str, Any], below: Below, pace: Pace
     ) -> Iterator[dict[str, Any]]:
         """In the order of the index, however many: page by page, each of which takes no time."""
-        order = [*BY_SERIES.keys]
+        order = series_index(below.log)
         found = self._collection.find(condition, shown, sort=order, hint=order, batch_size=PAGE)
         for number, document in enumerate(found, start=1):
             yield document
@@ -142,7 +153,8 @@ class Past:
 
 
 def _of(source: str, symbol: Any, below: Below) -> dict[str, Any]:
-    return {"source": source, "symbol": symbol, "kafka.partition": below.partition}
+    own = {"source": source, "symbol": symbol, "kafka.partition": below.partition}
+    return {**logs.within(below.log), **own}
 
 
 def _until(moment: Moment | None) -> dict[str, Any]:

@@ -8,20 +8,22 @@ answer, and who polls often has to publish.
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
 from pymongo.database import Database
 
-from millrace import mongo
+from millrace import logs, mongo
 from millrace.config import Settings
 from millrace.feeds import FEEDS, Feed
 from millrace.peers import Peer, ask
 from millrace.portions import portions
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
-from millrace.verify.compare import Letters, Partition
+from millrace.verify.compare import Letters, Partition, Place
 from millrace.verify.log import Log
 from millrace.verify.stored import wait_for_group
 
@@ -66,9 +68,11 @@ def verify(settings: Settings, seconds: float) -> WorkflowReport:
     """Wait up to `seconds` for new events, then until they are processed, and follow them."""
     start = time.monotonic()
     feeds = {name: FEEDS[name] for name in settings.feeds}
-    with mongo.client(settings) as client, Log(settings) as log:
-        mongo.check(client)
+    with ExitStack() as stack:
+        client = stack.enter_context(mongo.client(settings))
         database = client[settings.mongodb_database]
+        log = stack.enter_context(Log(settings, partial(logs.name, database)))
+        mongo.check(client)
         # Counted before the log is looked at: what is published later is stored later.
         before = {name: _count(database, feed) for name, feed in feeds.items()}
         first = log.partitions([feed.topic for feed in feeds.values()])
@@ -81,7 +85,12 @@ def verify(settings: Settings, seconds: float) -> WorkflowReport:
         flows = {
             name: follow(
                 feed,
-                (record for part in news if part.topic == feed.topic for record in log.read(part)),
+                (
+                    (part.place(record.offset), record)
+                    for part in news
+                    if part.topic == feed.topic
+                    for record in log.read(part)
+                ),
                 database,
                 letters,
                 before[name],
@@ -171,35 +180,31 @@ def _wait_for_events(
 
 def between(first: Sequence[Partition], last: Sequence[Partition]) -> list[Partition]:
     """The parts of partitions that were written between two looks."""
-    ends = {(part.topic, part.number): part.end for part in first}
-    parts = [
-        Partition(part.topic, part.number, ends.get((part.topic, part.number), 0), part.end)
-        for part in last
-    ]
+    ends = {part.place(0): part.end for part in first}
+    parts = [replace(part, start=ends.get(part.place(0), 0)) for part in last]
     return [part for part in parts if part.end > part.start]
 
 
 def follow(
     feed: Feed[Any],
-    records: Iterable[Any],
+    records: Iterable[tuple[Place, Any]],
     database: Database[dict[str, Any]],
     letters: Letters,
     documents_before: int,
 ) -> Flow:
-    """Find what became of each record. Records are what a consumer gives."""
+    """Find what became of each record, by its place. Records are what a consumer gives."""
     decode = decoder(feed)
     collection = database[feed.collection]
     dead = published = stored = found = 0
     for some in portions(records, AT_ONCE):
         published += len(some)
-        places: dict[tuple[int, int], str] = {}
-        for record in some:
-            place = Partition(feed.topic, record.partition, 0, 0).place(record.offset)
+        places: dict[Place, str] = {}
+        for place, record in some:
             if place in letters:
                 dead += 1
                 continue
             with suppress(BadRecord):
-                places[record.partition, record.offset] = decode(record.value).event_id
+                places[place] = decode(record.value).event_id
         ids = {"_id": {"$in": sorted({*places.values()})}}
         documents = {
             document["_id"]: document["kafka"]
@@ -211,8 +216,8 @@ def follow(
     return Flow(published, stored, found - stored, dead, documents_before, after)
 
 
-def _is_at(position: Mapping[str, Any] | None, place: tuple[int, int]) -> bool:
-    return position is not None and (position["partition"], position["offset"]) == place
+def _is_at(position: Mapping[str, Any] | None, place: Place) -> bool:
+    return position is not None and place == Place(**position)
 
 
 def producers(peers: Iterable[Peer]) -> list[str]:

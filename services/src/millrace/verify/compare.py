@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from millrace.logs import FIRST
 from millrace.verify.oracle import DeadLetter, Outcome, Record, Repeated, Stored
 
 Document = Mapping[str, Any]
@@ -16,11 +17,12 @@ SHOWN = 20
 
 
 class Place(NamedTuple):
-    """Where a record is, or was."""
+    """Where a record is, or was; in the log of that name, see millrace.logs."""
 
     topic: str
     partition: int
     offset: int
+    log: str = FIRST
 
     def __str__(self) -> str:
         return f"{self.topic}[{self.partition}]@{self.offset}"
@@ -60,6 +62,8 @@ class Tally:
     """Events that are dead letters: their ids came before, with other content."""
     dead_letters: int = 0
     repeated_letters: int = 0
+    former: int = 0
+    """Documents and dead letters of a log that is gone: their topic was made again since."""
     trimmed: int = 0
     """Documents and dead letters whose records retention has removed from the log."""
     alerts: int = 0
@@ -82,10 +86,12 @@ class Partition:
     number: int
     start: int
     end: int
+    log: str = FIRST
+    """The name of the log that the topic is now: see millrace.logs."""
 
     def place(self, offset: int) -> Place:
         """A place in this partition."""
-        return Place(self.topic, self.number, offset)
+        return Place(self.topic, self.number, offset, self.log)
 
 
 def compare(
@@ -109,7 +115,7 @@ def compare(
         _compare_record(place, record, outcome, found, letters, elsewhere, tally)
     waiting.finish()
     for place in sorted(letters):
-        if (place.topic, place.partition) == (partition.topic, partition.number):
+        if place == partition.place(place.offset):
             if place.offset < partition.start:
                 tally.trimmed += 1
             elif place.offset < partition.end and all(one.skipped for one in letters[place]):

@@ -6,8 +6,9 @@ from typing import Any
 
 from pymongo.collection import Collection
 
+from millrace import logs
 from millrace.feeds import Feed
-from millrace.feeds.base import BY_POSITION, BY_SERIES, TIME_FIELD, Series
+from millrace.feeds.base import TIME_FIELD, Series, position_index, series_index
 from millrace.verify.compare import Partition
 
 LIMIT_MILLISECONDS = 25_000
@@ -23,13 +24,14 @@ class Forgotten:
         self._partition = partition
         self._collection = collection
         self._all = {
+            **logs.within(partition.log),
             "kafka.partition": partition.number,
             "kafka.offset": {"$lt": partition.start},
         }
 
     def count(self) -> int:
         """How many documents that is."""
-        hint = list(BY_POSITION.keys)
+        hint = position_index(self._partition.log)
         return self._collection.count_documents(self._all, hint=hint, maxTimeMS=LIMIT_MILLISECONDS)
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:  # noqa: ARG002 - one
@@ -38,7 +40,7 @@ class Forgotten:
             return ()
         own = {**self._all, "source": series.source, "symbol": series.symbol}
         # By the index of one series: another would bring every document that has been forgotten.
-        index = list(BY_SERIES.keys)
+        index = series_index(self._partition.log)
         newest = self._collection.find_one(
             own,
             {TIME_FIELD: 1},
@@ -60,9 +62,21 @@ class Forgotten:
 
     def known(self, event_ids: Ids[str]) -> Ids[str]:
         """See oracle.Forgotten."""
-        elsewhere = {"kafka.partition": {"$ne": self._partition.number}}
-        condition = {"_id": {"$in": list(event_ids)}, "$or": [self._all, elsewhere]}
+        log, number = self._partition.log, self._partition.number
+        elsewhere: list[Any] = [self._all, {"kafka.partition": {"$ne": number}}]
+        if log:
+            elsewhere.append({"kafka.log": {"$ne": log}})
+        condition = {"_id": {"$in": list(event_ids)}, "$or": elsewhere}
         found = self._collection.find(
             condition, {"_id": 1}, hint="_id_", max_time_ms=LIMIT_MILLISECONDS
         )
         return [document["_id"] for document in found]
+
+
+def former_documents(collection: Collection[dict[str, Any]], log: str) -> int:
+    """How many are not of this log, which has a name. What is stored meanwhile is of it."""
+    limit = LIMIT_MILLISECONDS
+    stored = collection.count_documents({}, hint="_id_", maxTimeMS=limit)
+    hint = position_index(log)
+    own = collection.count_documents(logs.within(log), hint=hint, maxTimeMS=limit)
+    return max(0, stored - own)

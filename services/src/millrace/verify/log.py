@@ -1,12 +1,12 @@
 """Reads topics from their first record to a fixed end."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kafka.structs import TopicPartition
 
-from millrace import kafka
+from millrace import kafka, logs
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.sinks.dead_letters import CONFLICT, PARTIAL, PREFIX, SKIPPED
@@ -19,7 +19,9 @@ SILENCE_SECONDS = 30.0
 class Log:
     """The topics, as one consumer without a group reads them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, name: Callable[[str, str | None], str]) -> None:
+        """`name` gives the name of a topic's log of an id: see millrace.logs."""
+        self._name = name
         kafka.check_credentials(settings)
         self._consumer = kafka.consumer(settings, group_id=None)
 
@@ -39,9 +41,11 @@ class Log:
             for topic in topics
             for number in sorted(self._numbers(topic))
         ]
+        ids = {p.topic: logs.known(self._consumer, p.topic) for p in found}
+        names = {topic: self._name(topic, log_id) for topic, log_id in ids.items()}
         starts = kafka.starts(self._consumer, found)
         ends = kafka.ends(self._consumer, found)
-        return [Partition(p.topic, p.partition, starts[p], ends[p]) for p in found]
+        return [Partition(p.topic, p.partition, starts[p], ends[p], names[p.topic]) for p in found]
 
     def _numbers(self, topic: str) -> set[int]:
         numbers = self._consumer.partitions_for_topic(topic)
@@ -91,6 +95,7 @@ def origin(headers: Iterable[tuple[str, bytes]]) -> Place:
             texts[PREFIX + "topic"].decode(),
             int(texts[PREFIX + "partition"]),
             int(texts[PREFIX + "offset"]),
+            texts.get(PREFIX + "log", b"").decode(),
         )
     except (KeyError, ValueError, AttributeError):
         return Place("unknown", 0, 0)

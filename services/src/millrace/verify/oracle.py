@@ -17,6 +17,7 @@ from millrace.events import Alert
 from millrace.feeds import Feed
 from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD, Series
 from millrace.feeds.history import Past
+from millrace.logs import FIRST
 from millrace.mongo import AS_STORED
 from millrace.processor.conflicts import said
 from millrace.processor.decode import Taken, taker
@@ -37,6 +38,7 @@ class Record(NamedTuple):
     value: bytes | None
     timestamp: int = -1
     timestamp_type: int = 0
+    log: str = FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,15 @@ Outcome = Stored | Repeated | DeadLetter
 
 class Forgotten(Protocol):
     """What is stored of records that are not in this partition's log: retention has removed them,
-    or the topic had fewer partitions and the event came in another one before."""
+    or the topic had fewer partitions and the event came in another one before, or the topic was
+    another log."""
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:
         """Those of a series, in the order of the log, as far back as its history reaches."""
         ...
 
     def known(self, event_ids: Collection[str]) -> Collection[str]:
-        """Which of these events are among them, or are stored from another partition."""
+        """Which of these events are among them, or are stored from another partition or log."""
         ...
 
 
@@ -134,7 +137,12 @@ def outcomes(
                 histories[record.partition, series] = history
             meta = feed.derive(event, history)
             history.add(event.observed_at, feed.value(event))
-            position = {"topic": feed.topic, "partition": record.partition, "offset": record.offset}
+            position = {
+                "topic": feed.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                **({"log": record.log} if record.log else {}),
+            }
             document = {"_id": event.event_id, **feed.document(event, meta), "kafka": position}
             if claimed_at is not None:
                 document[CLAIMED_FIELD] = claimed_at

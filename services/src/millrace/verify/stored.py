@@ -3,9 +3,10 @@
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from itertools import tee
 from typing import Any
 
@@ -13,16 +14,17 @@ import msgspec
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from millrace import cache, kafka, lag, mongo
+from millrace import cache, kafka, lag, logs, mongo
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.events import Alert
 from millrace.feeds import FEEDS, Feed
-from millrace.feeds.base import BY_POSITION
+from millrace.feeds.base import position_index
+from millrace.logs import FIRST
 from millrace.progress import named
 from millrace.verify import alerts, compare, history, latest
 from millrace.verify.compare import Document, Letters, Partition, Tally
-from millrace.verify.forgotten import Forgotten
+from millrace.verify.forgotten import Forgotten, former_documents
 from millrace.verify.log import Log
 from millrace.verify.oracle import Outcome, Record, Stored, outcomes
 
@@ -45,9 +47,11 @@ def verify(settings: Settings) -> DataReport:
     """Wait until what is in the log now is processed, then compare."""
     start = time.monotonic()
     feeds = [FEEDS[name] for name in settings.feeds]
-    with mongo.client(settings) as client, Log(settings) as log:
-        mongo.check(client)
+    with ExitStack() as stack:
+        client = stack.enter_context(mongo.client(settings))
         database = client[settings.mongodb_database]
+        log = stack.enter_context(Log(settings, partial(logs.name, database)))
+        mongo.check(client)
         replayed = history.wait(settings, WAIT_SECONDS)
         partitions = log.partitions([feed.topic for feed in feeds])
         wait_for_group(settings, partitions)
@@ -116,7 +120,7 @@ def _feed(
     letters: Letters,
     settings: Settings,
 ) -> Tally:
-    tally = Tally()
+    tally = Tally(former=_former(feed, partitions, collection, letters))
     topic = log.partitions([feed.alert_topic]) if feed.alert_topic else []
     raised = alerts.decode((record.value for p in topic for record in log.read(p)), tally)
     thresholds = {settings.stock_alert_threshold, *(alert.threshold for alert in raised)}
@@ -157,12 +161,27 @@ def _feed(
         place = place_of(cause)
         if place is None:
             return False
-        partition = bounds[place["partition"]]
+        partition = bounds.get(place["partition"])
+        if partition is None or place.get("log", FIRST) != partition.log:
+            return True  # of a log that is gone
         return not partition.start <= place["offset"] < partition.end
 
     complete = all(p.start == 0 for p in topic)
     alerts.compare(expected, raised, is_outside, complete=complete, tally=tally)
     return tally
+
+
+def _former(
+    feed: Feed[Any],
+    partitions: Sequence[Partition],
+    collection: Collection[dict[str, Any]],
+    letters: Letters,
+) -> int:
+    """How many documents and dead letters are of a log that is gone; the letters are taken out."""
+    now = {partition.log for partition in partitions}
+    gone = [place for place in letters if place.topic == feed.topic and place.log not in now]
+    former = sum(len(letters.pop(place)) for place in gone)
+    return former + sum(former_documents(collection, log) for log in now - {FIRST})
 
 
 def _records(log: Log, partition: Partition) -> Iterator[Record]:
@@ -174,13 +193,18 @@ def _records(log: Log, partition: Partition) -> Iterator[Record]:
             record.value,
             record.timestamp,
             record.timestamp_type,
+            partition.log,
         )
 
 
 def _documents(collection: Collection[dict[str, Any]], partition: Partition) -> Iterator[Document]:
     """What is stored of the records that the log still has, and of newer ones, in their order."""
-    condition = {"kafka.partition": partition.number, "kafka.offset": {"$gte": partition.start}}
-    return iter(collection.find(condition).sort(list(BY_POSITION.keys)))
+    condition = {
+        **logs.within(partition.log),
+        "kafka.partition": partition.number,
+        "kafka.offset": {"$gte": partition.start},
+    }
+    return iter(collection.find(condition).sort(position_index(partition.log)))
 
 
 def _noting_alerts(found: Iterator[Outcome], expected: dict[str, Alert]) -> Iterator[Outcome]:
@@ -197,11 +221,11 @@ def _skipped(
     offsets = {
         place.offset
         for place, copies in letters.items()
-        if (place.topic, place.partition) == (partition.topic, partition.number)
-        and any(copy.skipped for copy in copies)
+        if place == partition.place(place.offset) and any(copy.skipped for copy in copies)
     }
     if offsets:
         condition = {
+            **logs.within(partition.log),
             "kafka.partition": partition.number,
             "kafka.offset": {"$in": sorted(offsets)},
         }

@@ -16,6 +16,7 @@ COLUMNS = {
     "dead_letters": "dead letters",
     "conflicts": "conflicts",
     "repeated_letters": "repeated letters",
+    "former": "of a former log",
     "trimmed": "trimmed",
     "alerts": "alerts",
     "repeated_alerts": "repeated alerts",
