@@ -354,6 +354,11 @@ def test_without_kafka_no_stream_begins(client: FlaskClient, world: World) -> No
     assert answer.headers["Retry-After"]
 
 
+def test_without_mongodb_no_stream_begins(client: FlaskClient, world: World) -> None:
+    world.memory.broken = True
+    assert "secret" not in problem(open_stream(client), 503)
+
+
 def test_there_is_no_stream_of_a_feed_that_is_not_served(client: FlaskClient) -> None:
     problem(client.get("/v1/nothing/stream", headers=AUTHORIZED), 404)
 

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services.tests.processor.past import log_of
 from services.tests.processor.process import Processor, in_one_thread
-from services.tests.processor.scenario import FIRST, change, metric, produce, start
+from services.tests.processor.scenario import FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import World
 from services.tests.verify.remembered import Remembered
 
+from millrace.processor.errors import Transient, Unknown
+from millrace.processor.standing import LONGEST_SECONDS
 from millrace.sinks.dead_letters import PREFIX
 from millrace.verify import oracle
 
@@ -77,6 +79,22 @@ def test_the_new_log_is_read_from_its_start_and_what_is_derived_is_of_it_alone(
         "offset": 4,
         "log": "second",
     }
+    check(world)
+
+
+@pytest.mark.parametrize("error", [Transient("away"), Unknown("not authorized on millrace")])
+def test_nothing_is_lost_while_nobody_says_which_log_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Transient | Unknown
+) -> None:
+    processor = start(world)
+    made = [produce(world, day, 100.0) for day in (1, 2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "log_name", fail_with(error))
+        turn(processor)
+        assert bool(processor.progress.problem(1e9)) is isinstance(error, Unknown)
+    world.now += LONGEST_SECONDS
+    turn(processor)
+    assert world.documents.keys() == {*made}
     check(world)
 
 

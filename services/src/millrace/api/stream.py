@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from millrace.api import follow
 from millrace.api.auth import READ, scope
-from millrace.api.events import Name, parameters
+from millrace.api.events import Name, ask, parameters
 from millrace.api.follow import Follower
 from millrace.api.fresh import FRESH_SECONDS, Fresh
 from millrace.api.ports import Dependencies, DependencyError
@@ -90,7 +90,7 @@ def blueprint(
             ) from error
         after = request.headers.get("Last-Event-ID")
         log_id = next((p.log for p in found), None)
-        log = dependencies.store().log_name(feed.topic, log_id)
+        log = ask(lambda: dependencies.store().log_name(feed.topic, log_id))
         position = follow.committed(found) if after is None else follow.decode(after, found, log)
 
         def read(partition: int, start: int, end: int) -> list[Document]:

@@ -197,10 +197,10 @@ class Loop:
         known = self._events[topic]
         batch = Batch(self._holdings)
         try:
-            batch.log = self._log(topic)
             for partition, records in polled.items():
                 stored = self._stored_below(partition, records[0].offset)
                 try:
+                    batch.log = self._log(topic)
                     if is_ordered and (order := self._orders[partition]).skip:
                         self._skip(partition, records, batch, order)
                     else:
