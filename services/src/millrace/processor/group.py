@@ -31,6 +31,7 @@ from millrace.orders import Order
 from millrace.processor import (
     membership,  # noqa: F401 - members do not stay outside
     parked,  # noqa: F401 - what is resumed is read
+    resets,  # noqa: F401 - of a log that is known
 )
 from millrace.processor.batch import Partition, Record
 from millrace.processor.breaker import Tally
