@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services.tests.sources.exporter import NOW, Server
 
+from millrace import sources
 from millrace.errors import ConfigurationError
 from millrace.feeds import gpus
 from millrace.feeds.gpu_metrics import GPU_METRICS, READINGS, GpuMetrics
@@ -19,9 +20,8 @@ from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
 from millrace.sources import dcgm, nvidia_smi, scrape, vllm, vllm_counters
 from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError, Transient
-from millrace.sources.dcgm import Dcgm
+from millrace.sources.gpu_exporter import GpuExporter
 from millrace.sources.gpus import Place, usage
-from millrace.sources.nvidia_smi import NvidiaSmi
 from millrace.sources.scrape import Exporter, Sample
 from millrace.sources.vllm import Vllm
 
@@ -70,12 +70,14 @@ vllm:e2e_request_latency_seconds_sum{labels} {seconds}
 """
 
 
-def dcgm_source(server: Server) -> Dcgm:
-    return Dcgm(Exporter(server.url), PLACE, server.clock)
+def dcgm_source(server: Server, place: Place = PLACE) -> GpuExporter:
+    return GpuExporter(Exporter(server.url), place, dcgm.normalise, dcgm.EMPTY, server.clock)
 
 
-def smi_source(server: Server) -> NvidiaSmi:
-    return NvidiaSmi(Exporter(server.url), PLACE, server.clock)
+def smi_source(server: Server) -> GpuExporter:
+    return GpuExporter(
+        Exporter(server.url), PLACE, nvidia_smi.normalise, nvidia_smi.EMPTY, server.clock
+    )
 
 
 class Scraped:
@@ -326,6 +328,25 @@ def test_an_exporter_whose_nvidia_smi_fails_is_asked_again(exporter: Server) -> 
         smi_source(exporter).fetch("metrics")
 
 
+@pytest.mark.parametrize(
+    ("name", "gpu", "empty"),
+    [
+        ("dcgm", 'DCGM_FI_DEV_GPU_TEMP{gpu="0",UUID="GPU-a"} 40', "no GPU of DCGM"),
+        ("nvidia_smi", 'nvidia_smi_index{uuid="a"} 0', "no GPU of nvidia_gpu_exporter"),
+    ],
+)
+def test_the_source_that_is_named_reads_the_pages_of_its_exporter(
+    exporter: Server, settings: Any, name: str, gpu: str, empty: str
+) -> None:
+    values = {"producer_source": name, "producer_feed": "gpu_metrics", "producer_url": exporter.url}
+    source = sources.make(settings(**values))
+    exporter.page = f"{gpu}\n"
+    assert [event.source for event in source.fetch("metrics").events] == [name]
+    exporter.page = "up 1\n"
+    with pytest.raises(Transient, match=empty):
+        source.fetch("metrics")
+
+
 def gpu_line(labels: str) -> str:
     return f"DCGM_FI_DEV_GPU_UTIL{{{labels}}} 71\nDCGM_FI_DEV_POWER_USAGE{{{labels}}} 70.5\n"
 
@@ -389,7 +410,7 @@ def test_dcgm_finds_the_labels_of_each_version_of_its_exporter(
 
 def test_a_gpu_that_nobody_names_is_unknown_and_has_no_price(exporter: Server) -> None:
     exporter.page = gpu_line('gpu="0",UUID="GPU-a",device="nvidia0"')
-    (event,) = Dcgm(Exporter(exporter.url), Place("here"), exporter.clock).fetch("metrics").events
+    (event,) = dcgm_source(exporter, Place("here")).fetch("metrics").events
     assert isinstance(event, GpuMetrics)
     assert (event.name, event.price_per_hour_usd) == ("unknown", None)
 

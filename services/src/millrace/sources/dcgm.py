@@ -12,15 +12,15 @@ the sum of theirs. How busy the GPU is they do not say.
 Names and labels differ between versions and options of the exporter.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.redaction import shown
-from millrace.sources.base import Batch, Rejected, Transient
-from millrace.sources.gpus import UNKNOWN, Place, batch, metrics
+from millrace.sources.base import Rejected
+from millrace.sources.gpu_exporter import GpuExporter
+from millrace.sources.gpus import UNKNOWN, Place, metrics
 from millrace.sources.scrape import Exporter, Sample
 
 PREFIX = "DCGM_FI_"
@@ -50,39 +50,13 @@ BLANKS = (0x7FFFFFF0, 0xFFFFFFF0)
 """Of 32 bits, and what comes of it where a sign is lost."""
 LARGE_BLANK = 2.0**47
 """The blank of a floating-point number; that of 64 bits is larger."""
+EMPTY = "the page has no GPU of DCGM: its exporter starts yet, or the URL is wrong"
 
 
-class Dcgm:
-    """The source: one poll reads the exporter's page."""
-
-    feed = "gpu_metrics"
-    units: tuple[str, ...] = ("metrics",)
-    shortest_interval = 0.0
-    endless = True
-    simulated = False
-    budget_left = None
-
-    def __init__(
-        self, exporter: Exporter, place: Place, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._exporter = exporter
-        self._place = place
-        self._clock = clock
-
-    def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
-        """The metrics of every GPU on the page."""
-        page = self._exporter.scrape()
-        found = normalise(page.samples, self._place, self._clock(), simulated=page.simulated)
-        if not found:
-            raise Transient(
-                "the page has no GPU of DCGM: its exporter starts yet, or the URL is wrong"
-            )
-        return batch(found, simulated=page.simulated)
-
-
-def from_settings(settings: Settings) -> Dcgm:
+def from_settings(settings: Settings) -> GpuExporter:
     """The source as configured."""
-    return Dcgm(Exporter.from_settings(settings), Place.from_settings(settings))
+    exporter, place = Exporter.from_settings(settings), Place.from_settings(settings)
+    return GpuExporter(exporter, place, normalise, EMPTY)
 
 
 def normalise(

@@ -6,15 +6,15 @@ name and number as labels. Older versions have the number in a series of its own
 not say has no series. MIG instances have series of other names, which are passed over.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.redaction import shown
-from millrace.sources.base import Batch, Rejected, Transient
-from millrace.sources.gpus import UNKNOWN, Place, batch, metrics
+from millrace.sources.base import Rejected
+from millrace.sources.gpu_exporter import GpuExporter
+from millrace.sources.gpus import UNKNOWN, Place, metrics
 from millrace.sources.scrape import Exporter, Sample
 
 PREFIX = "nvidia_smi_"
@@ -27,40 +27,16 @@ TEMPERATURE, ENERGY = PREFIX + "temperature_gpu", PREFIX + "energy_joules_total"
 NAMES = frozenset({INFO, INDEX, UTILIZATION, USED, TOTAL, *POWERS, TEMPERATURE, ENERGY})
 MEBIBYTE = 1024 * 1024
 _OF_A_GPU = "GPU-"
+EMPTY = (
+    "the page has no GPU of nvidia_gpu_exporter: nvidia-smi fails there, the exporter starts yet,"
+    " or the URL is wrong"
+)
 
 
-class NvidiaSmi:
-    """The source: one poll reads the exporter's page."""
-
-    feed = "gpu_metrics"
-    units: tuple[str, ...] = ("metrics",)
-    shortest_interval = 0.0
-    endless = True
-    simulated = False
-    budget_left = None
-
-    def __init__(
-        self, exporter: Exporter, place: Place, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._exporter = exporter
-        self._place = place
-        self._clock = clock
-
-    def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
-        """The metrics of every GPU on the page."""
-        page = self._exporter.scrape()
-        found = normalise(page.samples, self._place, self._clock(), simulated=page.simulated)
-        if not found:
-            raise Transient(
-                "the page has no GPU of nvidia_gpu_exporter: nvidia-smi fails there, the exporter"
-                " starts yet, or the URL is wrong"
-            )
-        return batch(found, simulated=page.simulated)
-
-
-def from_settings(settings: Settings) -> NvidiaSmi:
+def from_settings(settings: Settings) -> GpuExporter:
     """The source as configured."""
-    return NvidiaSmi(Exporter.from_settings(settings), Place.from_settings(settings))
+    exporter, place = Exporter.from_settings(settings), Place.from_settings(settings)
+    return GpuExporter(exporter, place, normalise, EMPTY)
 
 
 def normalise(

@@ -1,0 +1,53 @@
+"""GPUs as an exporter for Prometheus shows them: one page is one poll."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from millrace.feeds.gpu_metrics import GpuMetrics
+from millrace.sources.base import Batch, Rejected, Transient
+from millrace.sources.gpus import Place, batch
+from millrace.sources.scrape import Exporter, Sample
+
+
+class Normalise(Protocol):
+    """How the pages of one exporter are read."""
+
+    def __call__(
+        self, samples: Sequence[Sample], place: Place, now: float, *, simulated: bool
+    ) -> list[GpuMetrics | Rejected]:
+        """An event of each GPU that the samples are about; `now` is in seconds since 1970."""
+
+
+class GpuExporter:
+    """The source: one poll reads the exporter's page."""
+
+    feed = "gpu_metrics"
+    units: tuple[str, ...] = ("metrics",)
+    shortest_interval = 0.0
+    endless = True
+    simulated = False
+    budget_left = None
+
+    def __init__(
+        self,
+        exporter: Exporter,
+        place: Place,
+        normalise: Normalise,
+        empty: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`empty` says what a page means that is about no GPU."""
+        self._exporter = exporter
+        self._place = place
+        self._normalise = normalise
+        self._empty = empty
+        self._clock = clock
+
+    def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
+        """The metrics of every GPU on the page."""
+        page = self._exporter.scrape()
+        found = self._normalise(page.samples, self._place, self._clock(), simulated=page.simulated)
+        if not found:
+            raise Transient(self._empty)
+        return batch(found, simulated=page.simulated)
