@@ -3,31 +3,29 @@
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 import structlog
 
 from millrace.config import Settings
 from millrace.feeds.base import Feed
-from millrace.orders import Order
-from millrace.processor import backoff
+from millrace.processor import backoff, orders
 from millrace.processor.batch import Batch, Partition, Record, Unread
 from millrace.processor.breaker import Breaker, Tally
 from millrace.processor.decode import Taken
 from millrace.processor.derivation import Lane
-from millrace.processor.errors import BadRecord, Permanent, Stuck, Transient, Unknown
+from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
 from millrace.processor.metrics import Metrics
+from millrace.processor.orders import Orders
 from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.ports import Consumer, Store
 from millrace.processor.recall import Recall
 from millrace.processor.standing import Standing
 from millrace.progress import Progress
 from millrace.records import Unreadable
-from millrace.sinks.dead_letters import SKIPPED
 
 log = structlog.get_logger(__name__)
 
@@ -80,9 +78,11 @@ class Loop:
             topic: Breaker(settings.processor_breaker_records, settings.processor_breaker_share)
             for topic in feeds
         }
+        self._orders = Orders(
+            consumer, self._standing, lambda topic: self._breakers[topic].restore(Tally())
+        )
         self._tallies: dict[str, Tally] = {}
         self._logs: dict[str, tuple[str | None, str]] = {}
-        self._orders: dict[Partition, Order] = {}
         self._recalled: Mapping[Partition, int] = {}
         self._lanes: dict[Partition, Lane] = {}
         self._in_flight: deque[tuple[Batch, Future[None]]] = deque()
@@ -131,7 +131,7 @@ class Loop:
             wait(self._heads(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._settle()
         full = self._full()
-        self._try_again({_topic(batch) for batch, _ in self._in_flight})
+        self._orders.try_again({_topic(batch) for batch, _ in self._in_flight})
         held = self._standing.held()
         if full or held or self._held:
             self._consumer.hold(full, held)
@@ -156,8 +156,7 @@ class Loop:
         try:
             return self._consumer.poll(seconds)
         except Stuck as error:
-            order = self._orders.get(error.partition)
-            if order is None or not (order.skip and order.covers(error.offset)):
+            if self._orders.skips(error.partition, error.offset) is None:
                 self._standing.stand(error.partition, error.offset, str(error))
                 return {}
             self._consumer.seek({error.partition: error.offset + 1})
@@ -185,7 +184,7 @@ class Loop:
         failures = []
         self._pace.begin()
         for topic, own in topics.items():
-            for part, is_ordered in zip(self._apart(own), (False, True), strict=True):
+            for part, is_ordered in zip(self._orders.apart(own), (False, True), strict=True):
                 try:
                     self._take_feed(topic, part, is_ordered=is_ordered)
                 except Transient as error:
@@ -201,8 +200,8 @@ class Loop:
                 stored = self._stored_below(partition, records[0].offset)
                 try:
                     batch.log = self._log(topic)
-                    if is_ordered and (order := self._orders[partition]).skip:
-                        self._skip(partition, records, batch, order)
+                    if order := self._orders.skips(partition, records[0].offset):
+                        orders.skip(partition, records, batch, order)
                     else:
                         self._lane(partition, batch.log).take(records, batch, known, stored)
                 except (Transient, Permanent, Interrupted):
@@ -218,40 +217,12 @@ class Loop:
         finally:
             self._submit(topic, batch, is_ordered=is_ordered)
 
-    def _apart(self, polled: Polled) -> tuple[Polled, Polled]:
-        """What is counted, and what an operator has ordered, each up to where the order begins or
-        ends: what is behind that is read again, so that not one record more goes uncounted.
-        """
-        counted: dict[Partition, Sequence[Record]] = {}
-        ordered: dict[Partition, Sequence[Record]] = {}
-        for partition, records in polled.items():
-            order, first = self._orders.get(partition), records[0].offset
-            taken = records
-            if order is not None and first < order.end:
-                edge = order.end if order.covers(first) else order.first
-                taken = [record for record in records if record.offset < edge]
-            if len(taken) < len(records):
-                self._consumer.seek({partition: taken[-1].offset + 1})
-            is_ordered = order is not None and order.covers(first)
-            (ordered if is_ordered else counted)[partition] = taken
-        return counted, ordered
-
-    def _skip(
-        self, partition: Partition, records: Sequence[Record], batch: Batch, order: Order
-    ) -> None:
-        """They are dead letters, whatever they hold."""
-        for record in records:
-            batch.dead.append((record, BadRecord(SKIPPED, f"skipped: {order.reason}")))
-        batch.first.setdefault(partition, records[0].offset)
-        batch.positions[partition] = records[-1].offset + 1
-        batch.consumed += len(records)
-
     def _recall(self) -> None:
         """Know of what came what others counted and what was ordered: it holds when read again."""
         for topic in {topic for topic, _ in self._holdings} - self._tallies.keys():
             self._tallies[topic] = self._consumer.tally(topic)
             self._breakers[topic].restore(self._tallies[topic])
-        self._orders = {**self._consumer.orders(self._holdings.keys())}
+        self._orders.recall(self._holdings.keys())
         self._recalled = self._holdings
 
     def _stand(self, partition: Partition, offset: int, error: BaseException) -> None:
@@ -399,34 +370,7 @@ class Loop:
             self._progress.look(lag, look.unread, stand, joined=self._consumer.joined)
             self._metrics.show_lag(lag)
             self._metrics.show_standing([p for p in lag if p in stand])
-            self._look_for_orders()
-
-    def _try_again(self, busy: Collection[str]) -> None:
-        """Read on where a partition stands, once it is known what is ordered about it by now."""
-        if all(topic in busy for topic, _ in self._standing.due()):
-            return
-        try:
-            self._look_for_orders()
-        except (Transient, Unknown) as error:
-            # The other partitions go on.
-            self._standing.postpone(LOOK_SECONDS)
-            log.warning("reads no orders, and tries nothing again", reason=str(error))
-        else:
-            self._standing.try_again(busy)
-
-    def _look_for_orders(self) -> None:
-        """Obey what an operator has ordered for partitions that stand still; see Order."""
-        standing = self._standing.places()
-        for partition, order in (self._consumer.orders(standing) if standing else {}).items():
-            offset, waits = standing[partition]
-            known, self._orders[partition] = self._orders.get(partition), order
-            if order != known and order.covers(offset) and (order.skip or waits):
-                topic, number = partition
-                told = msgspec.to_builtins(order)
-                log.warning("obeys an order", topic=topic, partition=number, **told)
-                self._standing.obey(partition)
-                if not order.skip:
-                    self._breakers[topic].restore(Tally())
+            self._orders.look()
 
     def _pass_empty_offsets(self, positions: Mapping[Partition, tuple[int, int]]) -> None:
         """Commit past offsets without a record too, such as the mark at a transaction's end."""

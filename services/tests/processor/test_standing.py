@@ -1,0 +1,361 @@
+"""Partitions that stand still in the loop, and what operators order about them."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from services.tests.processor.chance import away
+from services.tests.processor.process import Processor
+from services.tests.processor.scenario import FIRST, fail_with, metric, produce, start
+from services.tests.processor.world import World
+
+from millrace.config import Settings
+from millrace.orders import Order
+from millrace.processor.batch import Inserted
+from millrace.processor.breaker import Breaker
+from millrace.processor.errors import Stuck, Unknown
+from millrace.processor.standing import LONGEST_SECONDS
+from millrace.sinks.dead_letters import PARTIAL, PREFIX, SKIPPED
+
+
+def test_most_records_being_bad_lets_their_feed_stand_still(world: World) -> None:
+    processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+    for day in range(12):
+        produce(world, day, 100.0)
+    for _ in range(12):
+        processor.step()
+    for _ in range(20):
+        world.produce(0, b"no event")
+    for _ in range(200):
+        processor.step()
+    assert 0 < len(world.letters) < 10
+    assert world.committed[FIRST] == 12 + len(world.letters)
+    assert "could not be processed" in (processor.progress.problem(60) or "")
+    produce(world, 1, 100.0, partition=1, symbol="GOOG")
+    for _ in range(400):
+        processor.step()
+    assert world.committed["stock-data", 1] == 0, "its feed goes on"
+    processor.finish()
+    assert len(world.letters) < 10
+
+
+def bad_stream(world: World) -> Processor:
+    """A processor that a stream of bad records lets stand still, at offset 4."""
+    processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+    for day in range(4):
+        produce(world, day, 100.0)
+        turn(processor, 5)
+    for _ in range(30):
+        world.produce(0, b"no event")
+        turn(processor, 5)
+    assert processor.standing.places(), "the breaker is closed"
+    return processor
+
+
+def turn(processor: Processor, turns: int) -> None:
+    for _ in range(turns):
+        processor.step()
+
+
+def order(first: int, end: int, *, skip: bool) -> Order:
+    return Order(first, end, skip, reason="known", by="operator", at=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("kill", [True, False])
+def test_no_restart_makes_the_breaker_forget(world: World, *, kill: bool) -> None:
+    processor = bad_stream(world)
+    letters = len(world.letters)
+    for _ in range(5):
+        world.processors.remove(processor)
+        if not kill:
+            processor.finish()
+        processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+        turn(processor, 100)
+        assert len(world.letters) == letters
+        assert "stands still" in (processor.progress.problem(60) or "")
+
+
+def test_a_processor_that_dies_before_the_breaker_opens_counts_on(world: World) -> None:
+    for _ in range(30):
+        processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+        world.produce(0, b"no event")
+        turn(processor, 10)
+        world.processors.remove(processor)
+    assert len(world.letters) < 10
+
+
+def test_an_operator_lets_a_feed_read_on_whatever_is_bad_up_to_its_end(world: World) -> None:
+    processor = bad_stream(world)
+    (offset, _) = processor.standing.places()[FIRST]
+    world.orders[FIRST] = order(offset, len(world.log[FIRST]), skip=False)
+    turn(processor, 200)
+    assert world.committed[FIRST] == 34
+    assert len(world.letters) == 30
+    assert processor.progress.problem(60) is None
+    for _ in range(30):
+        world.produce(0, b"no event")
+        turn(processor, 5)
+    assert len(world.letters) < 30 + 15, "the breaker stays closed for ever"
+    assert processor.standing.places()
+
+
+def test_what_is_behind_a_skipped_record_is_counted(world: World) -> None:
+    processor = bad_stream(world)
+    (offset, _) = processor.standing.places()[FIRST]
+    letters = len(world.letters)
+    for skipped in range(offset, offset + 3):
+        world.orders[FIRST] = order(skipped, skipped + 1, skip=True)
+        turn(processor, 100)
+        assert processor.standing.places()[FIRST] == (skipped + 1, True)
+        assert len(world.letters) == letters + 1
+        letters += 1
+
+
+def test_an_operator_skips_records_that_stop_a_partition(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    make = world.feed.document
+
+    def document(event: Any, meta: Any) -> Any:
+        if event.symbol == "WRONG":
+            raise TypeError("a bug")
+        return make(event, meta)
+
+    processor.loop._feeds = {"stock-data": dataclasses.replace(world.feed, document=document)}
+    produce(world, 0, 100.0)
+    for day in range(2):
+        produce(world, day, 100.0, symbol="WRONG")
+    produce(world, 2, 110.0)
+    world.orders[FIRST] = order(7, 9, skip=True)
+    turn(processor, 100)
+    assert world.committed[FIRST] == 1, "an order about other offsets is obeyed"
+    world.orders[FIRST] = order(1, 3, skip=True)
+    turn(processor, 100)
+    assert world.committed[FIRST] == 4
+    assert len(world.documents) == 2
+    said = [dict(letter.headers) for letter in world.letters]
+    assert [one[f"{PREFIX}offset"] for one in said] == [b"1", b"2"]
+    assert {one[f"{PREFIX}stage"] for one in said} == {SKIPPED.encode()}
+    assert {one[f"{PREFIX}exception.message"] for one in said} == {b"skipped: known"}
+    assert [letter.value for letter in world.letters] == [r.value for r in world.log[FIRST][1:3]]
+    assert processor.progress.problem(60) is None
+
+
+def test_what_was_ordered_holds_when_it_is_read_again(world: World) -> None:
+    for day in range(3):
+        produce(world, day, 100.0)
+    world.orders[FIRST] = order(1, 2, skip=True)
+    processor = start(world)
+    turn(processor, 20)
+    assert world.committed[FIRST] == 3
+    assert len(world.letters) == 1
+    assert len(world.documents) == 2
+
+
+def test_what_is_tried_again_by_itself_obeys_what_was_ordered_a_moment_ago(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    processor.consumer.failures = [Stuck(FIRST, 0, "strange")]
+    turn(processor, 1)
+    assert processor.standing.places()[FIRST][0] == 0
+    world.now += LONGEST_SECONDS
+    processor.loop._looked_at = world.now  # It has just looked for orders.
+    world.orders[FIRST] = order(0, 1, skip=True)
+    turn(processor, 20)
+    assert not world.documents
+    assert len(world.letters) == 1
+    assert world.committed[FIRST] == 1
+
+
+def test_where_orders_cannot_be_read_the_other_partitions_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    processor.consumer.failures = [Stuck(FIRST, 0, "strange")]
+    turn(processor, 1)
+    asked: list[float] = []
+
+    def orders(_: object) -> Any:
+        asked.append(world.now)
+        raise away()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processor.consumer, "orders", orders)
+        produce(world, 0, 100.0, partition=1, symbol="GOOG")
+        world.now += 2
+        began = world.now
+        turn(processor, 200)
+        assert world.committed == {FIRST: 0, ("stock-data", 1): 1}
+        assert len(asked) < 5 + 2 * (world.now - began) / 5, "it asks in every turn"
+    world.now += LONGEST_SECONDS
+    turn(processor, 20)
+    assert world.committed == {FIRST: 1, ("stock-data", 1): 1}
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_what_is_ordered_is_taken_though_the_other_records_of_its_feed_have_to_wait(
+    world: World, *, skip: bool
+) -> None:
+    ask = world.newest_of
+
+    def fail_once(*_: Any) -> Any:
+        world.newest_of = ask  # type: ignore[method-assign]
+        raise away()
+
+    event_id = produce(world, 0, 100.0)
+    other = produce(world, 0, 100.0, partition=1, symbol="GOOG")
+    world.orders[FIRST] = order(0, 1, skip=skip)
+    processor = start(world)
+    world.newest_of = fail_once  # type: ignore[method-assign]
+    turn(processor, 20)
+    assert world.newest_of == ask
+    assert world.documents.keys() == ({other} if skip else {other, event_id})
+    assert len(world.letters) == skip
+    assert world.committed == {FIRST: 1, ("stock-data", 1): 1}
+
+
+def test_an_operator_skips_what_cannot_even_be_read(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    produce(world, 1, 100.0)
+    stuck = Stuck(FIRST, 0, "no end")
+    processor.consumer.failures = [stuck]
+    turn(processor, 1)
+    world.orders[FIRST] = order(0, 1, skip=True)
+    for _ in range(50):
+        if processor.consumer.look().positions[FIRST][0] == 0:
+            processor.consumer.failures = [stuck]
+        processor.step()
+    assert world.committed[FIRST] == 2
+    (letter,) = world.letters
+    assert (letter.key, letter.value) == (None, b"")
+    assert PARTIAL in dict(letter.headers)
+
+
+def test_an_error_that_nobody_knows_lets_its_partition_stand_still_until_it_passes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    make = world.feed.document
+
+    def document(event: Any, meta: Any) -> Any:
+        if event.symbol == "WRONG":
+            raise TypeError("a bug")
+        return make(event, meta)
+
+    wrong = dataclasses.replace(world.feed, document=document)
+    processor.loop._feeds = {"stock-data": wrong}
+    produce(world, 0, 100.0)
+    produce(world, 1, 100.0, symbol="WRONG")
+    produce(world, 2, 100.0)
+    produce(world, 0, 100.0, partition=1, symbol="GOOG")
+    for _ in range(20):
+        processor.step()
+    assert world.committed == {FIRST: 1, ("stock-data", 1): 1}
+    assert processor.progress.problem(60) == (
+        "stock-data/0 stands still at offset 1: TypeError: a bug"
+    )
+    assert processor.standing.shown()[0]["offset"] == 1
+    produce(world, 1, 100.0, partition=1, symbol="GOOG")
+    for _ in range(50):
+        processor.step()
+    assert world.committed == {FIRST: 1, ("stock-data", 1): 2}
+    assert metric(processor, "standing", topic="stock-data", partition="0") == 1
+    processor.loop._feeds = {"stock-data": world.feed}
+    for _ in range(400):
+        processor.step()
+    assert world.committed[FIRST] == 3
+    assert processor.progress.problem(60) is None
+
+
+def test_a_write_that_fails_for_no_known_reason_is_tried_again_later(world: World) -> None:
+    processor = start(world, processor_max_in_flight=3)
+    insert = world.insert
+    world.insert = fail_with(Unknown("code 4711"))  # type: ignore[method-assign]
+    for day in range(3):
+        produce(world, day, 100.0)
+        processor.step()
+    for _ in range(5):
+        processor.step()
+    assert world.committed[FIRST] == 0
+    assert "stock-data/0 stands still at offset 0: Unknown: code 4711" in (
+        processor.progress.problem(60) or ""
+    )
+    world.insert = insert  # type: ignore[method-assign]
+    for _ in range(400):
+        processor.step()
+    assert world.committed[FIRST] == 3
+    assert len(world.documents) == 3
+
+
+def test_a_partition_that_cannot_be_read_is_named_and_left_alone(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    produce(world, 0, 100.0, partition=1, symbol="GOOG")
+    processor.consumer.failures = [Stuck(FIRST, 0, "CorruptRecordError: no end")]
+    for _ in range(4):
+        processor.step()
+    assert world.committed == {FIRST: 0, ("stock-data", 1): 1}
+    assert processor.progress.problem(60) == (
+        "stock-data/0 stands still at offset 0: CorruptRecordError: no end"
+    )
+    for _ in range(20):
+        processor.step()
+    assert world.committed[FIRST] == 1
+
+
+def test_a_partition_is_tried_again_though_its_neighbours_are_always_busy(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    processor.consumer.failures = [Stuck(FIRST, 0, "CorruptRecordError: no end")]
+    processor.step()
+    processor.jobs.threads = 0
+    for day in range(30):
+        produce(world, day, 100.0, partition=1, symbol="GOOG")
+        written = len(processor.jobs)
+        processor.step()
+        for _ in range(written):
+            processor.jobs.run(0)
+        world.now += 1.0
+    assert world.committed["stock-data", 1] > 10
+    assert world.committed[FIRST] == 1
+
+
+def test_a_feed_whose_writes_fail_does_not_concern_the_others(world: World) -> None:
+    other = ("other", 0)
+    world.log[other], world.committed[other] = [], 0
+    insert = world.insert
+
+    def fail_one(collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
+        if collection == "other":
+            raise Unknown("code 4711")
+        return insert(collection, documents)
+
+    world.insert = fail_one  # type: ignore[method-assign]
+    processor = Processor(world, Settings(), lambda: None)
+    processor.consumer._state.change_subscription(["stock-data", "other"])
+    breaker = Breaker(1000, 0.5)
+    processor.loop._feeds = {
+        "stock-data": world.feed,
+        "other": dataclasses.replace(world.feed, topic="other", collection="other"),
+    }
+    processor.loop._breakers["other"] = breaker
+    processor.loop._events["other"] = {}
+    world.processors.append(processor)
+    world.rebalance(dict.fromkeys(world.log, processor))
+    for day in range(5):
+        event_id = produce(world, day, 100.0)
+        world.log[other].append(
+            dataclasses.replace(world.log[FIRST][day], topic="other", partition=0)
+        )
+        for _ in range(5):
+            processor.step()
+        assert event_id in world.documents
+    assert (world.committed[FIRST], world.committed[other]) == (5, 0)
+    assert processor.progress.problem(60) == (
+        "other/0 stands still at offset 0: Unknown: code 4711"
+    )
