@@ -5,24 +5,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 import structlog
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.coordinator.base import MemberState
-from kafka.errors import (
-    AuthorizationError,
-    BrokerNotAvailableError,
-    CommitFailedError,
-    GroupAuthorizationFailedError,
-    IllegalGenerationError,
-    KafkaError,
-    RebalanceInProgressError,
-    RetriableError,
-    SaslAuthenticationFailedError,
-    TopicAuthorizationFailedError,
-    UnknownMemberIdError,
-)
+from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from millrace import kafka, lag, orders
@@ -30,34 +17,19 @@ from millrace.config import Settings
 from millrace.orders import Order
 from millrace.processor import (
     membership,  # noqa: F401 - members do not stay outside
+    notes,
     parked,  # noqa: F401 - what is resumed is read
     resets,  # noqa: F401 - of a log that is known
 )
 from millrace.processor.batch import Partition, Record
 from millrace.processor.breaker import Tally
-from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
+from millrace.processor.errors import Permanent, Transient, Unknown
 from millrace.processor.holdings import Holdings, Logs
+from millrace.processor.kafka_errors import Kinds
 from millrace.processor.ports import Look
-from millrace.records import place
 
 log = structlog.get_logger(__name__)
 
-REFUSALS = (
-    AuthorizationError,
-    GroupAuthorizationFailedError,
-    SaslAuthenticationFailedError,
-    TopicAuthorizationFailedError,
-)
-PASSING = (
-    AssertionError,
-    BrokerNotAvailableError,
-    CommitFailedError,
-    IllegalGenerationError,
-    OSError,
-    RebalanceInProgressError,
-    RetriableError,
-    UnknownMemberIdError,
-)
 NEXT_SECONDS = 0.001
 """What a note is later than the one before at least."""
 SECOND = 1000
@@ -126,7 +98,7 @@ class Group:
         Who joins before that is assigned nothing of the others for some seconds. Transient,
         Permanent.
         """
-        with _Kinds("ask for its topics"):
+        with Kinds("ask for its topics"):
             unknown = [one for one in self._topics if not self._client.partitions_for_topic(one)]
         if not unknown:
             return
@@ -138,7 +110,7 @@ class Group:
 
     def poll(self, seconds: float) -> Mapping[Partition, Sequence[Record]]:
         """See ports.Consumer."""
-        with _Kinds("read"):
+        with Kinds("read"):
             found: Mapping[Partition, Sequence[Record]] = self._client.poll(
                 timeout_ms=int(seconds * SECOND)
             )
@@ -159,29 +131,29 @@ class Group:
         mine = self._client.assignment()
         # Later than those before, also after the clock was set back.
         self._noted_at = max(time.time(), self._noted_at + NEXT_SECONDS)
-        notes = {
-            topic: _written(tally, self._noted_at, self._logs.ids.get(topic))
+        texts = {
+            topic: notes.written(tally, self._noted_at, self._logs.ids.get(topic))
             for topic, tally in tallies.items()
         }
         offsets = {
-            TopicPartition(*partition): OffsetAndMetadata(offset, notes[partition[0]], -1)
+            TopicPartition(*partition): OffsetAndMetadata(offset, texts[partition[0]], -1)
             for partition, offset in positions.items()
             if partition in mine
         }
         if offsets:
-            with _Kinds("commit"):
+            with Kinds("commit"):
                 self._client.commit(offsets, timeout_ms=ANSWER_SECONDS * SECOND)
 
     def tally(self, topic: str) -> Tally:
         """See ports.Consumer."""
-        with _Kinds("ask what is committed"):
+        with Kinds("ask what is committed"):
             found = [
                 self._client.committed(p, metadata=True, timeout_ms=ANSWER_SECONDS * SECOND)
                 for p in self._client.assignment()
                 if p.topic == topic
             ]
-        notes = [note for one in found if one and (note := _read(one.metadata))]
-        newest = max(notes, key=lambda note: note.at, default=None)
+        read = [note for one in found if one and (note := notes.read(one.metadata))]
+        newest = max(read, key=lambda note: note.at, default=None)
         if newest is None:
             return Tally()
         self._noted_at = max(self._noted_at, newest.at)
@@ -191,7 +163,7 @@ class Group:
         """See ports.Consumer."""
         wanted = [TopicPartition(*partition) for partition in partitions]
         try:
-            with _Kinds("ask for orders"):
+            with Kinds("ask for orders"):
                 found = self._asking().list_group_offsets({orders.GROUP: wanted})[orders.GROUP]
         except Permanent as refused:
             log.warning("reads no orders of operators", reason=str(refused))
@@ -218,7 +190,7 @@ class Group:
 
     def look(self) -> Look:
         """See ports.Consumer."""
-        with _Kinds("ask how far it has come"):
+        with Kinds("ask how far it has come"):
             unread = self._unread()
             positions = {}
             for partition, end in self._ends().items():
@@ -267,45 +239,3 @@ class Group:
         """See ports.Consumer."""
         self._hang_up()
         self._client.close(autocommit=False, timeout_ms=2 * SECOND)
-
-
-class _Note(msgspec.Struct, frozen=True):
-    """What is written beside a committed offset."""
-
-    records: int
-    bad: int
-    at: float
-    """When, in seconds since 1970: of several partitions' notes the last one counts."""
-    log: str | None = None
-    """The id of the log that the offset is in."""
-
-
-def _written(tally: Tally, at: float, log_id: str | None) -> str:
-    return msgspec.json.encode(_Note(*tally, at=at, log=log_id)).decode()
-
-
-def _read(text: str | None) -> _Note | None:
-    try:
-        return msgspec.json.decode(text or "", type=_Note)
-    except msgspec.DecodeError:
-        return None  # an earlier version writes none
-
-
-class _Kinds:
-    """Turns the library's errors into the kinds that decide what happens next."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
-        if not isinstance(error, Exception):
-            return
-        if found := place(error):
-            raise Stuck(tuple(found[0]), found[1], f"{error!r}") from error
-        if isinstance(error, REFUSALS):
-            raise Permanent(f"Kafka refuses to {self._what}: {error!r}") from error
-        kind = Transient if isinstance(error, PASSING) else Unknown
-        raise kind(f"Kafka, {self._what}: {error!r}") from error
