@@ -24,6 +24,8 @@ class _Noted(msgspec.Struct, frozen=True):
 
 def known(client: Any, topic: str) -> str | None:
     """The id of a topic's log, as a consumer's last metadata has it; None while it has none."""
+    # The library hands its metadata to nobody. Its client for administration would ask the broker
+    # by itself, and be told of another log than the one that these records are from.
     found = client._cluster.topic_id(topic)
     return None if found is None else str(found)
 

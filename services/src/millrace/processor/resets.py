@@ -2,7 +2,9 @@
 
 Such a position may be one in the log of a topic that was made again meanwhile. The library would go
 to the start, and ask for the topic's metadata, which says so, when that is old.
-Importing this module is what makes the library ask first.
+Importing this module is what makes the library ask first: of its listeners, none is called before a
+reset, and without resets of its own (`auto_offset_reset="none"`) a partition that nothing is
+committed of has no position either.
 """
 
 from contextlib import suppress
