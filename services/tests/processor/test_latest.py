@@ -502,7 +502,7 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
         batch = Batch({})
         lane.take(records, batch, {}, records[0].offset)
         assert not batch.dead
-        writer.complete(batch)
+        writer.complete(batch, lambda: True)
         if random.random() < 0.8:
             world.values.step()
         for symbol, value in world.cache.values.items():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from services.tests.processor.chance import away
 from services.tests.processor.process import Processor
-from services.tests.processor.scenario import FIRST, fail_with, metric, produce, start
+from services.tests.processor.scenario import FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import World
 
 from millrace.config import Settings
@@ -234,6 +234,79 @@ def test_an_operator_skips_what_cannot_even_be_read(world: World) -> None:
     (letter,) = world.letters
     assert (letter.key, letter.value) == (None, b"")
     assert PARTIAL in dict(letter.headers)
+
+
+def former_and_next(world: World) -> tuple[Processor, Processor]:
+    """A processor that has record 1 in flight, and another, which has its partition now."""
+    former = start(world)
+    produce(world, 0, 100.0)
+    turn(former, 20)
+    assert world.committed[FIRST] == 1
+    former.jobs.threads = 0
+    produce(world, 1, 200.0)
+    produce(world, 1, 100.0, partition=1, symbol="GOOG")
+    turn(former, 2)
+    assert len(former.jobs) == 1
+    other = Processor(world, Settings(), lambda: None)
+    world.processors.append(other)
+    world.rebalance({FIRST: other, ("stock-data", 1): former})
+    return former, other
+
+
+def test_what_is_skipped_is_not_stored_by_who_had_it_in_flight(world: World) -> None:
+    former, other = former_and_next(world)
+    other.consumer.failures = [Stuck(FIRST, 1, "strange")]
+    turn(other, 1)
+    world.orders[FIRST] = order(1, 2, skip=True)
+    world.now += LONGEST_SECONDS
+    later = produce(world, 2, 110.0)
+    turn(other, 20)
+    assert (len(world.letters), world.committed[FIRST]) == (1, 3)
+    assert change(world, later) == pytest.approx(10)
+    former.jobs.run(0)  # before it turns again: it need not know yet
+    former.jobs.threads = 2
+    turn(former, 20)
+    assert {(d["kafka"]["partition"], d["kafka"]["offset"]) for d in world.documents.values()} == {
+        (0, 0),
+        (0, 2),
+        (1, 0),
+    }
+    assert world.committed["stock-data", 1] == 1, "what it kept is not read again"
+
+
+def test_what_is_read_again_behind_a_failed_write_is_not_stored_before(world: World) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    turn(processor, 20)
+    processor.jobs.threads = 0
+    for day, price in ((1, 200.0), (2, 110.0)):
+        behind = produce(world, day, price)
+        turn(processor, 2)
+    assert len(processor.jobs) == 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world, "insert", fail_with(Unknown("strange")))
+        processor.jobs.run(0)
+    processor.jobs.threads = 2
+    turn(processor, 1)
+    assert processor.standing.places()[FIRST][0] == 1
+    world.orders[FIRST] = order(1, 2, skip=True)
+    turn(processor, 100)
+    assert world.committed[FIRST] == 3
+    assert change(world, behind) == pytest.approx(10)
+
+
+def test_what_is_in_flight_of_a_former_log_is_stored_though_nobody_reads_it_again(
+    world: World,
+) -> None:
+    former = start(world)
+    former.jobs.threads = 0
+    event = produce(world, 0, 100.0)
+    turn(former, 2)
+    assert len(former.jobs) == 1
+    world.make_anew("second")
+    turn(former, 2)
+    former.jobs.run(0)
+    assert event in world.documents
 
 
 def test_an_error_that_nobody_knows_lets_its_partition_stand_still_until_it_passes(

@@ -71,6 +71,8 @@ class Batch:
     """The holding of each partition, as it was when the batch was read."""
     log: str = FIRST
     """The name of the log that its records are from."""
+    log_id: str | None = None
+    """The id of that log in Kafka."""
     first: dict[Partition, int] = field(default_factory=dict)
     """The offset of the first record, by partition."""
     positions: dict[Partition, int] = field(default_factory=dict)

@@ -23,6 +23,10 @@ class Stuck(Exception):
         self.partition, self.offset = partition, offset
 
 
+class Abandoned(Exception):
+    """A batch that was not complete when it had to be left: it is read again."""
+
+
 class BadRecord(Exception):
     """A record that cannot become a document, whatever is tried: a dead letter."""
 

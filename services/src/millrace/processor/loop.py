@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from millrace.processor.batch import Batch, Partition, Record, Unread
 from millrace.processor.breaker import Breaker, Tally
 from millrace.processor.decode import Taken
 from millrace.processor.derivation import Lane
-from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
+from millrace.processor.errors import Abandoned, Permanent, Stuck, Transient, Unknown
 from millrace.processor.metrics import Metrics
 from millrace.processor.orders import Orders
 from millrace.processor.pace import Interrupted, Pace
@@ -52,7 +53,7 @@ class Loop:
         feeds: Mapping[str, Feed[Any]],
         consumer: Consumer,
         store: Store,
-        complete: Callable[[Batch], None],
+        complete: Callable[[Batch, Callable[[], bool]], None],
         executor: Executor,
         *,
         metrics: Metrics,
@@ -61,7 +62,10 @@ class Loop:
         stop: threading.Event,
         standing: Standing | None = None,
     ) -> None:
-        """`feeds` by topic; `complete` writes a batch and returns when it is acknowledged."""
+        """`feeds` by topic; `complete` writes a batch and returns when it is acknowledged.
+
+        It asks whether the batch is wanted still, and raises Abandoned if not.
+        """
         self._settings = settings
         self._feeds = feeds
         self._consumer = consumer
@@ -199,7 +203,7 @@ class Loop:
             for partition, records in polled.items():
                 stored = self._stored_below(partition, records[0].offset)
                 try:
-                    batch.log = self._log(topic)
+                    batch.log_id, batch.log = self._log(topic)
                     if order := self._orders.skips(partition, records[0].offset):
                         orders.skip(partition, records, batch, order)
                     else:
@@ -245,14 +249,25 @@ class Loop:
         self._events[topic] |= batch.events
         batch.number = self._submitted
         self._submitted += 1
-        self._in_flight.append((batch, self._executor.submit(self._complete, batch)))
+        future = self._executor.submit(self._complete, batch, partial(self._is_wanted, batch))
+        self._in_flight.append((batch, future))
 
-    def _log(self, topic: str) -> str:
-        """The name of the log that a topic's records are from."""
+    def _is_wanted(self, batch: Batch) -> bool:
+        """Whether a batch in flight is not read again, here or by another. For writer threads.
+
+        Who reads it again may know of an order to skip some of it. Of a former log nothing is.
+        """
+        now = self._consumer.holdings
+        is_held = all(now.get(p) == batch.holdings[p] for p in [*batch.first])
+        is_former = self._consumer.log_id(_topic(batch)) != batch.log_id
+        return bool(batch.positions) and (is_held or is_former)
+
+    def _log(self, topic: str) -> tuple[str | None, str]:
+        """The id and the name of the log that a topic's records are from."""
         log_id = self._consumer.log_id(topic)
         if topic not in self._logs or self._logs[topic][0] != log_id:
             self._logs[topic] = log_id, self._store.log_name(topic, log_id)
-        return self._logs[topic][1]
+        return self._logs[topic]
 
     def _lane(self, partition: Partition, log: str) -> Lane:
         lane = self._lanes.get(partition)
@@ -331,7 +346,7 @@ class Loop:
                 self._standing.moved(partition, position)
 
     def _fail(self, topic: str, batch: Batch, error: BaseException) -> None:
-        """Read this batch and those of its topic behind it again, later."""
+        """Read this batch and those of its topic behind it again: later, if it cannot be stored."""
         self._breakers[topic].restore(self._tallies[topic])
         behind = [other for other, _ in self._in_flight if _topic(other) == topic]
         first: dict[Partition, int] = {}
@@ -342,7 +357,11 @@ class Loop:
         for other in behind:
             other.positions.clear()
         for partition, offset in first.items():
-            self._stand(partition, offset, error)
+            if isinstance(error, Abandoned):
+                self._lanes.pop(partition, None)
+                self._consumer.seek({partition: offset})
+            else:
+                self._stand(partition, offset, error)
 
     def _is_held(self, batch: Batch, partition: Partition) -> bool:
         number = batch.holdings.get(partition)

@@ -12,7 +12,7 @@ import structlog
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Documents, Inserted, Message, Record
 from millrace.processor.conflicts import between_documents
-from millrace.processor.errors import BadRecord, Transient, Unknown
+from millrace.processor.errors import Abandoned, BadRecord, Transient, Unknown
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Publisher, Store
 from millrace.sinks.dead_letters import letter
@@ -25,10 +25,6 @@ SAID_SECONDS = 60.0
 """Clocks that are ahead are named so often at most."""
 T = TypeVar("T")
 Stored = Callable[[str, Sequence[dict[str, Any]], Inserted], None]
-
-
-class Abandoned(Exception):
-    """Told to stop before the batch was complete: it will be read again."""
 
 
 class Writer:
@@ -60,8 +56,11 @@ class Writer:
         """Seconds since a server answered, be it with an error; waiting out an outage is life."""
         return time.monotonic() - self._last_answer
 
-    def complete(self, batch: Batch) -> None:
-        """Return when everything in the batch is acknowledged. Permanent, Abandoned, Unknown."""
+    def complete(self, batch: Batch, is_wanted: Callable[[], bool]) -> None:
+        """Return when everything in the batch is acknowledged. Permanent, Abandoned, Unknown.
+
+        No document is inserted once it is not wanted. What documents are there raise their alerts.
+        """
         stored = duplicates = 0
         alerts: list[Message] = []
         conflicts: list[tuple[Record, BadRecord]] = []
@@ -71,8 +70,7 @@ class Writer:
                     duplicates += len(part.conflicts)
                     self._compare(collection, part, frozenset(), conflicts)
                     continue
-                insert = partial(self._store.insert, collection, part.documents)
-                result = self._until_done(insert)
+                result = self._until_done(partial(self._insert, collection, part, is_wanted))
                 self._stored(collection, part.documents, result)
                 stored += result.stored
                 own = self._compare(collection, part, result.duplicates, conflicts)
@@ -99,6 +97,11 @@ class Writer:
         )
         if batch.ahead:
             self._say_ahead(batch)
+
+    def _insert(self, collection: str, part: Documents, is_wanted: Callable[[], bool]) -> Inserted:
+        if not is_wanted():
+            raise Abandoned
+        return self._store.insert(collection, part.documents)
 
     def _say_ahead(self, batch: Batch) -> None:
         """Name the clocks that are wrong, but not with every batch."""
