@@ -81,6 +81,24 @@ def test_what_is_no_origin_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatc
         config.load()
 
 
+LISTS = [name for name, field in Settings.model_fields.items() if "list" in str(field.annotation)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, "a\udcff") for name in sorted(Settings.model_fields.keys() - LISTS)]
+    + [(name, value) for name in LISTS for value in ('["a\udcff"]', r'["b", "\ud800"]')],
+)
+def test_what_is_no_text_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    variable = f"MILLRACE_{name.upper()}"
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as caught:
+        config.load()
+    assert str(caught.value) == f"{variable}: it has bytes that are no text in UTF-8"
+
+
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
         config.load().require("kafka_username", "kafka_password", "kafka_bootstrap_servers")

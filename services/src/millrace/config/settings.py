@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -42,6 +43,15 @@ class Settings(
     """The settings of all services. Each checks with `require` what it cannot do without."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_text(cls, value: Any) -> Any:
+        """Bytes of the environment that are no text come as half of a character, as JSON may."""
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str) and not _is_text(one):
+                raise PydanticCustomError("text", "it has bytes that are no text in UTF-8")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -87,6 +97,14 @@ class Settings(
 def secrets_directory() -> Path:
     """Where the secret files of this process lie."""
     return Path(os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", SECRETS))
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:
