@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible.module_utils import whole_files
 from ansible.parsing.vault import VaultLib, VaultSecret
+from services.tests.whole_files import Replace, Replacing, refuse_a_sync
 from tests.ansible.conftest import ROOT, load
 
 SECRET = VaultSecret(b"a vault password")
@@ -97,51 +98,25 @@ def test_a_file_that_is_removed_does_not_come_back(
     assert disk.directories[:1] == [""]
 
 
-def test_a_disk_that_refuses_leaves_all_as_it_was(
+class TestWholeFiles(Replacing):
+    @pytest.fixture
+    def replace(self) -> Replace:
+        return whole_files.replace
+
+    @pytest.fixture
+    def kind(self) -> type[Exception]:
+        return OSError
+
+
+def test_a_disk_that_refuses_leaves_nothing_beside_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    refuse_a_sync(monkeypatch, errno.ENOSPC, of_a_file=True)
     with pytest.raises(OSError, match="No space left"):
         whole_files.replace(path, b"new")
     assert [one.read_text() for one in tmp_path.iterdir()] == ["old"]
-
-
-def refuse_a_sync(monkeypatch: pytest.MonkeyPatch, code: int, *, of_a_file: bool) -> None:
-    fsync = os.fsync
-
-    def some(descriptor: int) -> None:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode) == of_a_file:
-            raise OSError(code, os.strerror(code))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", some)
-
-
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
-def test_a_file_system_that_cannot_sync_a_directory_will_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    path = tmp_path / "file"
-    refuse_a_sync(monkeypatch, code, of_a_file=False)
-    whole_files.replace(path, b"new")
-    assert path.read_bytes() == b"new"
-
-
-@pytest.mark.parametrize(
-    ("code", "of_a_file"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)]
-)
-def test_any_other_sync_that_fails_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, of_a_file: bool
-) -> None:
-    refuse_a_sync(monkeypatch, code, of_a_file=of_a_file)
-    with pytest.raises(OSError, match=os.strerror(code)):
-        whole_files.replace(tmp_path / "file", b"new")
 
 
 def test_a_file_is_for_whom_it_is(tmp_path: Path) -> None:

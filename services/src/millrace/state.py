@@ -35,6 +35,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise StateUnusable(f"cannot write {path}: {error.strerror}") from None
 
 
+def read_state(path: Path) -> bytes | None:
+    """What a file holds; None if there is none. StateUnusable if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateUnusable(f"cannot read {path}: {error.strerror}") from None
+
+
 def _keep_names(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

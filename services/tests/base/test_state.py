@@ -1,83 +1,54 @@
-"""State files: what is written is on the disk before it has its name."""
+"""State files: whole, or as they were, and in one line when they cannot be read."""
 
-import errno
-import os
-import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from services.tests.whole_files import Replace, Replacing
 
-from millrace.state import StateUnusable, write_atomically
+from millrace.producer.agenda import Agenda
+from millrace.producer.timing import Schedule
+from millrace.sources.gpus import Place
+from millrace.sources.openai_usage import OpenaiUsage
+from millrace.sources.scrape import Exporter
+from millrace.sources.seen import Seen
+from millrace.sources.vllm import Vllm
+from millrace.state import StateUnusable, read_state, write_atomically
+
+PLACE = Place("box")
 
 
-def test_a_file_gets_its_name_when_its_content_is_on_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class TestState(Replacing):
+    @pytest.fixture
+    def replace(self) -> Replace:
+        return write_atomically
+
+    @pytest.fixture
+    def kind(self) -> type[Exception]:
+        return StateUnusable
+
+
+def test_what_is_there_is_read(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
-    path.write_bytes(b"old")
-    synced: list[tuple[bytes, bytes]] = []
-    fsync = os.fsync
-
-    def seen(descriptor: int) -> None:
-        fsync(descriptor)
-        what = Path(f"/proc/self/fd/{descriptor}")
-        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        on_disk = what.read_bytes() if is_file else str(what.readlink()).encode()
-        synced.append((on_disk, path.read_bytes()))
-
-    monkeypatch.setattr(os, "fsync", seen)
-    open_before = len([*Path("/proc/self/fd").iterdir()])
-    write_atomically(path, b"new")
-    # Its content before it has its name; the directory when it has it.
-    assert synced == [(b"new", b"old"), (bytes(tmp_path), b"new")]
-    assert len([*Path("/proc/self/fd").iterdir()]) == open_before
-    assert path.read_bytes() == b"new"
-
-
-def test_a_disk_that_refuses_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "state.json"
-    path.write_bytes(b"old")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StateUnusable, match="No space left"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-
-
-def refuse_a_sync(monkeypatch: pytest.MonkeyPatch, code: int, *, of_a_file: bool) -> None:
-    fsync = os.fsync
-
-    def some(descriptor: int) -> None:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode) == of_a_file:
-            raise OSError(code, os.strerror(code))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", some)
-
-
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
-def test_a_file_system_that_cannot_sync_a_directory_will_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    path = tmp_path / "state.json"
-    refuse_a_sync(monkeypatch, code, of_a_file=False)
-    open_before = len([*Path("/proc/self/fd").iterdir()])
-    write_atomically(path, b"new")
-    assert len([*Path("/proc/self/fd").iterdir()]) == open_before
-    assert path.read_bytes() == b"new"
+    assert read_state(path) is None
+    path.write_bytes(b"kept")
+    assert read_state(path) == b"kept"
 
 
 @pytest.mark.parametrize(
-    ("code", "of_a_file"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)]
+    "begin",
+    [
+        lambda path: Agenda(["all"], Schedule("30 12 * * *"), path, lambda: 0.0, runs=0),
+        Seen,
+        lambda path: OpenaiUsage(path / "usage.jsonl", PLACE, path),
+        lambda path: Vllm(Exporter("http://127.0.0.1:9/metrics"), PLACE, path),
+    ],
 )
-def test_any_other_sync_that_fails_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, of_a_file: bool
+def test_who_cannot_read_its_state_says_so_and_does_not_begin_anew(
+    tmp_path: Path, begin: Callable[[Path], Any]
 ) -> None:
-    refuse_a_sync(monkeypatch, code, of_a_file=of_a_file)
-    with pytest.raises(StateUnusable, match=os.strerror(code)):
-        write_atomically(tmp_path / "state.json", b"new")
+    path = tmp_path / "state.json"
+    path.mkdir()
+    with pytest.raises(StateUnusable, match=f"cannot read {path}: Is a directory"):
+        begin(path)

@@ -314,6 +314,13 @@ def test_a_file_that_cannot_be_read_is_named(gateway: Gateway) -> None:
         gateway.poll()
 
 
+def test_a_place_that_cannot_be_looked_into_is_named(gateway: Gateway) -> None:
+    gateway.file = gateway.file.parent / ("x" * 256) / "usage.jsonl"
+    gateway.start()
+    with pytest.raises(Permanent, match=f"cannot read {gateway.file.parent}: File name too long"):
+        gateway.poll()
+
+
 def test_a_restart_goes_on_where_the_acknowledged_end(gateway: Gateway) -> None:
     gateway.write(chat(1))
     assert gateway.prompts() == [1]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace.errors import ConfigurationError
 from millrace.feeds.stocks import StockPrice
 from millrace.sources import replay
 from millrace.sources.base import Batch, Permanent
@@ -52,6 +53,19 @@ def test_rows_come_in_the_order_of_their_time(file: Path) -> None:
         ("AAPL", 7),
     ]
     assert len({event.event_id for event in events}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("/none/stocks.csv", "there is no file /none/stocks.csv to replay"),
+        ("/proc/self/mem", "cannot read /proc/self/mem: Input/output error"),
+        ("/" + "x" * 256, "cannot read .*: File name too long"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(settings: Any, name: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        replay.from_settings(settings(replay_file=name))
 
 
 def test_another_file_or_choice_is_another_unit(file: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from millrace.producer.timing import Timing
-from millrace.state import write_atomically
+from millrace.state import read_state, write_atomically
 
 
 class _Kept(msgspec.Struct):
@@ -108,6 +108,6 @@ class Agenda:
 
     def _load(self) -> _Kept | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-        except (FileNotFoundError, msgspec.DecodeError):
+            return msgspec.json.decode(read_state(self._path) or b"", type=_Kept)
+        except msgspec.DecodeError:
             return None

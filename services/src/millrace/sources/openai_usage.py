@@ -28,7 +28,7 @@ from millrace.sources.following import Following, Reading
 from millrace.sources.gpus import Place, batch
 from millrace.sources.marks import Mark
 from millrace.sources.streams import Held, Told, last_of_each
-from millrace.state import write_atomically
+from millrace.state import read_state, write_atomically
 
 LONGEST_SECONDS = 600.0
 """What began longer before is not of the time that the lines before it say: clients wait for an
@@ -72,18 +72,20 @@ class OpenaiUsage:
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """The events of the lines that are complete. The call means that the last are published."""
-        if self._position == Position():
-            # Whatever becomes of the first file now, it is later than what lies beside it.
-            self._position = Position(written=self._following.begun())
-        if self._position != self._kept:
-            write_atomically(self._state, msgspec.json.encode(self._position))
-            self._kept = self._position
-        position, now = self._position, self._clock()
+        now = self._clock()
         try:
+            if self._position == Position():
+                # Whatever becomes of the first file now, it is later than what lies beside it.
+                self._position = Position(written=self._following.begun())
+            if self._position != self._kept:
+                write_atomically(self._state, msgspec.json.encode(self._position))
+                self._kept = self._position
+            position = self._position
             reading = self._following.look(position.marks, position.written, now)
         except FileNotFoundError:
-            if not position.held:
+            if not self._position.held:
                 raise Transient(f"there is no file {self._path} yet") from None
+            position = self._position
             reading = Reading([], position.marks, position.written, [])
         except OSError as error:
             why = error.strerror or error
@@ -107,8 +109,8 @@ class OpenaiUsage:
 
     def _load(self) -> Position:
         try:
-            kept = msgspec.json.decode(self._state.read_bytes(), type=Position)
-        except (FileNotFoundError, msgspec.DecodeError):
+            kept = msgspec.json.decode(read_state(self._state) or b"", type=Position)
+        except msgspec.DecodeError:
             return Position()
         if kept.inode:
             mark = Mark(kept.inode, kept.offset, kept.tail)

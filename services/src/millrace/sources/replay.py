@@ -75,9 +75,12 @@ class Replay:
 
 def from_settings(settings: Settings) -> Replay:
     """The source as configured."""
-    if not settings.replay_file.is_file():
-        raise ConfigurationError(f"there is no file {settings.replay_file} to replay")
-    return Replay(settings.replay_file, settings.producer_symbols)
+    try:
+        if not settings.replay_file.is_file():
+            raise ConfigurationError(f"there is no file {settings.replay_file} to replay")
+        return Replay(settings.replay_file, settings.producer_symbols)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {settings.replay_file}: {error.strerror}") from None
 
 
 def read(path: Path, now: datetime) -> Iterator[StockPrice]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from millrace.state import write_atomically
+from millrace.state import read_state, write_atomically
 
 MOST = 16
 """So much is known of each series: an upstream that answers from several caches goes to and fro."""
@@ -34,6 +34,8 @@ class Seen:
 
     def _load(self) -> dict[str, dict[str, int]]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, dict[str, int]])
-        except (FileNotFoundError, msgspec.DecodeError):
+            return msgspec.json.decode(
+                read_state(self._path) or b"", type=dict[str, dict[str, int]]
+            )
+        except msgspec.DecodeError:
             return {}

@@ -44,7 +44,7 @@ from millrace.sources.vllm_counters import (
     renamed,
     start_of,
 )
-from millrace.state import write_atomically
+from millrace.state import read_state, write_atomically
 
 LONGEST_INTERVAL = WINDOW.total_seconds()
 STARTED = "process_start_time_seconds"
@@ -197,8 +197,8 @@ class Vllm:
 
     def _load(self) -> Seen | None:
         try:
-            return msgspec.json.decode(self._state.read_bytes(), type=Seen)
-        except (FileNotFoundError, msgspec.DecodeError):
+            return msgspec.json.decode(read_state(self._state) or b"", type=Seen)
+        except msgspec.DecodeError:
             return None
 
 
