@@ -1,7 +1,10 @@
-"""Finds documents as MongoDB does, as far as conditions here go: contracts.conditions compares."""
+"""Finds documents and shows them as MongoDB does, as far as questions here go.
+
+contracts.conditions compares.
+"""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -22,12 +25,17 @@ def _holds(document: Mapping[str, Any], name: str, wanted: Any) -> bool:
         return all(matches(document, part) for part in wanted)
     if name == "$or":
         return any(matches(document, part) for part in wanted)
+    found = _field(document, name)
+    tests = wanted if isinstance(wanted, Mapping) else {"$in": [wanted]}
+    return all(_compares(found, test, value) for test, value in tests.items())
+
+
+def _field(document: Mapping[str, Any], name: str) -> Any:
     found: Any = document
     for part in name.split("."):
         # What is not there is as null.
         found = found.get(part) if isinstance(found, Mapping) else None
-    tests = wanted if isinstance(wanted, Mapping) else {"$in": [wanted]}
-    return all(_compares(found, test, value) for test, value in tests.items())
+    return found
 
 
 def _compares(found: Any, test: str, wanted: Any) -> bool:
@@ -40,3 +48,76 @@ def _compares(found: Any, test: str, wanted: Any) -> bool:
         return compare(found, wanted)
     except TypeError:
         return False  # only values of one kind are before or after each other
+
+
+def in_order(
+    documents: Iterable[Mapping[str, Any]], order: Iterable[tuple[str, int]]
+) -> list[Mapping[str, Any]]:
+    """By fields that all have, each rising (1) or falling (-1)."""
+    found = [*documents]
+    for name, direction in reversed([*order]):
+        falls = {1: False, -1: True}[direction]
+        found.sort(key=lambda document: _field(document, name), reverse=falls)
+    return found
+
+
+def shown(document: Mapping[str, Any], fields: Mapping[str, int]) -> dict[str, Any]:
+    """What a projection shows that names what is wanted with 1: `_id`, too, unless it has a 0."""
+    found: dict[str, Any] = {}
+    for name, wanted in {"_id": 1, **fields}.items():
+        if {0: False, 1: True}[wanted]:
+            _copy(document, found, name.split("."))
+    return found
+
+
+def _copy(document: Mapping[str, Any], found: dict[str, Any], path: Sequence[str]) -> None:
+    name, *rest = path
+    if name not in document:
+        return
+    if not rest:
+        found[name] = document[name]
+    elif isinstance(document[name], Mapping):
+        _copy(document[name], found.setdefault(name, {}), rest)
+
+
+def aggregated(
+    documents: Iterable[Mapping[str, Any]], pipeline: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """What a pipeline makes of documents. KeyError for a stage that is not known here."""
+    found = [*documents]
+    for stage in pipeline:
+        ((name, wanted),) = stage.items()
+        found = STAGES[name](found, wanted)
+    return found
+
+
+def _grouped(documents: list[Mapping[str, Any]], wanted: Any) -> list[Mapping[str, Any]]:
+    groups: dict[Any, Mapping[str, Any]] = {}
+    for one in documents:
+        made = {
+            name: _value(one, first["$first"]) for name, first in wanted.items() if name != "_id"
+        }
+        group = _value(one, wanted["_id"])
+        groups.setdefault(group, {"_id": group, **made})
+    return [*groups.values()]
+
+
+def _value(document: Mapping[str, Any], expression: str) -> Any:
+    assert expression[0] == "$", "a constant"
+    return document if expression == "$$ROOT" else _field(document, expression[1:])
+
+
+def _replaced(documents: list[Mapping[str, Any]], wanted: Any) -> list[Mapping[str, Any]]:
+    found = [_value(one, wanted["newRoot"]) for one in documents]
+    assert all(isinstance(one, Mapping) for one in found), "the server would end the question"
+    return found
+
+
+STAGES: Mapping[str, Callable[[list[Mapping[str, Any]], Any], list[Mapping[str, Any]]]] = {
+    "$match": lambda documents, wanted: [one for one in documents if matches(one, wanted)],
+    "$sort": lambda documents, wanted: in_order(documents, wanted.items()),
+    "$limit": lambda documents, wanted: documents[:wanted],
+    "$group": _grouped,
+    "$replaceRoot": _replaced,
+    "$project": lambda documents, wanted: [shown(one, wanted) for one in documents],
+}

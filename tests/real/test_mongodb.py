@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from services.tests.base.test_mongo import Symbols
-from services.tests.contracts.conditions import Conditions, Found
+from services.tests.contracts.conditions import Conditions, Found, Made, Pipelines
 from services.tests.contracts.mongodb_admin import Administration, Fresh
 from services.tests.contracts.stored_events import (
     FEED,
@@ -78,6 +78,21 @@ class TestConditions(Conditions):
             return [one["_id"] for one in collection.find(condition)]
 
         return find
+
+
+class TestPipelines(Pipelines):
+    @pytest.fixture
+    def made(self, mongodb: MongoClient[dict[str, Any]]) -> Made:
+        collection = mongodb[NAME]["pipelines"]
+
+        def make(
+            documents: Sequence[dict[str, Any]], pipeline: list[dict[str, Any]]
+        ) -> list[dict[str, Any]]:
+            collection.delete_many({})
+            collection.insert_many(documents)
+            return [*collection.aggregate(pipeline)]
+
+        return make
 
 
 class TestAdministration(Administration):

@@ -1,4 +1,8 @@
-"""What a condition finds: `found` puts documents into an empty collection and asks for ids."""
+"""What a condition finds, and a pipeline makes of it.
+
+`found` puts documents into an empty collection and asks for ids; `made` asks for what a pipeline
+makes of them.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,6 +19,7 @@ DOCUMENTS: list[dict[str, Any]] = [
     {"_id": "e"},
 ]
 Found = Callable[[Sequence[dict[str, Any]], dict[str, Any]], list[str]]
+Made = Callable[[Sequence[dict[str, Any]], list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 class Conditions:
@@ -47,3 +52,56 @@ class Conditions:
     )
     def test_it_finds(self, found: Found, condition: dict[str, Any], expected: str) -> None:
         assert "".join(sorted(found(DOCUMENTS, condition))) == expected
+
+
+FRUITS: list[dict[str, Any]] = [
+    {"_id": 1, "kind": "pear", "on": 2, "size": {"cm": 5, "g": 1}},
+    {"_id": 2, "kind": "fig", "on": 1, "size": {"cm": 4}},
+    {"_id": 3, "kind": "pear", "on": 1, "size": "small"},
+    {"_id": 4, "kind": "fig", "on": 2},
+]
+NEWEST: list[dict[str, Any]] = [
+    {"$match": {"on": {"$lte": 2}}},
+    {"$sort": {"on": -1, "_id": 1}},
+    {"$group": {"_id": "$kind", "newest": {"$first": "$$ROOT"}}},
+    {"$replaceRoot": {"newRoot": "$newest"}},
+    {"$sort": {"_id": 1}},
+]
+
+
+class Pipelines:
+    """Of every stage that is used here, and of a projection, which is one of them."""
+
+    @pytest.mark.parametrize(
+        ("pipeline", "expected"),
+        [
+            ([{"$match": {"kind": "fig"}}, {"$project": {"on": 1}}], [(2, 1), (4, 2)]),
+            ([{"$sort": {"kind": 1, "on": -1}}, {"$project": {"on": 1}}], "4213"),
+            ([{"$sort": {"on": 1, "_id": -1}}, {"$limit": 3}, {"$project": {"_id": 1}}], "324"),
+            ([*NEWEST, {"$project": {"_id": 1, "on": 1}}], [(1, 2), (4, 2)]),
+            ([*NEWEST, {"$project": {"nothing": 1}}], "14"),
+        ],
+    )
+    def test_it_makes(self, made: Made, pipeline: list[dict[str, Any]], expected: Any) -> None:
+        found = made(FRUITS, pipeline)
+        if isinstance(expected, str):
+            assert [str(one["_id"]) for one in found] == [*expected]
+        else:
+            assert found == [{"_id": name, "on": on} for name, on in expected]
+
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            ({"_id": 1}, [{}, {}, {}, {}]),
+            ({"size": 1}, [{"size": one["size"]} if "size" in one else {} for one in FRUITS]),
+            ({"size.cm": 1}, [{"size": {"cm": 5}}, {"size": {"cm": 4}}, {}, {}]),
+            ({"size.g": 1}, [{"size": {"g": 1}}, {"size": {}}, {}, {}]),
+            ({"size.cm": 1, "size.g": 1}, [*({"size": one["size"]} for one in FRUITS[:2]), {}, {}]),
+        ],
+    )
+    def test_it_shows(self, made: Made, fields: dict[str, int], expected: Any) -> None:
+        order = {"$sort": {"_id": 1}}
+        found = made(FRUITS, [order, {"$project": fields}])
+        assert found == [{"_id": number, **rest} for number, rest in enumerate(expected, start=1)]
+        if "_id" not in fields:
+            assert made(FRUITS, [order, {"$project": {**fields, "_id": 0}}]) == expected

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from services.tests.api.world import MemoryStore
 from services.tests.base.test_mongo import Symbols
-from services.tests.contracts.conditions import Conditions, Found
+from services.tests.contracts.conditions import Conditions, Found, Made, Pipelines
 from services.tests.contracts.stored_events import (
     FEED,
     Holding,
@@ -16,7 +16,7 @@ from services.tests.contracts.stored_events import (
     Whereabouts,
     Writing,
 )
-from services.tests.mongo import matches
+from services.tests.mongo import aggregated, matches
 from services.tests.processor.cache import Quotes
 from services.tests.processor.world import World
 from services.tests.sinks.test_past import Collection
@@ -61,3 +61,9 @@ class TestMatches(Conditions):
     @pytest.fixture
     def found(self) -> Found:
         return lambda documents, wanted: [d["_id"] for d in documents if matches(d, wanted)]
+
+
+class TestAggregated(Pipelines):
+    @pytest.fixture
+    def made(self) -> Made:
+        return lambda documents, pipeline: [dict(one) for one in aggregated(documents, pipeline)]

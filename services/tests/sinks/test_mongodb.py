@@ -22,6 +22,7 @@ from pymongo.errors import (
 from services.tests.stands import stands_for
 
 from millrace.feeds import FEEDS
+from millrace.feeds.base import BY_TIME, Index
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient, Unknown
 from millrace.sinks.mongodb import LARGEST_DOCUMENT, MongoStore
@@ -193,12 +194,17 @@ def test_what_a_feed_refers_to_is_kept_as_its_data_says() -> None:
     assert (("gpu_index", 1),) in keys
 
 
-def test_an_index_is_unique_and_sparse_as_its_feed_says() -> None:
-    for feed in FEEDS.values():
-        collection = Collection()
-        store(collection).prepare([replace(feed, reference=None)])
-        made = [(bool(i.get("unique")), bool(i.get("sparse"))) for i in collection.indexes]
-        assert made == [(index.unique, index.sparse) for index in feed.indexes]
+def test_an_index_has_those_documents_that_its_feed_says() -> None:
+    rare, part = Index((("a", 1),), sparse=True), Index((("b", 1),), only_with="c")
+    collection = Collection()
+    feed = replace(FEEDS["stocks"], indexes=(BY_TIME, rare, part))
+    store(collection).prepare([feed])
+    limited = ("sparse", "partialFilterExpression")
+    assert [{n: i[n] for n in limited if i.get(n)} for i in collection.indexes] == [
+        {},
+        {"sparse": True},
+        {"partialFilterExpression": {"c": {"$exists": True}}},
+    ]
 
 
 def test_a_document_of_the_largest_size_is_stored_and_one_byte_more_is_not() -> None:

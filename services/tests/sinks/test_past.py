@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import AutoReconnect, DuplicateKeyError, ExecutionTimeout
-from services.tests.mongo import matches
+from services.tests.mongo import aggregated, in_order, matches, shown
 from services.tests.stands import stands_for
 
 from millrace import logs
@@ -25,6 +25,8 @@ FEED = FEEDS["stocks"]
 INDEX = [*BY_SERIES.keys]
 LATER = "later"
 """The log of a topic that was made again."""
+LONGEST = 30_000
+"""After so many milliseconds the socket loses patience."""
 
 
 def price(
@@ -60,33 +62,42 @@ class Collection:
         *,
         hint: Any,
         maxTimeMS: int,  # noqa: N803
-    ) -> list[dict[str, Any]]:
+    ) -> Any:
         self.asked.append("aggregate")
-        assert list(hint.items()) == list(pipeline[1]["$sort"].items())
         assert [*hint.items()] == index_for(pipeline[0]["$match"])
-        assert maxTimeMS < 30_000, "the socket would be the first to lose patience"
+        assert [*pipeline[1]["$sort"].items()] == [*hint.items()], "it would sort all of them"
+        assert 0 < maxTimeMS < LONGEST
         if self.error:
             raise self.error
-        found = [d for d in self.documents if matches(d, pipeline[0]["$match"])]
-        newest: dict[str, Any] = {}
-        for document in sorted(found, key=self._order, reverse=True):
-            newest[document["symbol"]] = document
-        return list(newest.values())
+        return aggregated(self.documents, pipeline)
 
-    def find(self, condition: Any, shown: Any, *, hint: Any, sort: Any = None, **_: int) -> Any:
+    def find(
+        self,
+        condition: Any,
+        fields: Any,
+        *,
+        hint: Any,
+        sort: Any = (),
+        batch_size: int = 0,
+        max_time_ms: int = 0,
+    ) -> Any:
         self.asked.append("find")
-        assert hint == sort == index_for(condition) or (hint, [*condition]) == ("_id_", ["_id"])
-        return sorted((d for d in self.documents if matches(d, condition)), key=self._order)
+        if [*condition] == ["_id"]:
+            assert hint == "_id_"
+            assert 0 < max_time_ms < LONGEST
+        else:
+            # However many there are: each page of them takes no time.
+            assert hint == sort == index_for(condition)
+            assert batch_size == past.PAGE
+        found = (one for one in self.documents if matches(one, condition))
+        return (shown(one, fields) for one in in_order(found, sort))
 
-    def find_one(self, condition: Any, shown: Any, *, hint: Any, max_time_ms: int) -> Any:
+    def find_one(self, condition: Any, fields: Any, *, hint: Any, max_time_ms: int) -> Any:
         self.asked.append("find_one")
         assert hint == (index_for(condition) if "source" in condition else [*BY_CLAIM.keys])
-        assert max_time_ms < 30_000
-        return next((d for d in self.documents if matches(d, condition)), None)
-
-    @staticmethod
-    def _order(document: dict[str, Any]) -> tuple[float, int]:
-        return -document[TIME_FIELD].timestamp(), document["kafka"]["offset"]
+        assert 0 < max_time_ms < LONGEST
+        found = (one for one in self.documents if matches(one, condition))
+        return next((shown(one, fields) for one in found), None)
 
 
 class Beats(Pace):

@@ -20,7 +20,7 @@ from millrace import kafka, lag, peers
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
-from millrace.feeds.base import BY_LOG_POSITION, BY_LOG_SERIES, Index
+from millrace.feeds.base import BY_LOG_POSITION, BY_LOG_SERIES
 from millrace.lag import PartitionLag
 from millrace.peers import Peer
 from millrace.verify import checks, cluster, replica_set, services, stored
@@ -233,13 +233,6 @@ def test_a_missing_index_and_a_missing_collection_are_found() -> None:
         ("7 indexes", "missing: timestamp_utc -1, _id -1"),
         ("exists", "there is no such collection"),
     ]
-
-
-def test_an_index_that_is_not_unique_does_not_stand_for_one_that_is() -> None:
-    declared = (Index((("symbol", 1),), unique=True),)
-    found = {"s": {"key": [("symbol", 1)]}}
-    assert not replica_set.indexes("c", declared, found).ok
-    assert replica_set.indexes("c", declared, {"s": {**found["s"], "unique": True}}).ok
 
 
 @pytest.mark.parametrize("feed", ["gpu_metrics", "token_usage"])

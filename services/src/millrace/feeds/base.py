@@ -31,7 +31,6 @@ class Index:
     """A MongoDB index: (field, direction) pairs, direction 1 or -1."""
 
     keys: tuple[tuple[str, int], ...]
-    unique: bool = False
     sparse: bool = False
     """Without the documents that have none of the fields."""
     only_with: str | None = None

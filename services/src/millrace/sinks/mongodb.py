@@ -142,10 +142,7 @@ class MongoStore:
         """Return when they are built. The server goes on building when its answer takes too long,
         and who asks again waits for that. A member that is away is not waited for."""
         self._database[collection].create_indexes(
-            [
-                IndexModel(list(index.keys), unique=index.unique, **_only(index))
-                for index in indexes
-            ],
+            [IndexModel(list(index.keys), **_only(index)) for index in indexes],
             commitQuorum="majority",
         )
 

@@ -16,6 +16,7 @@ from millrace.feeds.base import (
     CLAIMED_FIELD,
     TIME_FIELD,
     Feed,
+    Index,
     Series,
     series_index,
 )
@@ -69,13 +70,7 @@ class Past:
 
     def has_claims(self) -> bool:
         """See processor.ports.Store."""
-        found = self._collection.find_one(
-            {CLAIMED_FIELD: {"$gte": EARLIEST}},
-            {"_id": 1},
-            hint=[*BY_CLAIM.keys],
-            max_time_ms=LIMIT_MILLISECONDS,
-        )
-        return found is not None
+        return self._has_one({CLAIMED_FIELD: {"$gte": EARLIEST}}, BY_CLAIM)
 
     def is_elsewhere(self, source: str, symbols: Sequence[str], partition: int) -> bool:
         """See processor.ports.Store."""
@@ -84,10 +79,7 @@ class Past:
             "symbol": {"$in": [*symbols]},
             "kafka.partition": {"$ne": partition},
         }
-        found = self._collection.find_one(
-            condition, {"_id": 1}, hint=[*BY_SERIES.keys], max_time_ms=LIMIT_MILLISECONDS
-        )
-        return found is not None
+        return self._has_one(condition, BY_SERIES)
 
     def places(self, ids: Sequence[str]) -> dict[str, Place]:
         """See processor.ports.Store."""
@@ -102,6 +94,12 @@ class Past:
             event_id: Place(one.get("log", logs.FIRST), one["partition"], one["offset"])
             for event_id, one in kept.items()
         }
+
+    def _has_one(self, condition: Mapping[str, Any], index: Index) -> bool:
+        found = self._collection.find_one(
+            condition, {"_id": 1}, hint=[*index.keys], max_time_ms=LIMIT_MILLISECONDS
+        )
+        return found is not None
 
     def _at_once(
         self, source: str, symbols: Sequence[str], moment: Moment | None, below: Below

@@ -89,13 +89,12 @@ def indexes(
 ) -> Check:
     """Whether each declared index is among those found, as `index_information` gives them."""
     there = {
-        (tuple((field, direction) for field, direction in index["key"]), "unique" in index)
-        for index in found.values()
+        tuple((field, direction) for field, direction in index["key"]) for index in found.values()
     }
     missing = [
         ", ".join(f"{field} {direction}" for field, direction in index.keys)
         for index in declared
-        if (index.keys, index.unique) not in there
+        if index.keys not in there
     ]
     name = f"{len(declared)} indexes"
     said = f"missing: {'; '.join(missing)}" if missing else "all"
