@@ -106,6 +106,15 @@ class Past:
         wanted = expected and (START + expected[0] * MINUTE, expected[1])
         assert found == {"IBM": wanted, "nobody": None}
 
+    def test_the_newest_of_some_at_once(self, holding: Holding) -> None:
+        symbols = ["GOOG", "nobody", "IBM"]
+        found = holding(PRICES).newest_of(FEED, "test", symbols, None, Below(0, 9), Unhurried())
+        assert dict(found) == {
+            "GOOG": (START + 9 * MINUTE, 8.0),
+            "nobody": None,
+            "IBM": (START + LATER * MINUTE, 5.0),
+        }
+
     def test_a_window_in_the_order_of_the_log(self, holding: Holding) -> None:
         store, series = holding(PRICES), Series("test", "IBM")
         for newest, below, expected in [

@@ -57,8 +57,14 @@ def test_a_reason_is_bounded() -> None:
     long = BadRecord("STAGE", 3 * LONGEST_REASON * "x")
     found = letter("dead-letters", Unread("t", 0, 0, b"v"), long)
     (said,) = values_of(found, PREFIX + "exception.message")
-    assert said is not None
-    assert 0 < len(said) <= LONGEST_REASON
+    assert said == LONGEST_REASON * b"x"
+
+
+def test_a_letter_from_a_log_that_has_a_name_says_it() -> None:
+    record, why = Unread("t", 0, 5, b"v"), BadRecord("STAGE", "why")
+    assert values_of(letter("dead-letters", record, why), PREFIX + "log") == []
+    named = letter("dead-letters", record, why, "second")
+    assert values_of(named, "__connect.errors.log") == [b"second"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +121,7 @@ def test_what_every_broker_takes_is_whole() -> None:
             (LONGEST_KEY + 1, LONGEST_VALUE, WHOLE_BYTES),
             (LONGEST_KEY, LONGEST_VALUE, False),
         ),
+        ((LONGEST_KEY, WHOLE_BYTES, 1), (LONGEST_KEY, LONGEST_VALUE, True)),
         ((WHOLE_BYTES, LONGEST_VALUE, LONGEST_HEADERS - 1), (LONGEST_KEY, LONGEST_VALUE, True)),
     ],
 )

@@ -115,7 +115,7 @@ def test_of_any_other_failure_no_kind_is_known(code: int) -> None:
 
 
 def test_what_is_no_answer_of_the_server_has_no_kind_either() -> None:
-    with pytest.raises(Unknown, match="anything"):
+    with pytest.raises(Unknown, match=r"anything \(PyMongoError\)"):
         insert(PyMongoError("anything"))
 
 
@@ -216,8 +216,7 @@ def test_a_document_of_the_largest_size_is_stored_and_one_byte_more_is_not() -> 
     assert store(collection).insert("stock_data", [document(LARGEST_DOCUMENT)]) == Inserted(1)
     collection = Collection(DocumentTooLarge("says the library"))
     result = store(collection).insert("stock_data", [document(LARGEST_DOCUMENT + 1)])
-    assert result.stored == 0
-    assert "larger" in result.rejected[0]
+    assert result == Inserted(0, rejected={0: "the document is larger than MongoDB allows"})
 
 
 @stands_for(MongoCollection, Database)

@@ -55,6 +55,7 @@ class Collection:
         self.documents = documents
         self.error = error
         self.asked: list[str] = []
+        self.read: list[dict[str, Any]] = []
 
     def aggregate(
         self,
@@ -90,7 +91,9 @@ class Collection:
             assert hint == sort == index_for(condition)
             assert batch_size == past.PAGE
         found = (one for one in self.documents if matches(one, condition))
-        return (shown(one, fields) for one in in_order(found, sort))
+        for one in in_order(found, sort):
+            self.read.append(shown(one, fields))
+            yield self.read[-1]
 
     def find_one(self, condition: Any, fields: Any, *, hint: Any, max_time_ms: int) -> Any:
         self.asked.append("find_one")
@@ -163,9 +166,21 @@ def test_when_it_takes_too_long_it_is_read_key_by_key(monkeypatch: pytest.Monkey
     found, beats = ask(collection, ["IBM"], 50)
     assert found == {"IBM": (START + timedelta(minutes=49), 49.0)}
     assert beats >= 5
+    # All of that is in the index: no document is fetched for it.
+    assert {name for one in collection.read for name in one} <= {n for n, _ in INDEX} | {"kafka"}
+    assert {name for one in collection.read for name in one["kafka"]} == {"offset"}
     before = Moment(START + timedelta(minutes=20), inclusive=False)
     assert ask(collection, ["IBM"], 50, before)[0] == {"IBM": (START + timedelta(minutes=19), 19.0)}
     assert ask(Collection(price(1, 9), error=collection.error), ["IBM"], 9)[0] == {"IBM": None}
+
+
+def test_what_is_deleted_while_it_is_read_so_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Collection, "find_one", lambda *_, **__: None)
+    assert ask(Collection(price(1, 1), error=ExecutionTimeout("too long")), ["IBM"], 9)[0] == {
+        "IBM": None
+    }
 
 
 def test_between_two_symbols_that_are_read_so_there_may_be_an_end() -> None:
