@@ -1,9 +1,16 @@
 """What holds for all tests of the services."""
 
+import os
+import time
+
 import pytest
 from hypothesis import settings
 
 pytest.register_assert_rewrite("services.tests.contracts")
+
+# Where hours and minutes are not those of UTC, a time without a zone is another one.
+os.environ["TZ"] = "Asia/Kathmandu"
+time.tzset()
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("millrace", deadline=None)

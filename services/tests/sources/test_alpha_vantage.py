@@ -12,7 +12,7 @@ from millrace import redaction
 from millrace.feeds.stocks import StockPrice
 from millrace.redaction import Redactor
 from millrace.sources.alpha_vantage import AlphaVantage, error_in, normalise
-from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError, Transient
+from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.budget import Budget
 from millrace.sources.http import Reply
 from millrace.sources.seen import Seen
@@ -203,28 +203,35 @@ def test_a_changed_quote_is_another_event(change: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "reason"),
     [
-        {"01. symbol": "AAPL"},
-        {"05. price": "0.0000"},
-        {"05. price": "-1"},
-        {"05. price": "nan"},
-        {"05. price": "1e3"},
-        {"05. price": 232.77},
-        {"05. price": None},
-        {"04. low": "240.0"},
-        {"06. volume": "12.5"},
-        {"07. latest trading day": "2026-01-03"},
-        {"07. latest trading day": "2026-02-30"},
-        {"07. latest trading day": "yesterday"},
-        {"05. price": "0.0000000001"},
-        {"05. price": "999999999999999.0"},
+        ({"01. symbol": "AAPL"}, "the answer is about AAPL"),
+        ({"01. symbol": 30 * "A"}, f"the answer is about {20 * 'A'}"),
+        ({"02. open": "0"}, "02. open is zero"),
+        ({"03. high": "x"}, "03. high is not what it should be: x"),
+        ({"05. price": "-1"}, "05. price is not what it should be: -1"),
+        ({"05. price": "nan"}, "05. price is not what it should be: nan"),
+        ({"05. price": "1e3"}, "05. price is not what it should be: 1e3"),
+        ({"05. price": 232.77}, "05. price is not what it should be: 232.77"),
+        ({"05. price": None}, "05. price is not what it should be: None"),
+        ({"05. price": 30 * "x"}, f"05. price is not what it should be: {20 * 'x'}"),
+        ({"04. low": "240.0"}, "the low is above the high"),
+        ({"06. volume": "12.5"}, "06. volume is not what it should be: 12.5"),
+        ({"07. latest trading day": "2026-01-03"}, "the trading day 2026-01-03 has not come yet"),
+        ({"07. latest trading day": "2026-02-30"}, "day is out of range for month"),
+        ({"07. latest trading day": "x"}, "07. latest trading day is not what it should be: x"),
+        ({"05. price": "0.0000000001"}, "Expected `float` >= 1e-09 - at `$.price`"),
+        ({"05. price": "999999999999999.0"}, "Expected `float` <= 1000000000000.0 - at `$.price`"),
     ],
 )
-def test_a_quote_that_cannot_be_is_not_believed(change: dict[str, Any]) -> None:
+def test_a_quote_that_cannot_be_is_not_believed(change: dict[str, Any], reason: str) -> None:
     batch = polled(QUOTE | change)
     assert not batch.events
-    assert len(batch.rejected) == 1
+    assert batch.rejected == (Rejected("IBM", reason),)
+
+
+def test_a_quote_whose_low_is_its_high_is_believed() -> None:
+    assert read(QUOTE | {"03. high": "230.05"}).low == 230.05
 
 
 @pytest.fixture(autouse=True)
@@ -302,18 +309,19 @@ def test_a_note_waits_a_minute(said: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "expected"),
     [
-        ({"Information": "This is a premium endpoint."}, Permanent),
-        ({"Error Message": "Invalid API call."}, Permanent),
-        ({"Error Message": "the parameter apikey is invalid or missing."}, Auth),
-        ({"Global Quote": {}}, Permanent),
-        ({}, Transient),
-        ({"Something": "new"}, Transient),
+        ({"Information": "A premium endpoint."}, Permanent("A premium endpoint.")),
+        ({"Error Message": "Invalid API call."}, Permanent("Invalid API call.")),
+        ({"Error Message": "apikey is missing."}, Auth("apikey is missing.")),
+        ({"Global Quote": {}}, Permanent("no such symbol")),
+        ({}, Transient("the answer has no quote and no reason")),
+        ({"Something": "new"}, Transient("the answer has no quote and no reason")),
     ],
 )
-def test_failures_have_their_kind(body: dict[str, Any], kind: type[SourceError]) -> None:
-    assert type(sort(body)) is kind
+def test_failures_have_their_kind(body: dict[str, Any], expected: SourceError) -> None:
+    found = sort(body)
+    assert (type(found), str(found)) == (type(expected), str(expected))
 
 
 class Upstream:

@@ -105,6 +105,16 @@ def test_buyers_bid_less_than_sellers_ask() -> None:
         assert quote.bid < quote.price < quote.ask
 
 
+def test_an_event_is_named_by_its_symbol_time_and_number() -> None:
+    first, second = World(rate=2, symbols=["X"]).after(1)
+    start = round(START * 1000)
+    assert first.event_id == f"quotes:generator:X:{start}:0"
+    assert second.event_id == f"quotes:generator:X:{start + 500}:1"
+    assert (first.source, first.simulated, first.currency) == ("generator", True, "USD")
+    assert first.produced_at.timestamp() == START + 1
+    assert first.observed_at.timestamp() == START
+
+
 def test_symbols_can_be_chosen() -> None:
     assert {quote.symbol for quote in World(symbols=["X", "Y"]).after(5)} == {"X", "Y"}
 

@@ -14,7 +14,7 @@ from millrace import redaction
 from millrace.feeds.metals import MetalPrice
 from millrace.redaction import Redactor
 from millrace.sources.asking import Answer
-from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError
+from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError
 from millrace.sources.budget import Budget
 from millrace.sources.http import Reply, decode
 from millrace.sources.metals_api import FACTOR, METALS, MetalsApi, error_in, normalise
@@ -99,7 +99,11 @@ def test_one_bad_symbol_does_not_spoil_the_others() -> None:
 
 @pytest.mark.parametrize("rate", [0, -1, True, "0.000239", None, 10**400, float("inf"), 5e-324])
 def test_what_is_no_rate_is_not_believed(rate: Any) -> None:
-    assert not read(body({"XAU": rate})).events
+    batch = read(body({"XAU": rate}))
+    is_number = isinstance(rate, int | float) and rate is not True
+    why = " that a rate can be" if is_number else ""
+    assert not batch.events
+    assert batch.rejected == [Rejected("XAU", f"XAU is not a number{why}")]
 
 
 factors = st.floats(1.001 / FACTOR, FACTOR / 1.001)
@@ -171,6 +175,18 @@ def test_errors_have_their_kind(code: int, kind: type[SourceError]) -> None:
 def test_the_key_that_an_error_echoes_is_scrubbed(code: object, before: int) -> None:
     said = "x" * before + " your key k3y is none"
     assert "k3" not in str(sort({"error": {"code": code, "info": said}}))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ({"code": 105, "info": "how it is", "type": "kind"}, "error 105: how it is"),
+        ({"code": 105, "type": "kind_of_error"}, "error 105: kind_of_error"),
+        ("in plain words", "error None: in plain words"),
+    ],
+)
+def test_an_error_says_what_the_upstream_says(error: Any, said: str) -> None:
+    assert str(sort({"error": error})) == said
 
 
 def test_no_rates_available_is_no_error() -> None:

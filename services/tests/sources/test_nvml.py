@@ -20,10 +20,12 @@ class Library:
 
     NVMLError = pynvml.NVMLError
     NVML_TEMPERATURE_GPU = pynvml.NVML_TEMPERATURE_GPU
+    NO_GPU = ("Init", "DeviceGetCount", "DeviceGetHandleByIndex")
     nvmlMemory_v2 = pynvml.nvmlMemory_v2  # noqa: N815 - the name that the library has
 
     def __init__(self, **answers: Any) -> None:
         self.open = 0
+        self.handles: list[Any] = []
         self._answers = {
             "Init": None,
             "DeviceGetCount": 1,
@@ -33,7 +35,9 @@ class Library:
             "DeviceGetUtilizationRates": SimpleNamespace(gpu=71, memory=12),
             "DeviceGetMemoryInfo": SimpleNamespace(total=24576 << 20, used=9012 << 20, free=1),
             "DeviceGetPowerUsage": 281_440,
-            "DeviceGetTemperature": 66,
+            "DeviceGetTemperature": lambda _handle, sensor: {pynvml.NVML_TEMPERATURE_GPU: 66}[
+                sensor
+            ],
             "DeviceGetTotalEnergyConsumption": 1_500_000,
             **answers,
         }
@@ -41,18 +45,23 @@ class Library:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("NVMLError_"):
             return getattr(pynvml, name)
-        answer = self._answers[name.removeprefix("nvml")]
         signature = inspect.signature(getattr(pynvml, name))
+        answer = name.removeprefix("nvml")
         return lambda *arguments: self._answer(answer, signature.bind(*arguments).args)
 
-    def _answer(self, answer: Any, arguments: tuple[Any, ...]) -> Any:
+    def _answer(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        answer = self._answers[name]
+        if name not in self.NO_GPU:
+            assert arguments[0] in self.handles, "of which GPU?"
         found = answer(*arguments) if callable(answer) else answer
         if isinstance(found, Exception):
             raise found
+        if name == "DeviceGetHandleByIndex":
+            self.handles.append(found)
         return found
 
     def nvmlInit(self) -> None:  # noqa: N802 - the library's name
-        self._answer(self._answers["Init"], ())
+        self._answer("Init", ())
         self.open += 1
 
     def nvmlShutdown(self) -> None:  # noqa: N802 - the library's name

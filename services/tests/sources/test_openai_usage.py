@@ -122,7 +122,8 @@ def test_an_answer_of_the_responses_api() -> None:
 
 
 def test_an_embedding_writes_no_tokens() -> None:
-    assert event(chat(5, usage={"prompt_tokens": 5, "total_tokens": 5})).completion_tokens == 0
+    for usage in ({"prompt_tokens": 5, "total_tokens": 5}, {"input_tokens": 5}):
+        assert event(chat(5, usage=usage)).completion_tokens == 0
 
 
 def test_a_part_of_a_stream_says_nothing_until_the_last() -> None:
@@ -140,26 +141,42 @@ def test_an_answer_read_twice_is_the_same_event_and_two_answers_are_two() -> Non
     assert event(nameless, 0).event_id != event(nameless, 80).event_id
 
 
+NO_USAGE = "it has no usage with prompt_tokens or input_tokens"
+
+
 @pytest.mark.parametrize(
-    "bad",
+    ("bad", "reason"),
     [
-        b"{",
-        b"[1]",
-        b"null",
-        b"\xff",
-        line(chat(5, usage=None)),
-        line(chat(5, usage={"total_tokens": 5})),
-        line(chat(5, usage={"prompt_tokens": -1})),
-        line(chat(5, usage={"prompt_tokens": None, "completion_tokens": 1})),
-        line(chat(5, created=None)),
-        line(chat(5, created=1e300)),
-        line(chat(5, model=None)),
-        line(chat(5, model="m" * 91)),
-        line(chat(5, latency_ms=-1)),
+        (b"{", "it is no JSON: Input data was truncated"),
+        (b"[1]", "it is no JSON object"),
+        (b"null", "it is no JSON object"),
+        (b"\xff", "it is no JSON: JSON is malformed: invalid character (byte 0)"),
+        (b"\0{", "it has zero bytes, as UTF-16 has: write all of the file in UTF-8"),
+        (line(chat(5, usage=None)), NO_USAGE),
+        (line(chat(5, usage={"total_tokens": 5})), NO_USAGE),
+        (
+            line(chat(5, usage={"prompt_tokens": -1})),
+            "Expected `int` >= 0 - at `$.prompt_tokens`",
+        ),
+        (
+            line(chat(5, usage={"prompt_tokens": None, "completion_tokens": 1})),
+            "Expected `int`, got `null` - at `$.prompt_tokens`",
+        ),
+        (line(chat(5, created=None)), "it has no time: neither created nor created_at"),
+        (line(chat(5, created=1e300)), "`created` is 1e+300"),
+        (line(chat(5, model=None)), "Expected `str`, got `null` - at `$.model`"),
+        (line(chat(5, model="m" * 91)), "Expected `str` of length <= 90 - at `$.model`"),
+        (line(chat(5, latency_ms=-1)), "Expected `float` >= 0.0 - at `$.latency_ms`"),
+        (line(chat(5, latency_ms="x")), "`latency_ms` is 'x', which is no number"),
+        (line({**RESPONSE, "usage": {"input_tokens": "x"}}), "`input_tokens` is 'x'"),
     ],
 )
-def test_what_is_no_usage_is_rejected(bad: bytes) -> None:
-    assert isinstance(said(bad), Rejected)
+def test_what_is_no_usage_is_rejected(bad: bytes, reason: str) -> None:
+    found = said(bad)
+    assert isinstance(found, Rejected)
+    assert found.symbol == "usage.jsonl, line 1" + (", item 1" if bad == b"[1]" else "")
+    # What else is said of a number or a time is tested where those are read.
+    assert found.reason == reason or (reason[0] == "`" and found.reason.startswith(reason))
 
 
 def test_a_bad_line_does_not_hold_up_the_others(gateway: Gateway) -> None:
