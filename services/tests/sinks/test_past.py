@@ -126,8 +126,12 @@ def ask(
 
 
 def test_who_is_not_found_has_nothing() -> None:
-    found, _ = ask(Collection(price(3, 7)), ["IBM", "GOOG"], 9)
-    assert found == {"IBM": (START + timedelta(minutes=3), 7.0), "GOOG": None}
+    found, _ = ask(Collection(price(3, 7), price(2, 8, "GOOG")), ["IBM", "GOOG", "AAPL"], 9)
+    assert found == {
+        "IBM": (START + timedelta(minutes=3), 7.0),
+        "GOOG": (START + timedelta(minutes=2), 8.0),
+        "AAPL": None,
+    }
 
 
 OTHERS = [
