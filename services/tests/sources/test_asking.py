@@ -17,7 +17,7 @@ from services.tests.sources.raw import Raw, dribble
 from millrace.producer import HUNG_SECONDS
 from millrace.sources import asking, http
 from millrace.sources.asking import DAY, HOUR, SHORTEST_WAIT, Answer, ask, wait_asked
-from millrace.sources.base import Quota, SourceError, Transient
+from millrace.sources.base import Auth, Permanent, Quota, SourceError, Transient
 from millrace.sources.http import Client, Upstream, decode
 
 MOST = 1000
@@ -206,6 +206,33 @@ def test_who_says_when_to_come_again_is_asked_then(
     assert type(caught.value) is kind
     if isinstance(caught.value, Quota):
         assert caught.value.retry_at == NOW + (timedelta(minutes=1) if headers else HOUR)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (429, b"", Quota("too many requests (HTTP 429)", NOW)),
+        (500, b"{}", Transient("HTTP 500")),
+        (300, b"{}", Permanent("redirected (HTTP 300): is the URL right?")),
+        (399, b"{}", Permanent("redirected (HTTP 399): is the URL right?")),
+        (401, b"<html>", Auth("HTTP 401")),
+        (404, b"<html>", Transient("the answer is not JSON (HTTP 404)")),
+        (200, b"[]", Transient("the answer is not a JSON object")),
+        (200, b" " * (http.MAX_BODY + 1), Transient("the answer is too long")),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_said(
+    status: int, body: bytes, expected: SourceError
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        decode(Answer(status, {}, body), NOW)
+    assert (type(caught.value), str(caught.value)) == (type(expected), str(expected))
+
+
+@pytest.mark.parametrize("status", [200, 401, 400])
+def test_an_object_of_the_longest_size_is_taken_whatever_the_status(status: int) -> None:
+    body = b"{}" + b" " * (http.MAX_BODY - 2)
+    assert decode(Answer(status, {}, body), NOW) == {}
 
 
 def test_without_a_word_the_wait_is_an_hour() -> None:

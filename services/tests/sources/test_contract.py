@@ -283,7 +283,13 @@ def test_a_refusal_survives_a_restart_and_holds_for_its_key_alone(
     ],
 )
 def test_what_the_simulator_was_asked_is_not_taken_from_a_key(
-    simulator: Simulator, settings: Make, name: str, feed: str, key: str, allowance: int
+    simulator: Simulator,
+    settings: Make,
+    tmp_path: Path,
+    name: str,
+    feed: str,
+    key: str,
+    allowance: int,
 ) -> None:
     def made(**own: str) -> Source:
         return simulated(simulator, settings, name, feed, **own)
@@ -292,6 +298,9 @@ def test_what_the_simulator_was_asked_is_not_taken_from_a_key(
     for _ in range(3):
         source.fetch(source.units[0])
     assert made(**{key: KEY}).budget_left == allowance
+    with pytest.raises(Auth):  # the simulator does not know it
+        (asked := made(**{key: KEY})).fetch(asked.units[0])
+    assert {file.name for file in tmp_path.glob("*d*.json")} == {"budget.json", "simulated.json"}
 
 
 def test_what_a_key_was_asked_is_known_after_the_simulator_was_asked(

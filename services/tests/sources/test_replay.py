@@ -108,6 +108,9 @@ FILES = {
     "quotes": "\n".join(
         ",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.splitlines()
     ),
+    "quotes and semicolons": "\n".join(
+        ";".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.splitlines()
+    ),
     "another order": "Volume,Close,Low,High,Open,Date,Ticker\n"
     + "\n".join(",".join(reversed(row.split(","))) for row in (ROW, OTHER)),
     "capitals": PLAIN.replace(HEADER, " TICKER ,date,OPEN,high,Low,close,VOLUME"),

@@ -130,6 +130,22 @@ def test_readings_hang_together_over_a_day(gpu: object) -> None:
     assert [powers[n] for n in order] == sorted(powers)
 
 
+def test_what_is_told_of_a_gpu_is_how_busy_it_is() -> None:
+    world = World("gpu_metrics")
+    for event in world.after(1):
+        assert isinstance(event, GpuMetrics)
+        gpu, at = GPUS[event.gpu_index], event.observed_at.timestamp()
+        load, power = world.source.load(gpu, at), world.source.power(gpu, at)
+        assert (event.host, event.name, event.source) == ("gpu-1", gpu.name, "workload")
+        assert event.utilization == round(load)
+        assert event.power_w == pytest.approx(power, abs=0.005)
+        assert event.power_w != round(power)
+        assert event.temp_c == round(world.source.temperature(gpu, at))
+        assert event.mem_used_mb == gpu.model_memory + round(20 * load)
+        assert event.mem_total_mb == gpu.memory
+        assert event.price_per_hour_usd
+
+
 def test_the_temperature_lags_behind_the_power(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a GPU that is idle and then fully used from one moment to the next."""
     source, gpu = World("gpu_metrics").source, GPUS[0]

@@ -122,7 +122,7 @@ class Following:
         for inode in plain.keys() - self._open.keys():
             # One that cannot be read is told where it is read.
             with contextlib.suppress(PermissionError):
-                self._open[inode] = os.open(plain[inode], os.O_RDONLY | os.O_CLOEXEC)
+                self._open[inode] = os.open(plain[inode], os.O_RDONLY)
 
     def _new(
         self, found: list[Found], there: list[File], since: int | None, lost: list[Rejected]
