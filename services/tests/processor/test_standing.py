@@ -13,11 +13,14 @@ from services.tests.processor.world import World
 
 from millrace.config import Settings
 from millrace.orders import Order
+from millrace.processor import backoff
 from millrace.processor.batch import Inserted
 from millrace.processor.breaker import Breaker
 from millrace.processor.errors import Stuck, Unknown
 from millrace.processor.standing import LONGEST_SECONDS
 from millrace.sinks.dead_letters import PARTIAL, PREFIX, SKIPPED
+
+OTHER = ("other", 0)
 
 
 def test_most_records_being_bad_lets_their_feed_stand_still(world: World) -> None:
@@ -398,9 +401,29 @@ def test_a_partition_is_tried_again_though_its_neighbours_are_always_busy(world:
     assert world.committed[FIRST] == 1
 
 
+def two_feeds(world: World) -> Processor:
+    """A processor that reads another feed too, whose collection is `other`."""
+    processor = Processor(world, Settings(), lambda: None)
+    processor.consumer._state.change_subscription(["stock-data", "other"])
+    processor.loop._feeds = {
+        "stock-data": world.feed,
+        "other": dataclasses.replace(world.feed, topic="other", collection="other"),
+    }
+    processor.loop._breakers["other"] = Breaker(1000, 0.5)
+    processor.loop._events["other"] = {}
+    world.log[OTHER], world.committed[OTHER] = [], 0
+    world.processors.append(processor)
+    world.rebalance(dict.fromkeys(world.log, processor))
+    return processor
+
+
+def produce_both(world: World, day: int) -> str:
+    event_id = produce(world, day, 100.0)
+    world.log[OTHER].append(dataclasses.replace(world.log[FIRST][day], topic="other", partition=0))
+    return event_id
+
+
 def test_a_feed_whose_writes_fail_does_not_concern_the_others(world: World) -> None:
-    other = ("other", 0)
-    world.log[other], world.committed[other] = [], 0
     insert = world.insert
 
     def fail_one(collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
@@ -409,26 +432,44 @@ def test_a_feed_whose_writes_fail_does_not_concern_the_others(world: World) -> N
         return insert(collection, documents)
 
     world.insert = fail_one  # type: ignore[method-assign]
-    processor = Processor(world, Settings(), lambda: None)
-    processor.consumer._state.change_subscription(["stock-data", "other"])
-    breaker = Breaker(1000, 0.5)
-    processor.loop._feeds = {
-        "stock-data": world.feed,
-        "other": dataclasses.replace(world.feed, topic="other", collection="other"),
-    }
-    processor.loop._breakers["other"] = breaker
-    processor.loop._events["other"] = {}
-    world.processors.append(processor)
-    world.rebalance(dict.fromkeys(world.log, processor))
+    processor = two_feeds(world)
     for day in range(5):
-        event_id = produce(world, day, 100.0)
-        world.log[other].append(
-            dataclasses.replace(world.log[FIRST][day], topic="other", partition=0)
-        )
+        event_id = produce_both(world, day)
         for _ in range(5):
             processor.step()
         assert event_id in world.documents
-    assert (world.committed[FIRST], world.committed[other]) == (5, 0)
+    assert (world.committed[FIRST], world.committed[OTHER]) == (5, 0)
     assert processor.progress.problem(60) == (
         "other/0 stands still at offset 0: Unknown: code 4711"
     )
+
+
+def test_a_feed_whose_past_cannot_be_asked_for_does_not_concern_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest_of, asked = world.newest_of, []
+
+    def fail_one(feed: Any, *question: Any) -> Any:
+        if feed.collection == "other":
+            asked.append(world.now)
+            raise away()
+        return newest_of(feed, *question)
+
+    processor = two_feeds(world)
+    slept: list[float] = []
+    monkeypatch.setattr(world, "newest_of", fail_one)
+    monkeypatch.setattr(processor.stop, "wait", slept.append)
+    monkeypatch.setattr(backoff, "seconds", lambda attempt, _: 10.0 * (attempt + 1))
+    for day in range(5):
+        event_id = produce_both(world, day)
+        for _ in range(5):
+            processor.loop._try_step()
+        assert event_id in world.documents
+    assert (world.committed[FIRST], world.committed[OTHER]) == (5, 0)
+    assert (len(asked), slept) == (1, [])
+    for rest in (10, 20):
+        world.now = asked[-1] + rest
+        before = len(asked)
+        for _ in range(5):
+            processor.loop._try_step()
+        assert len(asked) == before + 1, "it does not wait longer"

@@ -9,3 +9,28 @@ def seconds(attempt: int, longest: float) -> float:
     """Exponential from the attempt's number (0, 1, ...), at most `longest`, with full jitter."""
     exponential = FIRST_SECONDS * float(1 << min(attempt, 20))
     return random.uniform(0.5, 1.0) * min(longest, exponential)  # noqa: S311
+
+
+class Rests:
+    """Topics of which nothing is taken for a while, longer with each failure that follows one."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._failures: dict[str, int] = {}
+        self._until: dict[str, float] = {}
+
+    def fail(self, topic: str, now: float) -> float:
+        """Let it rest; for how many seconds."""
+        times = self._failures.get(topic, 0)
+        self._failures[topic] = times + 1
+        rest = seconds(times, self._longest)
+        self._until[topic] = now + rest
+        return rest
+
+    def succeed(self, topic: str) -> None:
+        """The next failure is its first."""
+        self._failures.pop(topic, None)
+
+    def at(self, now: float) -> set[str]:
+        """Which rest at this time."""
+        return {topic for topic, until in self._until.items() if now < until}

@@ -100,6 +100,7 @@ class Loop:
         self._committed_at = 0.0
         self._looked_at = 0.0
         self._failures = 0
+        self._rests = backoff.Rests(settings.processor_retry_seconds)
 
     def run(self) -> None:
         """Work until told to stop; raise what only a person can put right.
@@ -137,24 +138,22 @@ class Loop:
         full = self._full()
         self._orders.try_again({_topic(batch) for batch, _ in self._in_flight})
         held = self._standing.held()
-        if full or held or self._held:
-            self._consumer.hold(full, held)
-        self._held = bool(full or held)
+        closed = full | self._rests.at(time.monotonic())
+        if closed or held or self._held:
+            self._consumer.hold(closed, held)
+        self._held = bool(closed or held)
         if self._recalled != self._holdings:
             self._recall()
-        problem = None
         polled = self._poll(0.0 if full else POLL_SECONDS)
         if self._follow():
             self._put_back(polled)  # the first of partitions that came
         else:
-            kept = {p: r for p, r in polled.items() if p in held or p[0] in full}
+            kept = {p: r for p, r in polled.items() if p in held or p[0] in closed}
             self._put_back(kept)  # they came after the pause
-            problem = self._take({p: r for p, r in polled.items() if p not in kept})
+            self._take({p: r for p, r in polled.items() if p not in kept})
         self._settle()
         self._commit_if_due()
         self._look_if_due()
-        if problem is not None:
-            raise problem
 
     def _poll(self, seconds: float) -> Polled:
         try:
@@ -180,20 +179,24 @@ class Loop:
             oldest.setdefault(_topic(batch), future)
         return [*oldest.values()]
 
-    def _take(self, polled: Polled) -> Transient | None:
-        """Each feed by itself: what is wrong with one, which it gives, does not stop the others."""
+    def _take(self, polled: Polled) -> None:
+        """Each feed by itself: one of which the past cannot be asked for rests, alone."""
         topics: dict[str, dict[Partition, Sequence[Record]]] = {}
         for partition, records in polled.items():
             topics.setdefault(partition[0], {})[partition] = records
-        failures = []
         self._pace.begin()
         for topic, own in topics.items():
+            failure = None
             for part, is_ordered in zip(self._orders.apart(own), (False, True), strict=True):
                 try:
                     self._take_feed(topic, part, is_ordered=is_ordered)
                 except Transient as error:
-                    failures.append(error)
-        return failures[0] if failures else None
+                    failure = error
+            if failure is None:
+                self._rests.succeed(topic)
+            else:
+                rest = self._rests.fail(topic, time.monotonic())
+                log.warning("trying again", topic=topic, reason=str(failure), seconds=rest)
 
     def _take_feed(self, topic: str, polled: Polled, *, is_ordered: bool) -> None:
         self._starting_over.discard(topic)
