@@ -478,7 +478,6 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
     assert len(arrived) > len({event.event_id for event in arrived}) == 4000
     port: Any = world.quotes
     pace = Pace(Progress(), lambda: None, threading.Event())
-    pace.begin()
     recall = Recall(QUOTES, port, pace)
     lane = Lane(QUOTES, (QUOTES.topic, 0), 0.05, recall)
     writer = Writer(
@@ -500,6 +499,7 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
         ]
         place += len(records)
         batch = Batch({})
+        pace.begin()
         lane.take(records, batch, {}, records[0].offset)
         assert not batch.dead
         writer.complete(batch, lambda: True)

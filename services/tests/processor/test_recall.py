@@ -164,9 +164,9 @@ def test_a_restart_asks_for_the_newest_and_for_one_price_a_day_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(1, METALS)
-    with in_one_thread(world):
-        monkeypatch.setattr(recall, "AT_ONCE", 500)
-        monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
+    with in_one_thread(world), monkeypatch.context() as patch:
+        patch.setattr(recall, "AT_ONCE", 500)
+        patch.setattr(pace, "TAKE_SECONDS", 1000.0)
         names = [f"M{number}" for number in range(10)]
         for hour in range(30):
             for name in names:
@@ -188,9 +188,9 @@ def test_a_window_is_read_whole_for_each_series_with_a_sign_of_life_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(1, TOKEN_USAGE)
-    with in_one_thread(world):
-        monkeypatch.setattr(recall, "AT_ONCE", 500)
-        monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
+    with in_one_thread(world), monkeypatch.context() as patch:
+        patch.setattr(recall, "AT_ONCE", 500)
+        patch.setattr(pace, "TAKE_SECONDS", 1000.0)
         for second in range(0, 20, 2):
             for model in range(5):
                 event = tokens(10, 5, seconds=second, model=f"model-{model}")
