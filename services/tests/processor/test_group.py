@@ -55,27 +55,34 @@ class Client:
         self.ids: dict[str, UUID] = {}
         self._cluster = SimpleNamespace(topic_id=lambda topic: self.ids.get(topic))
         self.polled: dict[TopicPartition, list[Any]] = {}
+        self.subscribed: list[str] = []
+        self.waits: list[int] = []
+        """How long it may take to answer, in milliseconds, of each question."""
 
     def subscribe(self, topics: list[str], *, listener: Any) -> None:
-        self.listener = listener
+        self.subscribed, self.listener = topics, listener
 
     def assignment(self) -> set[TopicPartition]:
         return {MINE, ALSO_MINE}
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
+        self.waits.append(timeout_ms)
         if self.error:
             raise self.error
         return self.polled
 
     def commit(self, offsets: Mapping[TopicPartition, Any], timeout_ms: int) -> None:
+        self.waits.append(timeout_ms)
         if self.error:
             raise self.error
         self.stored |= offsets
 
     def committed(self, partition: TopicPartition, *, metadata: bool, timeout_ms: int) -> Any:
+        self.waits.append(timeout_ms)
         if self.error:
             raise self.error
-        return self.stored.get(partition)
+        found = self.stored.get(partition)
+        return found if metadata or found is None else found.offset
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.sought[partition] = offset
@@ -90,6 +97,7 @@ class Client:
         return set(self._paused)
 
     def end_offsets(self, partitions: Iterable[Any], timeout_ms: int) -> dict[Any, int]:
+        self.waits.append(timeout_ms)
         if self.error:
             raise self.error
         for partition in self.deleted.intersection(partitions):
@@ -97,6 +105,7 @@ class Client:
         return dict.fromkeys(partitions, 100)
 
     def position(self, partition: TopicPartition, timeout_ms: int) -> int | None:
+        self.waits.append(timeout_ms)
         return {MINE: 40}.get(partition)
 
     def partitions_for_topic(self, topic: str) -> set[int]:
@@ -118,6 +127,7 @@ class Admin:
     def __init__(self) -> None:
         self.failing = False
         self.closed = 0
+        self.options: dict[str, Any] = {}
         self.refusal: Exception | None = None
         self.texts: dict[TopicPartition, str] = {}
         self.numbers = {"stock-data": range(3)}
@@ -170,8 +180,9 @@ def admins(monkeypatch: pytest.MonkeyPatch) -> list[Admin]:
     """The administration clients that were made."""
     made: list[Admin] = []
 
-    def admin(_: Settings, **_options: Any) -> Admin:
+    def admin(_: Settings, **options: Any) -> Admin:
         made.append(Admin())
+        made[-1].options = options
         return made[-1]
 
     monkeypatch.setattr(kafka, "admin", admin)
@@ -191,8 +202,49 @@ def test_it_is_no_static_member_which_would_be_given_what_it_had_before(
 
 
 def test_a_killed_process_is_missed_soon(group: Group, client: Client) -> None:
-    assert client.options["session_timeout_ms"] <= 10_000
-    assert client.options["metadata_max_age_ms"] <= 10_000
+    assert 6_000 <= client.options["session_timeout_ms"] <= 10_000, "the brokers' least is 6 s"
+    assert 1_000 <= client.options["metadata_max_age_ms"] <= 10_000
+    beats = client.options["session_timeout_ms"] / client.options["heartbeat_interval_ms"]
+    assert 3 <= beats <= 10
+
+
+def test_it_reads_its_topics_in_the_portions_that_are_set(client: Client) -> None:
+    settings = Settings(processor_name="one", processor_batch_records=70, processor_linger_ms=9)
+    Group(settings, ("metal-prices", "stock-data"), Mock())
+    assert client.subscribed == ["metal-prices", "stock-data"]
+    options = client.options
+    assert (options["client_id"], options["max_poll_records"]) == ("one", 70)
+    assert options["fetch_max_wait_ms"] == 9
+    assert 0 < options["fetch_min_bytes"] <= options["max_partition_fetch_bytes"] <= 1 << 20
+    assert options.keys() <= KafkaConsumer.DEFAULT_CONFIG.keys(), "the library would refuse it"
+
+
+def test_what_keeps_positions_safe_is_left_as_it_is_for_all(group: Group, client: Client) -> None:
+    safe = {"enable_auto_commit", "auto_offset_reset", "isolation_level", "security_protocol"}
+    assert not safe & client.options.keys()
+
+
+def test_it_moves_little_and_agrees_with_a_member_of_an_earlier_version(
+    group: Group, client: Client
+) -> None:
+    names = [one.name for one in client.options["partition_assignment_strategy"]]
+    assert names == ["sticky", "range"]
+
+
+def test_every_question_has_a_deadline(reading: Group, client: Client, admins: list[Admin]) -> None:
+    reading.poll(0.25)
+    assert client.waits[0] == 250
+    reading.commit({MINE: 5}, TALLIES)
+    reading.tally("stock-data")
+    reading.look()
+    reading.close()
+    assert len(client.waits) >= 8
+    assert all(100 <= wait <= 10_000 for wait in client.waits)
+    assert 500 <= client.closed["timeout_ms"] <= 2_000
+    options = admins[0].options
+    assert options.pop("client_id") == "one-look"
+    assert options.keys() <= KafkaAdminClient.DEFAULT_CONFIG.keys(), "the library would refuse it"
+    assert options == {"bootstrap_timeout_ms": 10_000, "request_timeout_ms": 10_000}
 
 
 def test_it_waits_for_topics_that_kafka_does_not_know_yet(group: Group, client: Client) -> None:
@@ -227,6 +279,7 @@ def test_it_is_in_the_group_while_nobody_joins(group: Group, client: Client) -> 
 def test_only_own_partitions_are_committed(group: Group, client: Client) -> None:
     group.commit({MINE: 5, THEIRS: 7}, TALLIES)
     assert {partition: o.offset for partition, o in client.stored.items()} == {MINE: 5}
+    assert client.stored[MINE].leader_epoch == -1, "nobody knows it"
 
 
 def test_only_own_partitions_are_read_again(group: Group, client: Client) -> None:

@@ -1,11 +1,14 @@
 """The loop in single situations; test_delivery.py draws all others."""
 
+from typing import Any
+
 import pytest
 from services.tests.processor.chance import away, refused
 from services.tests.processor.scenario import FIRST, change, fail_with, produce, start
 from services.tests.processor.world import World
 
-from millrace.processor.errors import Permanent
+from millrace.processor import backoff
+from millrace.processor.errors import Permanent, Unknown
 
 
 def test_a_batch_is_committed_when_it_is_written_and_not_before(world: World) -> None:
@@ -207,6 +210,54 @@ def test_after_a_permanent_error_nothing_behind_it_is_committed(world: World) ->
     with pytest.raises(Permanent, match="refused"):
         processor.loop.run()
     assert world.committed[FIRST] == 1
+
+
+def test_it_pauses_longer_and_longer_while_nothing_works_and_says_what_nobody_knows(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world, processor_retry_seconds=4.0)
+    attempts: list[tuple[int, float]] = []
+    waited: list[float] = []
+    troubles: list[str | None] = []
+
+    def pause(attempt: int, longest: float) -> float:
+        attempts.append((attempt, longest))
+        return 7.0 + attempt
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        troubles.append(processor.progress.trouble)
+        return False
+
+    monkeypatch.setattr(backoff, "seconds", pause)
+    monkeypatch.setattr(processor.stop, "wait", wait)
+    poll = processor.consumer.poll
+
+    def polled(seconds: float) -> Any:
+        if len(attempts) == 4 and not processor.consumer.failures:
+            processor.stop.set()
+        return poll(seconds)
+
+    monkeypatch.setattr(processor.consumer, "poll", polled)
+    processor.consumer.failures = [away(), away(), Unknown("code 4711"), away()]
+    processor.loop.run()
+    assert attempts == [(number, 4.0) for number in range(4)]
+    assert waited == [7.0, 8.0, 9.0, 10.0]
+    assert troubles == [None, None, "code 4711", "code 4711"]
+    assert processor.progress.trouble is None, "it works again"
+    processor.stop.clear()
+    processor.consumer.failures = [away()]
+    monkeypatch.setattr(processor.stop, "wait", lambda _: processor.stop.set())
+    processor.loop.run()
+    assert attempts[4:] == [(0, 4.0)]
+
+
+def test_until_it_has_looked_it_is_in_no_group(world: World) -> None:
+    processor = start(world)
+    processor.progress.look({FIRST: (1, 9)})
+    processor.finish()
+    assert processor.progress.problem(60) == "it is not in its consumer group"
+    assert processor.progress.stuck() == 0
 
 
 def test_what_is_read_and_not_stored_counts_as_lag(world: World) -> None:

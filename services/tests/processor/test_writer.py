@@ -7,13 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 from services.tests.feeds.events import START, stock
-from services.tests.processor.chance import away, refused
+from services.tests.processor.chance import away, refused, strange
 from services.tests.processor.scenario import DAY, FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import DEAD, World
 from structlog.testing import capture_logs
 
-from millrace.processor.batch import Inserted, Message
-from millrace.processor.errors import Permanent
+from millrace.processor import backoff
+from millrace.processor import writer as writer_module
+from millrace.processor.batch import Batch, Documents, Inserted, Message
+from millrace.processor.errors import Permanent, Unknown
+from millrace.processor.writer import Abandoned
 
 
 def test_a_transient_error_is_no_dead_letter_however_often_it_comes(world: World) -> None:
@@ -32,6 +35,82 @@ def test_a_transient_error_is_no_dead_letter_however_often_it_comes(world: World
     assert event_id in world.documents
     assert not world.letters
     assert metric(processor, "retries_total") == 50
+
+
+class Clock:
+    """Time in which every attempt and every pause takes a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(writer_module, "time", made)
+    return made
+
+
+def attempts_of(
+    world: World, clock: Clock, error: Exception, *, most: int
+) -> tuple[list[tuple[int, float]], float, BaseException | None]:
+    """The pauses between attempts to insert, how long it was silent, and how it ended."""
+    paused: list[tuple[int, float]] = []
+    processor = start(world)
+    writer = processor.writer
+    silent = [0.0]
+
+    def insert(*_: Any) -> Inserted:
+        clock.now += 1
+        silent.append(writer.silent())
+        raise error
+
+    def wait(seconds: float) -> bool:
+        paused.append((len(paused), seconds))
+        assert writer.silent() == 0, "an error is an answer, too"
+        clock.now += 1
+        return len(paused) == most
+
+    world.insert = insert  # type: ignore[method-assign, assignment]
+    writer._give_up.wait = wait  # type: ignore[method-assign, assignment]
+    event_id = produce(world, 0, 100.0)
+    part = Documents(documents=[{"_id": event_id}], records=[*world.log[FIRST]])
+    ended = None
+    try:
+        writer.complete(Batch({}, collections={world.feed.collection: part}))
+    except (Abandoned, Unknown) as why:
+        ended = why
+    assert metric(processor, "retries_total") == len(paused)
+    return paused, max(silent), ended
+
+
+def test_what_may_pass_is_tried_until_it_is_told_to_give_up(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "seconds", lambda attempt, longest: attempt + longest)
+    paused, silent, ended = attempts_of(world, clock, away(), most=20)
+    assert paused == [(number, number + 1.0) for number in range(20)]
+    assert isinstance(ended, Abandoned)
+    assert silent == 2
+
+
+def test_what_nobody_knows_is_tried_three_times(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused, _, ended = attempts_of(world, clock, strange(), most=20)
+    assert len(paused) == 2
+    assert isinstance(ended, Unknown)
+
+
+def test_who_waits_for_an_answer_is_silent(world: World, clock: Clock) -> None:
+    writer = start(world).writer
+    clock.now += 50
+    assert writer.silent() == 50
+    writer._until_done(lambda: None)
+    assert writer.silent() == 0
 
 
 def test_while_a_dead_letter_is_not_acknowledged_its_record_is_not_committed(world: World) -> None:
@@ -124,6 +203,19 @@ def test_a_clock_that_is_ahead_is_named_and_counted_and_opens_no_breaker(
         assert document["claimed_at"] - document["timestamp_utc"] == timedelta(days=3)
     said = [line for line in logs if "clock" in line["event"]]
     assert [line["seconds"] for line in said] == [{"test": 3 * 86_400.0}]
+
+
+def test_a_clock_that_stays_ahead_is_named_once_a_minute(world: World, clock: Clock) -> None:
+    processor = start(world)
+    with capture_logs() as logs:
+        for second in range(0, 200, 20):
+            clock.now = float(second)
+            event = stock(100.0, minutes=second + 3 * DAY)
+            world.produce(0, msgspec.json.encode(event), logged_at=START)
+            for _ in range(5):
+                processor.step()
+    assert metric(processor, "times_not_believed_total") == 10
+    assert len([line for line in logs if "clock" in line["event"]]) == 4
 
 
 def test_a_dead_letter_keeps_key_value_and_headers(world: World) -> None:
