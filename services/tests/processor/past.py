@@ -33,6 +33,7 @@ class Past:
         pace: Pace,
     ) -> Iterable[tuple[str, Point | None]]:
         """See ports.Store."""
+        assert isinstance(pace, Pace)
         for symbol in symbols:
             past = [
                 (time, -offset, value)
@@ -53,6 +54,7 @@ class Past:
         pace: Pace,
     ) -> Iterable[tuple[datetime, Any]]:
         """See ports.Store."""
+        assert isinstance(pace, Pace)
         past = self._past(feed, series, below)
         return [(t, value) for _, t, value in past if newest - feed.window <= t <= newest]
 

@@ -126,6 +126,7 @@ class Admin:
 
     def __init__(self) -> None:
         self.failing = False
+        self.hanging_up: Exception | None = None
         self.closed = 0
         self.options: dict[str, Any] = {}
         self.refusal: Exception | None = None
@@ -161,6 +162,8 @@ class Admin:
 
     def close(self) -> None:
         self.closed += 1
+        if self.hanging_up:
+            raise self.hanging_up
 
 
 @pytest.fixture
@@ -329,11 +332,13 @@ def test_a_partition_that_nobody_holds_is_named(group: Group) -> None:
     assert group.look().unread == [THEIRS]
 
 
+@pytest.mark.parametrize("hanging_up", [None, OSError(), KafkaConnectionError()])
 def test_who_did_not_answer_is_asked_over_a_new_connection(
-    group: Group, admins: list[Admin]
+    group: Group, admins: list[Admin], hanging_up: Exception | None
 ) -> None:
     group.look()
     admins[0].failing = True
+    admins[0].hanging_up = hanging_up
     with pytest.raises(Transient):
         group.look()
     assert group.look().unread == [THEIRS]
@@ -347,12 +352,15 @@ def test_who_did_not_answer_is_asked_over_a_new_connection(
 )
 def test_what_may_pass_is_transient(group: Group, client: Client, kind: type[Exception]) -> None:
     client.error = kind()
-    with pytest.raises(Transient):
-        group.poll(0.1)
-    with pytest.raises(Transient):
-        group.commit({MINE: 1}, TALLIES)
-    with pytest.raises(Transient):
-        group.look()
+    for said, ask in {
+        "ask for its topics": group.learn_topics,
+        "read": lambda: group.poll(0.1),
+        "commit": lambda: group.commit({MINE: 1}, TALLIES),
+        "ask what is committed": lambda: group.tally("stock-data"),
+        "ask how far it has come": group.look,
+    }.items():
+        with pytest.raises(Transient, match=f"^Kafka, {said}: {kind.__name__}"):
+            ask()
 
 
 @pytest.mark.parametrize("kind", [GroupAuthorizationFailedError, TopicAuthorizationFailedError])
@@ -360,9 +368,9 @@ def test_what_a_person_must_put_right_is_permanent(
     group: Group, client: Client, kind: type[Exception]
 ) -> None:
     client.error = kind()
-    with pytest.raises(Permanent):
+    with pytest.raises(Permanent, match=f"^Kafka refuses to read: {kind.__name__}"):
         group.poll(0.1)
-    with pytest.raises(Permanent):
+    with pytest.raises(Permanent, match=f"^Kafka refuses to commit: {kind.__name__}"):
         group.commit({MINE: 1}, TALLIES)
 
 

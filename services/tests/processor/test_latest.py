@@ -235,6 +235,36 @@ def test_a_stop_does_not_wait_until_redis_is_filled(world: World) -> None:
     assert len(world.cache.values) == 1
 
 
+def test_it_pauses_longer_and_longer_while_redis_is_away(world: World) -> None:
+    attempts: list[tuple[int, float]] = []
+
+    def pause(attempt: int, longest: float) -> float:
+        attempts.append((attempt, longest))
+        world.cache.away = len(attempts) not in (3, 5)
+        if len(attempts) == 5:
+            world.values._stop.set()
+        return 0.0
+
+    def wait(_: float) -> bool:
+        """It has written, and Redis is away again."""
+        world.cache.away = True
+        return True
+
+    world.cache.away = True
+    with (
+        patch.object(backoff, "seconds", pause),
+        patch.object(world.values._wake, "wait", wait),
+    ):
+        world.values._run()
+    assert attempts == [(number, 0.01) for number in (0, 1, 2, 0, 1)]
+    assert world.metric("failures_total") == 5
+    assert world.metric("up") == 0
+
+
+def test_nobody_waits_for_a_thread_that_redis_keeps(world: World) -> None:
+    assert world.values._thread.daemon
+
+
 @pytest.fixture
 def running(world: World) -> Iterator[World]:
     with patch.object(backoff, "seconds", lambda *_: 0.001):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -126,6 +127,9 @@ class Running:
     def get(self, path: str) -> requests.Response:
         return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
 
+    def tells(self, line: str) -> bool:
+        return line in self.get("/metrics").text
+
     def produce(self, event: Any) -> str:
         self.database.produce(0, msgspec.json.encode(event))
         return str(event.event_id)
@@ -226,6 +230,24 @@ def test_a_write_that_fails_for_ever_does_not_outlive_the_process(running: Any) 
         until(lambda: "retries_total 0.0" not in one.get("/metrics").text)
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith(service.WRITER)])
     assert one.database.committed[FIRST] == 0
+
+
+def test_what_no_thread_has_begun_to_write_when_it_ends_is_not_written(running: Any) -> None:
+    with running(processor_stop_seconds=0.1, processor_writers=1) as one:
+        asked, answer = [], threading.Event()
+
+        def insert(*given: Any) -> Any:
+            asked.append(given)
+            answer.wait(SOON)
+            raise Transient("away")
+
+        one.database.insert = insert
+        for told in ("in_flight 1.0", "in_flight 2.0"):
+            one.produce(quote(2.5, symbol=told))
+            until(partial(one.tells, told))
+    answer.set()
+    until(lambda: not [t for t in threading.enumerate() if t.name.startswith(service.WRITER)])
+    assert len(asked) == 1
 
 
 def test_told_to_stop_before_its_servers_are_there_it_joins_no_group(running: Any) -> None:

@@ -1,7 +1,8 @@
 """What came before: asked for in few questions, between signs of life; little of it is kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from threading import Event
 from typing import Any
 
 import msgspec
@@ -12,9 +13,14 @@ from services.tests.processor.process import Processor, in_one_thread
 from services.tests.processor.scenario import FIRST, change, produce, start
 from services.tests.processor.world import World
 
+from millrace.feeds.base import Series
 from millrace.feeds.metals import METALS
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.processor import loop, pace, points, recall
+from millrace.processor.pace import Interrupted, Pace
+from millrace.processor.ports import Below
+from millrace.processor.recall import Recall
+from millrace.progress import Progress
 
 
 class Watched:
@@ -229,3 +235,37 @@ def test_a_price_that_is_late_is_compared_with_what_is_stored(world: World) -> N
     take_all(processor, world)
     moves = [change(world, event_id) for event_id in late]
     assert moves == pytest.approx([100 * (400 / (100 + day) - 1) for day in (90, 94, 92)])
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Pace:
+    """A pace that has no time for a second question."""
+    monkeypatch.setattr(pace, "TAKE_SECONDS", -1.0)
+    made = Pace(Progress(), lambda: None, Event())
+    made.begin()
+    return made
+
+
+def until_interrupted(answers: Iterable[Any]) -> list[Any]:
+    """What was answered before there was no more time."""
+    found = []
+    with pytest.raises(Interrupted):
+        for one in answers:
+            found.append(one)  # noqa: PERF402 - what came before it ended is kept
+    return found
+
+
+M1, M2 = Series("test", "M1"), Series("other", "M2")
+
+
+def test_however_little_time_there_is_one_question_is_answered(impatient: Pace) -> None:
+    asked = Recall(METALS, World(1, METALS), impatient)
+    below = Below(0, 9)
+    (found,) = until_interrupted(asked.newest([(M1, None), (M2, None)], below))
+    assert found == (M1, None, None)
+    ((series, _),) = until_interrupted(asked.histories([M1, M2], below))
+    assert series == M1
+    windows = Recall(TOKEN_USAGE, World(1, TOKEN_USAGE), impatient)
+    both = [Series("test", name) for name in ("A", "B")]
+    ((series, _),) = until_interrupted(windows.histories(both, below))
+    assert series == both[0]

@@ -187,22 +187,36 @@ def test_every_record_is_accounted_for(world: World) -> None:
     assert metric(processor, "records_consumed_total") == 7
 
 
+def test_what_is_repeated_within_a_batch_is_counted_each_time(world: World) -> None:
+    processor = start(world)
+    for _ in range(3):
+        produce(world, 0, 100.0)
+    processor.step()
+    assert len(processor.jobs) == 1, "they are no batch"
+    for _ in range(3):
+        processor.step()
+    counts = ("documents_stored_total", "duplicates_total")
+    assert [metric(processor, name) for name in counts] == [1, 2]
+
+
 def test_a_clock_that_is_ahead_is_named_and_counted_and_opens_no_breaker(
     world: World,
 ) -> None:
     processor = start(world, processor_breaker_records=10)
     for minute in range(40):
         event = stock(100.0, minutes=minute + 3 * DAY)
-        world.produce(0, msgspec.json.encode(event), logged_at=START + timedelta(minutes=minute))
+        logged_at = START + timedelta(minutes=minute, seconds=0.24)
+        world.produce(0, msgspec.json.encode(event), logged_at=logged_at)
     with capture_logs() as logs:
         for _ in range(30):
             processor.step()
     assert not world.letters
     assert metric(processor, "times_not_believed_total") == len(world.documents) == 40
     for document in world.documents.values():
-        assert document["claimed_at"] - document["timestamp_utc"] == timedelta(days=3)
+        ahead = document["claimed_at"] - document["timestamp_utc"]
+        assert ahead == timedelta(days=3) - timedelta(seconds=0.24)
     said = [line for line in logs if "clock" in line["event"]]
-    assert [line["seconds"] for line in said] == [{"test": 3 * 86_400.0}]
+    assert [line["seconds"] for line in said] == [{"test": 3 * 86_400 - 0.2}]
 
 
 def test_a_clock_that_stays_ahead_is_named_once_a_minute(world: World, clock: Clock) -> None:

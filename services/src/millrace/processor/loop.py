@@ -402,10 +402,9 @@ class Loop:
             if partition not in held and partition not in busy:
                 # What it stood still at gave no record.
                 self._standing.moved(partition, position + (position >= end))
-            known = max(self._committed.get(partition, 0), self._ready.get(partition, 0))
             recalled = partition[0] in self._tallies
             own = recalled and partition in self._holdings and partition not in held
-            if own and partition not in busy and position > known:
+            if own and partition not in busy and position > self._committed.get(partition, 0):
                 self._ready[partition] = position
 
     def _unstored(
