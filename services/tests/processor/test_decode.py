@@ -17,6 +17,7 @@ from millrace.feeds import FEEDS
 from millrace.feeds.history import History
 from millrace.processor.decode import Taken, decoder, taker
 from millrace.processor.errors import BadRecord
+from millrace.records import Unreadable
 
 GOOD: Mapping[str, dict[str, Any]] = {
     name: msgspec.to_builtins(event) for name, event in ONE_OF_EACH.items()
@@ -184,8 +185,22 @@ def test_whether_the_clock_of_who_sends_is_wrong_makes_no_difference(
 def test_without_the_time_of_the_log_only_the_clock_of_who_sent_is_known(feed: str) -> None:
     last = START + ahead_of(feed)
     assert logged(feed, last, START, by_the_log=False).event.observed_at == last
-    with pytest.raises(BadRecord, match="after it was produced"):
+    with pytest.raises(BadRecord, match="after it was produced") as bad:
         logged(feed, last + timedelta(milliseconds=1), last, by_the_log=False)
+    assert bad.value.stage == "VALUE_CONVERTER"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "the record has no value"),
+        (encoded(price=-1.5), r">= 1e-09 - at `\$.price`"),
+        (Unreadable.because("CorruptRecordError: no end", b"half"), "CorruptRecordError: no end"),
+    ],
+)
+def test_a_dead_letter_says_what_is_wrong(value: bytes | None, said: str) -> None:
+    with pytest.raises(BadRecord, match=said):
+        read(value)
 
 
 def test_a_time_is_as_fine_as_mongodb_keeps_it() -> None:

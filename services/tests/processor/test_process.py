@@ -20,16 +20,13 @@ from services.tests.feeds.events import quote
 from services.tests.processor.cache import MemoryCache, Quotes
 from services.tests.processor.process import Consumer
 from services.tests.processor.world import DEAD, World
-from services.tests.stands import stands_for
 
 from millrace import kafka, logging, mongo
 from millrace.config import Settings
 from millrace.feeds.quotes import QUOTES
 from millrace.processor import latest, loop, service
 from millrace.processor.errors import Transient
-from millrace.processor.group import Group
 from millrace.sinks.mongodb import MongoStore
-from millrace.sinks.topics import TopicPublisher
 
 FIRST = (QUOTES.topic, 0)
 SOON = 10.0
@@ -41,7 +38,6 @@ def free_port() -> int:
     return port
 
 
-@stands_for(MongoStore, TopicPublisher)
 class Database(World):
     """Also what the process itself asks of the store."""
 
@@ -71,7 +67,6 @@ class Database(World):
         self.closed += 1
 
 
-@stands_for(Group)
 class Member(Consumer):
     """A member of the group that has every partition once it knows its topics."""
 

@@ -473,3 +473,42 @@ def test_a_feed_whose_past_cannot_be_asked_for_does_not_concern_the_others(
         for _ in range(5):
             processor.loop._try_step()
         assert len(asked) == before + 1, "it does not wait longer"
+
+
+def test_a_partition_goes_on_whose_place_gives_no_record_any_more(world: World) -> None:
+    processor = start(world)
+    processor.consumer.failures = [Stuck(FIRST, 0, "CorruptRecordError: no end")]
+    world.end_transaction(0)
+    turn(processor, 1)
+    assert processor.standing.places()
+    turn(processor, 60)
+    assert processor.progress.problem(60) is None
+    assert world.committed[FIRST] == 1
+
+
+def test_a_partition_stands_still_until_what_it_stood_at_is_stored(world: World) -> None:
+    processor = start(world)
+    processor.jobs.threads = 0
+    produce(world, 0, 100.0)
+    produce(world, 1, 100.0)
+    processor.consumer.failures = [Stuck(FIRST, 0, "CorruptRecordError: no end")]
+    turn(processor, 100)
+    assert len(processor.jobs) == 1, "it is not being written"
+    assert FIRST in processor.standing
+    assert metric(processor, "standing", topic="stock-data", partition="0") == 1
+    processor.jobs.threads = 2
+    turn(processor, 60)
+    assert FIRST not in processor.standing
+    assert metric(processor, "standing", topic="stock-data", partition="0") is None
+
+
+def test_nobody_is_asked_for_orders_while_nothing_stands_still(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    turn(processor, 2)  # It knows what was ordered of what came.
+    monkeypatch.setattr(processor.consumer, "orders", fail_with(away()))
+    produce(world, 0, 100.0)
+    for _ in range(100):
+        processor.loop.step()
+    assert world.committed[FIRST] == 1

@@ -8,15 +8,19 @@ import msgspec
 import pytest
 from services.tests.feeds.events import START, stock
 from services.tests.processor.chance import away, refused, strange
+from services.tests.processor.process import Processor
 from services.tests.processor.scenario import DAY, FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import DEAD, World
 from structlog.testing import capture_logs
 
+from millrace.feeds.stocks import STOCKS
 from millrace.processor import backoff
 from millrace.processor import writer as writer_module
 from millrace.processor.batch import Batch, Documents, Inserted, Message
-from millrace.processor.errors import Permanent, Unknown
-from millrace.processor.writer import Abandoned
+from millrace.processor.derivation import Lane
+from millrace.processor.errors import Abandoned, Permanent, Unknown
+from millrace.processor.recall import Recall
+from millrace.sinks.dead_letters import CONFLICT, PREFIX
 
 
 def test_a_transient_error_is_no_dead_letter_however_often_it_comes(world: World) -> None:
@@ -80,7 +84,7 @@ def attempts_of(
     part = Documents(documents=[{"_id": event_id}], records=[*world.log[FIRST]])
     ended = None
     try:
-        writer.complete(Batch({}, collections={world.feed.collection: part}))
+        writer.complete(Batch({}, collections={world.feed.collection: part}), lambda: True)
     except (Abandoned, Unknown) as why:
         ended = why
     assert metric(processor, "retries_total") == len(paused)
@@ -197,6 +201,72 @@ def test_what_is_repeated_within_a_batch_is_counted_each_time(world: World) -> N
         processor.step()
     counts = ("documents_stored_total", "duplicates_total")
     assert [metric(processor, name) for name in counts] == [1, 2]
+
+
+def test_whatever_becomes_of_the_records_of_a_batch_each_is_counted_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New, rejected, repeated, stored before from here and from elsewhere, other, and no event."""
+    processor = start(world, stock_alert_threshold=0.05)
+    for partition, day, price in ((0, 0, 100.0), (1, 1, 110.0), (1, 2, 50.0)):
+        produce(world, day, price, partition=partition)
+        for _ in range(4):
+            processor.step()
+    world.alerts.clear()
+    records = world.log[FIRST]
+    for day in (1, 2, 3, 4, 3, 5):  # again, other than it was, new, rejected, repeated, new
+        produce(world, day, 110.0 * 1.1**day)
+    produce(world, 3, 1.0)
+    world.produce(0, b"no event")
+    again, other = records[1:3]
+    insert = world.insert
+
+    def reject_one(collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
+        taken = [d for d in documents if d["kafka"]["offset"] != 4]
+        inserted = insert(collection, taken)
+        moved = frozenset(n for n, d in enumerate(documents) if d["_id"] in known)
+        rejected = {n: "too strange" for n, d in enumerate(documents) if d not in taken}
+        return Inserted(inserted.stored, moved, rejected)
+
+    known = set(world.documents)
+    again.value = msgspec.json.encode(stock(110.0, minutes=DAY))
+    monkeypatch.setattr(world, "insert", reject_one)
+    pace = processor.loop._pace
+    batch, lane = (
+        Batch({}),
+        Lane(STOCKS, FIRST, 0.05, Recall(STOCKS, world, pace)),
+    )
+    monkeypatch.setattr(pace, "turn", lambda: None)
+    lane.take(records, batch, {}, 0)
+    before = counted(processor)
+    processor.writer.complete(batch, lambda: True)
+    new = {name: number - before[name] for name, number in counted(processor).items()}
+    assert new == {
+        "records_consumed": 9,
+        "documents_stored": 2,
+        "duplicates": 3,
+        "dead_letters": 4,
+        "conflicts": 2,
+        "alerts": len(world.alerts),
+    }
+    assert world.alerts
+    said = [
+        (dict(letter.headers)[f"{PREFIX}offset"], dict(letter.headers)[f"{PREFIX}stage"])
+        for letter in world.letters
+    ]
+    assert sorted(said) == [
+        (b"2", CONFLICT.encode()),
+        (b"4", b"TASK_PUT"),
+        (b"7", CONFLICT.encode()),
+        (b"8", b"VALUE_CONVERTER"),
+    ]
+    assert other.value in [letter.value for letter in world.letters]
+    assert metric(processor, "write_seconds_count") == 4
+
+
+def counted(processor: Processor) -> dict[str, float]:
+    names = ("records_consumed", "documents_stored", "duplicates", "dead_letters", "conflicts")
+    return {name: metric(processor, f"{name}_total") or 0 for name in (*names, "alerts")}
 
 
 def test_a_clock_that_is_ahead_is_named_and_counted_and_opens_no_breaker(

@@ -190,4 +190,7 @@ class World(Past):
 
     def _publish(self, messages: Sequence[Message]) -> None:
         for message in messages:
+            assert isinstance(message.topic, str)
+            for name, content in message.headers:
+                assert (type(name), type(content)) == (str, bytes), "the library refuses it"
             (self.letters if message.topic == DEAD else self.alerts).append(message)
