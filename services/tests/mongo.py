@@ -1,11 +1,14 @@
-"""Finds documents and shows them as MongoDB does, as far as questions here go.
+"""Finds, shows and sums documents as MongoDB does, as far as questions here go.
 
-contracts.conditions compares.
+contracts.conditions and contracts.stored_events compare.
 """
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+
+import bson
 
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "$lt": operator.lt,
@@ -26,7 +29,9 @@ def _holds(document: Mapping[str, Any], name: str, wanted: Any) -> bool:
     if name == "$or":
         return any(matches(document, part) for part in wanted)
     found = _field(document, name)
-    tests = wanted if isinstance(wanted, Mapping) else {"$in": [wanted]}
+    # Without an operator it is what is looked for, an empty one too.
+    is_test = isinstance(wanted, Mapping) and any(part.startswith("$") for part in wanted)
+    tests = wanted if is_test else {"$in": [wanted]}
     return all(_compares(found, test, value) for test, value in tests.items())
 
 
@@ -92,19 +97,43 @@ def aggregated(
 
 
 def _grouped(documents: list[Mapping[str, Any]], wanted: Any) -> list[Mapping[str, Any]]:
-    groups: dict[Any, Mapping[str, Any]] = {}
+    groups: dict[bytes, tuple[Any, list[Mapping[str, Any]]]] = {}
     for one in documents:
-        made = {
-            name: _value(one, first["$first"]) for name, first in wanted.items() if name != "_id"
-        }
         group = _value(one, wanted["_id"])
-        groups.setdefault(group, {"_id": group, **made})
-    return [*groups.values()]
+        groups.setdefault(bson.encode({"_id": group}), (group, []))[1].append(one)
+    return [
+        {
+            "_id": group,
+            **{
+                name: COLLECTED[collect]([_value(one, of) for one in members])
+                for name, field in wanted.items()
+                if name != "_id"
+                for collect, of in field.items()
+            },
+        }
+        for group, members in groups.values()
+    ]
 
 
-def _value(document: Mapping[str, Any], expression: str) -> Any:
-    assert expression[0] == "$", "a constant"
-    return document if expression == "$$ROOT" else _field(document, expression[1:])
+def _value(document: Mapping[str, Any], expression: Any) -> Any:
+    """What an expression is for a document. KeyError for an operator that is not known here."""
+    if isinstance(expression, str):
+        assert expression[0] == "$", "a constant"
+        return document if expression == "$$ROOT" else _field(document, expression[1:])
+    if isinstance(expression, list):
+        return [_value(document, part) for part in expression]
+    if not isinstance(expression, Mapping):
+        return expression
+    parts = {name: _value(document, part) for name, part in expression.items()}
+    for name, part in parts.items():
+        if name.startswith("$"):
+            return EXPRESSIONS[name](part)
+    return parts
+
+
+def _truncated(what: Mapping[str, Any]) -> datetime:
+    found: datetime = what["date"].replace(second=0, microsecond=0, **UNITS[what["unit"]])
+    return found
 
 
 def _replaced(documents: list[Mapping[str, Any]], wanted: Any) -> list[Mapping[str, Any]]:
@@ -120,4 +149,17 @@ STAGES: Mapping[str, Callable[[list[Mapping[str, Any]], Any], list[Mapping[str, 
     "$group": _grouped,
     "$replaceRoot": _replaced,
     "$project": lambda documents, wanted: [shown(one, wanted) for one in documents],
+}
+UNITS: Mapping[str, Mapping[str, Any]] = {"minute": {}, "hour": {"minute": 0}}
+EXPRESSIONS: Mapping[str, Callable[[Any], Any]] = {
+    "$concat": "".join,
+    "$toString": str,
+    "$dateTrunc": _truncated,
+    "$eq": lambda pair: pair[0] == pair[1],
+    "$cond": lambda parts: parts[1] if parts[0] else parts[2],
+}
+COLLECTED: Mapping[str, Callable[[list[Any]], Any]] = {
+    "$first": lambda found: found[0],
+    "$max": lambda found: max((one for one in found if one is not None), default=None),
+    "$sum": lambda found: sum(one for one in found if one is not None),
 }

@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from services.tests.api.world import (
     AUTHORIZED,
+    AWAY,
     SENDING,
     STRANGER,
     TOKENS,
@@ -317,20 +318,15 @@ def test_a_request_with_a_body_is_refused(client: FlaskClient) -> None:
 def test_without_its_database_the_api_says_so_and_no_more(
     client: FlaskClient, world: World, path: str
 ) -> None:
-    world.memory.broken = True
+    world.memory.error = AWAY
     answer = client.get(path, headers=AUTHORIZED)
     assert problem(answer, 503) == "The database does not answer."
     assert answer.headers["Retry-After"]
     check(answer, path.replace("stocks", "{feed}"))
 
 
-def test_a_fault_of_ours_reveals_nothing(
-    client: FlaskClient, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any) -> None:
-        raise RuntimeError("secret detail")
-
-    monkeypatch.setattr(world.memory, "latest", fail)
+def test_a_fault_of_ours_reveals_nothing(client: FlaskClient, world: World) -> None:
+    world.memory.error = RuntimeError("secret detail")
     answer = client.get("/v1/stocks/latest", headers=AUTHORIZED)
     assert "secret" not in problem(answer, 500)
 

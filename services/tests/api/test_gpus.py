@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import ExecutionTimeout
 from services.tests.api.test_api import check, problem
 from services.tests.api.world import (
     AUTHORIZED,
+    AWAY,
     TOKENS,
     World,
     document,
@@ -17,14 +17,12 @@ from services.tests.api.world import (
     usage_document,
 )
 from services.tests.feeds.events import START
-from services.tests.stands import stands_for
 
 from millrace.api import gpus, problems, store
 from millrace.api.app import create_app
 from millrace.api.costs import CostQuery, Place, costs, pipeline
 from millrace.api.gpus import CostParameters, InfoParameters
 from millrace.feeds import FEEDS
-from millrace.feeds.base import BY_TIME, TIME_FIELD
 
 A100 = {"gpu_index": 1, "gpu_name": "A100 40GB", "symbol": "gpu-host/1/llama"}
 COST = "/v1/token_usage/cost"
@@ -83,7 +81,7 @@ def test_a_feed_that_is_not_served_is_not_found(path: str) -> None:
 @pytest.mark.parametrize("path", ["/gpu/info", COST])
 def test_without_its_database_the_api_says_so(path: str) -> None:
     world = World(gpu_document(1))
-    world.memory.broken = True
+    world.memory.error = AWAY
     answer = world.app().test_client().get(path, headers=AUTHORIZED)
     assert "secret" not in problem(answer, 503)
 
@@ -133,7 +131,7 @@ def test_only_the_part_that_is_over_is_paid() -> None:
     query = CostQuery(
         by="model", bucket="hour", since=START, until=START + timedelta(days=1), limit=9
     )
-    sums = World(usage_document(10, 0, 60)).memory.costs("token_usage", query)
+    sums = World(usage_document(10, 0, 60)).store().costs("token_usage", query)
     assert sums
     (soon,) = costs(sums, query, START + timedelta(minutes=15))
     assert soon["hours"] == 0.25
@@ -203,34 +201,23 @@ def test_what_cannot_be_summed_in_time_is_refused_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(usage_document(1, 0, 1))
-    monkeypatch.setattr(world.memory, "costs", lambda *_: None)
-    answer = world.app().test_client().get(COST, headers=AUTHORIZED)
+    monkeypatch.setattr(store, "SUMMED", 0)
+    bounds = {"to": (START + timedelta(minutes=1)).isoformat()}
+    answer = world.app().test_client().get(COST, query_string=bounds, headers=AUTHORIZED)
     assert "more than 500,000 events: bring them closer together" in problem(answer, 400)
     check(answer, COST)
 
 
-@pytest.mark.parametrize("few", [2, 3])
-def test_so_many_events_are_summed_and_no_more(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
-    monkeypatch.setattr(store, "SUMMED", few)
-    asked: list[Any] = []
-
-    @stands_for(MongoCollection)
-    class Collection:
-        def find_one(self, condition: Any, _shown: Any, **options: Any) -> Any:
-            asked.append((condition, options["hint"], options["max_time_ms"]))
-            return {TIME_FIELD: START} if options["skip"] < 3 else None
-
-        def aggregate(self, _pipeline: Any, **_options: Any) -> list[Any]:
-            return [{"sum": 1}]
-
-    database: Any = {"token_usage": Collection()}
-    query = CostQuery(by="model", bucket="hour", since=START, until=START, limit=9)
-    found = store.MongoStore(database).costs("token_usage", query)
-    assert found == (None if few == 2 else [{"sum": 1}])
-    ((condition, hint, limit),) = asked
-    assert condition == {TIME_FIELD: {"$gte": START, "$lt": START}}
-    assert hint == list(BY_TIME.keys)
-    assert limit > 0
+@pytest.mark.parametrize("most", [2, 3])
+def test_so_many_events_are_summed_and_no_more(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(store, "SUMMED", most)
+    query = CostQuery(
+        by="model", bucket="hour", since=START, until=START + timedelta(minutes=1), limit=9
+    )
+    # The last is not asked for.
+    world = World(*(usage_document(1, 0, seconds) for seconds in (1, 2, 3, 60)))
+    found = world.store().costs("token_usage", query)
+    assert (found and found[0]["events"]) == (3 if most == 3 else None)
 
 
 @pytest.mark.parametrize(("bucket", "hours"), [("minute", 24), ("hour", 744)])
@@ -246,15 +233,9 @@ def test_no_more_is_asked_for_than_can_be_summed(bucket: str, hours: int) -> Non
             check(answer, COST)
 
 
-def test_what_takes_the_database_too_long_is_told_from_its_being_away(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_takes_the_database_too_long_is_told_from_its_being_away() -> None:
     world = World(usage_document(1, 0, 1))
-
-    def slow(*_: Any) -> list[Any]:
-        raise ExecutionTimeout("operation exceeded time limit")
-
-    monkeypatch.setattr(world.memory, "costs", slow)
+    world.memory.error = ExecutionTimeout("operation exceeded time limit")
     answer = world.app().test_client().get(COST, headers=AUTHORIZED)
     assert "ask for less" in problem(answer, 503)
 

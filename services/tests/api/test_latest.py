@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from services.tests.api.test_api import check, problem
-from services.tests.api.world import AUTHORIZED, World, document
+from services.tests.api.world import AUTHORIZED, AWAY, World, document
 from services.tests.stands import stands_for
 
 from millrace.api import latest as routes
@@ -161,7 +161,8 @@ def test_a_query_parameter_is_refused(client: FlaskClient) -> None:
 
 def test_with_both_away_the_api_says_so(client: FlaskClient, world: World) -> None:
     assert world.redis
-    world.redis.broken = world.memory.broken = True
+    world.redis.broken = True
+    world.memory.error = AWAY
     answer = client.get("/market_data/last_price/A")
     assert problem(answer, 503) == "The database does not answer."
     assert answer.headers["Retry-After"]

@@ -7,7 +7,8 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from services.tests.api.world import AUTHORIZED, Events, World, document
+from services.tests.api.database import Collection
+from services.tests.api.world import AUTHORIZED, World, document
 from services.tests.mongo import matches
 
 from millrace.api import search
@@ -149,7 +150,7 @@ def test_the_filter_between_two_positions_is_what_lies_between(
 def test_a_source_is_looked_for_in_limited_time_and_its_pages_lead_on() -> None:
     documents = [made(n, "A", "one" if n == 7 else "two") for n in range(100)]
     documents += [made(n, "B", "one") for n in range(100, 120)]
-    port: Any = Events(documents)
+    port: Any = Collection(documents)
     now = iter(range(1000))
     query = Query(feed="stocks", symbol="A", source="one")
     with (
@@ -169,7 +170,7 @@ def test_a_source_is_looked_for_in_limited_time_and_its_pages_lead_on() -> None:
 
 def test_a_source_with_few_events_is_found_at_once() -> None:
     documents = [made(n, "A", "one" if n == 7 else "two") for n in range(100)]
-    port: Any = Events(documents)
+    port: Any = Collection(documents)
     with patch.object(search, "LOOKED_THROUGH", 10):
         page = search.search(port, Query(feed="stocks", source="one"), None, 5, 1000)
     assert [d["_id"] for d in page.events] == ["one:A:7"]
@@ -180,5 +181,5 @@ def test_equal_times_are_told_apart_by_identity() -> None:
     query = Query(feed="stocks", order="oldest")
     position = Position(datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=1), "stocks:test:A:1")
     world = World(document(1, "A"), document(1, "B"), document(0, "C"))
-    found = world.memory.events("stock_data", query, position, 10).events
+    found = world.store().events("stock_data", query, position, 10).events
     assert [d["symbol"] for d in found] == ["B"]

@@ -18,22 +18,17 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
-from pymongo.collection import Collection as MongoCollection
-from pymongo.cursor import Cursor
 from pymongo.errors import AutoReconnect
 from services.tests.api.test_api import problem
-from services.tests.api.world import AUTHORIZED, World, document
+from services.tests.api.world import AUTHORIZED, AWAY, World, document
 from services.tests.base.broker import certificate
-from services.tests.stands import stands_for
 
 from millrace.api import follow, fresh, stream
 from millrace.api.follow import STEP, Follower, committed, decode, encode
 from millrace.api.fresh import FRESH_SECONDS, Fresh
 from millrace.api.ports import DependencyError
 from millrace.api.problems import Problem
-from millrace.api.store import MongoStore
 from millrace.api.stream import KEEP_ALIVE_SECONDS, LONGEST_SECONDS, lines
-from millrace.feeds.base import BY_LOG_POSITION, BY_POSITION
 from millrace.lag import PartitionLag
 
 LATER = "e021ad25-bcf2-4258-bf46-f1182b86e01e"
@@ -355,7 +350,8 @@ def test_without_kafka_no_stream_begins(client: FlaskClient, world: World) -> No
 
 
 def test_without_mongodb_no_stream_begins(client: FlaskClient, world: World) -> None:
-    world.memory.broken = True
+    world.lag = [PartitionLag("stock-data", 0, 12, 3, log=LATER)]
+    world.memory.error = AWAY
     assert "secret" not in problem(open_stream(client), 503)
 
 
@@ -378,38 +374,6 @@ def test_streams_are_bounded_and_leave_their_place(
     first.close()
     assert open_stream(client).status_code == 200
     problem(open_stream(client), 429)
-
-
-@pytest.mark.parametrize("log", ["", LATER])
-@pytest.mark.parametrize("symbol", [None, "A"])
-def test_the_documents_between_two_offsets_are_read_by_the_index_of_positions(
-    symbol: str | None, log: str
-) -> None:
-    asked: dict[str, Any] = {}
-
-    @stands_for(Cursor)
-    class Found:
-        def sort(self, keys: Any) -> "Found":
-            asked["sort"] = tuple(keys)
-            return self
-
-        def max_time_ms(self, limit: int) -> list[Any]:
-            assert 0 < limit <= 5000
-            return [document(3)]
-
-    @stands_for(MongoCollection)
-    class Collection:
-        def find(self, condition: Any) -> Found:
-            asked["condition"] = condition
-            return Found()
-
-    database: Any = {"stock_data": Collection()}
-    found = MongoStore(database).between("stock_data", log, 0, 3, 9, symbol)
-    assert found == [document(3)]
-    assert asked["sort"] == (BY_LOG_POSITION if log else BY_POSITION).keys
-    named = {"kafka.log": log} if log else {}
-    place = {**named, "kafka.partition": 0, "kafka.offset": {"$gte": 3, "$lt": 9}}
-    assert asked["condition"] == ({**place, "symbol": symbol} if symbol else place)
 
 
 SERVE = """

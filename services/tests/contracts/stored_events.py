@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import pytest
-from services.tests.api.world import MemoryStore, document, usage_document
+from services.tests.api.world import document, usage_document
 
 from millrace import mongo
 from millrace.api import costs
@@ -275,25 +274,69 @@ class Reading:
     def test_a_topic_of_which_no_log_is_known_has_its_first(self, holding: Holding) -> None:
         assert holding([]).log_name(f"t-{uuid4().hex}", SECOND) == ""
 
-    @pytest.mark.parametrize("by", ["model", "gpu"])
-    @pytest.mark.parametrize("bucket", ["minute", "hour"])
-    def test_costs_are_summed(self, holding: Holding, by: Any, bucket: Any) -> None:
+    @pytest.mark.parametrize(
+        ("by", "bucket", "expected"),
+        [
+            (
+                "model",
+                "hour",
+                [
+                    ("16:00", "llama", 40, 1, 1, 1, 1, 0.85),
+                    ("15:00", "llama", 40, 14, 2, 2, 1, 0.85),
+                    ("15:00", "other", 20, 7, 1, 1, 1, 2.5),
+                ],
+            ),
+            (
+                "gpu",
+                "minute",
+                [
+                    ("16:06", "gpu-host/0", 40, 1, 1, 1, 1, 0.85),
+                    ("15:01", "gpu-host/1", 30, 9, 1, 1, 0, 0),
+                    ("15:00", "gpu-host/0", 30, 12, 2, 1, 1, 2.5),
+                ],
+            ),
+            (
+                "host",
+                "hour",
+                [
+                    ("16:00", "gpu-host", 40, 1, 1, 1, 1, 0.85),
+                    ("15:00", "gpu-host", 60, 21, 3, 2, 1, 2.5),
+                ],
+            ),
+        ],
+    )
+    def test_costs_are_summed_and_shown_in_pages(
+        self, holding: Holding, by: Any, bucket: Any, expected: list[tuple[Any, ...]]
+    ) -> None:
+        begin, end = 0, 7200
         used = [
-            usage_document(10, 5, 1),
+            usage_document(10, 5, begin),
             usage_document(20, 7, 2, model="other", price_per_hour_usd=2.5),
-            usage_document(30, 9, 61, gpu_index=1, symbol="gpu-host/1/llama"),
+            usage_document(30, 9, 61, gpu_index=1, gpu_name="Voodoo 2", symbol="gpu-host/1/llama"),
             usage_document(40, 1, 4000),
+            usage_document(99, 99, begin - 0.001),
+            usage_document(99, 99, end),
         ]
-        since = min(one[TIME_FIELD] for one in used) - timedelta(hours=1)
-        until = since + timedelta(hours=5)
-        query = CostQuery(by=by, bucket=bucket, since=since, until=until, limit=3)
-        store, name = holding(used), TOKEN_USAGE.collection
-        found = store.costs(name, query)
-        assert found == MemoryStore(used).costs(name, query)
-        assert sum(one["events"] for one in found) >= 3
-        place = costs.Place(found[0]["_id"]["start"], found[0]["_id"]["group"])
-        rest = msgspec.structs.replace(query, after=place)
-        assert store.costs(name, rest) == MemoryStore(used).costs(name, rest)
+        store, found, after = holding(used), [], None
+        for _ in expected:
+            query = CostQuery(
+                by=by,
+                bucket=bucket,
+                since=used[0][TIME_FIELD],
+                until=used[-1][TIME_FIELD],
+                limit=2,
+                after=after,
+            )
+            page = store.costs(TOKEN_USAGE.collection, query)
+            assert len(page) <= query.limit
+            found += page
+            after = costs.Place(found[-1]["_id"]["start"], found[-1]["_id"]["group"])
+        sums = ("prompt_tokens", "completion_tokens", "events", "gpus", "priced", "price")
+        assert [
+            (f"{one['_id']['start']:%H:%M}", one["_id"]["group"], *(one[name] for name in sums))
+            for one in found
+        ] == expected
+        assert all(one["_id"]["start"].tzinfo is not None for one in found)
 
 
 class Newest:

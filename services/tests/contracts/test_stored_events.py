@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from services.tests.api.world import MemoryStore
+from services.tests.api.database import Collection as ApiCollection
+from services.tests.api.database import Database
 from services.tests.base.test_mongo import Symbols
 from services.tests.contracts.conditions import Conditions, Found, Made, Pipelines
 from services.tests.contracts.stored_events import (
@@ -21,6 +22,7 @@ from services.tests.processor.cache import Quotes
 from services.tests.processor.world import World
 from services.tests.sinks.test_past import Collection
 
+from millrace.api.store import MongoStore as ApiStore
 from millrace.sinks.mongodb import MongoStore
 
 
@@ -45,10 +47,20 @@ class TestCollection(Past, Whereabouts):
         return hold
 
 
-class TestMemoryStore(Reading):
+class TestDatabase(Reading):
     @pytest.fixture
     def holding(self) -> Holding:
-        return MemoryStore
+        def hold(documents: Sequence[dict[str, Any]]) -> Any:
+            database: Any = Database(*documents)
+            return ApiStore(database)
+
+        return hold
+
+
+class TestApiCollection(Newest):
+    @pytest.fixture
+    def collection(self) -> ApiCollection:
+        return ApiCollection(Symbols(*self.NAMES).documents)
 
 
 class TestSymbols(Newest):

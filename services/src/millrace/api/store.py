@@ -74,8 +74,10 @@ class MongoStore:
             "kafka.offset": {"$gte": start, "$lt": end},
             **({"symbol": symbol} if symbol is not None else {}),
         }
-        found = self._database[collection].find(condition)
-        return list(found.sort(position_index(log)).max_time_ms(LIMIT_MILLISECONDS))
+        found = self._database[collection].find(
+            condition, sort=position_index(log), max_time_ms=LIMIT_MILLISECONDS
+        )
+        return list(found)
 
     def log_name(self, topic: str, log_id: str | None) -> str:
         """The name of a topic's log: see millrace.logs."""
