@@ -182,7 +182,9 @@ def test_a_script_in_python_names_what_it_does_not_understand(script: str) -> No
     assert done.stderr.splitlines()[-1].startswith(f"scripts/{script}: error: ")
 
 
-@pytest.mark.parametrize("script", ["command-docs", "event-schemas", "role-docs", "settings-docs"])
+@pytest.mark.parametrize(
+    "script", ["command-docs", "event-schemas", "openapi", "role-docs", "settings-docs"]
+)
 def test_a_script_without_its_dependencies_says_how_to_get_them(script: str) -> None:
     # Without the packages that are installed beside this Python.
     done = subprocess.run(

@@ -209,6 +209,7 @@ RUN_BY = {
     "molecule verify -s kafka": SCENARIO,
     "molecule destroy -s kafka": SCENARIO,
     "scripts/command-docs": ("scripts/lint", "scripts/command-docs"),
+    "scripts/openapi": ("scripts/lint", "scripts/openapi"),
     "scripts/role-docs": ("scripts/lint", "scripts/role-docs"),
     "scripts/iam-policy": (FLEET + "verify.yml", "scripts/iam-policy"),
 }

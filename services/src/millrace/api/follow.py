@@ -16,7 +16,7 @@ from millrace.lag import PartitionLag
 
 STEP = 1000
 """Offsets of a partition that one query covers."""
-FORM = re.compile(r"([0-9a-f-]{36}/)?\d{1,9}:\d{1,18}(,\d{1,9}:\d{1,18})*", re.ASCII)
+FORM = re.compile("([0-9a-f-]{36}/)?[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,18})*")
 
 Read = Callable[[int, int, int], Sequence[Document]]
 """The documents of a partition from one offset to before another, by offset."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from millrace.api import bodies, items, stream
+from millrace.api import bodies, follow, items, stream
 from millrace.api.auth import public
 from millrace.api.costs import HOUR, LONGEST
 from millrace.api.events import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
@@ -182,7 +182,7 @@ def _stream(feed: Node) -> Node:
             _parameter("symbol", NAME),
             _parameter(
                 "Last-Event-ID",
-                {"type": "string", "pattern": "^[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,18})*$"},
+                {"type": "string", "pattern": f"^{follow.FORM.pattern}$"},
                 "Begin after this `id`.",
                 "header",
             ),
