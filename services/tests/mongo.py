@@ -117,8 +117,7 @@ def _grouped(documents: list[Mapping[str, Any]], wanted: Any) -> list[Mapping[st
 
 def _value(document: Mapping[str, Any], expression: Any) -> Any:
     """What an expression is for a document. KeyError for an operator that is not known here."""
-    if isinstance(expression, str):
-        assert expression[0] == "$", "a constant"
+    if isinstance(expression, str) and expression.startswith("$"):
         return document if expression == "$$ROOT" else _field(document, expression[1:])
     if isinstance(expression, list):
         return [_value(document, part) for part in expression]

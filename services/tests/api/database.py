@@ -39,7 +39,7 @@ class Collection:
     ) -> list[Mapping[str, Any]]:
         assert limit is None or limit > 0, "MongoDB takes this for no limit"
         self._check(condition, max_time_ms)
-        if [*condition] != ["_id"]:
+        if condition and [*condition] != ["_id"]:
             index = INDEXES[tuple(hint or sort)]
             assert index.only_with is None or index.only_with in condition
         found = in_order((d for d in self._documents if matches(d, condition)), sort)

@@ -150,7 +150,7 @@ def test_costs_have_pages_of_the_time_that_was_asked_for_first() -> None:
             1, 0, 60 * n, event_id=f"{n}{model}", model=model, symbol=f"gpu-host/0/{model}"
         )
         for n in range(3)
-        for model in ("a", "b")
+        for model in ("b", "a")
     ]
     now = iter(START + timedelta(minutes=minutes) for minutes in range(4, 100))
     app = Flask(__name__, static_folder=None)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
-from services.tests.api.test_api import DOCUMENT, problem
+from services.tests.api.test_api import DOCUMENT, problem, retry_seconds
 from services.tests.api.test_items import item
 from services.tests.api.world import AUTHORIZED, SENDING, World
 from werkzeug.test import TestResponse
@@ -89,7 +89,7 @@ def test_a_quote_that_is_sent_again_is_the_same_event(client: FlaskClient, world
         ({"price": ...}, "`price`"),
         ({"timestamp": "2026-01-02T15:00:00"}, "`timestamp`"),
         ({"timestamp": "2100-01-02T15:00:00Z"}, "`timestamp` is more than 60 s ahead"),
-        ({"extra": 1}, "`extra`"),
+        ({"extra": 1}, "The body contains unknown field `extra`."),
     ],
 )
 def test_a_bad_quote_is_a_problem_that_names_the_field(
@@ -210,7 +210,7 @@ def test_without_kafka_nothing_is_accepted(
     world.kafka.room = 0
     answer = post(client, path, body)
     assert "secret" not in problem(answer, 503)
-    assert answer.headers["Retry-After"]
+    assert retry_seconds(answer) > 0
     assert not world.kafka.records
 
 
@@ -269,7 +269,7 @@ def test_as_many_requests_as_may_wait_do(world: World, monkeypatch: pytest.Monke
     waiting.wait(10)
     answer = post(app.test_client(), "/ingest/quote", QUOTE)
     problem(answer, 429)
-    assert answer.headers["Retry-After"]
+    assert retry_seconds(answer) > 0
     go_on.set()
     thread.join()
     assert answers[0].status_code == 202

@@ -1,0 +1,178 @@
+"""What the API is connected to: when, with how much patience, and what a failure leaves."""
+
+from typing import Any
+
+import pytest
+from kafka.errors import KafkaTimeoutError
+from services.tests.api.database import Collection
+from services.tests.api.test_log import Client
+from services.tests.api.world import AWAY
+from services.tests.producer.test_publisher import events
+
+from millrace import cache, kafka, lag, mongo
+from millrace.api.dependencies import Dependencies
+from millrace.api.log import WAIT_SECONDS
+from millrace.api.ports import DependencyError
+from millrace.config import Settings
+from millrace.kafka import BrokerUnreachable
+from millrace.lag import PartitionLag
+
+SETTINGS = Settings(
+    feeds=["stocks", "quotes"],
+    mongodb_database="prices",
+    processor_group_id="readers",
+    redis_host="redis",
+)
+LAG = [PartitionLag("stock-data", 0, 12, 3)]
+
+
+class Admin:
+    """An administration client of Kafka, which answers or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Outside:
+    """What the API connects to, and how."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, dict[str, Any]]] = []
+        self.stored = Collection([{"_id": "a"}])
+        self.admins: list[Admin] = []
+        self.refused: Exception | None = None
+        self.producer = Client()
+
+    def mongo(self, settings: Settings, **options: Any) -> Any:
+        self._note("mongo", settings, options)
+        # Whatever else is asked for is not there.
+        return {"prices": {"stock_data": self.stored}}
+
+    def redis(self, settings: Settings, **options: Any) -> Any:
+        self._note("redis", settings, options)
+        return object()
+
+    def check(self, settings: Settings, **options: Any) -> None:
+        self._note("check", settings, options)
+        if self.refused:
+            raise self.refused
+
+    def admin(self, settings: Settings, **options: Any) -> Admin:
+        self._note("admin", settings, options)
+        return self.admins.pop(0)
+
+    def connect_producer(self, settings: Settings, **options: Any) -> Client:
+        self._note("producer", settings, options)
+        return self.producer
+
+    def lag(self, admin: Admin, group: str, topics: list[str]) -> list[PartitionLag]:
+        assert (group, topics) == ("readers", ["stock-data", "quotes"])
+        if admin.error:
+            raise admin.error
+        return LAG
+
+    def _note(self, name: str, settings: Settings, options: dict[str, Any]) -> None:
+        assert settings is SETTINGS
+        self.made.append((name, options))
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.made]
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> Outside:
+    outside = Outside()
+    monkeypatch.setattr(mongo, "client", outside.mongo)
+    monkeypatch.setattr(cache, "client", outside.redis)
+    monkeypatch.setattr(kafka, "check_credentials", outside.check)
+    monkeypatch.setattr(kafka, "admin", outside.admin)
+    monkeypatch.setattr(kafka, "producer", outside.connect_producer)
+    monkeypatch.setattr(lag, "read", outside.lag)
+    return outside
+
+
+def test_nothing_is_connected_to_before_it_is_needed(outside: Outside) -> None:
+    Dependencies(SETTINGS).log()
+    assert outside.made == []
+
+
+def test_one_client_of_mongodb_serves_all_and_gives_up_in_time(outside: Outside) -> None:
+    dependencies = Dependencies(SETTINGS)
+    for _ in range(2):
+        dependencies.ask_mongodb()
+        assert dependencies.store().between("stock_data", "", 0, 0, 1, None) == []
+    ((_, options),) = outside.made
+    # Whoever waits for an answer does not wait for longer.
+    assert 0 < options["serverSelectionTimeoutMS"] <= 5000
+    assert outside.stored.examined[0] == 1, "a ping would be answered without logging in"
+
+
+def test_mongodb_that_is_away_is_named_by_the_kind_of_error_alone(outside: Outside) -> None:
+    outside.stored = Collection([], AWAY)
+    with pytest.raises(DependencyError, match=r"^ServerSelectionTimeoutError$"):
+        Dependencies(SETTINGS).ask_mongodb()
+
+
+def test_one_client_of_kafka_tells_the_lag_after_its_credentials_were_checked(
+    outside: Outside,
+) -> None:
+    outside.admins = [Admin()]
+    dependencies = Dependencies(SETTINGS)
+    assert dependencies.ask_kafka() == dependencies.ask_kafka() == LAG
+    assert outside.names == ["check", "admin"]
+    (_, check), (_, admin) = outside.made
+    assert 0 < check["timeout"] <= 5
+    assert {*admin} == {"bootstrap_timeout_ms", "request_timeout_ms"}
+    assert all(0 < limit <= 5000 for limit in admin.values())
+
+
+def test_a_client_of_kafka_that_fails_is_closed_and_made_anew(outside: Outside) -> None:
+    failing = Admin(KafkaTimeoutError("secret-host:9092"))
+    outside.admins = [failing, Admin()]
+    dependencies = Dependencies(SETTINGS)
+    with pytest.raises(DependencyError, match=r"^KafkaTimeoutError$"):
+        dependencies.ask_kafka()
+    assert failing.is_closed
+    assert dependencies.ask_kafka() == LAG
+
+
+def test_kafka_that_refuses_is_asked_again_the_next_time(outside: Outside) -> None:
+    outside.refused = BrokerUnreachable("secret-host:9092")
+    outside.admins = [Admin()]
+    dependencies = Dependencies(SETTINGS)
+    for _ in range(2):
+        with pytest.raises(DependencyError, match=r"^BrokerUnreachable$"):
+            dependencies.ask_kafka()
+    outside.refused = None
+    assert dependencies.ask_kafka() == LAG
+
+
+def test_what_clients_send_goes_to_a_producer_that_gives_up_before_they_do(
+    outside: Outside,
+) -> None:
+    dependencies = Dependencies(SETTINGS)
+    assert dependencies.log().append("metal-prices", events(2)) == [True, True]
+    assert outside.producer.ids == ["e0", "e1"]
+    assert dependencies.log() is dependencies.log()
+    assert outside.names == ["check", "producer"]
+    (_, check), (_, options) = outside.made
+    assert 0 < check["timeout"] <= 5
+    assert 0 < options["bootstrap_timeout_ms"] <= 5000
+    assert options["delivery_timeout_ms"] < 1000 * WAIT_SECONDS
+
+
+def test_one_client_of_redis_serves_all_and_holds_nobody_up(outside: Outside) -> None:
+    dependencies = Dependencies(SETTINGS)
+    assert dependencies.cache() is dependencies.cache() is not None
+    ((_, options),) = outside.made
+    assert {*options} == {"socket_timeout", "socket_connect_timeout"}
+    assert all(0 < limit <= 1 for limit in options.values())
+
+
+def test_there_is_no_cache_where_no_redis_is_deployed() -> None:
+    assert Dependencies(Settings()).cache() is None
