@@ -62,8 +62,13 @@ def in_order(
     found = [*documents]
     for name, direction in reversed([*order]):
         falls = {1: False, -1: True}[direction]
-        found.sort(key=lambda document: _field(document, name), reverse=falls)
+        found.sort(key=lambda document: _rank(_field(document, name)), reverse=falls)
     return found
+
+
+def _rank(value: Any) -> Any:
+    """By what it is sorted: documents of the same fields by one field after the other."""
+    return [*value.values()] if isinstance(value, Mapping) else value
 
 
 def shown(document: Mapping[str, Any], fields: Mapping[str, int]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The status: everyone is asked, and who does not answer is part of it."""
 
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import requests
 from kafka.errors import KafkaTimeoutError
 from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
+from services.tests.mongo import aggregated
 from services.tests.stands import stands_for
 
 from millrace import mongo, peers, status
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
+from millrace.feeds.base import TIME_FIELD
 from millrace.kafka import BrokerUnreachable
 from millrace.lag import PartitionLag
 from millrace.peers import Peer
@@ -78,28 +81,31 @@ def test_what_cannot_be_asked_is_a_problem_of_one_line(
 
 @stands_for(MongoCollection)
 class FakeCollection:
-    """A collection whose documents can be told by source, or are too many for that."""
+    """A collection of these documents, or of too many to read them all."""
 
-    def __init__(self, name: str, count: int) -> None:
-        self.name, self.count = name, count
+    def __init__(self, name: str, documents: Sequence[dict[str, Any]], count: int = 0) -> None:
+        self.name, self.documents, self.count = name, documents, count
 
-    def aggregate(self, _: Any, maxTimeMS: int) -> list[dict[str, Any]]:  # noqa: N803 - the driver's
+    def aggregate(self, pipeline: Any, maxTimeMS: int) -> list[Any]:  # noqa: N803 - the driver's
         assert maxTimeMS == status.LIMIT_MILLISECONDS
-        if self.count > 1_000_000:
+        if self.count:
             raise ExecutionTimeout("operation exceeded time limit", 50)
-        source = {"source": "metals_api", "simulated": True}
-        return [{"_id": source, "count": self.count, "newest": STORED.newest}]
+        return aggregated(self.documents, pipeline)
 
     def estimated_document_count(self) -> int:
-        return self.count
+        return self.count or len(self.documents)
 
 
 def test_a_collection_that_takes_too_long_is_a_problem_and_the_others_are_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    documents = [
+        {"source": "metals_api", "simulated": True, TIME_FIELD: STORED.newest - timedelta(age)}
+        for age in range(12)
+    ]
     database = {
-        name: FakeCollection(name, count)
-        for name, count in (("historical_quotes", 12_000_000), ("metal_prices", 12))
+        "historical_quotes": FakeCollection("historical_quotes", [], 12_000_000),
+        "metal_prices": FakeCollection("metal_prices", documents),
     }
     monkeypatch.setattr(mongo, "client", lambda *_, **__: nullcontext({"millrace": database}))
     problems: list[str] = []

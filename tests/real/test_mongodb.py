@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from services.tests.base.test_mongo import Symbols
-from services.tests.contracts.conditions import Conditions, Found, Made, Pipelines
+from services.tests.contracts.conditions import (
+    FRUITS,
+    SMALLER,
+    Conditions,
+    Counting,
+    Found,
+    Listing,
+    Made,
+    Pipelines,
+)
 from services.tests.contracts.mongodb_admin import Administration, Fresh
 from services.tests.contracts.stored_events import (
     FEED,
@@ -93,6 +102,18 @@ class TestPipelines(Pipelines):
             return [*collection.aggregate(pipeline)]
 
         return make
+
+
+class TestCounting(Counting, Listing):
+    @pytest.fixture
+    def listed(self, mongodb: MongoClient[dict[str, Any]]) -> Any:
+        mongodb[NAME]["fruits"].delete_many({})
+        mongodb[NAME]["fruits"].insert_many([*FRUITS, SMALLER])
+        return mongodb[NAME]
+
+    @pytest.fixture
+    def collection(self, listed: Any) -> Any:
+        return listed["fruits"]
 
 
 class TestAdministration(Administration):

@@ -71,6 +71,46 @@ NEWEST: list[dict[str, Any]] = [
 ]
 
 
+COUNTS: list[dict[str, Any]] = [
+    {
+        "$group": {
+            "_id": {"kind": "$kind", "on": "$on"},
+            "count": {"$sum": 1},
+            "largest": {"$max": "$size.cm"},
+        }
+    },
+    {"$sort": {"_id": 1}},
+]
+COUNTED = [("fig", 1, 2, 4), ("fig", 2, 1, None), ("pear", 1, 1, None), ("pear", 2, 1, 5)]
+SMALLER = {"_id": 5, "kind": "fig", "on": 1, "size": {"cm": 3}}
+
+
+class Counting:
+    """Of a collection that has the fruits, and a smaller one."""
+
+    def test_its_documents_are_counted(self, collection: Any) -> None:
+        assert collection.estimated_document_count() == len(FRUITS) + 1
+
+    def test_its_documents_are_grouped(self, collection: Any) -> None:
+        found = [*collection.aggregate(COUNTS, maxTimeMS=5000)]
+        assert [(*one["_id"].values(), one["count"], one["largest"]) for one in found] == COUNTED
+
+
+class Listing:
+    """Of a database that has the same in the collection `fruits`."""
+
+    def test_what_is_there(self, listed: Any) -> None:
+        assert "fruits" in listed.list_collection_names()
+        assert listed["fruits"].estimated_document_count() == len(FRUITS) + 1
+
+    def test_each_value_is_listed_once(self, listed: Any) -> None:
+        assert sorted(listed["fruits"].distinct("kind")) == ["fig", "pear"]
+        assert sorted(listed["fruits"].distinct("on")) == [1, 2]
+
+    def test_indexes_have_their_fields_in_order(self, listed: Any) -> None:
+        assert listed["fruits"].index_information()["_id_"]["key"] == [("_id", 1)]
+
+
 class Pipelines:
     """Of every stage that is used here, and of a projection, which is one of them."""
 

@@ -50,8 +50,14 @@ class TestNaming(clients.Naming):
         return request.param  # type: ignore[no-any-return]
 
 
+def standing(_records: int) -> tuple[Any, str]:
+    made = test_orders.Pipeline()
+    made.without_leader = {TopicPartition("stock-data", 9)}
+    return made, "stock-data"
+
+
 class TestCommitting(clients.Committing):
-    @pytest.fixture(params=[letters])
+    @pytest.fixture(params=[letters, standing])
     def consuming(self, request: pytest.FixtureRequest) -> Consuming:
         return request.param  # type: ignore[no-any-return]
 
@@ -60,12 +66,6 @@ class TestCommittingNotes(clients.CommittingNotes):
     @pytest.fixture(params=[member])
     def consuming(self, request: pytest.FixtureRequest) -> Consuming:
         return request.param  # type: ignore[no-any-return]
-
-
-def standing(_records: int) -> tuple[Any, str]:
-    made = test_orders.Pipeline()
-    made.without_leader = {TopicPartition("stock-data", 9)}
-    return made, "stock-data"
 
 
 class TestEnds(clients.Ends):

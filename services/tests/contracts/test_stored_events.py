@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from services.tests import test_status
 from services.tests.api.database import Collection as ApiCollection
 from services.tests.api.database import Database
 from services.tests.base.test_mongo import Symbols
-from services.tests.contracts.conditions import Conditions, Found, Made, Pipelines
+from services.tests.contracts.conditions import (
+    FRUITS,
+    SMALLER,
+    Conditions,
+    Counting,
+    Found,
+    Listing,
+    Made,
+    Pipelines,
+)
 from services.tests.contracts.stored_events import (
     FEED,
     Holding,
@@ -21,6 +31,7 @@ from services.tests.mongo import aggregated, matches
 from services.tests.processor.cache import Quotes
 from services.tests.processor.world import World
 from services.tests.sinks.test_past import Collection
+from services.tests.verify import test_checks
 
 from millrace.api.store import MongoStore as ApiStore
 from millrace.sinks.mongodb import MongoStore
@@ -79,3 +90,17 @@ class TestAggregated(Pipelines):
     @pytest.fixture
     def made(self) -> Made:
         return lambda documents, pipeline: [dict(one) for one in aggregated(documents, pipeline)]
+
+
+class TestCounting(Counting):
+    @pytest.fixture
+    def collection(self) -> Any:
+        return test_status.FakeCollection("fruits", [*FRUITS, SMALLER])
+
+
+class TestListing(Listing):
+    @pytest.fixture
+    def listed(self) -> Any:
+        indexes = {"_id_": test_checks.INDEXES["_id_"]}
+        fruits = test_checks.FakeCollection(indexes, [*FRUITS, SMALLER])
+        return test_checks.FakeDatabase(fruits=fruits)

@@ -29,7 +29,7 @@ class Pipeline:
         self.stands: dict[TopicPartition, tuple[int, bool]] = {}
         self.obeys = True
         self.answers = True
-        self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self.commits: dict[TopicPartition, OffsetAndMetadata] = {}
         self.error: Exception | None = None
         self.without_leader: set[TopicPartition] = set()
         self.open = 0
@@ -58,10 +58,14 @@ class Pipeline:
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         if self.error:
             raise self.error
-        self.committed |= offsets
+        self.commits |= offsets
         if self.obeys:
             for partition in offsets:
-                del self.stands[partition]
+                self.stands.pop(partition, None)
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        known = self.commits.get(partition)
+        return None if known is None else known.offset
 
     def close(self, *, autocommit: bool) -> None:
         assert not autocommit
@@ -74,7 +78,7 @@ class Pipeline:
         self.now += seconds
 
     def orders(self) -> dict[TopicPartition, tuple[int, int, bool, str, str]]:
-        found = {p: orders.read(one.metadata) for p, one in self.committed.items()}
+        found = {p: orders.read(one.metadata) for p, one in self.commits.items()}
         return {p: (o.first, o.end, o.skip, o.reason, o.by) for p, o in found.items() if o}
 
 
@@ -127,7 +131,7 @@ def test_a_check_orders_nothing(pipeline: Pipeline, capsys: pytest.CaptureFixtur
     pipeline.stands = {FIRST: (17, True)}
     skip("stock-data/0/17", check=True)
     standing.resume(SETTINGS, "stock-data", reason="mended", check=True)
-    assert not pipeline.committed
+    assert not pipeline.commits
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "would order: skip from stock-data/0/17 to before offset 18"
     assert said[1] == "would order: read, whatever is bad, from stock-data/0/17 to before offset 20"
@@ -162,7 +166,7 @@ def test_what_cannot_be_skipped(
     pipeline.stands = {FIRST: (17, False)}
     with pytest.raises(Refused, match=said):
         skip(position, last)
-    assert not pipeline.committed
+    assert not pipeline.commits
 
 
 @pytest.mark.parametrize("reason", ["", " ", "x" * 201, "two\nlines", "\x1b[31m"])
@@ -187,7 +191,7 @@ def test_nothing_is_ordered_where_a_partition_has_no_leader(pipeline: Pipeline) 
         standing.resume(SETTINGS, "stock-data", reason="mended", check=False)
     with pytest.raises(MillraceError, match=r"stock-data/1: .*; try again"):
         skip("stock-data/1/3")
-    assert not pipeline.committed
+    assert not pipeline.commits
 
 
 def test_nobody_orders_what_no_processor_says(pipeline: Pipeline) -> None:

@@ -189,7 +189,7 @@ class FakeCollection:
         return self.indexes
 
     def distinct(self, field: str) -> list[Any]:
-        return [document[field] for document in self.documents]
+        return [*dict.fromkeys(one[field] for one in self.documents if field in one)]
 
 
 @stands_for(MongoDatabase)

@@ -6,9 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient
 from kafka.errors import KafkaTimeoutError
+from pymongo import MongoClient
 from pymongo.errors import ServerSelectionTimeoutError
+from services.tests.api.database import Database
 from services.tests.feeds.events import metal
+from services.tests.stands import stands_for
 
 from millrace import kafka, mongo, status, watch
 from millrace.config import Settings
@@ -29,16 +33,12 @@ class World:
         self.closed = 0
         self.end = 100
         self.kafka_error: Exception | None = None
-        self.mongo_error: Exception | None = None
+        self.database = Database(METALS.document(metal(2400.0), {"change_pct_24h": 1.0}))
         self.clock = iter(range(1000))
 
-    def admin(self, *_: Any, **__: Any) -> Any:
+    def admin(self, *_: Any, **__: Any) -> "Admin":
         self.clients += 1
-
-        def close() -> None:
-            self.closed += 1
-
-        return SimpleNamespace(close=close)
+        return Admin(self)
 
     def lags(self, *_: Any) -> tuple[list[PartitionLag], int]:
         if self.kafka_error:
@@ -46,11 +46,26 @@ class World:
         self.end += 10
         return [PartitionLag("metal-prices", 0, self.end, 2)], 4
 
-    def latest(self, _collection: str, after: str, limit: int) -> list[dict[str, Any]]:
-        assert (after, limit) == ("", looks.SYMBOLS)
-        if self.mongo_error:
-            raise self.mongo_error
-        return [METALS.document(metal(2400.0), {"change_pct_24h": 1.0})]
+
+@stands_for(KafkaAdminClient)
+class Admin:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def close(self) -> None:
+        self._world.closed += 1
+
+
+@stands_for(MongoClient)
+class Client:
+    def __init__(self, world: World) -> None:
+        self._databases = {"millrace": world.database}
+
+    def __getitem__(self, name: str) -> Database:
+        return self._databases[name]
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -59,23 +74,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(kafka, "check_credentials", lambda _: None)
     monkeypatch.setattr(kafka, "admin", world.admin)
     monkeypatch.setattr(status, "lags", world.lags)
-    database = SimpleNamespace(close=lambda: None, __getitem__=None)
-    monkeypatch.setattr(mongo, "client", lambda *_, **__: _Client(database))
-    monkeypatch.setattr(looks, "MongoStore", lambda _: SimpleNamespace(latest=world.latest))
+    monkeypatch.setattr(mongo, "client", lambda *_, **__: Client(world))
     monkeypatch.setattr(looks, "ask", lambda _, host: Peer(host, True, {}))
     monkeypatch.setattr(looks, "time", SimpleNamespace(monotonic=lambda: next(world.clock)))
     return world
-
-
-class _Client:
-    def __init__(self, database: Any) -> None:
-        self._database = database
-
-    def __getitem__(self, _: str) -> Any:
-        return self._database
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -120,12 +122,12 @@ def test_kafka_that_is_down_is_said_and_comes_back(
 
 
 def test_mongodb_that_is_down_is_said_and_comes_back(world: World, watcher: Watcher) -> None:
-    world.mongo_error = ServerSelectionTimeoutError("refused, Topology Description: long")
+    world.database.error = ServerSelectionTimeoutError("refused, Topology Description: long")
     seen = watcher.look()
     assert seen.problems == ["MongoDB does not answer: refused"]
     assert seen.prices == []
     assert seen.positions
-    world.mongo_error = None
+    world.database.error = None
     assert watcher.look().problems == []
 
 
