@@ -8,7 +8,7 @@ import pytest
 from kafka.admin import OffsetSpec, ScramMechanism, UserScramCredentialDeletion
 from kafka.errors import GroupIdNotFoundError, TopicAlreadyExistsError
 from kafka.structs import TopicPartition
-from services.tests.admin.test_kafka import acl, desired, topic
+from services.tests.admin.fake_kafka import acl, desired, topic
 
 from millrace.admin.kafka_cluster import KafkaCluster
 from millrace.admin.kafka_state import changes, declared

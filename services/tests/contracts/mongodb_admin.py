@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from pymongo.errors import NotPrimaryError, OperationFailure
-from services.tests.admin.test_mongodb import desired, role, user
+from services.tests.admin.fake_mongodb import desired, role, user
 
 from millrace.admin.mongodb_connection import Connect
 from millrace.admin.mongodb_server import MongoServer

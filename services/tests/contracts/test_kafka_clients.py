@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from kafka.structs import TopicPartition
 from services.tests import test_lag
-from services.tests.admin import test_kafka, test_rewind
+from services.tests.admin import fake_kafka, test_rewind
 from services.tests.api import test_log as test_api_log
 from services.tests.contracts import kafka_admin as admin
 from services.tests.contracts import kafka_clients as clients
@@ -139,4 +139,4 @@ class TestGroups(admin.Groups):
 class TestDeclaring(admin.Declaring):
     @pytest.fixture
     def client(self) -> Any:
-        return test_kafka.FakeClient()
+        return fake_kafka.FakeClient()

@@ -1,7 +1,7 @@
 """The tests' MongoDB is set up as a real one: tests/real does the same to that."""
 
 import pytest
-from services.tests.admin.test_mongodb import MEMBER, FakeMongo
+from services.tests.admin.fake_mongodb import MEMBER, FakeMongo
 from services.tests.contracts.mongodb_admin import Administration, Fresh
 
 
