@@ -334,7 +334,7 @@ def test_a_partition_that_nobody_holds_is_named(group: Group) -> None:
 
 @pytest.mark.parametrize("hanging_up", [None, OSError(), KafkaConnectionError()])
 def test_who_did_not_answer_is_asked_over_a_new_connection(
-    group: Group, admins: list[Admin], hanging_up: Exception | None
+    group: Group, client: Client, admins: list[Admin], hanging_up: Exception | None
 ) -> None:
     group.look()
     admins[0].failing = True
@@ -343,8 +343,10 @@ def test_who_did_not_answer_is_asked_over_a_new_connection(
         group.look()
     assert group.look().unread == [THEIRS]
     assert [admin.closed for admin in admins] == [1, 0]
+    admins[1].hanging_up = hanging_up
     group.close()
     assert [admin.closed for admin in admins] == [1, 1]
+    assert client.closed
 
 
 @pytest.mark.parametrize(

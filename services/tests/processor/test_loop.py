@@ -285,6 +285,21 @@ def test_stopping_completes_and_commits_what_is_in_flight(world: World) -> None:
     assert world.committed[FIRST] == 3
 
 
+@pytest.mark.parametrize("error", [away(), refused(), Unknown("strange")])
+def test_it_stops_though_nothing_can_be_committed_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    monkeypatch.setattr(processor.consumer, "commit", fail_with(error))
+    processor.jobs.threads = 0
+    processor.step()
+    processor.jobs.threads = 2
+    processor.finish()
+    assert len(world.documents) == 1
+    assert world.committed[FIRST] == 0
+
+
 def test_stopping_takes_no_longer_than_its_budget(world: World) -> None:
     processor = start(world, processor_stop_seconds=7)
     processor.jobs.threads = 0

@@ -140,3 +140,20 @@ def test_pauses_double_up_to_the_longest_and_no_two_processes_have_the_same() ->
     assert [round(later / earlier) for earlier, later in pairwise(tops[:6])] == [2] * 5
     assert backoff.seconds(100_000, 1e12) <= 0.1 * 2**20
     assert backoff.seconds(100_000, 60.0) <= 60
+
+
+def test_a_topic_rests_longer_with_each_failure_until_it_succeeds() -> None:
+    rests = backoff.Rests(5.0)
+    assert rests.at(0.0) == set()
+    spans = [rests.fail("quotes", 100.0) for _ in range(12)]
+    for attempt, span in enumerate(spans):
+        top = min(5.0, 0.1 * 2**attempt)
+        assert top / 2 <= span <= top
+    rests.fail("metals", 200.0)
+    assert rests.at(100.0) == {"quotes", "metals"}
+    end = 100.0 + spans[-1]
+    assert rests.at(end - 0.01) == {"quotes", "metals"}
+    assert rests.at(end) == {"metals"}
+    rests.succeed("quotes")
+    rests.succeed("stocks")
+    assert rests.fail("quotes", end) <= 0.1

@@ -239,7 +239,11 @@ def test_whatever_becomes_of_the_records_of_a_batch_each_is_counted_once(
     monkeypatch.setattr(pace, "turn", lambda: None)
     lane.take(records, batch, {}, 0)
     before = counted(processor)
-    processor.writer.complete(batch, lambda: True)
+    with capture_logs() as logs:
+        processor.writer.complete(batch, lambda: True)
+    (line,) = (one for one in logs if "dead letters" in one["event"])
+    assert (line["records"], line["first"]) == (2, "stock-data/0/2")
+    assert "price" in line["reason"]
     new = {name: number - before[name] for name, number in counted(processor).items()}
     assert new == {
         "records_consumed": 9,

@@ -60,7 +60,7 @@ class Loop:
         progress: Progress,
         beat: Callable[[], None],
         stop: threading.Event,
-        standing: Standing | None = None,
+        standing: Standing,
     ) -> None:
         """`feeds` by topic; `complete` writes a batch and returns when it is acknowledged.
 
@@ -77,7 +77,7 @@ class Loop:
         self._beat = beat
         self._stop = stop
         self._pace = Pace(progress, beat, stop)
-        self._standing = standing or Standing()
+        self._standing = standing
         self._breakers = {
             topic: Breaker(settings.processor_breaker_records, settings.processor_breaker_share)
             for topic in feeds
