@@ -10,7 +10,14 @@ from services.tests.stands import stands_for
 
 from millrace import logs
 from millrace.feeds import FEEDS
-from millrace.feeds.base import BY_LOG_POSITION, BY_POSITION, BY_SERIES, BY_SYMBOL, BY_TIME
+from millrace.feeds.base import (
+    BY_LOG_POSITION,
+    BY_POSITION,
+    BY_SERIES,
+    BY_SYMBOL,
+    BY_TIME,
+    TIME_FIELD,
+)
 
 Keys = Sequence[tuple[str, int]]
 INDEXES = {one.keys: one for one in (BY_TIME, BY_SYMBOL, BY_SERIES, BY_POSITION, BY_LOG_POSITION)}
@@ -41,6 +48,8 @@ class Collection:
         self._check(condition, max_time_ms)
         if condition and [*condition] != ["_id"]:
             index = INDEXES[tuple(hint or sort)]
+            first = index.keys[0][0]
+            assert first == TIME_FIELD or first in _fields(condition), "all of it is read"
             assert index.only_with is None or index.only_with in condition
         found = in_order((d for d in self._documents if matches(d, condition)), sort)
         self.examined.append(len(found))
@@ -68,6 +77,12 @@ class Collection:
         assert 0 < milliseconds < 30_000, "the socket would be the first to lose patience"
         if self._error is not None:
             raise self._error
+
+
+def _fields(condition: Mapping[str, Any]) -> set[str]:
+    """What a condition is about."""
+    parts = [part for name in ("$and", "$or") for part in condition.get(name, ())]
+    return {*condition}.union(*map(_fields, parts))
 
 
 class Database:

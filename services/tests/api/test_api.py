@@ -113,7 +113,9 @@ def test_every_route_that_is_not_known_to_be_public_needs_a_token(client: FlaskC
         for headers in ({"Authorization": f"Bearer {STRANGER}"}, other):
             answer = client.open(path, method=method, headers=headers)
             assert scope in problem(answer, 403)
-            assert "insufficient_scope" in answer.headers["WWW-Authenticate"]
+            assert answer.headers["WWW-Authenticate"] == (
+                f'Bearer realm="millrace", error="insufficient_scope", scope="{scope}"'
+            )
         right = AUTHORIZED if scope == auth.READ else SENDING
         status = client.open(path, method=method, headers=right).status_code
         # What needs a body misses it: the token was good.
@@ -136,7 +138,14 @@ def test_a_token_that_is_not_valid_is_refused_everywhere(
 ) -> None:
     answer = client.get(path, headers={"Authorization": header})
     problem(answer, 401)
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    challenge = answer.headers["WWW-Authenticate"]
+    invalid = ', error="invalid_token"' if header == "Bearer wrong" else ""
+    assert challenge == f'Bearer realm="millrace"{invalid}'
+
+
+@pytest.mark.parametrize("header", ["bearer reader-token", "BEARER  reader-token "])
+def test_a_token_is_taken_however_its_kind_is_written(client: FlaskClient, header: str) -> None:
+    assert client.get("/v1/feeds", headers={"Authorization": header}).status_code == HTTPStatus.OK
 
 
 def test_a_hash_is_not_a_token(client: FlaskClient) -> None:
@@ -475,6 +484,12 @@ def test_lag_that_grows_while_nothing_is_stored_is_not_well(world: World) -> Non
     now = 65
     world.lag = [PartitionLag("stock-data", 0, 80, 3)]
     assert health.checks()["processor"] == {"status": "ok"}
+
+
+def test_health_says_how_long_a_dependency_took(world: World) -> None:
+    now = iter(number / 1000 for number in range(100))
+    found = Health(world, clock=lambda: next(now)).checks()
+    assert [found[name]["latency_ms"] for name in ("mongodb", "kafka", "redis")] == [1.0] * 3
 
 
 def test_health_checks_are_no_load(world: World) -> None:

@@ -400,6 +400,21 @@ def test_the_number_of_items_is_bounded_whatever_form_they_have(client: FlaskCli
 
 
 @pytest.mark.parametrize(
+    ("form", "headers"),
+    [
+        ("[%s]", {"Content-Type": "application/json; charset=UTF-8"}),
+        ("[%s]", {"Content-Type": "application/json; charset=utf8"}),
+        ("[%s]", {"Content-Type": "application/json; charset=us-ascii"}),
+        ("[%s]", {"Content-Encoding": "Identity"}),
+        ("%s", {"Content-Type": "application/ndjson"}),
+        ("%s", {"Content-Type": "application/jsonl; charset=ASCII"}),
+    ],
+)
+def test_what_can_be_read_is_taken(client: FlaskClient, form: str, headers: dict[str, str]) -> None:
+    assert post(client, PATH, (form % GOOD[0]).encode(), **headers).status_code == 202
+
+
+@pytest.mark.parametrize(
     ("headers", "detail"),
     [
         ({"Content-Type": "application/json; charset=iso-8859-1"}, "UTF-8"),

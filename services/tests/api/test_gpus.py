@@ -240,6 +240,15 @@ def test_what_takes_the_database_too_long_is_told_from_its_being_away() -> None:
     assert "ask for less" in problem(answer, 503)
 
 
+@pytest.mark.parametrize(("bucket", "length"), [("minute", 60), ("hour", 3600)])
+def test_without_a_beginning_it_is_24_buckets(bucket: str, length: int) -> None:
+    end = START + timedelta(days=2)
+    used = [usage_document(1, 0, 2 * 86400 - back) for back in (24 * length, 24 * length + 1)]
+    assert [
+        one["events"] for one in get(COST, *used, bucket=bucket, to=end.isoformat())["costs"]
+    ] == [1]
+
+
 def test_without_a_beginning_it_is_bounded_also_where_time_begins() -> None:
     assert get(COST, usage_document(1, 0, 1), to="0001-01-01T00:00:00Z")["costs"] == []
     assert get(COST, usage_document(1, 0, 1))["costs"] == []

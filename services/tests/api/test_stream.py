@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -244,6 +245,14 @@ def test_a_stream_ends_between_two_events_when_it_is_told_to() -> None:
     assert list(found) == []
 
 
+def test_a_stream_ends_when_its_client_is_gone() -> None:
+    clock: Any = Clock()
+    gone = iter([False, True])
+    found = lines(follower(), lambda: {0: 0}, clock, lambda: next(gone), clock)
+    assert len(blocks(found)) == 1
+    assert clock.now == FRESH_SECONDS
+
+
 def test_one_answer_serves_all_who_ask_within_a_second() -> None:
     now, asked = 0.0, 0
 
@@ -361,6 +370,16 @@ def test_without_mongodb_no_stream_begins(client: FlaskClient, world: World) -> 
     world.lag = [PartitionLag("stock-data", 0, 12, 3, log=LATER)]
     world.memory.error = AWAY
     assert "secret" not in problem(open_stream(client), 503)
+
+
+def test_a_client_that_hangs_up_has_its_place_taken(client: FlaskClient) -> None:
+    connection = SimpleNamespace(is_gone=lambda: True)
+    answer = client.get(
+        "/v1/stocks/stream",
+        headers=AUTHORIZED | {"Last-Event-ID": "0:6,1:4"},
+        environ_overrides={"gunicorn.socket": connection},
+    )
+    assert answer.text == "retry: 3000\nid: 0:6,1:4\n\n"
 
 
 def test_there_is_no_stream_of_a_feed_that_is_not_served(client: FlaskClient) -> None:
