@@ -410,7 +410,6 @@ def two_feeds(world: World) -> Processor:
         "other": dataclasses.replace(world.feed, topic="other", collection="other"),
     }
     processor.loop._breakers["other"] = Breaker(1000, 0.5)
-    processor.loop._events["other"] = {}
     world.log[OTHER], world.committed[OTHER] = [], 0
     world.processors.append(processor)
     world.rebalance(dict.fromkeys(world.log, processor))

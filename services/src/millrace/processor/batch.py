@@ -92,6 +92,11 @@ class Batch:
     tally: Tally = field(default_factory=Tally)
     """What the breaker had counted, this batch too."""
 
+    @property
+    def topic(self) -> str:
+        """Of all its records."""
+        return next(iter(self.first))[0]
+
     def is_ahead(self, source: str, by: timedelta) -> None:
         """A time of this source was not believed."""
         self.not_believed += 1

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
@@ -16,9 +15,9 @@ from millrace.feeds.base import Feed
 from millrace.processor import backoff, orders
 from millrace.processor.batch import Batch, Partition, Record, Unread
 from millrace.processor.breaker import Breaker, Tally
-from millrace.processor.decode import Taken
 from millrace.processor.derivation import Lane
 from millrace.processor.errors import Abandoned, Permanent, Stuck, Transient, Unknown
+from millrace.processor.flight import InFlight
 from millrace.processor.metrics import Metrics
 from millrace.processor.orders import Orders
 from millrace.processor.pace import Interrupted, Pace
@@ -89,14 +88,12 @@ class Loop:
         self._logs: dict[str, tuple[str | None, str]] = {}
         self._recalled: Mapping[Partition, int] = {}
         self._lanes: dict[Partition, Lane] = {}
-        self._in_flight: deque[tuple[Batch, Future[None]]] = deque()
-        self._events: dict[str, dict[str, Taken]] = {topic: {} for topic in feeds}
+        self._in_flight = InFlight(settings.processor_max_in_flight)
         self._ready: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}
         self._holdings = consumer.holdings
         self._held = False
         self._starting_over: set[str] = set()
-        self._submitted = 0
         self._committed_at = 0.0
         self._looked_at = 0.0
         self._failures = 0
@@ -132,11 +129,11 @@ class Loop:
         self._settle()
         # What is tried again waits for all of its topic, which others would keep busy for ever.
         self._starting_over |= {topic for topic, _ in self._standing.due()}
-        if self._full():
-            wait(self._heads(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        if self._in_flight.full(self._starting_over):
+            wait(self._in_flight.heads(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._settle()
-        full = self._full()
-        self._orders.try_again({_topic(batch) for batch, _ in self._in_flight})
+        full = self._in_flight.full(self._starting_over)
+        self._orders.try_again(self._in_flight.topics())
         held = self._standing.held()
         closed = full | self._rests.at(time.monotonic())
         if closed or held or self._held:
@@ -166,19 +163,6 @@ class Loop:
             nothing = Unreadable.because(str(error), b"")
             return {error.partition: [Unread(*error.partition, error.offset, nothing)]}
 
-    def _full(self) -> set[str]:
-        """Topics of which enough is in flight, or of which all has to be stored first."""
-        counts = Counter(_topic(batch) for batch, _ in self._in_flight)
-        most = self._settings.processor_max_in_flight
-        return {t for t, n in counts.items() if n >= (1 if t in self._starting_over else most)}
-
-    def _heads(self) -> list[Future[None]]:
-        """What is waited for: the oldest batch of each topic."""
-        oldest: dict[str, Future[None]] = {}
-        for batch, future in self._in_flight:
-            oldest.setdefault(_topic(batch), future)
-        return [*oldest.values()]
-
     def _take(self, polled: Polled) -> None:
         """Each feed by itself: one of which the past cannot be asked for rests, alone."""
         topics: dict[str, dict[Partition, Sequence[Record]]] = {}
@@ -200,17 +184,17 @@ class Loop:
 
     def _take_feed(self, topic: str, polled: Polled, *, is_ordered: bool) -> None:
         self._starting_over.discard(topic)
-        known = self._events[topic]
+        known, stored = self._in_flight.events(topic), self._in_flight.first()
         batch = Batch(self._holdings)
         try:
             for partition, records in polled.items():
-                stored = self._stored_below(partition, records[0].offset)
+                below = stored.get(partition, records[0].offset)
                 try:
                     batch.log_id, batch.log = self._log(topic)
                     if order := self._orders.skips(partition, records[0].offset):
                         orders.skip(partition, records, batch, order)
                     else:
-                        self._lane(partition, batch.log).take(records, batch, known, stored)
+                        self._lane(partition, batch.log).take(records, batch, known, below)
                 except (Transient, Permanent, Interrupted):
                     raise
                 except Exception as error:
@@ -249,11 +233,10 @@ class Loop:
             self._consumer.seek(batch.first)
             return
         batch.tally = breaker.tally
-        self._events[topic] |= batch.events
-        batch.number = self._submitted
-        self._submitted += 1
-        future = self._executor.submit(self._complete, batch, partial(self._is_wanted, batch))
-        self._in_flight.append((batch, future))
+        self._in_flight.add(batch, self._write)
+
+    def _write(self, batch: Batch) -> Future[None]:
+        return self._executor.submit(self._complete, batch, partial(self._is_wanted, batch))
 
     def _is_wanted(self, batch: Batch) -> bool:
         """Whether a batch in flight is not read again, here or by another. For writer threads.
@@ -262,7 +245,7 @@ class Loop:
         """
         now = self._consumer.holdings
         is_held = all(now.get(p) == batch.holdings[p] for p in [*batch.first])
-        is_former = self._consumer.log_id(_topic(batch)) != batch.log_id
+        is_former = self._consumer.log_id(batch.topic) != batch.log_id
         return bool(batch.positions) and (is_held or is_former)
 
     def _log(self, topic: str) -> tuple[str | None, str]:
@@ -279,15 +262,9 @@ class Loop:
             recall = Recall(feed, self._store, self._pace, log)
             lane = Lane(feed, partition, self._settings.stock_alert_threshold, recall, log)
             self._lanes[partition] = lane
-        numbers = (batch.number for batch, _ in self._in_flight if _topic(batch) == partition[0])
-        safe = min(numbers, default=self._submitted)
-        lane.histories.age(MOST_SERIES // len(self._lanes), self._submitted, safe)
+        safe = self._in_flight.oldest(partition[0])
+        lane.histories.age(MOST_SERIES // len(self._lanes), self._in_flight.submitted, safe)
         return lane
-
-    def _stored_below(self, partition: Partition, first: int) -> int:
-        """The offset below which all of a partition is stored, `first` being the next to take."""
-        batches = (batch.first for batch, _ in self._in_flight)
-        return next((offsets[partition] for offsets in batches if partition in offsets), first)
 
     def _follow(self) -> bool:
         """Whether the assignment changed: what is in flight of partitions that went is not ours.
@@ -321,37 +298,25 @@ class Loop:
 
         What stopped one lets its partitions stand still; Permanent: it stops everything.
         """
-        waiting: set[str] = set()
-        for entry in [*self._in_flight]:
-            batch, future = entry
-            topic = _topic(batch)
-            if topic in waiting or not future.done():
-                waiting.add(topic)
-                continue
-            error = future.exception()
-            if isinstance(error, Permanent):
-                raise error  # it stays, and nothing passes it
-            self._in_flight.remove(entry)
-            for event_id in batch.events:
-                self._events[topic].pop(event_id, None)
+        for batch, error in self._in_flight.done():
             if error is None:
-                self._complete_positions(topic, batch)
+                self._complete_positions(batch)
             elif batch.positions:
-                self._fail(topic, batch, error)
+                self._fail(batch, error)
         self._metrics.in_flight.set(len(self._in_flight))
 
-    def _complete_positions(self, topic: str, batch: Batch) -> None:
+    def _complete_positions(self, batch: Batch) -> None:
         if batch.positions:
-            self._tallies[topic] = batch.tally
+            self._tallies[batch.topic] = batch.tally
         for partition, position in batch.positions.items():
             if self._is_held(batch, partition):
                 self._ready[partition] = position
                 self._standing.moved(partition, position)
 
-    def _fail(self, topic: str, batch: Batch, error: BaseException) -> None:
+    def _fail(self, batch: Batch, error: BaseException) -> None:
         """Read this batch and those of its topic behind it again: later, if it cannot be stored."""
-        self._breakers[topic].restore(self._tallies[topic])
-        behind = [other for other, _ in self._in_flight if _topic(other) == topic]
+        self._breakers[batch.topic].restore(self._tallies[batch.topic])
+        behind = self._in_flight.of(batch.topic)
         first: dict[Partition, int] = {}
         for one in (batch, *behind):
             for partition, offset in one.first.items():
@@ -368,7 +333,7 @@ class Loop:
 
     def _is_held(self, batch: Batch, partition: Partition) -> bool:
         number = batch.holdings.get(partition)
-        return number is not None and self._holdings.get(partition) == number
+        return number is not None and self._consumer.holdings.get(partition) == number
 
     def _commit_if_due(self) -> None:
         due = time.monotonic() - self._committed_at >= COMMIT_SECONDS
@@ -396,7 +361,7 @@ class Loop:
 
     def _pass_empty_offsets(self, positions: Mapping[Partition, tuple[int, int]]) -> None:
         """Commit past offsets without a record too, such as the mark at a transaction's end."""
-        busy = {partition for batch, _ in self._in_flight for partition in batch.first}
+        busy = self._in_flight.first()
         held = self._standing.held()
         for partition, (position, end) in positions.items():
             if partition not in held and partition not in busy:
@@ -411,9 +376,7 @@ class Loop:
         self, lag: Mapping[Partition, tuple[int, int]]
     ) -> Mapping[Partition, tuple[int, int]]:
         """The same, with the position of what is stored instead of what is read."""
-        stored: dict[Partition, int] = {}
-        for batch, _ in reversed(self._in_flight):
-            stored |= batch.first
+        stored = self._in_flight.first()
         return {
             p: (min(position, stored.get(p, position)), end) for p, (position, end) in lag.items()
         }
@@ -423,15 +386,11 @@ class Loop:
         deadline = time.monotonic() + self._settings.processor_stop_seconds
         with suppress(Permanent):
             while self._in_flight and (left := deadline - time.monotonic()) > 0:
-                wait(self._heads(), timeout=left, return_when=FIRST_COMPLETED)
+                wait(self._in_flight.heads(), timeout=left, return_when=FIRST_COMPLETED)
                 self._settle()
         if self._ready:
             with suppress(Transient, Permanent, Unknown):
                 self._commit()
         if self._in_flight:
-            unfinished = sum(batch.consumed for batch, _ in self._in_flight)
+            unfinished = self._in_flight.records()
             log.warning("stopped before all was written", records_read_again=unfinished)
-
-
-def _topic(batch: Batch) -> str:
-    return next(iter(batch.first))[0]
