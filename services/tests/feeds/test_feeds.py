@@ -8,7 +8,8 @@ import pytest
 from services.tests.feeds.events import ONE_OF_EACH
 
 from millrace.feeds import FEEDS, Feed
-from millrace.feeds.base import BY_CLAIM, BY_SERIES, CLAIMED_FIELD, TIME_FIELD
+from millrace.feeds.base import BY_CLAIM, BY_SERIES, CLAIMED_FIELD, TIME_FIELD, as_shown
+from millrace.feeds.currencies import currency_of
 from millrace.processor.conflicts import between_documents
 
 PROMISED: dict[str, set[tuple[tuple[str, int], ...]]] = {
@@ -66,6 +67,23 @@ def test_a_document_leaves_room_for_id_and_position(feed: Feed[Any]) -> None:
     event = ONE_OF_EACH[feed.name]
     document = feed.document(event, feed.derive(event, feed.history(feed.window)))
     assert not {"_id", "kafka"} & document.keys()
+
+
+def test_a_document_is_shown_by_its_event_id_and_without_its_place_in_kafka(
+    feed: Feed[Any],
+) -> None:
+    event = ONE_OF_EACH[feed.name]
+    document = feed.document(event, {"change_pct": None, "cost_per_token": None})
+    stored = {"_id": event.event_id, **document, "kafka": {"partition": 0, "offset": 1}}
+    assert as_shown(stored) == {"event_id": event.event_id, **document}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "currency"),
+    [("IBM", "USD"), ("BRK.B", "USD"), ("XYZ.L", "XXX"), ("LON:XYZ", "XXX")],
+)
+def test_the_currency_of_a_share_is_known_in_the_us(symbol: str, currency: str) -> None:
+    assert currency_of(symbol) == currency
 
 
 def test_feeds_share_no_topic_and_no_collection() -> None:

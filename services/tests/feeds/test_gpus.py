@@ -39,6 +39,13 @@ def test_a_price_holds_from_its_day_on(monkeypatch: pytest.MonkeyPatch) -> None:
     for now, price in ((START - timedelta(days=1), 0.85), (START, 0.4)):
         shown = {d["name"]: d["price_per_hour_usd"] for d in gpus.documents(now)}
         assert shown == {"RTX 3090": price, "A100 40GB": 3.2}
+    assert gpus.documents(START)[0] == {
+        "_id": "RTX 3090",
+        "gpu_index": 0,
+        "name": "RTX 3090",
+        "price_per_hour_usd": 0.4,
+        "ts": datetime(2026, 1, 2, tzinfo=UTC),
+    }
     unborn = gpus.documents(datetime(2020, 1, 1, tzinfo=UTC))
     assert [d["price_per_hour_usd"] for d in unborn] == [0.85, 3.2]
 

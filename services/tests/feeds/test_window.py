@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from weakref import WeakSet
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,5 +123,14 @@ def test_it_is_rebuilt_from_the_first_of_each_event_in_what_is_kept(
         original.add(used.time, used.value)
 
 
+class Id(str):
+    """Of which is known whether anything holds it."""
+
+
 def test_it_stays_small_however_long_it_runs() -> None:
-    assert len(filled([Used(n, 0, 1) for n in range(10_000)])) < 200
+    window, held = Window(WIDTH, LATENESS), WeakSet[Id]()
+    for second in range(10_000):
+        held.add(name := Id(second))
+        window.add(START + timedelta(seconds=second), (name, 1, 3, None))
+    assert len(window) < 200
+    assert len(held) < 200

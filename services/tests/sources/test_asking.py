@@ -205,6 +205,7 @@ def test_who_says_when_to_come_again_is_asked_then(
         decode(Answer(status, CaseInsensitiveDict(headers), b""), NOW)
     assert type(caught.value) is kind
     if isinstance(caught.value, Quota):
+        assert str(caught.value).endswith(f" (HTTP {status})")
         assert caught.value.retry_at == NOW + (timedelta(minutes=1) if headers else HOUR)
 
 
@@ -212,6 +213,7 @@ def test_who_says_when_to_come_again_is_asked_then(
     ("status", "body", "expected"),
     [
         (429, b"", Quota("too many requests (HTTP 429)", NOW)),
+        (503, b"", Transient("HTTP 503")),
         (500, b"{}", Transient("HTTP 500")),
         (300, b"{}", Permanent("redirected (HTTP 300): is the URL right?")),
         (399, b"{}", Permanent("redirected (HTTP 399): is the URL right?")),

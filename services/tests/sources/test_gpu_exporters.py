@@ -19,7 +19,7 @@ from millrace.feeds.gpu_metrics import GPU_METRICS, READINGS, GpuMetrics
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
 from millrace.sources import dcgm, nvidia_smi, scrape, vllm, vllm_counters
-from millrace.sources.base import Auth, Batch, Permanent, Quota, SourceError, Transient
+from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.gpu_exporter import GpuExporter
 from millrace.sources.gpus import Place, usage
 from millrace.sources.scrape import Exporter, Sample
@@ -309,7 +309,7 @@ def test_nvidia_smi_without_a_number_is_rejected_and_without_a_reading_has_the_o
 ) -> None:
     exporter.page = smi_page("")
     batch = smi_source(exporter).fetch("metrics")
-    assert [rejected.symbol for rejected in batch.rejected] == ["here/a-1"]
+    assert batch.rejected == [Rejected("here/a-1", "no series says the number of the GPU")]
     assert not batch.events
     exporter.page = (
         'nvidia_smi_index{uuid="b"} 0\nnvidia_smi_utilization_gpu_ratio{uuid="b"} 1.7\n'
@@ -447,7 +447,7 @@ def test_a_gpu_without_a_number_is_rejected(exporter: Server) -> None:
     exporter.page = DCGM_PAGE + 'DCGM_FI_DEV_GPU_UTIL{gpu="x",Hostname="box"} 1\n'
     batch = dcgm_source(exporter).fetch("metrics")
     assert len(batch.events) == 2
-    assert [rejected.symbol for rejected in batch.rejected] == ["box/x"]
+    assert batch.rejected == [Rejected("box/x", "the label gpu is no number")]
 
 
 @pytest.mark.parametrize(
@@ -475,12 +475,42 @@ def test_failures_have_their_kind(
         assert type(caught.value) is kind
 
 
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (300, Permanent("HTTP 300: is the URL right?")),
+        (499, Permanent("HTTP 499: is the URL right?")),
+        (401, Auth("HTTP 401")),
+        (403, Auth("HTTP 403")),
+        (429, Transient("HTTP 429")),
+        (500, Transient("HTTP 500")),
+        (503, Transient("HTTP 503")),
+    ],
+)
+def test_what_an_exporter_answers_instead_of_a_page_is_said(
+    exporter: Server, status: int, expected: SourceError
+) -> None:
+    exporter.status = status
+    with pytest.raises(SourceError) as caught:
+        Exporter(exporter.url).scrape()
+    assert (type(caught.value), str(caught.value)) == (type(expected), str(expected))
+
+
+def test_a_page_is_bounded(exporter: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter.page = "up 1\n"
+    monkeypatch.setattr(scrape, "MAX_BODY", 5)
+    assert Exporter(exporter.url).scrape().samples == [Sample("up", {}, 1.0)]
+    monkeypatch.setattr(scrape, "MAX_BODY", 4)
+    with pytest.raises(Transient, match="the answer is too long"):
+        Exporter(exporter.url).scrape()
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_an_exporter_that_says_when_to_come_again_is_asked_then(
     exporter: Server, status: int
 ) -> None:
     exporter.status, exporter.headers = status, {"Retry-After": "120"}
-    with pytest.raises(Quota) as caught:
+    with pytest.raises(Quota, match=rf"^it says to wait \(HTTP {status}\)$") as caught:
         dcgm_source(exporter).fetch("metrics")
     wait = caught.value.retry_at - datetime.now(UTC)
     assert 110 < wait.total_seconds() <= 120
@@ -673,7 +703,7 @@ def test_what_no_counter_can_show_is_no_beginning(
     server: Scraped, exporter: Server, absurd: str
 ) -> None:
     exporter.page = vllm_page(absurd, "20")
-    with pytest.raises(Transient, match="no count"):
+    with pytest.raises(Transient, match=f"of llama is no count: {float(absurd):g}"):
         server.fetch()
     assert not server.poll(vllm_page("300", "30"))
     (event,) = server.poll(vllm_page("400", "30"))

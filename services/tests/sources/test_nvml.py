@@ -8,7 +8,7 @@ import pynvml
 import pytest
 
 from millrace.feeds.gpu_metrics import GpuMetrics
-from millrace.sources.base import Permanent, Transient
+from millrace.sources.base import Permanent, Rejected, Transient
 from millrace.sources.gpus import Place
 from millrace.sources.nvml import Nvml
 
@@ -185,7 +185,7 @@ def test_a_gpu_that_is_lost_is_rejected_and_the_others_are_read() -> None:
 
     batch = source(Library(DeviceGetCount=3, DeviceGetHandleByIndex=handle)).fetch("gpus")
     assert [event.symbol for event in batch.events] == ["box/0", "box/2"]
-    assert [rejected.symbol for rejected in batch.rejected] == ["box/1"]
+    assert batch.rejected == [Rejected("box/1", "NVML: GPU is lost")]
 
 
 @pytest.mark.parametrize(

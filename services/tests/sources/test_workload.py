@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from statistics import fmean
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from millrace.feeds import FEEDS
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.feeds.token_usage import TokenUsage
 from millrace.processor.decode import decoder
-from millrace.sources.workload import GPUS, Workload
+from millrace.sources.workload import DAY_SECONDS, GPUS, Gpu, Workload
 
 START = datetime(2026, 1, 2, 15, tzinfo=UTC).timestamp()
 pauses = st.lists(st.floats(0.01, 9), min_size=1, max_size=12)
@@ -128,6 +129,17 @@ def test_readings_hang_together_over_a_day(gpu: object) -> None:
     assert all(25 < heat < 90 for heat in heats)
     order = sorted(range(len(times)), key=loads.__getitem__)
     assert [powers[n] for n in order] == sorted(powers)
+
+
+@pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
+def test_a_gpu_is_busiest_in_the_afternoon(gpu: Gpu) -> None:
+    source = World("gpu_metrics").source
+    days = [START - START % DAY_SECONDS + DAY_SECONDS * n for n in range(60)]
+    usual = [fmean(source.load(gpu, day + 3600 * hour) for day in days) for hour in range(24)]
+    assert 13 <= usual.index(max(usual)) <= 15
+    assert usual.index(min(usual)) in (1, 2, 3)
+    assert max(usual) == pytest.approx(80, abs=5)
+    assert min(usual) == pytest.approx(30, abs=5)
 
 
 def test_what_is_told_of_a_gpu_is_how_busy_it_is() -> None:
