@@ -703,7 +703,7 @@ def test_what_no_counter_can_show_is_no_beginning(
     server: Scraped, exporter: Server, absurd: str
 ) -> None:
     exporter.page = vllm_page(absurd, "20")
-    with pytest.raises(Transient, match=f"of llama is no count: {float(absurd):g}"):
+    with pytest.raises(Transient, match="_tokens_total of llama is no count: "):
         server.fetch()
     assert not server.poll(vllm_page("300", "30"))
     (event,) = server.poll(vllm_page("400", "30"))
