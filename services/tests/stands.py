@@ -37,6 +37,20 @@ def stands_for(*real: type, tools: Collection[str] = ()) -> Callable[[type[T]], 
     return mark
 
 
+def standing_for(real: type, **methods: Callable[..., Any]) -> Any:
+    """An object with some of a class's methods, which are given without `self`; as `stands_for`."""
+    own = {name: _unbound(method) for name, method in methods.items()}
+    made: Any = type(f"{real.__name__}StandIn", (), own)
+    return stands_for(real)(made)()
+
+
+def _unbound(method: Callable[..., Any]) -> Callable[..., Any]:
+    def called(_: Any, *arguments: Any, **options: Any) -> Any:
+        return method(*arguments, **options)
+
+    return called
+
+
 def refuse_unled(unled: Collection[TopicPartition], asked: Collection[TopicPartition]) -> None:
     """End as a consumer does that is asked for offsets of partitions without a leader."""
     if unled and len(unled) == len(asked):

@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from pymongo.collection import Collection
 from pymongo.database import Database
-from services.tests.stands import stands_for
+from services.tests.stands import standing_for, stands_for
 
 TESTS = Path(__file__).parent
 CONTRIBUTING = (TESTS.parents[1] / "CONTRIBUTING.md").read_text()
@@ -42,6 +42,19 @@ def test_what_has_methods_of_a_library_is_marked() -> None:
         and CALLS.intersection(one.name for one in node.body if isinstance(one, ast.FunctionDef))
     ]
     assert unmarked == []
+
+
+def namespaces() -> Iterator[tuple[str, set[str]]]:
+    """What tests make of SimpleNamespace, each with its file: names of the values."""
+    for path in sorted({*TESTS.rglob("*.py")} - {Path(__file__)}):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "SimpleNamespace":
+                yield str(path.relative_to(TESTS)), {str(one.arg) for one in node.keywords}
+
+
+def test_what_is_no_class_is_checked_as_well() -> None:
+    unchecked = [f"{path}: {names}" for path, names in namespaces() if CALLS & names]
+    assert unchecked == [], "standing_for makes what is checked"
 
 
 def test_contributors_read_what_compares_each() -> None:
@@ -78,6 +91,15 @@ def test_a_method_that_the_library_has_not_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match="Real cannot answer"):
         stands_for(Real)(Fake)
     assert stands_for(Real, tools=("answer",))(Fake) is Fake
+
+
+def test_a_few_methods_are_checked_without_a_class() -> None:
+    made = standing_for(Real, ask=lambda question, limit=0: (question, limit))
+    assert made.ask("why", limit=5) == ("why", 5)
+    with pytest.raises(TypeError):
+        made.ask("why", limits=5)
+    with pytest.raises(TypeError, match="Real cannot answer"):
+        standing_for(Real, answer=lambda: None)
 
 
 def test_a_condition_is_checked_as_what_it_is_handed_to() -> None:

@@ -7,8 +7,9 @@ import msgspec
 from kafka import KafkaAdminClient
 from kafka.admin import ScramMechanism, UserScramCredentialDeletion, UserScramCredentialUpsertion
 from kafka.errors import InvalidConfigurationError, NoError, TopicAlreadyExistsError
+from kafka.net.manager import KafkaConnectionManager
 from kafka.protocol.admin import AlterClientQuotasRequest
-from services.tests.stands import stands_for
+from services.tests.stands import standing_for, stands_for
 
 from millrace.admin.kafka_state import Desired
 
@@ -52,7 +53,9 @@ class FakeClient:
         self.users: dict[str, dict[Any, Any]] = {}
         self.acls: list[Any] = []
         self.quotas: dict[tuple[Any, ...], dict[str, float]] = {}
-        self._manager = SimpleNamespace(run=lambda send, request: send(request), send=self._send)
+        self._manager = standing_for(
+            KafkaConnectionManager, run=lambda send, request: send(request), send=self._send
+        )
 
     def describe_topics(self) -> list[dict[str, Any]]:
         internal = {"name": "__consumer_offsets", "is_internal": True, "partitions": []}

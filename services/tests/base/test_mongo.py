@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from pymongo.collection import Collection as MongoCollection
+from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
     OperationFailure,
@@ -15,7 +16,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 from services.tests.base.broker import Broker, certificate
-from services.tests.stands import stands_for
+from services.tests.stands import standing_for, stands_for
 
 from millrace import mongo
 from millrace.config import Settings
@@ -112,7 +113,7 @@ def failing(error: Exception) -> Any:
     def command(_: str) -> None:
         raise error
 
-    return SimpleNamespace(admin=SimpleNamespace(command=command))
+    return SimpleNamespace(admin=standing_for(Database, command=command))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_what_nobody_can_put_right_stays_what_it_is() -> None:
 
 def test_a_server_that_answers_is_fine() -> None:
     asked: list[str] = []
-    client: Any = SimpleNamespace(admin=SimpleNamespace(command=asked.append))
+    client: Any = SimpleNamespace(admin=standing_for(Database, command=asked.append))
     mongo.check(client)
     assert asked == ["ping"]
 
@@ -217,6 +218,6 @@ def test_a_page_goes_on_after_a_symbol() -> None:
 
 def test_symbols_out_of_order_are_an_error_and_not_a_gap() -> None:
     answer = [{"symbol": "B"}, {"symbol": "A"}]
-    collection: Any = SimpleNamespace(aggregate=lambda *_, **__: iter(answer))
+    collection = standing_for(MongoCollection, aggregate=lambda *_, **__: iter(answer))
     with pytest.raises(MillraceError, match="another order"):
         mongo.newest_page(collection, 5, "", 3)

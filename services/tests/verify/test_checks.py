@@ -5,16 +5,16 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient
 from kafka.errors import KafkaTimeoutError
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import ServerSelectionTimeoutError
 from services.tests.base.broker import certificate
-from services.tests.stands import stands_for
+from services.tests.stands import standing_for, stands_for
 
 from millrace import kafka, lag, peers
 from millrace.config import Settings
@@ -273,7 +273,9 @@ READY = Peer("processor", ready=True, says={"name": "processor-1", "feeds": ["me
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
-    admin = SimpleNamespace(describe_groups=lambda names: {names[0]: group()}, close=lambda: None)
+    admin = standing_for(
+        KafkaAdminClient, describe_groups=lambda names: {names[0]: group()}, close=lambda: None
+    )
     monkeypatch.setattr(kafka, "check_credentials", lambda _: None)
     monkeypatch.setattr(kafka, "admin", lambda *_, **__: admin)
     monkeypatch.setattr(lag, "read", lambda *_: [PartitionLag("metal-prices", 0, 10, 4)])

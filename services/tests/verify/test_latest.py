@@ -10,10 +10,11 @@ import msgspec
 import pytest
 from pymongo.collection import Collection as MongoCollection
 from redis import Redis
+from redis.client import Pipeline as RedisPipeline
 from redis.exceptions import ConnectionError as NoConnection
 from services.tests.feeds.events import quote
 from services.tests.mongo import matches
-from services.tests.stands import stands_for
+from services.tests.stands import standing_for, stands_for
 
 from millrace import cache, latest, mongo
 from millrace.config import Settings
@@ -60,7 +61,8 @@ class Pipeline:
         """Commands of one exchange, as the client collects and answers them."""
         assert not transaction
         answers: list[Any] = []
-        yield SimpleNamespace(
+        yield standing_for(
+            RedisPipeline,
             hmget=lambda *names: answers.append(self.hmget(*names)),
             get=lambda name: answers.append(self.get(name)),
             execute=lambda: answers,
@@ -177,7 +179,7 @@ class Many:
         monkeypatch.setattr(mongo, "newest", self.newest)
         monkeypatch.setattr(cache, "values", self.values)
         monkeypatch.setattr(cache, "has_evicted", lambda _: False)
-        port: Any = SimpleNamespace(find=lambda *_, **__: ())
+        port = standing_for(MongoCollection, find=lambda *_, **__: ())
         return compared.compare(QUOTES, port, port, LONG, wait)
 
 

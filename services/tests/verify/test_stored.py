@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from kafka import KafkaAdminClient
 from pymongo.collection import Collection as MongoCollection
 from pymongo.cursor import Cursor
 from services.tests.mongo import matches
-from services.tests.stands import stands_for
+from services.tests.stands import standing_for, stands_for
 from services.tests.verify.test_compare import bad, event, record
 
 from millrace import kafka, lag
@@ -200,7 +201,9 @@ def lags(monkeypatch: pytest.MonkeyPatch, *positions: int) -> list[int]:
         ]
 
     monkeypatch.setattr(lag, "read", read)
-    monkeypatch.setattr(kafka, "admin", lambda _: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(
+        kafka, "admin", lambda _: standing_for(KafkaAdminClient, close=lambda: None)
+    )
     monkeypatch.setattr(stored, "POLL_SECONDS", 0.0)
     return left
 
