@@ -1,6 +1,6 @@
 """An event whose id is stored with other content is a dead letter, and never lost in silence."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from services.tests.processor.world import World
 
 from millrace.feeds.stocks import STOCKS
 from millrace.feeds.token_usage import TOKEN_USAGE
-from millrace.processor.conflicts import between_documents, between_events
+from millrace.processor.conflicts import between_documents, between_events, said
 from millrace.processor.decode import Taken
 from millrace.sinks.dead_letters import CONFLICT, PREFIX
 from millrace.verify.oracle import Repeated, Stored
@@ -116,6 +116,16 @@ def test_events_are_compared_as_their_documents_are() -> None:
     moved = msgspec.structs.replace(first, observed_at=START - timedelta(hours=1))
     assert between_events(STOCKS, Taken(first, None), Taken(moved, first.observed_at)) is None
     assert between_events(STOCKS, Taken(first, None), Taken(moved, None)) is not None
+
+
+def test_what_an_event_says_of_its_time_is_written_in_one_way() -> None:
+    """Verification tells by the text whether what comes again says something new."""
+    elsewhere = stock(1.0).observed_at.astimezone(timezone(timedelta(hours=-5)))
+    for taken in (
+        Taken(msgspec.structs.replace(stock(1.0), observed_at=elsewhere), None),
+        Taken(stock(1.0, minutes=1), elsewhere),
+    ):
+        assert repr(said(STOCKS, taken)["observed_at"]) == repr(START)
 
 
 @pytest.mark.parametrize("turns", [0, 1, 10], ids=["one batch", "in flight", "stored"])

@@ -106,6 +106,14 @@ class Running:
         assert settings is self.settings
         self.logins += 1
 
+    def publisher(self, settings: Settings) -> Database:
+        assert settings is self.settings
+        return self.database
+
+    def redis(self, settings: Settings) -> MemoryCache:
+        assert settings is self.settings
+        return self.cache
+
     def member(self, settings: Settings, topics: list[str], found_new: Callable[[], None]) -> Any:
         assert (settings, topics) == (self.settings, [QUOTES.topic])
         self.members.append(Member(self.database, found_new))
@@ -146,8 +154,8 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
         one = Running(**changes)
         monkeypatch.setattr(kafka, "check_credentials", one.login)
         monkeypatch.setattr(service, "Group", one.member)
-        monkeypatch.setattr(service, "TopicPublisher", lambda _: one.database)
-        monkeypatch.setattr(service, "RedisCache", lambda _: one.cache)
+        monkeypatch.setattr(service, "TopicPublisher", one.publisher)
+        monkeypatch.setattr(service, "RedisCache", one.redis)
         if stopped:
             one.stop.set()
         one.thread.start()

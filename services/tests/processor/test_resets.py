@@ -12,6 +12,7 @@ from kafka.protocol.metadata import MetadataResponse
 from kafka.structs import OffsetAndTimestamp, TopicPartition
 
 from millrace import logs
+from millrace.processor.parked import Resuming
 from millrace.processor.resets import Asking
 
 PLACE = TopicPartition("stock-data", 0)
@@ -32,11 +33,34 @@ def metadata(log_id: UUID) -> Any:
     return MetadataResponse.decode(said.encode(), version=VERSION)
 
 
-def until(is_so: Callable[[], bool]) -> None:
+def until(is_so: Callable[[], Any]) -> None:
     end = time.monotonic() + WAIT_SECONDS
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("given", "usual"), [(50, 60_000), (None, 50)])
+def test_who_does_not_say_which_log_it_is_is_not_waited_for_any_longer(
+    client: Any, monkeypatch: pytest.MonkeyPatch, given: int | None, usual: int
+) -> None:
+    fetcher = client._fetcher
+    began = time.monotonic()
+    waited: list[tuple[float, int | None]] = []
+
+    async def reset(_: Any, timeout_ms: int | None = None) -> None:
+        waited.append((time.monotonic() - began, timeout_ms))
+
+    client.assign([PLACE])
+    monkeypatch.setattr(client._cluster, "request_update", Future)
+    monkeypatch.setattr(Resuming, "_reset_offsets_async", reset)
+    monkeypatch.setitem(fetcher.config, "request_timeout_ms", usual)
+    client._subscription.request_offset_reset(PLACE)
+    fetcher.reset_offsets_if_needed(given)
+    until(lambda: waited)
+    ((seconds, told),) = waited
+    assert told == given
+    assert seconds >= 0.05
 
 
 @pytest.mark.parametrize("away", [False, True])

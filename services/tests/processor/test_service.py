@@ -8,7 +8,7 @@ import pytest
 from millrace import kafka
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.processor import service
+from millrace.processor import backoff, service
 from millrace.processor.errors import Permanent, Transient
 
 SETTINGS = Settings(processor_retry_seconds=0.001)
@@ -40,6 +40,18 @@ def test_a_server_that_is_not_up_yet_is_waited_for_and_the_watchdog_knows() -> N
     server = Server(Transient("starting"), kafka.BrokerUnreachable("no route"), Transient("x"))
     assert wait_for(server) == 4
     assert server.attempts == 4
+
+
+def test_the_pauses_become_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, float]] = []
+
+    def pause(attempt: int, longest: float) -> float:
+        asked.append((attempt, longest))
+        return 0.0
+
+    monkeypatch.setattr(backoff, "seconds", pause)
+    wait_for(Server(*(Transient("away") for _ in range(4))))
+    assert asked == [(number, 0.001) for number in range(4)]
 
 
 @pytest.mark.parametrize(
