@@ -128,6 +128,26 @@ def test_what_an_event_says_of_its_time_is_written_in_one_way() -> None:
         assert repr(said(STOCKS, taken)["observed_at"]) == repr(START)
 
 
+def test_what_somebody_removes_while_it_is_compared_hides_no_other(world: World) -> None:
+    processor = start(world)
+    for day in (1, 2):
+        produce(world, day, 100.0)
+    turn(processor)
+    stored = world.stored
+
+    def remove_one(collection: str, ids: Any) -> Any:
+        found = stored(collection, ids)
+        return {n: d for n, d in found.items() if d["kafka"]["offset"] != 0}
+
+    world.stored = remove_one  # type: ignore[method-assign]
+    for day in (1, 2):
+        produce(world, day, 250.0)
+    turn(processor)
+    (letter,) = world.letters
+    assert letter.value == world.log[FIRST][3].value
+    assert metric(processor, "duplicates_total") == 1
+
+
 @pytest.mark.parametrize("turns", [0, 1, 10], ids=["one batch", "in flight", "stored"])
 def test_an_answer_that_is_told_again_later_is_no_conflict(turns: int) -> None:
     """By then others began, so that it is said to have ended later. Verification agrees."""

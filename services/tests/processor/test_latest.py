@@ -528,7 +528,7 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
             for n, event in enumerate(arrived[place : place + size])
         ]
         place += len(records)
-        batch = Batch({})
+        batch = Batch(QUOTES, {})
         pace.begin()
         lane.take(records, batch, {}, records[0].offset)
         assert not batch.dead

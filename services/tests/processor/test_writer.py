@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from millrace.feeds.stocks import STOCKS
 from millrace.processor import backoff
 from millrace.processor import writer as writer_module
-from millrace.processor.batch import Batch, Documents, Inserted, Message
+from millrace.processor.batch import Batch, Inserted, Message
 from millrace.processor.derivation import Lane
 from millrace.processor.errors import Abandoned, Permanent, Unknown
 from millrace.processor.recall import Recall
@@ -81,10 +81,10 @@ def attempts_of(
     world.insert = insert  # type: ignore[method-assign, assignment]
     writer._give_up.wait = wait  # type: ignore[method-assign, assignment]
     event_id = produce(world, 0, 100.0)
-    part = Documents(documents=[{"_id": event_id}], records=[*world.log[FIRST]])
+    batch = Batch(world.feed, {}, documents=[{"_id": event_id}], records=[*world.log[FIRST]])
     ended = None
     try:
-        writer.complete(Batch({}, collections={world.feed.collection: part}), lambda: True)
+        writer.complete(batch, lambda: True)
     except (Abandoned, Unknown) as why:
         ended = why
     assert metric(processor, "retries_total") == len(paused)
@@ -232,10 +232,7 @@ def test_whatever_becomes_of_the_records_of_a_batch_each_is_counted_once(
     again.value = msgspec.json.encode(stock(110.0, minutes=DAY))
     monkeypatch.setattr(world, "insert", reject_one)
     pace = processor.loop._pace
-    batch, lane = (
-        Batch({}),
-        Lane(STOCKS, FIRST, 0.05, Recall(STOCKS, world, pace)),
-    )
+    batch, lane = Batch(STOCKS, {}), Lane(STOCKS, FIRST, 0.05, Recall(STOCKS, world, pace))
     monkeypatch.setattr(pace, "turn", lambda: None)
     lane.take(records, batch, {}, 0)
     before = counted(processor)

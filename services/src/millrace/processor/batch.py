@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
+from millrace.feeds.base import Feed
 from millrace.logs import FIRST
 from millrace.processor.breaker import Tally
 from millrace.processor.decode import Taken
@@ -50,23 +51,10 @@ class Message(NamedTuple):
 
 
 @dataclass
-class Documents:
-    """Documents for one collection; the i-th comes from the i-th record."""
-
-    at_any_time: bool = False
-    """Whether those of one id say the same although their times differ."""
-    documents: list[dict[str, Any]] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
-    alerts: dict[int, Message] = field(default_factory=dict)
-    """What a document raised, by its index."""
-    conflicts: list[tuple[Record, dict[str, Any], BadRecord]] = field(default_factory=list)
-    """Documents that are not inserted: one of their id, with other content, is or is in flight."""
-
-
-@dataclass
 class Batch:
     """Everything that has to be acknowledged before `positions` may be committed."""
 
+    feed: Feed[Any]
     holdings: Mapping[Partition, int]
     """The holding of each partition, as it was when the batch was read."""
     log: str = FIRST
@@ -77,7 +65,13 @@ class Batch:
     """The offset of the first record, by partition."""
     positions: dict[Partition, int] = field(default_factory=dict)
     """The next offset to read, by partition."""
-    collections: dict[str, Documents] = field(default_factory=dict)
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    """What the documents come from, one each."""
+    alerts: dict[int, Message] = field(default_factory=dict)
+    """What a document raised, by its index."""
+    conflicts: list[tuple[Record, dict[str, Any], BadRecord]] = field(default_factory=list)
+    """Documents that are not inserted: one of their id, with other content, is or is in flight."""
     dead: list[tuple[Record, BadRecord]] = field(default_factory=list)
     events: dict[str, Taken] = field(default_factory=dict)
     """By their ids."""

@@ -8,7 +8,7 @@ import msgspec
 from millrace.feeds.base import CLAIMED_FIELD, Feed, Series
 from millrace.logs import FIRST
 from millrace.processor import conflicts
-from millrace.processor.batch import Batch, Documents, Message, Partition, Record
+from millrace.processor.batch import Batch, Message, Partition, Record
 from millrace.processor.decode import Taken, taker
 from millrace.processor.errors import BadRecord
 from millrace.processor.generations import Generations
@@ -54,8 +54,7 @@ class Lane:
         feed, partial = self._feed, self._recall.has_points
         take, derive, value = self._take, feed.derive, feed.value
         make, alert, histories = feed.document, feed.alert, self.histories.young
-        target = batch.collections.setdefault(feed.collection, Documents(feed.is_one_at_any_time))
-        add_document, add_record = target.documents.append, target.records.append
+        add_document, add_record = batch.documents.append, batch.records.append
         seen = batch.events
         below = Below(self._partition[1], stored, self._log)
         taken = 0
@@ -73,7 +72,7 @@ class Lane:
                     places = self._places(records[index:])
                 known = seen.get(event_id) or in_flight.get(event_id)
                 if known is not None:
-                    self._repeat(record, known, one, batch, target)
+                    self._repeat(record, known, one, batch)
                     continue
                 repeated = self._is_repeated(places.get(event_id), record.offset)
                 series = (event.source, event.symbol)
@@ -112,7 +111,7 @@ class Lane:
                 if alert is not None and not repeated:
                     found = alert(event, meta, self._threshold)
                     if found is not None:
-                        target.alerts[len(target.documents) - 1] = Message(
+                        batch.alerts[len(batch.documents) - 1] = Message(
                             feed.alert_topic or "",
                             found.symbol.encode(),
                             msgspec.json.encode(found),
@@ -127,9 +126,7 @@ class Lane:
         while self._asked:
             self._asked.pop().settle()
 
-    def _repeat(
-        self, record: Record, known: Taken, again: Taken, batch: Batch, target: Documents
-    ) -> None:
+    def _repeat(self, record: Record, known: Taken, again: Taken, batch: Batch) -> None:
         feed, event = self._feed, again.event
         conflict = conflicts.between_events(feed, known, again)
         if conflict is None:
@@ -139,7 +136,7 @@ class Lane:
             document = {"_id": event.event_id, **feed.document(event, meta)}
             if again.claimed_at is not None:
                 document[CLAIMED_FIELD] = again.claimed_at
-            target.conflicts.append((record, document, conflict))
+            batch.conflicts.append((record, document, conflict))
 
     def _remember(self, records: Sequence[Record], below: Below) -> bool:
         """Ask for the histories that these records need and that are not here.

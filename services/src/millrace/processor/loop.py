@@ -185,7 +185,7 @@ class Loop:
     def _take_feed(self, topic: str, polled: Polled, *, is_ordered: bool) -> None:
         self._starting_over.discard(topic)
         known, stored = self._in_flight.events(topic), self._in_flight.first()
-        batch = Batch(self._holdings)
+        batch = Batch(self._feeds[topic], self._holdings)
         try:
             for partition, records in polled.items():
                 below = stored.get(partition, records[0].offset)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import structlog
 
 from millrace.processor import backoff
-from millrace.processor.batch import Batch, Documents, Inserted, Message, Record
+from millrace.processor.batch import Batch, Inserted, Record
 from millrace.processor.conflicts import between_documents
 from millrace.processor.errors import Abandoned, BadRecord, Transient, Unknown
 from millrace.processor.metrics import Metrics
@@ -61,25 +61,14 @@ class Writer:
 
         No document is inserted once it is not wanted. What documents are there raise their alerts.
         """
-        stored = duplicates = 0
-        alerts: list[Message] = []
-        conflicts: list[tuple[Record, BadRecord]] = []
         with self._metrics.write_seconds.time():
-            for collection, part in batch.collections.items():
-                if not part.documents:
-                    duplicates += len(part.conflicts)
-                    self._compare(collection, part, frozenset(), conflicts)
-                    continue
-                result = self._until_done(partial(self._insert, collection, part, is_wanted))
-                self._stored(collection, part.documents, result)
-                stored += result.stored
-                own = self._compare(collection, part, result.duplicates, conflicts)
-                duplicates += len(result.duplicates) + len(part.conflicts)
-                for index, reason in result.rejected.items():
-                    batch.dead.append((part.records[index], BadRecord("TASK_PUT", reason)))
-                raised = part.alerts.keys() - result.rejected.keys() - (result.duplicates - own)
-                alerts += [part.alerts[index] for index in sorted(raised)]
-        duplicates -= len(conflicts)
+            inserted = self._insert_all(batch, is_wanted)
+            own, conflicts = self._compare(batch, inserted.duplicates)
+        for index, reason in inserted.rejected.items():
+            batch.dead.append((batch.records[index], BadRecord("TASK_PUT", reason)))
+        raised = batch.alerts.keys() - inserted.rejected.keys() - (inserted.duplicates - own)
+        alerts = [batch.alerts[index] for index in sorted(raised)]
+        repeated = len(inserted.duplicates) + len(batch.conflicts) - len(conflicts)
         if conflicts:
             self._say_conflicts(conflicts)
         dead = [*batch.dead, *conflicts]
@@ -90,18 +79,25 @@ class Writer:
             self._until_done(partial(self._publisher.publish, alerts))
         self._metrics.account(
             consumed=batch.consumed,
-            stored=stored,
-            duplicates=batch.duplicates + duplicates,
+            stored=inserted.stored,
+            duplicates=batch.duplicates + repeated,
             dead=len(dead),
             alerts=len(alerts),
         )
         if batch.ahead:
             self._say_ahead(batch)
 
-    def _insert(self, collection: str, part: Documents, is_wanted: Callable[[], bool]) -> Inserted:
+    def _insert_all(self, batch: Batch, is_wanted: Callable[[], bool]) -> Inserted:
+        if not batch.documents:
+            return Inserted(0)
+        inserted = self._until_done(partial(self._insert, batch, is_wanted))
+        self._stored(batch.feed.collection, batch.documents, inserted)
+        return inserted
+
+    def _insert(self, batch: Batch, is_wanted: Callable[[], bool]) -> Inserted:
         if not is_wanted():
             raise Abandoned
-        return self._store.insert(collection, part.documents)
+        return self._store.insert(batch.feed.collection, batch.documents)
 
     def _say_ahead(self, batch: Batch) -> None:
         """Name the clocks that are wrong, but not with every batch."""
@@ -113,38 +109,35 @@ class Writer:
             log.warning("a clock is ahead of Kafka's: its times are not believed", seconds=seconds)
 
     def _compare(
-        self,
-        collection: str,
-        part: Documents,
-        duplicates: frozenset[int],
-        conflicts: list[tuple[Record, BadRecord]],
-    ) -> frozenset[int]:
-        """Note what conflicts with what is stored; those that were stored from the same position.
+        self, batch: Batch, duplicates: frozenset[int]
+    ) -> tuple[frozenset[int], list[tuple[Record, BadRecord]]]:
+        """Those that were stored from the same position, and what conflicts with what is stored.
 
         An event that is stored from another position raised its own alert.
         """
-        ids = [part.documents[index]["_id"] for index in duplicates]
-        ids += [made["_id"] for _, made, _ in part.conflicts]
+        ids = [batch.documents[index]["_id"] for index in duplicates]
+        ids += [made["_id"] for _, made, _ in batch.conflicts]
         if not ids:
-            return frozenset()
-        stored = self._until_done(partial(self._store.stored, collection, ids))
-        compare = partial(between_documents, at_any_time=part.at_any_time)
-        own = set()
+            return frozenset(), []
+        stored = self._until_done(partial(self._store.stored, batch.feed.collection, ids))
+        compare = partial(between_documents, at_any_time=batch.feed.is_one_at_any_time)
+        own: set[int] = set()
+        conflicts: list[tuple[Record, BadRecord]] = []
         for index in sorted(duplicates):
-            made = part.documents[index]
+            made = batch.documents[index]
             known = stored.get(made["_id"])
             if known is None:
                 continue  # somebody has removed it since
             if known["kafka"] == made["kafka"]:
                 own.add(index)
             elif conflict := compare(known, made):
-                conflicts.append((part.records[index], conflict))
-        for record, made, reason in part.conflicts:
+                conflicts.append((batch.records[index], conflict))
+        for record, made, reason in batch.conflicts:
             # What it conflicts with may itself be one with what is stored.
             known = stored.get(made["_id"])
             if found := compare(known, made) if known is not None else reason:
                 conflicts.append((record, found))
-        return frozenset(own)
+        return frozenset(own), conflicts
 
     def _say_conflicts(self, conflicts: Sequence[tuple[Record, BadRecord]]) -> None:
         self._metrics.conflicts.inc(len(conflicts))
