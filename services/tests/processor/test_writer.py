@@ -159,6 +159,9 @@ def test_a_repeated_event_is_stored_once_and_raises_its_alert_once(world: World)
     for _ in range(4):
         processor.step()
     assert change(world, event_id) == pytest.approx(10.0)
+    assert {(message.topic, message.key) for message in world.alerts} == {
+        (STOCKS.alert_topic, b"IBM")
+    }
     moves = [msgspec.json.decode(message.value or b"")["cause"] for message in world.alerts]
     assert moves.count(event_id) == 1
 
