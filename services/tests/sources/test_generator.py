@@ -65,6 +65,15 @@ def test_a_seed_is_one_story_however_it_is_polled(pauses: list[float]) -> None:
     assert not polled or other != story(polled)
 
 
+def test_the_story_of_a_seed_is_the_same_everywhere() -> None:
+    quotes = World(seed=7).after(0.15)
+    assert [(q.symbol, q.price, q.bid, q.ask, q.volume) for q in quotes] == [
+        ("GOOG", 342.9205, 342.8862, 342.9548, 1400),
+        ("AAPL", 195.7222, 195.7026, 195.7418, 600),
+        ("IBM", 82.5954, 82.5872, 82.6037, 3600),
+    ]
+
+
 def test_quotes_are_spread_over_the_second() -> None:
     times = [quote.observed_at.timestamp() for quote in World(rate=20).after(1)]
     assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx(

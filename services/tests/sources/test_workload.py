@@ -64,6 +64,27 @@ def test_a_restart_goes_on_with_the_same_story() -> None:
     assert again == whole[-len(again) :]
 
 
+def test_the_story_of_a_seed_stays_what_it_was() -> None:
+    """An id that says something else after an upgrade would be a conflict."""
+    readings, tokens = World("gpu_metrics").after(0), World("token_usage").after(0)
+    assert [
+        (one.event_id, one.utilization, one.mem_used_mb, one.power_w, one.temp_c)
+        for one in readings
+        if isinstance(one, GpuMetrics)
+    ] == [
+        ("gpu_metrics:workload:gpu-1/0:1767366000000", 78, 18762, 279.89, 68),
+        ("gpu_metrics:workload:gpu-1/1:1767366000000", 67, 33132, 181.48, 55),
+    ]
+    assert [
+        (one.event_id, one.prompt_tokens, one.completion_tokens, one.latency_ms)
+        for one in tokens
+        if isinstance(one, TokenUsage)
+    ] == [
+        ("token_usage:workload:4d4b5e0b30b3499095cd67922b5c6fb3", 439, 188, 3213.3),
+        ("token_usage:workload:164bcba03d5cab75b48ad3c603025388", 1067, 457, 7696.7),
+    ]
+
+
 def test_after_an_outage_it_goes_on_with_what_is_recent() -> None:
     world = World("gpu_metrics")
     events = world.after(3600)
@@ -143,9 +164,12 @@ def test_a_gpu_is_busiest_in_the_afternoon(gpu: Gpu) -> None:
 
 
 def test_what_is_told_of_a_gpu_is_how_busy_it_is() -> None:
-    world = World("gpu_metrics")
-    for event in world.after(1):
+    world = World("gpu_metrics", step=2.5)
+    events = world.after(5)
+    assert len(events) == 3 * len(GPUS)
+    for event in events:
         assert isinstance(event, GpuMetrics)
+        assert event.observed_at.timestamp() % 2.5 == 0
         gpu, at = GPUS[event.gpu_index], event.observed_at.timestamp()
         load, power = world.source.load(gpu, at), world.source.power(gpu, at)
         assert (event.host, event.name, event.source) == ("gpu-1", gpu.name, "workload")
@@ -168,14 +192,15 @@ def test_the_temperature_lags_behind_the_power(monkeypatch: pytest.MonkeyPatch) 
     assert heats[4] == pytest.approx(27 + 0.15 * gpu.most_watts)
 
 
-def test_tokens_follow_the_load() -> None:
-    world = World("token_usage")
+@pytest.mark.parametrize("step", [1.0, 0.5])
+def test_tokens_follow_the_load(step: float) -> None:
+    world = World("token_usage", step)
     events = [event for event in world.after(*[9.0] * 40) if isinstance(event, TokenUsage)]
     for gpu in GPUS:
         own = [event for event in events if event.gpu_index == gpu.index]
         used = sum(event.prompt_tokens + event.completion_tokens for event in own)
         expected = sum(
-            gpu.most_tokens * world.source.load(gpu, event.observed_at.timestamp()) / 100
+            gpu.most_tokens * world.source.load(gpu, event.observed_at.timestamp()) / 100 * step
             for event in own
         )
         assert used == pytest.approx(expected, rel=0.1)
