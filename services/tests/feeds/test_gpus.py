@@ -23,6 +23,12 @@ def test_the_two_gpus_have_their_prices() -> None:
     assert {index.keys for index in GPUS.indexes} == {(("name", 1),), (("gpu_index", 1),)}
 
 
+def test_the_table_of_prices_is_read_by_its_days() -> None:
+    prices = gpus._load()
+    assert prices == gpus._PRICES, "what was read when the module was"
+    assert [price.since for price in prices] == sorted(price.since for price in prices)
+
+
 @pytest.mark.parametrize("name", ["A100 40GB", "NVIDIA A100-PCIE-40GB", "NVIDIA A100-SXM4-40GB"])
 def test_a_gpu_has_its_price_under_the_names_that_drivers_give_it(name: str) -> None:
     assert price_at(name, START) == 3.2
@@ -88,10 +94,15 @@ def test_the_document() -> None:
     }
 
 
+def test_a_symbol_that_is_of_another_gpu_is_said() -> None:
+    other = msgspec.to_builtins(gpu(71.0)) | {"symbol": "gpu-host/1"}
+    with pytest.raises(BadRecord, match=r"^the symbol is not host/gpu_index$"):
+        decoder(GPU_METRICS)(msgspec.json.encode(other))
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"symbol": "gpu-host/1"},
         {"utilization": 100.1},
         {"utilization": -1},
         {"mem_used_mb": "24576"},

@@ -137,10 +137,15 @@ def test_the_document() -> None:
     }
 
 
+def test_a_symbol_that_is_of_another_model_is_said() -> None:
+    other = msgspec.to_builtins(tokens(100)) | {"symbol": "gpu-host/0/other"}
+    with pytest.raises(BadRecord, match=r"^the symbol is not host/gpu_index/model$"):
+        decoder(TOKEN_USAGE)(msgspec.json.encode(other))
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"symbol": "gpu-host/1/llama"},
         {"host": "a/b", "symbol": "a/b/0/llama"},
         {"prompt_tokens": -1},
         {"prompt_tokens": 10**9 + 1},
