@@ -23,7 +23,7 @@ from millrace.feeds import Feed
 from millrace.feeds.stocks import STOCKS
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.orders import Order
-from millrace.processor.errors import Permanent
+from millrace.processor.errors import Permanent, Stuck
 from millrace.processor.standing import LONGEST_SECONDS
 from millrace.records import Unreadable
 from millrace.sinks.dead_letters import CONFLICT, PREFIX, SKIPPED
@@ -121,6 +121,26 @@ class Delivery(RuleBasedStateMachine):
             now = datetime.now(UTC)
             order = Order(offset, end, skip=True, reason="known", by="operator", at=now)
             self.world.orders[partition] = order
+
+    @precondition(lambda self: self.world.processors)
+    @rule(seed=seeds)
+    def take_over(self, seed: int) -> None:
+        """Another gets all, while the first writes; it stands, and is ordered to skip."""
+        if len(self.world.processors) < MOST_PROCESSORS:
+            self.start()
+        other = self.world.processors[-1]
+        with self.weather(seed, Weather.SLOW_WRITES), self.mortal(other):
+            self.world.rebalance(dict.fromkeys(self.world.log, other))
+            other.step()
+            for partition, offset in self.world.committed.items():
+                if offset < len(self.world.log[partition]):
+                    other.consumer.failures.append(Stuck(partition, offset, "strange"))
+            for _ in range(2):
+                other.step()
+            self.skip(other)
+            for _ in range(20):
+                self.world.now += LONGEST_SECONDS
+                other.step()
 
     def is_stored_behind(self, partition: tuple[str, int], offset: int) -> bool:
         """Whether a record of the partition at the offset or behind is stored already."""
