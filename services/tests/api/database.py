@@ -51,6 +51,9 @@ class Collection:
             first = index.keys[0][0]
             assert first == TIME_FIELD or first in _fields(condition), "all of it is read"
             assert index.only_with is None or index.only_with in condition
+            assert not skip or _read(projection) <= {name for name, _ in index.keys}, (
+                "what is passed over is read"
+            )
         found = in_order((d for d in self._documents if matches(d, condition)), sort)
         self.examined.append(len(found))
         page = found[skip:] if limit is None else found[skip : skip + limit]
@@ -77,6 +80,13 @@ class Collection:
         assert 0 < milliseconds < 30_000, "the socket would be the first to lose patience"
         if self._error is not None:
             raise self._error
+
+
+def _read(projection: Mapping[str, Any] | None) -> set[str]:
+    """Which fields of a document have to be known."""
+    if projection is None:
+        return {"all of them"}
+    return {name for name, shown in {"_id": 1, **projection}.items() if shown}
 
 
 def _fields(condition: Mapping[str, Any]) -> set[str]:
