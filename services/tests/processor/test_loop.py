@@ -9,6 +9,8 @@ from services.tests.processor.world import World
 
 from millrace.processor import backoff
 from millrace.processor.errors import Permanent, Unknown
+from millrace.processor.loop import LOOK_SECONDS
+from millrace.processor.ports import Look
 
 
 def test_a_batch_is_committed_when_it_is_written_and_not_before(world: World) -> None:
@@ -271,6 +273,16 @@ def test_what_is_read_and_not_stored_counts_as_lag(world: World) -> None:
     for _ in range(100):
         processor.step()
     assert processor.progress.stuck() == 0
+
+
+def test_it_says_what_nobody_in_its_group_reads(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    monkeypatch.setattr(processor.consumer, "look", lambda: Look({}, [("stock-data", 7)]))
+    world.now += LOOK_SECONDS
+    processor.step()
+    assert processor.progress.problem(60) == "nobody reads stock-data/7"
 
 
 def test_stopping_completes_and_commits_what_is_in_flight(world: World) -> None:
