@@ -64,6 +64,21 @@ def machine(tmp_path: Path) -> Machine:
 
 
 @pytest.mark.parametrize(
+    "argument",
+    [
+        *("--check", "-C", "-DC", "--syntax-check", "--syn", "--list-tasks", "--list-hosts"),
+        *("--list-tags", "--version", "--help", "-vh"),
+    ],
+)
+def test_what_deploys_nothing_is_not_reported_as_proven(machine: Machine, argument: str) -> None:
+    said = machine.run("up", "-v", argument, status=2)
+    assert said == (
+        f"millrace: with {argument} nothing is deployed or proven: give it to ansible-playbook and"
+        " site.yml instead; scripts/up --help says more\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("program", "shell", "message"),
     [
         ("id", "echo 1000", "run this as root (sudo make ...)"),
