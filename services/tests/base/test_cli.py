@@ -1,5 +1,6 @@
 """The command line: errors are one line, and a health check is quick."""
 
+import json
 import os
 import subprocess
 import sys
@@ -46,6 +47,24 @@ def test_config_prints_settings_with_masked_secrets(tmp_path: Path) -> None:
     assert result.returncode == 0
     assert '"kafka_bootstrap_servers": "kafka-1:9092"' in result.stdout
     assert "s3cret" not in result.stdout
+
+
+def test_config_shows_no_secret_of_a_url(tmp_path: Path) -> None:
+    url = "http://user:{0}@vllm:8000/metrics?api_key={0}".format("pa55" * 3)
+    result = run("config", MILLRACE_PRODUCER_URL=url, MILLRACE_SECRETS_DIR=str(tmp_path))
+    assert result.returncode == 0
+    shown = json.loads(result.stdout)
+    assert shown["producer_url"] == "http://user:***@vllm:8000/metrics?api_key=***"
+    assert shown["feeds"] == ["metals", "stocks"]
+    assert shown["http_port"] == 8081
+
+
+@pytest.mark.parametrize("schedule", ["61 * * * *", "@daily", "0 0 31 2 *"])
+def test_config_refuses_a_schedule_that_produce_refuses(tmp_path: Path, schedule: str) -> None:
+    result = run("config", MILLRACE_PRODUCER_SCHEDULE=schedule, MILLRACE_SECRETS_DIR=str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"millrace: the schedule '{schedule}' ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_producer_without_source_says_what_it_needs(tmp_path: Path) -> None:

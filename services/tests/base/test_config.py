@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,8 +78,95 @@ def test_an_origin_is_what_a_browser_sends(origin: str, monkeypatch: pytest.Monk
 )
 def test_what_is_no_origin_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLRACE_API_ORIGINS", json.dumps(["https://a", wrong]))
-    with pytest.raises(ConfigurationError, match="MILLRACE_API_ORIGINS"):
+    with pytest.raises(ConfigurationError) as caught:
         config.load()
+    assert str(caught.value) == (
+        "MILLRACE_API_ORIGINS: item 2: write it as a browser sends it, in lower case and without a"
+        " path, like https://dashboard.example.org"
+    )
+
+
+ADDRESSES = "MILLRACE_{}: write it as host:port, several separated by commas, like kafka-1:9092,"
+HOST = "MILLRACE_STATUS_HOSTS: item 2: write it as host or host:port, like processor"
+URL = "MILLRACE_{}: write it with http:// or https:// and the host, like http://vllm:8000/metrics"
+THRESHOLD = "MILLRACE_STOCK_ALERT_THRESHOLD: it is a fraction above 0, and 1 at most: 0.05 is 5 %"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        *(
+            (name, value, ADDRESSES.format(name))
+            for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_HOSTS")
+            for value in ("kafka", "", "a:1;b:2", "a:1,", "a:0", "a:65536", "a b:1", "a:x", ":1")
+        ),
+        *(
+            ("STATUS_HOSTS", json.dumps(["a", value]), HOST)
+            for value in ("a:b", "", "a:", "http://a", "a:0", "a b")
+        ),
+        ("VERIFY_CLOSED", '["a"]', "MILLRACE_VERIFY_CLOSED: item 1: write it as host:port"),
+        *(
+            (name, value, URL.format(name))
+            for name in ("PRODUCER_URL", "API_URL")
+            for value in (
+                *("vllm:8000/metrics", "vllm", "http://", "ftp://a", "http://a:x", "http://a b"),
+                *("http://[a", "http://a:99999"),
+            )
+        ),
+        *(("STOCK_ALERT_THRESHOLD", value, THRESHOLD) for value in ("5", "1.01", "0", "-1", "nan")),
+        *(
+            (name, value, f'MILLRACE_{name}: {item}a list is written as JSON, like ["a", "b"]')
+            for name in ("FEEDS", "PRODUCER_SYMBOLS", "STATUS_HOSTS", "API_ORIGINS")
+            for value, item in (("[1]", "item 1: "), ('{"a": 1}', ""))
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_its_form(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"MILLRACE_{name}", value)
+    with pytest.raises(ConfigurationError) as caught:
+        config.load()
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kafka_bootstrap_servers", "my_kafka-1.example.org:9092,10.0.0.1:1"),
+        ("mongodb_hosts", "mongodb:27017"),
+        ("status_hosts", ["processor", "producer-a:9101"]),
+        ("verify_closed", ["10.0.0.1:9093"]),
+        ("producer_url", ""),
+        ("producer_url", "https://user:word@[::1]:8443/v1/?key=a%20b"),
+        ("stock_alert_threshold", 1.0),
+    ],
+)
+def test_what_can_be_used_is_kept(name: str, value: Any) -> None:
+    assert getattr(Settings(**{name: value}), name) == value
+
+
+def test_spaces_between_addresses_are_dropped() -> None:
+    settings = Settings(kafka_bootstrap_servers="kafka-1:9092, kafka-2:9092 ")
+    assert settings.kafka_bootstrap_servers == "kafka-1:9092,kafka-2:9092"
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_secret_that_is_no_plain_file_is_one_line(
+    secrets: Path, tmp_path_factory: pytest.TempPathFactory, link: bool
+) -> None:
+    if link:
+        away = tmp_path_factory.mktemp("away") / "word"
+        away.write_text("s3cret")
+        (secrets / "kafka_password").symlink_to(away)
+    else:
+        (secrets / "kafka_password").mkdir()
+    with pytest.raises(ConfigurationError) as caught:
+        config.load()
+    assert str(caught.value) == (
+        "the secret file kafka_password is a folder, or a link out of the secrets directory"
+    )
 
 
 LISTS = [name for name, field in Settings.model_fields.items() if "list" in str(field.annotation)]

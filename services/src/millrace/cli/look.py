@@ -22,9 +22,21 @@ def add(app: typer.Typer) -> None:
     )
     def show_config() -> None:
         """Print the effective settings; secrets are masked."""
-        from millrace import config
+        import json
 
-        typer.echo(config.load().model_dump_json(indent=2))
+        from millrace import config
+        from millrace.producer import timing
+        from millrace.redaction import scrub
+
+        settings = config.load()
+        timing.from_settings(settings)
+        shown = settings.model_dump(mode="json")
+        for name, value in shown.items():
+            if isinstance(value, str):
+                shown[name] = scrub(value)
+            elif isinstance(value, list):
+                shown[name] = [scrub(item) for item in value]
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
     @command(
         app,

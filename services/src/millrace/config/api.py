@@ -1,14 +1,11 @@
 """How the API serves, and to whom."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
+from millrace.config.addresses import Origin
 from millrace.config.base import LONGEST_SECONDS, SECRETS
-
-ORIGIN = r"^https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?$"
-"""As a browser sends it: in lower case and without a path."""
 
 
 class ApiSettings(BaseModel):
@@ -21,7 +18,7 @@ class ApiSettings(BaseModel):
         default=SECRETS / "api_tokens.json",
         description="Accepted bearer tokens: a JSON list of {id, sha256, scopes}.",
     )
-    api_origins: list[Annotated[str, StringConstraints(pattern=ORIGIN)]] = Field(
+    api_origins: list[Origin] = Field(
         default=[],
         description="Origins of web pages that may use the API from a browser, each like"
         " https://dashboard.example.org.",

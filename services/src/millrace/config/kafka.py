@@ -4,13 +4,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
 
+from millrace.config.addresses import Addresses
 from millrace.config.base import SECRETS
 
 
 class KafkaSettings(BaseModel):
     """Where Kafka is, and who asks it."""
 
-    kafka_bootstrap_servers: str = Field(
+    kafka_bootstrap_servers: Addresses = Field(
         default="kafka-1:9092", description="Brokers to ask first: host:port, separated by commas."
     )
     kafka_username: str = Field(default="", description="SCRAM user of this service.")

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
 
+from millrace.config.addresses import Addresses
 from millrace.config.base import SECRETS
 
 
 class MongoDBSettings(BaseModel):
     """Where MongoDB is, and who asks it."""
 
-    mongodb_hosts: str = Field(
+    mongodb_hosts: Addresses = Field(
         default="mongodb:27017", description="Members to ask first: host:port, separated by commas."
     )
     mongodb_replica_set: str = Field(default="rs0", description="Name of the replica set.")

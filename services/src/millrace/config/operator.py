@@ -2,11 +2,13 @@
 
 from pydantic import BaseModel, Field, SecretStr
 
+from millrace.config.addresses import Address, Host, Url
+
 
 class OperatorSettings(BaseModel):
     """What `status` and `verify` ask, and what they compare it with."""
 
-    status_hosts: list[str] = Field(
+    status_hosts: list[Host] = Field(
         default=["processor"],
         description="Hosts that `status` and `verify` ask for their /status: processor, producers;"
         " host:port where it is not MILLRACE_HTTP_PORT.",
@@ -14,12 +16,12 @@ class OperatorSettings(BaseModel):
     verify_replication_factor: int = Field(
         default=1, ge=1, description="Copies that each partition has to have: `verify` counts them."
     )
-    verify_closed: list[str] = Field(
+    verify_closed: list[Address] = Field(
         default=[],
         description="Ports, as host:port, that must not be reachable from here at all:"
         " `verify` tries them.",
     )
-    api_url: str = Field(
+    api_url: Url = Field(
         default="https://api:8443", description="Where `status` asks the API for its health."
     )
     api_token: SecretStr = Field(

@@ -1,8 +1,19 @@
 """How the processor reads, writes and stops."""
 
-from pydantic import BaseModel, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
 
 from millrace.config.base import LONGEST_SECONDS
+
+
+def _fraction(value: float) -> float:
+    if not 0 < value <= 1:
+        raise PydanticCustomError(
+            "fraction", "it is a fraction above 0, and 1 at most: 0.05 is 5 %"
+        )
+    return value
 
 
 class ProcessorSettings(BaseModel):
@@ -55,8 +66,8 @@ class ProcessorSettings(BaseModel):
         le=1,
         description="Share of bad records among them at which their feed stands still.",
     )
-    stock_alert_threshold: float = Field(
+    stock_alert_threshold: Annotated[float, AfterValidator(_fraction)] = Field(
         default=0.05,
-        gt=0,
-        description="Move of a share, as a fraction of the price before, that raises an alert.",
+        description="Move of a share, as a fraction of the price before, that raises an alert: 0.05"
+        " is 5 %.",
     )

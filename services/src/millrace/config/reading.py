@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -20,7 +21,9 @@ def load() -> Settings:
     if wrong:
         raise ConfigurationError(wrong)
     try:
-        settings = Settings()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "attempted to load secret file")
+            settings = Settings()
         for line in Settings.unknown_files():
             sys.stderr.write(f"millrace: warning: {line}\n")
     except OSError as error:
@@ -29,7 +32,7 @@ def load() -> Settings:
         raise ConfigurationError(environment.unreadable(error, ENV_PREFIX)) from None
     except ValidationError as error:
         wrong = "; ".join(
-            f"{ENV_PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+            environment.refused(item["loc"], item["type"], item["msg"], ENV_PREFIX)
             for item in error.errors(include_input=False, include_context=False)
         )
         raise ConfigurationError(wrong) from None
