@@ -262,6 +262,8 @@ def test_events_are_filtered(client: FlaskClient, world: World) -> None:
     between = "symbol=A&from=2024-01-01T00:02:00Z&to=2024-01-01T01:04:00%2B01:00"
     assert events(client, between) == ["A:3", "A:2"]
     assert events(client, "symbol=nobody") == []
+    moment = "2024-01-01T00:03:00Z"
+    assert events(client, f"symbol=A&from={moment}&to={moment}") == []
 
 
 @pytest.mark.parametrize(
@@ -285,6 +287,10 @@ def test_events_are_filtered(client: FlaskClient, world: World) -> None:
         ("cursor=bm90anNvbg", "cursor"),
         ("cursor=%C3%A9", "cursor"),
         ("offset=5", "unknown field `offset`"),
+        (
+            "from=2024-01-01T00:03:00.001Z&to=2024-01-01T01:03:00%2B01:00",
+            "The time in `from` is after the one in `to`.",
+        ),
     ],
 )
 def test_a_parameter_that_is_not_understood_is_a_problem_that_names_it(

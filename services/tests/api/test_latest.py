@@ -15,6 +15,7 @@ from services.tests.api.test_api import check, problem, retry_seconds
 from services.tests.api.world import AUTHORIZED, AWAY, World, document
 from services.tests.stands import stands_for
 
+from millrace import latest
 from millrace.api import latest as routes
 from millrace.api import problems
 from millrace.api.cache import RedisCache
@@ -64,10 +65,25 @@ def test_the_latest_price_comes_from_redis(client: FlaskClient, world: World) ->
         "symbol": "A",
         "price": 231.1,
         "timestamp": "2024-01-01T00:05:00.500000Z",
+        "simulated": True,
         "age_ms": 500,
         "stale": False,
         "from": "cache",
     }
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_a_price_says_whether_it_is_invented(is_cached: bool) -> None:
+    """As the quote does that it comes from, wherever that is kept."""
+    real = {**document(5, "A", "quotes"), "simulated": False}
+    world = World(real)
+    assert world.redis
+    if is_cached:
+        world.redis.values["A"] = latest.of(FEEDS["quotes"], real)
+    answer = check(
+        world.app().test_client().get("/market_data/last_price/A", headers=AUTHORIZED), PRICE
+    )
+    assert (answer["simulated"], answer["from"]) == (False, "cache" if is_cached else "store")
 
 
 def test_the_price_has_the_digits_that_redis_has(client: FlaskClient, world: World) -> None:
@@ -95,6 +111,7 @@ def test_without_a_value_in_redis_the_stored_one_is_the_answer(
         "symbol": "A",
         "price": 1.5,
         "timestamp": "2024-01-01T00:05:00Z",
+        "simulated": True,
         "age_ms": 1000,
         "stale": False,
         "from": "store",

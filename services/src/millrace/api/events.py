@@ -93,13 +93,15 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
     def events(feed: str) -> Response:
         name = collection(feed)
         wanted = parameters(EventsParameters)
+        since, until = aware("from", wanted.since), aware("to", wanted.until)
+        in_order(since, until)
         query = Query(
             feed=feed,
             order=wanted.order,
             symbol=wanted.symbol,
             source=wanted.source,
-            since=aware("from", wanted.since),
-            until=aware("to", wanted.until),
+            since=since,
+            until=until,
         )
         after = decode(query, wanted.cursor, Position) if wanted.cursor is not None else None
         page = ask(lambda: store().events(name, query, after, wanted.limit))
@@ -157,6 +159,12 @@ def aware(name: str, time: datetime | None) -> datetime | None:
         return None if time is None else time.astimezone(UTC)
     except OverflowError:
         raise bad_request(f"The time in `{name}` is out of range.") from None
+
+
+def in_order(since: datetime | None, until: datetime | None) -> None:
+    """Refuse times of which the first is after the last."""
+    if since and until and since > until:
+        raise bad_request("The time in `from` is after the one in `to`.")
 
 
 def ask(question: Callable[[], T]) -> T:

@@ -27,6 +27,7 @@ from millrace.api.events import (
     answer,
     ask,
     aware,
+    in_order,
     newest_page,
     parameters,
 )
@@ -107,8 +108,7 @@ def blueprint(
         on = None if wanted.cursor is None else decode(asked, wanted.cursor, CostCursor)
         until = on.until if on else aware("to", wanted.until) or now
         since = on.since if on else aware("from", wanted.since) or beginning(wanted.bucket, until)
-        if since > until:
-            raise bad_request("The time in `from` is after the one in `to`.")
+        in_order(since, until)
         if until - since > (longest := LONGEST[wanted.bucket]):
             raise bad_request(
                 f"From `from` to `to` are more than {longest / HOUR:.0f} hours, the most by"

@@ -52,6 +52,7 @@ def blueprint(
                 # Its very digits: no reader is to wonder where others come from.
                 "price": msgspec.Raw(found.value.price.encode()),
                 "timestamp": found.value.time,
+                "simulated": msgspec.json.decode(found.value.quote)["simulated"],
             },
         )
 

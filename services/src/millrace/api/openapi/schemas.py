@@ -153,7 +153,13 @@ SCHEMAS: Node = {
         }
     ),
     "LastPrice": object_of(
-        {"symbol": STRING, "price": {"type": "number"}, "timestamp": TIME, **_FRESHNESS}
+        {
+            "symbol": STRING,
+            "price": {"type": "number"},
+            "timestamp": TIME,
+            "simulated": {"type": "boolean", "description": "Whether the price is invented."},
+            **_FRESHNESS,
+        }
     ),
     "LastQuote": object_of({"quote": ref("Event"), **_FRESHNESS}),
     "Live": object_of({"status": {"const": "ok"}}),
