@@ -48,6 +48,15 @@ def producer(**changes: str) -> dict[str, str]:
             {"millrace_api_origins": "https://a.example.org"},
             "millrace_api_origins has https://a.example.org: it must be a list of origins",
         ),
+        (
+            {
+                "millrace_stock_alert_threshold": 5,
+                "millrace_producers": [producer(url="vllm:8000/metrics")],
+            },
+            "millrace_stock_alert_threshold is 5: it must be a fraction above 0, and 1 at most:"
+            " 0.05 is 5 %; millrace_producers has a url without http:// or https:// and the host:"
+            " write it like http://vllm:8000/metrics",
+        ),
     ],
     ids=[
         "unknown feed",
@@ -56,6 +65,7 @@ def producer(**changes: str) -> dict[str, str]:
         "a word for a port",
         "no origins",
         "one origin",
+        "a share of 500 %, no URL",
     ],
 )
 def test_what_cannot_work_is_refused(
