@@ -34,3 +34,17 @@ def test_every_target_of_the_makefile_that_is_written_about_exists() -> None:
     for page in PAGES:
         named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", page.read_text(), re.MULTILINE))
         assert named <= known, page
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        page
+        for page in PAGES
+        if re.search(r"^    .*\.venv/bin/ansible", page.read_text(), re.MULTILINE)
+    ],
+    ids=lambda page: page.name,
+)
+def test_a_page_with_commands_of_ansible_says_what_a_shell_reads_first(page: Path) -> None:
+    text = page.read_text()
+    assert ". scripts/environment" in text[: text.index(".venv/bin/ansible")]
