@@ -6,8 +6,16 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import structlog
 
 from millrace.errors import MillraceError
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """What a file system answers that cannot sync a directory, as some do that are FUSE or shared."""
@@ -43,6 +51,21 @@ def read_state(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise StateUnusable(f"cannot read {path}: {error.strerror}") from None
+
+
+def load_state(path: Path, kind: type[T], forgotten: str) -> T | None:
+    """The JSON of a file as such a value; None if there is none, or if it is damaged.
+
+    `forgotten` is what follows from that, for the log. StateUnusable if it cannot be read.
+    """
+    content = read_state(path)
+    if content is None:
+        return None
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.warning("state is damaged", file=str(path), reason=str(error), forgotten=forgotten)
+        return None
 
 
 def _keep_names(directory: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from millrace.producer.timing import Timing
-from millrace.state import read_state, write_atomically
+from millrace.state import load_state, write_atomically
 
 
 class _Kept(msgspec.Struct):
@@ -107,7 +107,4 @@ class Agenda:
         return [unit for unit in self._units if unit not in self._kept.finished]
 
     def _load(self) -> _Kept | None:
-        try:
-            return msgspec.json.decode(read_state(self._path) or b"", type=_Kept)
-        except msgspec.DecodeError:
-            return None
+        return load_state(self._path, _Kept, "every unit is due now, also those that were finished")

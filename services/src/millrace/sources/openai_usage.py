@@ -28,7 +28,7 @@ from millrace.sources.following import Following, Reading
 from millrace.sources.gpus import Place, batch
 from millrace.sources.marks import Mark
 from millrace.sources.streams import Held, Told, last_of_each
-from millrace.state import read_state, write_atomically
+from millrace.state import load_state, write_atomically
 
 LONGEST_SECONDS = 600.0
 """What began longer before is not of the time that the lines before it say: clients wait for an
@@ -108,9 +108,11 @@ class OpenaiUsage:
         return brought
 
     def _load(self) -> Position:
-        try:
-            kept = msgspec.json.decode(read_state(self._state) or b"", type=Position)
-        except msgspec.DecodeError:
+        forgotten = (
+            f"{self._path.name} is read from its start, and what was renamed before is not read"
+        )
+        kept = load_state(self._state, Position, forgotten)
+        if kept is None:
             return Position()
         if kept.inode:
             mark = Mark(kept.inode, kept.offset, kept.tail)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from millrace.state import read_state, write_atomically
+from millrace.state import load_state, write_atomically
 
 MOST = 16
 """So much is known of each series: an upstream that answers from several caches goes to and fro."""
@@ -33,9 +33,5 @@ class Seen:
         return datetime.fromtimestamp(known[what], UTC)
 
     def _load(self) -> dict[str, dict[str, int]]:
-        try:
-            return msgspec.json.decode(
-                read_state(self._path) or b"", type=dict[str, dict[str, int]]
-            )
-        except msgspec.DecodeError:
-            return {}
+        forgotten = "what was seen before counts as seen now, so it may be told twice"
+        return load_state(self._path, dict[str, dict[str, int]], forgotten) or {}

@@ -44,7 +44,7 @@ from millrace.sources.vllm_counters import (
     renamed,
     start_of,
 )
-from millrace.state import read_state, write_atomically
+from millrace.state import load_state, write_atomically
 
 LONGEST_INTERVAL = WINDOW.total_seconds()
 STARTED = "process_start_time_seconds"
@@ -196,10 +196,8 @@ class Vllm:
         return found, kept
 
     def _load(self) -> Seen | None:
-        try:
-            return msgspec.json.decode(read_state(self._state) or b"", type=Seen)
-        except msgspec.DecodeError:
-            return None
+        forgotten = "tokens used since the last poll are not counted"
+        return load_state(self._state, Seen, forgotten)
 
 
 def _of_all(starts: Sequence[Sample]) -> float | None:
