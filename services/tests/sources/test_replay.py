@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from millrace.errors import ConfigurationError
 from millrace.feeds.stocks import StockPrice
@@ -39,6 +40,17 @@ def test_a_row_is_an_event_at_the_close_of_its_day(file: Path) -> None:
     assert event.observed_at == datetime(2000, 3, 1, 21, tzinfo=UTC)
     assert (event.open, event.high, event.low, event.price) == (118.56, 132.06, 118.5, 130.31)
     assert (event.volume, event.currency, event.simulated) == (9616100, "USD", False)
+
+
+@pytest.mark.parametrize(("symbols", "rows"), [(["NONE"], ROWS), ([], ROWS.splitlines()[0])])
+def test_a_replay_of_nothing_is_told(tmp_path: Path, symbols: list[str], rows: str) -> None:
+    path = tmp_path / "stocks.csv"
+    path.write_text(rows + "\n")
+    with capture_logs() as said:
+        assert not Replay(path, symbols).fetch("").events
+    assert [(one["event"], one["symbols"]) for one in said] == [
+        ("no row to replay", ",".join(symbols) or "all")
+    ]
 
 
 def test_in_summer_the_close_is_an_hour_earlier_in_utc(file: Path) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import structlog
+
 from millrace import forms
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
@@ -21,6 +23,8 @@ from millrace.sources import tables
 from millrace.sources.base import Batch, Permanent, Rejected
 from millrace.sources.tables import NoTable, Row
 from millrace.sources.times import regular_close_of
+
+log = structlog.get_logger(__name__)
 
 COLUMNS = ("Ticker", "Date", "Open", "High", "Low", "Close", "Volume")
 """What is read; others may be there too."""
@@ -49,9 +53,13 @@ class Replay:
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
         """Every row of the chosen symbols, in the order of their time."""
         try:
-            return self.between(date.min, date.max)
+            batch = self.between(date.min, date.max)
         except NoTable as error:
             raise Permanent(str(error)) from None
+        if not batch.events and not batch.rejected:
+            symbols = ",".join(sorted(self._symbols)) or "all"
+            log.warning("no row to replay", file=str(self._path), symbols=symbols)
+        return batch
 
     def between(self, first: date, end: date) -> Batch:
         """The rows of the days from the first up to the end, with the ids that `fetch` gives.
