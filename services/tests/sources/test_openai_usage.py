@@ -126,6 +126,21 @@ def test_an_embedding_writes_no_tokens() -> None:
         assert event(chat(5, usage=usage)).completion_tokens == 0
 
 
+@pytest.mark.parametrize("nothing", [0, None])
+def test_a_pair_of_names_without_numbers_hides_no_other(nothing: int | None) -> None:
+    empty = {"prompt_tokens": nothing, "completion_tokens": nothing}
+    told = event(chat(5, usage={**empty, "input_tokens": 7, "output_tokens": 8}))
+    assert (told.prompt_tokens, told.completion_tokens) == (7, 8)
+
+
+def test_a_line_behind_zero_bytes_is_read(gateway: Gateway) -> None:
+    gateway.file.parent.mkdir(exist_ok=True)
+    gateway.file.write_bytes(line(chat(1)) + b"\n" + bytes(512) + line(chat(2)) + b"\n")
+    batch = gateway.source.fetch("usage")
+    assert [one.event_id[-1] for one in batch.events] == ["1", "2"]
+    assert not batch.rejected
+
+
 def test_a_part_of_a_stream_says_nothing_until_the_last() -> None:
     nothing: tuple[Any, ...] = (None, {})
     for usage in nothing:

@@ -14,6 +14,8 @@ from millrace.sources.jsonlines import Record
 from millrace.sources.streams import Told
 
 MAX_ID = 500
+PAIRS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
+"""The names of tokens read and written."""
 
 
 def normalise(record: Record, place: Place, now: float) -> Iterator[Told | Rejected]:
@@ -107,12 +109,11 @@ def _tokens(used: Any) -> tuple[Any, Any]:
     """Tokens read and written. An embedding writes none; reasoning is part of what is written."""
     if isinstance(used, Mapping):
         single(used)
-        for read, written in (
-            ("prompt_tokens", "completion_tokens"),
-            ("input_tokens", "output_tokens"),
-        ):
-            if read in used:
-                return _of(read, used, _whole), _of(written, used, _whole) or 0
+        # Some gateways write both pairs of names, and fill one.
+        there = [pair for pair in PAIRS if pair[0] in used]
+        filled = [pair for pair in there if any(used.get(name) for name in pair)]
+        for read, written in (filled or there)[:1]:
+            return _of(read, used, _whole), _of(written, used, _whole) or 0
     raise ValueError("it has no usage with prompt_tokens or input_tokens")
 
 

@@ -112,7 +112,9 @@ def split(
     """
 
     def line(end: int | None) -> Line:
-        return Line(offset + begin, before, _in_utf_8(data[begin:end], encoding))
+        # A power loss, or a file cut off under its writer, leaves zero bytes before a line.
+        text = _in_utf_8(data[begin:end], encoding).lstrip(b"\0")
+        return Line(offset + begin, before, text)
 
     lines: list[Line] = []
     begin = 0
