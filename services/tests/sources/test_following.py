@@ -288,6 +288,58 @@ def test_what_is_written_to_a_file_without_a_name_is_read(follower: Follower) ->
     assert follower.named == {NAME}
 
 
+@pytest.mark.parametrize("is_linked", [False, True], ids=["renamed", "a link"])
+def test_what_is_written_to_a_file_that_lies_elsewhere_is_read(
+    follower: Follower, *, is_linked: bool
+) -> None:
+    one, two = follower.directory / "usage-1.jsonl", follower.directory / "usage-2.jsonl"
+    if is_linked:
+        follower.file.symlink_to(one)
+    follower.write("a")
+    follower.look()
+    follower.write("b")
+    with follower.file.open("ab") as slow:
+        if is_linked:
+            follower.file.unlink()
+            follower.file.symlink_to(two)
+        else:
+            follower.file.rename(one)
+        follower.write("c")
+        assert follower.look() == (["b", "c"], [])
+        follower.write_to(slow, "d")
+        assert follower.look() == (["d"], [])
+    assert follower.named == {NAME}
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        *(".1", "-20281128", ".2028-11-28T22:00:00Z", ".2028-11-28T22:00:00+00:00", "_1"),
+        *("-1.old", ".1.log", ".bak1", ".rot1", ".old", ".1.gz", ".2028-11-28T22:00:00Z.gz"),
+    ],
+)
+def test_a_file_that_came_and_was_renamed_meanwhile_is_read(
+    follower: Follower, suffix: str
+) -> None:
+    follower.write("a")
+    follower.look()
+    follower.write("b")
+    follower.file.rename(follower.directory / f"{NAME}.first.1")
+    follower.write("c")
+    renamed = follower.directory / f"{NAME}{suffix}"
+    if suffix.endswith(".gz"):
+        with gzip.open(renamed, "wb") as file:
+            file.write(follower.file.read_bytes())
+        shutil.copystat(follower.file, renamed)
+        follower.file.unlink()
+    else:
+        follower.file.rename(renamed)
+    follower.write("d")
+    follower.start()
+    assert follower.look() == (["b", "c", "d"], [])
+    assert follower.look() == ([], [])
+
+
 def test_a_file_that_was_removed_is_waited_for_when_nobody_writes_to_it_any_more(
     follower: Follower,
 ) -> None:

@@ -7,7 +7,8 @@ oldest first, as long as they lie beside the newest; and those that were not the
 written to later than all that was read. What lay beside it at the first look is not read.
 
 Who writes goes on with a file that has no name any more, as where it is compressed before all have
-reopened. So what is read stays open, and is read until others were written to for a while.
+reopened, or one that does not begin with the newest's. So what is read stays open, and is read
+until others were written to for a while.
 """
 
 import contextlib
@@ -32,7 +33,9 @@ QUIET_SECONDS = 10.0
 SETTLED_NS = 600 * 10**9
 """Others were written to for so long, and this one was not: all of it is read."""
 OPEN = Path("/proc/self/fd")
-_ROTATED = re.compile(r"[.-](\d[\d._:T-]*|old)(\.gz|\.bz2|\.xz)?")
+_ROTATED = re.compile(
+    r"[._-](\d[\d._:TZ+-]*|old|(bak|rot)\d*)([._-](old|bak|log))?(\.gz|\.bz2|\.xz)?"
+)
 """What those who rename files add to the name."""
 
 
@@ -77,9 +80,10 @@ class Following:
         not known. FileNotFoundError if there is no file, other OSErrors if it cannot be read.
         """
         newest = max((mark.written for mark in marks), default=0)
-        there = self._siblings() + self._nameless(newest)
+        there = self._siblings()
         if is_there := self._path.exists():
             there.append(File(self._path, self._path.stat()))
+        there += self._elsewhere(there, newest)
         self._told &= {file.status.st_ino for file in there}
         found: list[Found] = []
         lost: list[Rejected] = []
@@ -103,13 +107,14 @@ class Following:
         siblings = self._path.parent.glob(f"{glob.escape(self._path.name)}?*")
         return [File(path, path.stat()) for path in siblings if path.is_file()]
 
-    def _nameless(self, newest: int) -> list[File]:
-        """What is open here and lies nowhere else, unless it is complete."""
+    def _elsewhere(self, there: list[File], newest: int) -> list[File]:
+        """What is open here and lies not here any more, unless it is complete."""
+        known = {file.status.st_ino for file in there}
         files = [File(OPEN / str(file), os.fstat(file)) for file in self._open.values()]
         return [
             file
             for file in files
-            if not file.status.st_nlink and file.status.st_mtime_ns + SETTLED_NS > newest
+            if file.status.st_ino not in known and file.status.st_mtime_ns + SETTLED_NS > newest
         ]
 
     def _name(self, path: Path) -> str:
@@ -226,7 +231,8 @@ class Following:
         return Rejected(
             self._path.name,
             f"what was written behind byte {mark.offset}, if anything, is not known: the file was"
-            " removed, cut off, or compressed to none of .gz, .bz2 and .xz",
+            " removed, cut off, renamed to what does not begin with its name, or compressed to none"
+            " of .gz, .bz2 and .xz",
         )
 
 
