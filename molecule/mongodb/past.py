@@ -50,7 +50,7 @@ def price(source: str, symbol: str, number: int, offset: int, log: str = "") -> 
         "source": source,
         "symbol": symbol,
         "timestamp_utc": START + timedelta(seconds=number),
-        "price": {"value": float(number)},
+        "price": {"value": float(number), "currency": "USD"},
         "kafka": {"topic": FEED.topic, "partition": 0, "offset": offset, **within(log)},
     }
 

@@ -53,7 +53,7 @@ def of(feed: Feed[Any], document: Mapping[str, Any]) -> Latest:
     return Latest(
         stored["symbol"],
         (stored[TIME_FIELD] - _EPOCH) // _MILLISECOND,
-        decimal(float(feed.value_in(stored))),
+        decimal(feed.number_in(stored)),
         msgspec.json.encode(as_shown(stored)).decode(),
     )
 

@@ -30,6 +30,11 @@ SECOND, THIRD = "second", "third"
 """Logs of a topic that was made again."""
 
 
+def worth(offset: int) -> tuple[float, str]:
+    """What is kept of the price with that offset: numbers and currencies differ."""
+    return float(offset), ("EUR", "USD")[offset % 2]
+
+
 def price(
     minute: int,
     offset: int,
@@ -39,7 +44,8 @@ def price(
     partition: int = 0,
     log: str = "",
 ) -> dict[str, Any]:
-    """A document of that minute, whose price is its offset."""
+    """A document of that minute, whose price follows from its offset."""
+    number, currency = worth(offset)
     named = {"log": log} if log else {}
     return {
         "_id": f"{source}:{symbol}:{minute}:{partition}:{offset}{log}",
@@ -47,7 +53,7 @@ def price(
         "source": source,
         "symbol": symbol,
         TIME_FIELD: START + minute * MINUTE,
-        "price": {"value": float(offset)},
+        "price": {"value": number, "currency": currency},
         "kafka": {"partition": partition, "offset": offset, **named},
     }
 
@@ -85,11 +91,11 @@ class Past:
     @pytest.mark.parametrize(
         ("moment", "below", "expected"),
         [
-            (None, 9, (LATER, 5.0)),
-            (None, 5, (3, 2.0)),
-            (Moment(START + 3 * MINUTE, inclusive=True), 9, (3, 2.0)),
-            (Moment(START + 3 * MINUTE, inclusive=False), 9, (2, 4.0)),
-            (Moment(START + 3 * MINUTE, inclusive=False), 4, (1, 1.0)),
+            (None, 9, (LATER, 5)),
+            (None, 5, (3, 2)),
+            (Moment(START + 3 * MINUTE, inclusive=True), 9, (3, 2)),
+            (Moment(START + 3 * MINUTE, inclusive=False), 9, (2, 4)),
+            (Moment(START + 3 * MINUTE, inclusive=False), 4, (1, 1)),
             (Moment(START, inclusive=True), 9, None),
             (None, 1, None),
             (None, 0, None),
@@ -102,16 +108,16 @@ class Past:
         found = dict(
             holding(PRICES).newest_of(FEED, "test", ["IBM", "nobody"], moment, place, pace)
         )
-        wanted = expected and (START + expected[0] * MINUTE, expected[1])
+        wanted = expected and (START + expected[0] * MINUTE, worth(expected[1]))
         assert found == {"IBM": wanted, "nobody": None}
 
     def test_the_newest_of_some_at_once(self, holding: Holding) -> None:
         symbols = ["GOOG", "nobody", "IBM"]
         found = holding(PRICES).newest_of(FEED, "test", symbols, None, Below(0, 9), Unhurried())
         assert dict(found) == {
-            "GOOG": (START + 9 * MINUTE, 8.0),
+            "GOOG": (START + 9 * MINUTE, worth(8)),
             "nobody": None,
-            "IBM": (START + LATER * MINUTE, 5.0),
+            "IBM": (START + LATER * MINUTE, worth(5)),
         }
 
     def test_a_window_in_the_order_of_the_log(self, holding: Holding) -> None:
@@ -125,18 +131,18 @@ class Past:
         ]:
             at = START + newest * MINUTE
             found = store.window(FEED, series, at, Below(0, below), Unhurried())
-            assert [value for _, value in found] == expected
+            assert [value for _, value in found] == [worth(offset) for offset in expected]
 
     def test_of_a_log_that_has_a_name_nothing_else_is_seen(self, holding: Holding) -> None:
         own = [price(1, 1, log=SECOND), price(2, 2, log=SECOND)]
         store, pace = holding([*PRICES, *own, price(5, 0, log=THIRD)]), Unhurried()
-        for below, expected in [(9, [1.0, 2.0]), (2, [1.0]), (1, [])]:
+        for below, expected in [(9, [1, 2]), (2, [1]), (1, [])]:
             place = Below(0, below, SECOND)
             newest = START + 9 * MINUTE
             window = store.window(FEED, Series("test", "IBM"), newest, place, pace)
-            assert [value for _, value in window] == expected
+            assert [value for _, value in window] == [worth(offset) for offset in expected]
             found = dict(store.newest_of(FEED, "test", ["IBM", "GOOG"], None, place, pace))
-            last = expected and (START + expected[-1] * MINUTE, expected[-1])
+            last = expected and (START + expected[-1] * MINUTE, worth(expected[-1]))
             assert found == {"IBM": last or None, "GOOG": None}
 
 

@@ -13,7 +13,7 @@ def change(price: float, *past: tuple[float, float]) -> object:
     """The change at hour 100, after prices at given hours."""
     history = History(METALS.window)
     for hour, earlier in past:
-        history.add(START + timedelta(hours=hour), earlier)
+        history.add(START + timedelta(hours=hour), METALS.value(metal(earlier)))
     return METALS.derive(metal(price, hours=100), history)["change_pct_24h"]
 
 
@@ -42,6 +42,19 @@ def test_a_price_that_comes_late_is_compared_with_what_was_before_it() -> None:
 def test_the_window_holds_every_price_that_counts_for_one_that_comes_in_order() -> None:
     past = ((52, 100.0), (100 - 1 / 3600, 90.0))
     assert change(110.0, *past) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("measure", "change"),
+    [({}, -50.0), ({"currency": "EUR"}, None), ({"unit": "gram"}, None)],
+)
+def test_a_price_in_another_currency_or_of_another_unit_is_not_compared(
+    measure: dict[str, str], change: float | None
+) -> None:
+    history = History(METALS.window)
+    history.add(START, METALS.value(metal(100.0)))
+    meta = METALS.derive(metal(50.0, hours=30, **measure), history)
+    assert meta["change_pct_24h"] == (change and pytest.approx(change))
 
 
 def test_the_document_of_a_price() -> None:

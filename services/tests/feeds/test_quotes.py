@@ -13,7 +13,7 @@ def change(price: float, *past: tuple[float, float]) -> object:
     """The change at second 100, after prices at given seconds."""
     history = History(QUOTES.window)
     for second, earlier in past:
-        history.add(START + timedelta(seconds=second), earlier)
+        history.add(START + timedelta(seconds=second), QUOTES.value(quote(earlier)))
     return QUOTES.derive(quote(price, seconds=100), history)["change_pct"]
 
 
@@ -34,6 +34,15 @@ def test_the_first_quote_and_one_after_a_long_stop_have_no_change() -> None:
 
 def test_a_late_quote_has_no_change_from_what_is_older_than_the_window_of_the_newest() -> None:
     assert change(110.0, (99, 100.0), (99 + 601, 1.0)) is None
+
+
+def test_a_quote_in_another_currency_is_no_move() -> None:
+    history = History(QUOTES.window)
+    history.add(START, QUOTES.value(quote(100.0, currency="GBX")))
+    assert QUOTES.derive(quote(1.0, seconds=1, currency="GBP"), history) == {"change_pct": None}
+    assert QUOTES.derive(quote(110.0, seconds=1, currency="GBX"), history) == {
+        "change_pct": pytest.approx(10.0)
+    }
 
 
 def test_the_document() -> None:

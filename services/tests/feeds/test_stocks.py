@@ -16,7 +16,7 @@ def change(price: float, *past: tuple[float, float]) -> object:
     """The change at minute 100, after prices at given minutes."""
     history = History(STOCKS.window)
     for minute, earlier in past:
-        history.add(START + timedelta(minutes=minute), earlier)
+        history.add(START + timedelta(minutes=minute), STOCKS.value(stock(earlier)))
     return STOCKS.derive(stock(price, minutes=100), history)["change_pct"]
 
 
@@ -50,9 +50,22 @@ def test_of_a_late_price_the_window_ends_with_the_newest() -> None:
     assert change(110.0, (past + 0.4, 100.0), newer) is None
 
 
+def test_a_price_in_another_currency_is_no_move_and_raises_no_alert() -> None:
+    history = History(STOCKS.window)
+    changes = []
+    for minute, (price, currency) in enumerate([(100, "USD"), (86, "EUR"), (90.4, "EUR")]):
+        event = stock(price, minutes=minute, currency=currency)
+        meta = STOCKS.derive(event, history)
+        history.add(event.observed_at, STOCKS.value(event))
+        changes.append(meta["change_pct"])
+        assert STOCKS.alert
+        assert (STOCKS.alert(event, meta, 0.05) is not None) == (minute == 2)
+    assert changes == [None, None, pytest.approx(100 * (90.4 / 86 - 1))]
+
+
 def test_a_price_after_a_stop_raises_no_alert() -> None:
     history = History(STOCKS.window)
-    history.add(START, 100.0)
+    history.add(START, STOCKS.value(stock(100.0)))
     event = stock(200.0, minutes=400 * 24 * 60)
     assert STOCKS.alert
     assert STOCKS.alert(event, STOCKS.derive(event, history), 0.05) is None
@@ -106,7 +119,7 @@ def test_any_two_prices_have_a_kind(before: float, after: float) -> None:
 def percent(before: float, after: float) -> float:
     """The change that the feed derives."""
     history = History(STOCKS.window)
-    history.add(START, before)
+    history.add(START, STOCKS.value(stock(before)))
     derived = STOCKS.derive(stock(after, minutes=1), history)["change_pct"]
     assert isinstance(derived, float)
     return derived

@@ -238,7 +238,8 @@ def test_whatever_is_decoded_can_be_derived_and_stored(feed: str, data: st.DataO
         return
     history = FEEDS[feed].history(FEEDS[feed].window)
     if isinstance(history, History):
-        history.add(START - timedelta(hours=30), 1e-9)
+        before = msgspec.structs.replace(event, price=1e-9)
+        history.add(START - timedelta(hours=30), FEEDS[feed].value(before))
     meta = FEEDS[feed].derive(event, history)
     history.add(event.observed_at, FEEDS[feed].value(event))
     assert bson.encode({"_id": event.event_id, **FEEDS[feed].document(event, meta)})

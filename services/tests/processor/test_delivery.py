@@ -256,6 +256,7 @@ class Prices(Delivery):
         symbol=st.integers(0, 1),
         what=st.lists(quarters_of_days | st.sampled_from(BAD), min_size=1, max_size=12),
         price=st.sampled_from([80.0, 100.0, 110.0, 130.0]),
+        currency=st.sampled_from(["USD", "EUR"]),
         clock=clocks(START, timedelta(days=20)),
     )
     def produce(
@@ -264,9 +265,12 @@ class Prices(Delivery):
         symbol: int,
         what: list[int | bytes | None],
         price: float,
+        currency: str,
         clock: datetime,
     ) -> None:
         """Prices and bad records. The window is 14 days: some come too late, and some again.
+
+        Those of one currency are not compared with those of another.
 
         The clock of the log may be behind, and set back: the times of some are not believed.
         """
@@ -278,7 +282,7 @@ class Prices(Delivery):
             event = stock(price + number, minutes=time * 6 * 60, symbol=names[symbol % len(names)])
             # A finer time than MongoDB keeps, which must not make a difference.
             finer = event.observed_at + timedelta(microseconds=number)
-            event = msgspec.structs.replace(event, observed_at=finer)
+            event = msgspec.structs.replace(event, observed_at=finer, currency=currency)
             self.world.produce(partition, msgspec.json.encode(event), logged_at=clock)
 
 

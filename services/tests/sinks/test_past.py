@@ -29,6 +29,11 @@ LONGEST = 30_000
 """After so many milliseconds the socket loses patience."""
 
 
+def worth(offset: int) -> tuple[float, str]:
+    """What is kept of the price with that offset."""
+    return float(offset), "USD"
+
+
 def price(
     minute: int, offset: int, symbol: str = "IBM", *, source: str = "test", partition: int = 0
 ) -> dict[str, Any]:
@@ -37,7 +42,7 @@ def price(
         "source": source,
         "symbol": symbol,
         TIME_FIELD: START + timedelta(minutes=minute),
-        "price": {"value": float(offset)},
+        "price": {"value": float(offset), "currency": "USD"},
         "kafka": {"partition": partition, "offset": offset},
     }
 
@@ -128,8 +133,8 @@ def ask(
 def test_who_is_not_found_has_nothing() -> None:
     found, _ = ask(Collection(price(3, 7), price(2, 8, "GOOG")), ["IBM", "GOOG", "AAPL"], 9)
     assert found == {
-        "IBM": (START + timedelta(minutes=3), 7.0),
-        "GOOG": (START + timedelta(minutes=2), 8.0),
+        "IBM": (START + timedelta(minutes=3), worth(7)),
+        "GOOG": (START + timedelta(minutes=2), worth(8)),
         "AAPL": None,
     }
 
@@ -145,7 +150,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("error", [None, ExecutionTimeout("too long")])
 def test_the_past_of_a_series_is_of_its_source_and_its_partition(error: Exception | None) -> None:
-    own = (START + timedelta(minutes=3), 7.0)
+    own = (START + timedelta(minutes=3), worth(7))
     assert ask(Collection(price(3, 7), *OTHERS, error=error), ["IBM"], 8)[0] == {"IBM": own}
 
 
@@ -154,7 +159,7 @@ def test_a_window_is_of_its_source_and_its_partition() -> None:
     newest, series = START + timedelta(minutes=4), Series("test", "IBM")
     store = MongoStore(client, "millrace")
     found = store.window(FEED, series, newest, Below(0, 8), Beats())
-    assert [value for _, value in found] == [7.0]
+    assert [value for _, value in found] == [worth(7)]
 
 
 def test_before_the_first_record_there_is_nothing_to_ask_for() -> None:
@@ -168,13 +173,15 @@ def test_when_it_takes_too_long_it_is_read_key_by_key(monkeypatch: pytest.Monkey
     documents = [price(minute, minute) for minute in range(100)]
     collection = Collection(*documents, error=ExecutionTimeout("too long"))
     found, beats = ask(collection, ["IBM"], 50)
-    assert found == {"IBM": (START + timedelta(minutes=49), 49.0)}
+    assert found == {"IBM": (START + timedelta(minutes=49), worth(49))}
     assert beats >= 5
     # All of that is in the index: no document is fetched for it.
     assert {name for one in collection.read for name in one} <= {n for n, _ in INDEX} | {"kafka"}
     assert {name for one in collection.read for name in one["kafka"]} == {"offset"}
     before = Moment(START + timedelta(minutes=20), inclusive=False)
-    assert ask(collection, ["IBM"], 50, before)[0] == {"IBM": (START + timedelta(minutes=19), 19.0)}
+    assert ask(collection, ["IBM"], 50, before)[0] == {
+        "IBM": (START + timedelta(minutes=19), worth(19))
+    }
     assert ask(Collection(price(1, 9), error=collection.error), ["IBM"], 9)[0] == {"IBM": None}
 
 
@@ -240,7 +247,7 @@ def test_a_window_comes_in_the_order_of_the_log(monkeypatch: pytest.MonkeyPatch)
     newest = START + timedelta(minutes=3)
     store = MongoStore(client, "millrace")
     found = store.window(FEED, Series("test", "IBM"), newest, Below(0, 9), beats)
-    assert [value for _, value in found] == [4.0, 5.0, 6.0]
+    assert [value for _, value in found] == [worth(4), worth(5), worth(6)]
     assert beats.count == 1
 
 
@@ -266,7 +273,7 @@ def test_the_past_ends_before_a_moment_or_with_it(
     documents = [price(number, number) for number in range(1, 6)]
     moment = Moment(START + timedelta(minutes=3), inclusive=inclusive)
     found, _ = ask(Collection(*documents, error=error), ["IBM"], 9, moment)
-    assert found == {"IBM": (START + timedelta(minutes=minute), float(minute))}
+    assert found == {"IBM": (START + timedelta(minutes=minute), worth(minute))}
 
 
 @pytest.mark.parametrize("error", [None, ExecutionTimeout("too much")])
@@ -276,7 +283,7 @@ def test_of_a_log_that_has_a_name_nothing_else_is_seen(error: Exception | None) 
     client: Any = {"millrace": {FEED.collection: Collection(own, gone, other, error=error)}}
     store, below = MongoStore(client, "millrace"), Below(0, 9, LATER)
     found = dict(store.newest_of(FEED, "test", ["IBM"], None, below, Beats()))
-    assert found == {"IBM": (START + timedelta(minutes=3), 7.0)}
+    assert found == {"IBM": (START + timedelta(minutes=3), worth(7))}
     newest = START + timedelta(minutes=6)
     window = store.window(FEED, Series("test", "IBM"), newest, below, Beats())
     assert [*window] == [found["IBM"]]

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from datetime import timedelta
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from millrace.events import AHEAD, Alert, Event
 from millrace.feeds.history import History, Past
@@ -138,6 +138,10 @@ class Feed(Generic[E]):
         stored = self.stored_value
         return (stored,) if isinstance(stored, str) else stored
 
+    def number_in(self, document: Mapping[str, Any]) -> float:
+        """The number of a document: the first of what the history keeps."""
+        return float(_part(document, self.stored_fields[0]))
+
     def value_in(self, document: Mapping[str, Any]) -> Any:
         """What `value` said of the event whose stored document this is."""
         parts = tuple(_part(document, name) for name in self.stored_fields)
@@ -148,28 +152,6 @@ def _part(document: Any, name: str) -> Any:
     for step in name.split("."):
         document = document.get(step)
     return document
-
-
-class Priced(Protocol):
-    """An event with a price."""
-
-    @property
-    def observed_at(self) -> datetime:
-        """Event time."""
-        ...
-
-    @property
-    def price(self) -> float:
-        """The price."""
-        ...
-
-
-def change_pct(event: Priced, history: History) -> Meta:
-    """100 * (p / p0 - 1), p0 being the newest earlier price of the symbol; null without one."""
-    earlier = history.before(event.observed_at)
-    if earlier is None or earlier[1] == 0:
-        return {"change_pct": None}
-    return {"change_pct": 100 * (event.price / earlier[1] - 1)}
 
 
 def with_envelope(event: Event, own: Mapping[str, Any], meta: Meta) -> dict[str, Any]:

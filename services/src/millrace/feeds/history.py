@@ -5,7 +5,8 @@ from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-Point = tuple[datetime, float]
+Point = tuple[datetime, Any]
+"""Event time, and what the feed's `value` says."""
 
 TRIM_EVERY = 64
 
@@ -33,8 +34,7 @@ class History:
 
     Of two values with the same time the one that came first counts. No answer is older than the
     window, before the time that is asked about and before the newest value: the result depends on
-    the values added and on nothing else, in particular not on when trimming happens. A value takes
-    16 bytes: a window may hold very many.
+    the values added and on nothing else, in particular not on when trimming happens.
     """
 
     __slots__ = ("_newest", "_times", "_values", "_width", "_window")
@@ -43,10 +43,10 @@ class History:
         self._width = window
         self._window = window.total_seconds()
         self._times = array("d")
-        self._values = array("d")
+        self._values: list[Any] = []
         self._newest: Point | None = None
 
-    def add(self, time: datetime, value: float) -> None:
+    def add(self, time: datetime, value: Any) -> None:
         """Remember a value; constant time for values that come in order."""
         newest = self._newest
         seconds = time.timestamp()

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from millrace.events import Event, Name, Price
 from millrace.feeds.base import Feed, Meta, with_envelope
 from millrace.feeds.history import History
+from millrace.feeds.prices import STORED_PRICE, Measured, change, price_of
 
 DAY = timedelta(hours=24)
 OLDEST = timedelta(hours=48)
@@ -22,14 +23,17 @@ class MetalPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metal_name: Name
 
 
+def value(event: MetalPrice) -> Measured:
+    """What the history keeps of a price."""
+    return *price_of(event), event.unit
+
+
 def change_pct_24h(event: MetalPrice, history: History) -> Meta:
-    """100 * (p / p0 - 1), p0 being the newest price 24 to 48 hours older; null without one."""
+    """The change from the newest price 24 to 48 hours older."""
     baseline = history.at_or_before(event.observed_at - DAY)
-    if baseline is None or baseline[0] < event.observed_at - OLDEST or baseline[1] == 0:
-        change = None
-    else:
-        change = 100 * (event.price / baseline[1] - 1)
-    return {"change_pct_24h": change, "unit": event.unit}
+    if baseline is not None and baseline[0] < event.observed_at - OLDEST:
+        baseline = None
+    return {"change_pct_24h": change(value(event), baseline), "unit": event.unit}
 
 
 def document(event: MetalPrice, meta: Meta) -> dict[str, Any]:
@@ -48,8 +52,8 @@ METALS = Feed(
     partitions=3,
     collection="metal_prices",
     window=timedelta(hours=49),
-    value=lambda event: event.price,
-    stored_value="price.value",
+    value=value,
+    stored_value=(*STORED_PRICE, "meta.unit"),
     derive=change_pct_24h,
     document=document,
 )

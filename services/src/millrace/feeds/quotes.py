@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from millrace.events import CLOCKS, Event, Name, Price
-from millrace.feeds.base import Feed, Meta, change_pct, with_envelope
+from millrace.feeds.base import Feed, Meta, with_envelope
+from millrace.feeds.prices import STORED_PRICE, change_pct, price_of
 
 WINDOW = timedelta(minutes=10)
 """A quote older than this is none to compare with: the market had stopped."""
@@ -43,8 +44,8 @@ QUOTES = Feed(
     window=WINDOW,
     # One that is not yet true would be the latest until then.
     ahead=CLOCKS,
-    value=lambda event: event.price,
-    stored_value="price.value",
+    value=price_of,
+    stored_value=STORED_PRICE,
     derive=change_pct,
     document=document,
     is_cached=True,

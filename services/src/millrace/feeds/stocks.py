@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from millrace.events import Alert, Event, Name, Price
-from millrace.feeds.base import Feed, Meta, change_pct, with_envelope
+from millrace.feeds.base import Feed, Meta, with_envelope
+from millrace.feeds.prices import STORED_PRICE, change_pct, price_of
 
 WINDOW = timedelta(days=14)
 """Longer than any pause of the exchange: the price before a holiday is found."""
@@ -82,8 +83,8 @@ STOCKS = Feed(
     partitions=3,
     collection="stock_data",
     window=WINDOW,
-    value=lambda event: event.price,
-    stored_value="price.value",
+    value=price_of,
+    stored_value=STORED_PRICE,
     derive=change_pct,
     document=document,
     alert=alert,

@@ -1,10 +1,10 @@
-"""The past of a series of numbers: the newest are kept, older ones are stored and asked for."""
+"""The past of a series of values: the newest are kept, older ones are stored and asked for."""
 
 from array import array
 from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from millrace.feeds.history import Point, within
 
@@ -45,7 +45,8 @@ class Points:
         """`newest` is the newest that is stored, None if nothing is."""
         self._width = window
         self._window = window.total_seconds()
-        self._times, self._values, self._offsets = array("d"), array("d"), array("q")
+        self._times, self._offsets = array("d"), array("q")
+        self._values: list[Any] = []
         self._newest: Point | None = None
         # Nothing is missing here of what has this time or a later one.
         self._floor = -inf
@@ -57,7 +58,7 @@ class Points:
             self.add(*newest, -1, 0)
             self._floor = self._times[0]
 
-    def add(self, time: datetime, value: float, offset: int, stored: int) -> None:
+    def add(self, time: datetime, value: Any, offset: int, stored: int) -> None:
         """Remember the value of a record; what is below the offset `stored` is in the database."""
         newest = self._newest
         seconds = time.timestamp()
@@ -129,8 +130,8 @@ class Points:
         most = len(self._times) - KEPT
         gone = next((n for n in range(most) if self._offsets[n] >= stored), most)
         if gone:
-            for numbers in (self._times, self._values, self._offsets):
-                del numbers[:gone]
+            for parts in (self._times, self._values, self._offsets):
+                del parts[:gone]
             self._floor = max(self._floor, self._times[0])
             if stored != self._answered_below:
                 self._answers = None  # they know nothing of some that are forgotten now
