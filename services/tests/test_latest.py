@@ -101,7 +101,7 @@ def test_a_value_is_read_from_its_hash() -> None:
 
 
 def test_a_client_is_made_of_credentials_and_tls() -> None:
-    with pytest.raises(ConfigurationError, match="MILLRACE_REDIS_PASSWORD"):
+    with pytest.raises(ConfigurationError, match="the file /run/secrets/redis_password"):
         cache.client(Settings(redis_host="redis", redis_username="api"))
     settings = Settings.model_validate(
         {"redis_host": "redis", "redis_username": "api", "redis_password": "p"}

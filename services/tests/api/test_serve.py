@@ -136,6 +136,10 @@ def test_what_it_cannot_do_without_is_named(settings: Settings, server: Server, 
     }
     given = settings.model_copy(update=redis)
     api.serve(given)
-    missing = SecretStr("") if name.endswith("password") else ""
-    with pytest.raises(ConfigurationError, match=f"set MILLRACE_{name.upper()}, or"):
+    is_secret = name.endswith("password")
+    missing = SecretStr("") if is_secret else ""
+    said = f"put the secret into the file /run/secrets/{name}"
+    with pytest.raises(
+        ConfigurationError, match=f"^{said if is_secret else f'set MILLRACE_{name.upper()}'}$"
+    ):
         api.serve(given.model_copy(update={name: missing}))

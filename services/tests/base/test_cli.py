@@ -104,18 +104,22 @@ def test_a_misspelt_setting_is_refused_with_the_right_name(tmp_path: Path) -> No
     )
 
 
-LOGIN = {
-    "MILLRACE_KAFKA_USERNAME": "a",
-    "MILLRACE_KAFKA_PASSWORD": "0" * 20,
-    "MILLRACE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
-    "MILLRACE_MONGODB_USERNAME": "c",
-    "MILLRACE_MONGODB_PASSWORD": "1" * 20,
-}
+@pytest.fixture
+def login(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "kafka_password").write_text("0" * 20)
+    (tmp_path / "mongodb_password").write_text("1" * 20)
+    return {
+        "MILLRACE_KAFKA_USERNAME": "a",
+        "MILLRACE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "MILLRACE_MONGODB_USERNAME": "c",
+        "MILLRACE_SECRETS_DIR": str(tmp_path),
+    }
 
 
 @pytest.mark.parametrize(
     ("command", "name", "value", "said"),
     [
+        ("config", "KAFKA_PASSWORD", "0", "MILLRACE_KAFKA_PASSWORD: a secret is read from a file"),
         ("config", "FEEDS", "metals", "MILLRACE_FEEDS: a list is written as JSON"),
         ("api", "FEEDS", '["nope"]', "MILLRACE_FEEDS: nope; the feeds are gpu_metrics, metals"),
         ("process", "FEEDS", '["weather"]', "MILLRACE_FEEDS: weather; the feeds are gpu_metrics"),
@@ -128,22 +132,21 @@ LOGIN = {
     ],
 )
 def test_a_wrong_setting_ends_every_command_with_one_line(
-    tmp_path: Path, command: str, name: str, value: str, said: str
+    login: dict[str, str], command: str, name: str, value: str, said: str
 ) -> None:
-    settings = LOGIN | {"MILLRACE_SECRETS_DIR": str(tmp_path), f"MILLRACE_{name}": value}
-    result = run(*command.split(), **settings)
+    result = run(*command.split(), **login, **{f"MILLRACE_{name}": value})
     assert result.returncode == 1
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_the_status_of_nothing_is_an_error(tmp_path: Path) -> None:
+def test_the_status_of_nothing_is_an_error(tmp_path: Path, login: dict[str, str]) -> None:
     wrong = {
         "MILLRACE_MONGODB_CA_FILE": str(tmp_path / "none.pem"),
         "MILLRACE_STATUS_HOSTS": '["127.0.0.1:1"]',
         "MILLRACE_API_URL": "https://127.0.0.1:1",
     }
-    result = run("status", **LOGIN, **wrong, MILLRACE_SECRETS_DIR=str(tmp_path))
+    result = run("status", **login, **wrong)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "cannot read the authority" in result.stdout.replace("\n", " ")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from millrace import config, redaction
 from millrace.config import Settings
@@ -169,12 +170,15 @@ def test_a_secret_that_is_no_plain_file_is_one_line(
     )
 
 
+SECRETS = {
+    name for name, field in Settings.model_fields.items() if isinstance(field.default, SecretStr)
+}
 LISTS = [name for name, field in Settings.model_fields.items() if "list" in str(field.annotation)]
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [(name, "a\udcff") for name in sorted(Settings.model_fields.keys() - LISTS)]
+    [(name, "a\udcff") for name in sorted(Settings.model_fields.keys() - LISTS - SECRETS)]
     + [(name, value) for name in LISTS for value in ('["a\udcff"]', r'["b", "\ud800"]')],
 )
 def test_what_is_no_text_is_refused_and_not_shown(
@@ -187,11 +191,36 @@ def test_what_is_no_text_is_refused_and_not_shown(
     assert str(caught.value) == f"{variable}: it has bytes that are no text in UTF-8"
 
 
-def test_what_is_missing_is_named() -> None:
+def test_what_is_missing_is_named(secrets: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         config.load().require("kafka_username", "kafka_password", "kafka_bootstrap_servers")
-    assert "MILLRACE_KAFKA_USERNAME, MILLRACE_KAFKA_PASSWORD," in str(caught.value)
-    assert "BOOTSTRAP" not in str(caught.value)
+    assert str(caught.value) == (
+        f"set MILLRACE_KAFKA_USERNAME; put the secret into the file {secrets}/kafka_password"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["MILLRACE_", "millrace_", ""])
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_a_secret_in_the_environment_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, prefix: str
+) -> None:
+    monkeypatch.setenv(f"{prefix}{name.upper()}", "s3cret")
+    with pytest.raises(ConfigurationError) as caught:
+        config.load()
+    assert str(caught.value) == (
+        f"{prefix}{name.upper()}: a secret is read from a file only; remove the variable, and put"
+        f" the secret into the file {name} of the secrets directory"
+    )
+
+
+def test_what_is_nearly_a_secret_is_told_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_KAFKA_PASSWORD_FILE", "/s3cret")
+    with pytest.raises(ConfigurationError) as caught:
+        config.load()
+    assert str(caught.value) == (
+        "MILLRACE_KAFKA_PASSWORD_FILE: there is no such setting;"
+        " is the file kafka_password of the secrets directory meant?"
+    )
 
 
 def test_a_file_that_no_setting_has_is_told_and_ends_nothing(
@@ -212,7 +241,9 @@ def test_a_file_that_no_setting_has_is_told_and_ends_nothing(
     ]
     with pytest.raises(ConfigurationError) as caught:
         settings.require("kafka_password")
-    assert f"in the secrets directory {secrets}; " in str(caught.value)
+    assert str(caught.value).startswith(
+        f"put the secret into the file {secrets}/kafka_password; {secrets}/MILLRACE_MONGODB_"
+    )
     assert "kafka_pasword: there is no such setting; is kafka_password meant?" in str(caught.value)
     assert "s3cret" not in str(caught.value)
 

@@ -116,7 +116,7 @@ def test_all_brokers_away_are_all_named(pem: Path) -> None:
 
 
 def test_without_a_password_nothing_is_tried(pem: Path) -> None:
-    with pytest.raises(ConfigurationError, match="MILLRACE_KAFKA_PASSWORD"):
+    with pytest.raises(ConfigurationError, match="the file /run/secrets/kafka_password"):
         check_credentials(settings("localhost:9", pem, password=""))
 
 

@@ -105,7 +105,7 @@ def test_a_caller_may_decide_otherwise(settings: Settings, options: dict[str, An
 
 
 def test_without_credentials_there_is_no_client() -> None:
-    with pytest.raises(ConfigurationError, match="MILLRACE_MONGODB_PASSWORD"):
+    with pytest.raises(ConfigurationError, match="the file /run/secrets/mongodb_password"):
         mongo.client(Settings(mongodb_username="processor"))
 
 

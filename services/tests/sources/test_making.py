@@ -49,5 +49,5 @@ def test_a_source_gives_its_feed(
 def test_what_every_source_needs_is_named(settings: Callable[..., Settings], missing: str) -> None:
     whole = settings(producer_source="generator", producer_feed="quotes")
     made = whole.model_copy(update={f"producer_{missing}": ""})
-    with pytest.raises(ConfigurationError, match=f"^set MILLRACE_PRODUCER_{missing.upper()}, or"):
+    with pytest.raises(ConfigurationError, match=f"^set MILLRACE_PRODUCER_{missing.upper()}$"):
         sources.make(made)

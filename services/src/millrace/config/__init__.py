@@ -2,8 +2,8 @@
 
 A setting is read from the environment variable `MILLRACE_<NAME>` (lists as JSON), else from the
 file `<name>` in the secrets directory (`/run/secrets`, or `MILLRACE_SECRETS_DIR`), else it has the
-default of its part: `kafka.py`, `producer.py` and so on. Secrets belong in files, never in the
-environment.
+default of its part: `kafka.py`, `producer.py` and so on. Secrets are read from files only: one in
+the environment is refused.
 """
 
 from millrace.config.base import ENV_PREFIX, LONGEST_SECONDS

@@ -1,6 +1,6 @@
 """What is wrong with the environment of a process, in lines that say what to do."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
 NO_SETTINGS = ("MILLRACE_SECRETS_DIR", "MILLRACE_VAULT_FILE", "MILLRACE_VAULT_PASSWORD_FILE")
@@ -9,22 +9,32 @@ TESTS = "MILLRACE_TEST_"
 LIST = 'a list is written as JSON, like ["a", "b"]'
 
 
-def unknown(names: Iterable[str], prefix: str, settings: Collection[str]) -> list[str]:
-    """A line for each variable with our prefix that no setting has: who set it, set another."""
-    right = {prefix + setting.upper() for setting in settings} | set(NO_SETTINGS)
+def wrong(
+    names: Iterable[str], prefix: str, settings: Collection[str], secrets: Collection[str]
+) -> list[str]:
+    """A line for each variable that is a secret, with our prefix or without, or that has our prefix
+    and no setting: who set it meant something else. `secrets` are those of the settings that are.
+    """
+    files = {prefix + name.upper(): f"{name} of the secrets directory" for name in secrets}
+    right = {name: name for name in (*NO_SETTINGS, *(prefix + one.upper() for one in settings))}
+    right |= {variable: f"the file {file}" for variable, file in files.items()}
     lines = []
     for name in sorted(set(names)):
-        upper = name.upper()
-        if not upper.startswith(prefix) or upper.startswith(TESTS) or upper in right:
-            continue
-        lines.append(f"{name}: there is no such setting; {instead(upper, right)}")
+        ours = prefix + name.upper().removeprefix(prefix)
+        if ours in files:
+            lines.append(
+                f"{name}: a secret is read from a file only;"
+                f" remove the variable, and put the secret into the file {files[ours]}"
+            )
+        elif name.upper() == ours and ours not in right and not ours.startswith(TESTS):
+            lines.append(f"{name}: there is no such setting; {instead(ours, right)}")
     return lines
 
 
-def instead(name: str, right: Collection[str]) -> str:
-    """What to do about a name that is not among the right ones."""
+def instead(name: str, right: Mapping[str, str]) -> str:
+    """What to do about a name that is not among the right ones; each has what it is called."""
     nearest = get_close_matches(name, sorted(right), 1)
-    return f"is {nearest[0]} meant?" if nearest else "remove it"
+    return f"is {right[nearest[0]]} meant?" if nearest else "remove it"
 
 
 def unreadable(error: Exception, prefix: str) -> str:

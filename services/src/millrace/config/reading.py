@@ -17,7 +17,9 @@ from millrace.feeds import FEEDS
 
 def load() -> Settings:
     """Read the settings; what is wrong with them is one line, without the values."""
-    wrong = "; ".join(environment.unknown(os.environ, ENV_PREFIX, Settings.model_fields))
+    wrong = "; ".join(
+        environment.wrong(os.environ, ENV_PREFIX, Settings.model_fields, Settings.secret_names())
+    )
     if wrong:
         raise ConfigurationError(wrong)
     try:

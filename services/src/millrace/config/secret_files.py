@@ -21,7 +21,7 @@ def unknown(directory: Path, defaults: Mapping[str, Any]) -> list[str]:
     Hidden files are not ours: engines and editors make them. Raises OSError if it cannot be listed.
     """
     files = {path.name for path in defaults.values() if _is_secret(path)} | {ADMINISTRATOR}
-    right = {*defaults, *files}
+    right = {name: name for name in (*defaults, *files)}
     lines = []
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         name = path.name.lower()

@@ -73,12 +73,18 @@ class Settings(
         """Stop with one line unless all of these settings have a value."""
         missing = [name for name in names if not _plain(getattr(self, name))]
         if missing:
-            variables = ", ".join(ENV_PREFIX + name.upper() for name in missing)
-            unknown = "".join(f"; {line}" for line in self.unknown_files())
-            raise ConfigurationError(
-                f"set {variables}, or put the value in a file named {' or '.join(missing)}"
-                f" in the secrets directory {secrets_directory()}{unknown}"
-            )
+            secrets = [name for name in missing if name in self.secret_names()]
+            others = [ENV_PREFIX + name.upper() for name in missing if name not in secrets]
+            todo = [f"set {', '.join(others)}"] if others else []
+            todo += [
+                f"put the secret into the file {secrets_directory() / name}" for name in secrets
+            ]
+            raise ConfigurationError("; ".join([*todo, *self.unknown_files()]))
+
+    @classmethod
+    def secret_names(cls) -> list[str]:
+        """The settings that are secrets."""
+        return [name for name, field in cls.model_fields.items() if field.annotation is SecretStr]
 
     @classmethod
     def unknown_files(cls) -> list[str]:
@@ -88,9 +94,8 @@ class Settings(
 
     def secrets(self) -> frozenset[str]:
         """The values that must appear in no output."""
-        values = (getattr(self, name) for name in type(self).model_fields)
         return frozenset(
-            value.get_secret_value() for value in values if isinstance(value, SecretStr) and value
+            filter(None, (getattr(self, name).get_secret_value() for name in self.secret_names()))
         )
 
 
