@@ -87,6 +87,7 @@ def test_what_is_no_origin_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatc
     )
 
 
+PORTS = [name.upper() for name in Settings.model_fields if name.endswith("_port")]
 ADDRESSES = "MILLRACE_{}: write it as host:port, several separated by commas, like kafka-1:9092,"
 HOST = "MILLRACE_STATUS_HOSTS: item 2: write it as host or host:port, like processor"
 URL = "MILLRACE_{}: write it with http:// or https:// and the host, like http://vllm:8000/metrics"
@@ -99,11 +100,14 @@ THRESHOLD = "MILLRACE_STOCK_ALERT_THRESHOLD: it is a fraction above 0, and 1 at 
         *(
             (name, value, ADDRESSES.format(name))
             for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_HOSTS")
-            for value in ("kafka", "", "a:1;b:2", "a:1,", "a:0", "a:65536", "a b:1", "a:x", ":1")
+            for value in (
+                *("kafka", "", "a:1;b:2", "a:1,", "a:0", "a:65536", "a b:1", "a:x", ":1"),
+                *("a..b:1", "-a:1", "a-:1", f"{'a' * 64}:1", f"{'a.' * 127}a:1"),
+            )
         ),
         *(
             ("STATUS_HOSTS", json.dumps(["a", value]), HOST)
-            for value in ("a:b", "", "a:", "http://a", "a:0", "a b")
+            for value in ("a:b", "", "a:", "http://a", "a:0", "a b", "a..b")
         ),
         ("VERIFY_CLOSED", '["a"]', "MILLRACE_VERIFY_CLOSED: item 1: write it as host:port"),
         *(
@@ -111,8 +115,18 @@ THRESHOLD = "MILLRACE_STOCK_ALERT_THRESHOLD: it is a fraction above 0, and 1 at 
             for name in ("PRODUCER_URL", "API_URL")
             for value in (
                 *("vllm:8000/metrics", "vllm", "http://", "ftp://a", "http://a:x", "http://a b"),
-                *("http://[a", "http://a:99999"),
+                *("http://[a", "http://a:99999", "http://a:0", "http://[a:b]", "http://a..b"),
             )
+        ),
+        ("API_URL", "", URL.format("API_URL")),
+        *(
+            ("REDIS_HOST", value, "MILLRACE_REDIS_HOST: write the host alone, like redis: its port")
+            for value in ("redis:6379", " ", "redis ", "a b", "rediss://redis", "a,b", ".", "a..b")
+        ),
+        *(
+            (name, value, f"MILLRACE_{name}: Input should be ")
+            for name in PORTS
+            for value in ("0", "-1", "65536", "", "x", "1.5")
         ),
         *(("STOCK_ALERT_THRESHOLD", value, THRESHOLD) for value in ("5", "1.01", "0", "-1", "nan")),
         *(
@@ -139,6 +153,8 @@ def test_what_cannot_be_used_is_refused_with_its_form(
         ("mongodb_hosts", "mongodb:27017"),
         ("status_hosts", ["processor", "producer-a:9101"]),
         ("verify_closed", ["10.0.0.1:9093"]),
+        ("redis_host", ""),
+        ("redis_host", "millrace_redis-1.example.org."),
         ("producer_url", ""),
         ("producer_url", "https://user:word@[::1]:8443/v1/?key=a%20b"),
         ("stock_alert_threshold", 1.0),

@@ -1,21 +1,24 @@
 """Where something is, as settings say it: refused where no connection can be made to it."""
 
 import re
+from collections.abc import Callable
+from ipaddress import IPv6Address
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?"
-_HOST = re.compile(_NAME)
+# Looked up, a name with an empty or a long part is no OSError.
+_PART = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}$){_PART}(\.{_PART})*\.?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 
 
 def _has_port(text: str) -> bool:
     name, _, port = text.partition(":")
-    return bool(_HOST.fullmatch(name) and _PORT.fullmatch(port) and 1 <= int(port) <= 65535)
+    return bool(_NAME.fullmatch(name) and _PORT.fullmatch(port) and 1 <= int(port) <= 65535)
 
 
 def _address(text: str) -> str:
@@ -34,25 +37,43 @@ def _addresses(text: str) -> str:
     return ",".join(addresses)
 
 
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise PydanticCustomError("name", "write the host alone, like redis: its port is a setting")
+    return text
+
+
 def _host(text: str) -> str:
-    if not _HOST.fullmatch(text) and not _has_port(text):
+    if not _NAME.fullmatch(text) and not _has_port(text):
         raise PydanticCustomError(
             "host", "write it as host or host:port, like processor or producer-a:9101"
         )
     return text
 
 
-def _url(text: str) -> str:
+def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        host = parts.hostname or ""
+        if ":" in host:
+            IPv6Address(host)
+        is_host = ":" in host or _NAME.fullmatch(host) is not None
+        right = is_host and parts.scheme in {"http", "https"} and parts.port != 0
     except ValueError:
-        right = False
-    if text and not (right and re.fullmatch(r"[\x21-\x7e]+", text)):
+        return False
+    return right
+
+
+def _url(text: str) -> str:
+    if not (re.fullmatch(r"[\x21-\x7e]+", text) and _is_url(text)):
         raise PydanticCustomError(
             "url", "write it with http:// or https:// and the host, like http://vllm:8000/metrics"
         )
     return text
+
+
+def _or_empty(check: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: text and check(text)
 
 
 def _origin(text: str) -> str:
@@ -69,9 +90,13 @@ Address = Annotated[str, AfterValidator(_address)]
 """host:port"""
 Addresses = Annotated[str, AfterValidator(_addresses)]
 """host:port, separated by commas; spaces around them are dropped"""
+NameOrEmpty = Annotated[str, AfterValidator(_or_empty(_name))]
+"""A host without a port, or empty"""
 Host = Annotated[str, AfterValidator(_host)]
 """A host, with a port or without"""
 Url = Annotated[str, AfterValidator(_url)]
-"""An absolute URL of HTTP, or empty"""
+"""An absolute URL of HTTP"""
+UrlOrEmpty = Annotated[str, AfterValidator(_or_empty(_url))]
+"""The same, or empty"""
 Origin = Annotated[str, AfterValidator(_origin)]
 """The origin of a web page"""

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
-from millrace.config.addresses import Url
+from millrace.config.addresses import UrlOrEmpty
 from millrace.config.base import LONGEST_SECONDS
 
 
@@ -67,7 +67,7 @@ class ProducerSettings(BaseModel):
         default=Path("/var/lib/millrace"),
         description="Directory that survives restarts: request budgets, replay progress.",
     )
-    producer_url: Url = Field(
+    producer_url: UrlOrEmpty = Field(
         default="",
         description="Base URL of the upstream API; empty: the provider's. Without an API key it"
         " must be the simulator's. For dcgm, nvidia_smi and vllm, the URL of their metrics.",

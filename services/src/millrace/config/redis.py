@@ -4,13 +4,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
 
+from millrace.config.addresses import NameOrEmpty
 from millrace.config.base import SECRETS
 
 
 class RedisSettings(BaseModel):
     """Where Redis is, and who asks it."""
 
-    redis_host: str = Field(
+    redis_host: NameOrEmpty = Field(
         default="", description="Server that keeps the latest values; empty: there is none."
     )
     redis_port: int = Field(default=6379, ge=1, le=65535, description="Its TLS port.")
