@@ -73,7 +73,7 @@ class MemoryCache:
 
     def put(self, values: Sequence[Latest], *, create: bool) -> list[Kept]:
         self._answer()
-        return [self._put(value, create) for value in values]
+        return [self._put(value, may_create=bool(int(create))) for value in values]
 
     def close(self) -> None:
         self.closed = True
@@ -88,9 +88,9 @@ class MemoryCache:
             self._connected = True
             self.epoch += 1
 
-    def _put(self, value: Latest, create: bool) -> Kept:
+    def _put(self, value: Latest, *, may_create: bool) -> Kept:
         known = self.values.get(value.symbol)
-        if known is None and not create:
+        if known is None and not may_create:
             return Kept.ABSENT
         if known is not None and known.ts_ms >= value.ts_ms:
             return Kept.NOT_NEWER

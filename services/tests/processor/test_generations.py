@@ -36,3 +36,16 @@ def test_what_was_used_lately_is_not_forgotten_however_much_there_is() -> None:
         known.age(0, safe, safe)
         known.young[safe] = safe
     assert known.find(0) is None
+
+
+def test_as_much_may_be_young_as_is_said_and_as_much_is_forgotten_as_is_safe() -> None:
+    known: Generations[str, int] = Generations()
+    known.young |= {"a": 1, "b": 2}
+    known.age(2, 0, 0)
+    assert known.young.keys() == {"a", "b"}
+    for key in ("c", "d"):
+        known.age(1, 0, 0)
+        known.young |= {key: 3, key.upper(): 4}
+    assert known.find("a") is None
+    assert len(known) == 4
+    assert (known.find("c"), known.find("D")) == (3, 4)

@@ -149,7 +149,8 @@ class Admin:
         parts = [{"topic": "stock-data", "partitions": [0, 1]}]
         member = {"member_assignment": {"assigned_partitions": parts}}
         found = {"group_state": "Stable", "error": None, "members": [member]}
-        return dict.fromkeys(names, found)
+        dead = {"group_state": "Dead", "error": "no such group", "members": []}
+        return {name: found if name == "processor" else dead for name in names}
 
     def list_group_offsets(self, asked: dict[str, list[TopicPartition]]) -> dict[str, Any]:
         if self.refusal:
@@ -170,7 +171,8 @@ class Admin:
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     made = Client()
 
-    def consumer(_: Settings, **options: Any) -> Client:
+    def consumer(settings: Settings, **options: Any) -> Client:
+        assert isinstance(settings, Settings)
         made.options = options
         return made
 
@@ -183,7 +185,8 @@ def admins(monkeypatch: pytest.MonkeyPatch) -> list[Admin]:
     """The administration clients that were made."""
     made: list[Admin] = []
 
-    def admin(_: Settings, **options: Any) -> Admin:
+    def admin(settings: Settings, **options: Any) -> Admin:
+        assert isinstance(settings, Settings)
         made.append(Admin())
         made[-1].options = options
         return made[-1]
@@ -218,7 +221,7 @@ def test_it_reads_its_topics_in_the_portions_that_are_set(client: Client) -> Non
     options = client.options
     assert (options["client_id"], options["max_poll_records"]) == ("one", 70)
     assert options["fetch_max_wait_ms"] == 9
-    assert 0 < options["fetch_min_bytes"] <= options["max_partition_fetch_bytes"] <= 1 << 20
+    assert 1 << 14 <= options["fetch_min_bytes"] <= options["max_partition_fetch_bytes"] <= 1 << 20
     assert options.keys() <= KafkaConsumer.DEFAULT_CONFIG.keys(), "the library would refuse it"
 
 
@@ -263,7 +266,7 @@ def test_after_a_while_it_goes_on_with_the_topics_that_there_are(
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     group = Group(Settings(processor_name="one"), ["metal-prices", "stock-data"], Mock())
-    now += group_module.TOPICS_SECONDS + 1
+    now += group_module.TOPICS_SECONDS
     with pytest.raises(Transient, match="metal-prices, stock-data"):
         group.learn_topics()
     client.topics["stock-data"] = {0, 1, 2}
@@ -413,7 +416,7 @@ def test_who_may_not_read_orders_works_on(group: Group, admins: list[Admin]) -> 
     admins[0].refusal = GroupAuthorizationFailedError()
     assert group.orders([MINE]) == {}
     admins[0].refusal = KafkaConnectionError()
-    with pytest.raises(Transient, match="orders"):
+    with pytest.raises(Transient, match=r"^Kafka, ask for orders: KafkaConnectionError"):
         group.orders([MINE])
     assert group.orders([MINE]) == {}, "it asks over the same connection"
 
@@ -451,6 +454,7 @@ def test_a_topic_that_is_made_again_comes_anew_and_is_read_from_its_start(
 ) -> None:
     client.polled = {MINE: [record(4)]}
     assert reading.poll(0.1) == client.polled
+    reading.commit({MINE: 4}, TALLIES)
     before = dict(reading.holdings)
     assert reading.poll(0.1) == client.polled
     client.ids = {}  # it is deleted
@@ -465,6 +469,45 @@ def test_a_topic_that_is_made_again_comes_anew_and_is_read_from_its_start(
     client.sought.clear()
     assert reading.poll(0.1) == client.polled
     assert (client.sought, found_new.call_count) == ({}, 1)
+
+
+def test_what_is_committed_is_asked_for_once_for_each_partition_that_comes(
+    reading: Group, client: Client
+) -> None:
+    for asked in (2, 0, 0):
+        client.waits.clear()
+        reading.poll(0.1)
+        assert len(client.waits) == 1 + asked, "a question to Kafka with each poll"
+
+
+def test_only_the_topic_that_is_made_again_comes_anew(client: Client, admins: list[Admin]) -> None:
+    other = TopicPartition("metal-prices", 0)
+    group = Group(Settings(processor_name="one"), ["metal-prices", "stock-data"], Mock())
+    client.ids = {"metal-prices": FIRST, "stock-data": FIRST}
+    client.listener.on_partitions_assigned([MINE, other])
+    group.poll(0.1)
+    before = dict(group.holdings)
+    client.ids["stock-data"] = SECOND
+    group.poll(0.1)
+    assert group.holdings[other] == before[other]
+    assert group.holdings[MINE] != before[MINE]
+
+
+def test_a_partition_never_comes_under_a_number_that_was_given_before(
+    reading: Group, client: Client
+) -> None:
+    reading.poll(0.1)
+    given = {*reading.holdings.values()}
+    for number in range(2, 6):
+        client.ids = {"stock-data": UUID(int=number)}
+        reading.poll(0.1)  # its topic was made again
+        renewed = reading.holdings[MINE]
+        client.listener.on_partitions_lost([MINE, ALSO_MINE])
+        client.listener.on_partitions_assigned([MINE, ALSO_MINE])
+        came = reading.holdings[MINE]
+        assert not {renewed, came} & given
+        assert renewed != came
+        given |= {renewed, came}
 
 
 def test_a_position_of_a_log_that_is_gone_is_none(

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from services.tests.feeds.events import quote
 from services.tests.processor.cache import MemoryCache, Quotes
 from services.tests.processor.world import Record
+from structlog.testing import capture_logs
 
 from millrace import latest
 from millrace.feeds.quotes import QUOTES, Quote
@@ -77,6 +78,15 @@ def test_the_newest_of_a_batch_is_written(world: World) -> None:
     assert world.cache.values["IBM"].price == "2.0"
 
 
+def test_of_two_with_one_time_the_first_is_written(world: World) -> None:
+    world.store(quote(1.0), quote(2.0, symbol="AAPL"))
+    world.values.step()
+    first = quote(3.0, seconds=1)
+    world.store(first, msgspec.structs.replace(first, event_id="another", price=4.0))
+    world.values.step()
+    assert world.cache.values["IBM"].price == "3.0"
+
+
 def test_a_late_event_does_not_replace_a_newer_one(world: World) -> None:
     world.store(quote(1.0, seconds=2))
     world.values.step()
@@ -102,6 +112,20 @@ def test_what_a_repeated_event_says_is_not_what_is_stored(world: World) -> None:
     world.store(quote(9.0, seconds=1))
     world.values.step()
     assert world.cache.values["IBM"].price == "2.0"
+
+
+def test_what_mongodb_has_to_be_asked_for_waits_until_it_answers(world: World) -> None:
+    """Each of two batches repeats an event of another symbol."""
+    world.values.step()
+    for symbol in ("IBM", "AAPL"):
+        world.quotes.insert(QUOTES.collection, made(quote(2.0, symbol=symbol)))
+        world.store(quote(9.0, symbol=symbol))
+    world.quotes.away = True
+    with pytest.raises(Transient):
+        world.values.step()
+    world.quotes.away = False
+    world.values.step()
+    assert {s: v.price for s, v in world.cache.values.items()} == {"IBM": "2.0", "AAPL": "2.0"}
 
 
 def test_an_insert_that_was_made_twice_is_written(world: World) -> None:
@@ -184,13 +208,28 @@ def test_few_documents_are_in_memory_while_redis_is_filled(world: World) -> None
     assert len(world.cache.values) == 20
 
 
+def test_what_waits_is_written_in_small_portions(world: World) -> None:
+    world.store(*(quote(1.0, symbol=f"S{number}") for number in range(20)))
+    world.values.step()
+    with (
+        patch.object(world.cache, "put", wraps=world.cache.put) as put,
+        patch("millrace.processor.latest.AT_ONCE", 6),
+    ):
+        world.store(*(quote(2.0, symbol=f"S{number}", seconds=1) for number in range(20)))
+        world.values.step()
+    assert [len(call.args[0]) for call in put.call_args_list] == [6, 6, 6, 2]
+    assert {value.price for value in world.cache.values.values()} == {"2.0"}
+
+
 def test_what_waits_is_bounded_and_what_is_forgotten_comes_from_the_database(world: World) -> None:
     world.values.step()
     world.cache.away = True
     with patch("millrace.processor.latest.MOST", 10):
+        waiting = []
         for number in range(25):
             world.store(quote(1.0, symbol=f"S{number}"))
-            assert len(world.values._waiting) <= 10
+            waiting.append(len(world.values._waiting))
+        assert max(waiting) == 10
         repeated = [quote(1.0, symbol=f"S{number}") for number in range(25)]
         for event in repeated:
             world.store(event)
@@ -245,8 +284,9 @@ def test_it_pauses_longer_and_longer_while_redis_is_away(world: World) -> None:
             world.values._stop.set()
         return 0.0
 
-    def wait(_: float) -> bool:
+    def wait(seconds: float) -> bool:
         """It has written, and Redis is away again."""
+        assert 0 < seconds <= 5, "it does not look whether Redis has everything"
         world.cache.away = True
         return True
 
@@ -259,6 +299,42 @@ def test_it_pauses_longer_and_longer_while_redis_is_away(world: World) -> None:
     assert attempts == [(number, 0.01) for number in (0, 1, 2, 0, 1)]
     assert world.metric("failures_total") == 5
     assert world.metric("up") == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "traced"),
+    [(Transient("away"), False), (Permanent("refused"), False), (ValueError("a mistake"), True)],
+)
+def test_only_a_mistake_of_ours_is_logged_with_its_trace(
+    world: World, error: Exception, *, traced: bool
+) -> None:
+    def fail() -> None:
+        world.values._stop.set()
+        raise error
+
+    world.cache.soon = [fail]
+    with capture_logs() as logs:
+        world.values._run()
+    (line,) = logs
+    assert (line["reason"], line["exc_info"]) == (str(error), traced)
+    assert line["seconds"] <= 0.01
+
+
+@pytest.mark.parametrize("error", [Transient("away"), Permanent("refused")])
+def test_what_cannot_be_written_at_the_end_is_left_to_the_next_process(
+    world: World, error: Exception
+) -> None:
+    world.values.step()
+    world.store(quote(1.0))
+    world.values._stop.set()
+
+    def fail() -> None:
+        raise error
+
+    world.cache.soon = [fail]
+    world.values._run()
+    assert not world.cache.soon
+    assert not world.cache.values
 
 
 def test_nobody_waits_for_a_thread_that_redis_keeps(world: World) -> None:

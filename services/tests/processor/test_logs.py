@@ -148,6 +148,19 @@ def test_an_event_that_came_in_the_former_log_is_stored_once_and_in_no_history(
     check(world)
 
 
+def test_what_came_before_an_event_of_the_former_log_is_not_asked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    produce(world, 1, 100.0)
+    turn(processor)
+    world.make_anew("second")
+    monkeypatch.setattr(world, "newest_of", fail_with(Transient("away")))
+    produce(world, 1, 100.0)
+    turn(processor)
+    assert world.committed[FIRST] == 1
+
+
 def test_dead_letters_say_their_log(world: World) -> None:
     processor = start(world)
     world.produce(0, b"bad")

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
+from services.tests.feeds.events import tokens
 from services.tests.processor.chance import away
-from services.tests.processor.process import Processor
+from services.tests.processor.process import Processor, in_one_thread
 from services.tests.processor.scenario import FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import World
 
 from millrace.config import Settings
+from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.orders import Order
 from millrace.processor import backoff
 from millrace.processor.batch import Inserted
@@ -19,6 +22,7 @@ from millrace.processor.breaker import Breaker
 from millrace.processor.errors import Stuck, Unknown
 from millrace.processor.standing import LONGEST_SECONDS
 from millrace.sinks.dead_letters import PARTIAL, PREFIX, SKIPPED
+from millrace.verify.oracle import Stored
 
 OTHER = ("other", 0)
 
@@ -275,6 +279,31 @@ def test_what_is_skipped_is_not_stored_by_who_had_it_in_flight(world: World) -> 
         (1, 0),
     }
     assert world.committed["stock-data", 1] == 1, "what it kept is not read again"
+
+
+def test_what_is_read_again_as_its_batch_was_left_is_counted_once() -> None:
+    """It was in one batch with records of a partition that went."""
+    world = World(2, TOKEN_USAGE)
+    kept, went = world.log
+    with in_one_thread(world):
+        processor = start(world)
+        processor.jobs.threads = 0
+        for partition in range(2):
+            event = tokens(100, seconds=10, model=f"model-{partition}")
+            world.produce(partition, msgspec.json.encode(event))
+        turn(processor, 2)
+        other = Processor(world, Settings(), lambda: None)
+        world.processors.append(other)
+        world.rebalance({kept: processor, went: other})
+        processor.jobs.threads = 2
+        turn(processor, 20)
+        event = tokens(200, seconds=20, model="model-0")
+        world.produce(0, msgspec.json.encode(event))
+        turn(processor, 20)
+    assert world.committed == {kept: 2, went: 0}
+    found = {o.document["_id"]: o.document for o in world.expected(1e9) if isinstance(o, Stored)}
+    assert world.documents == {n: d for n, d in found.items() if n in world.documents}
+    assert len(world.documents) == 2
 
 
 def test_what_is_read_again_behind_a_failed_write_is_not_stored_before(world: World) -> None:

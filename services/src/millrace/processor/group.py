@@ -136,7 +136,7 @@ class Group:
             for topic, tally in tallies.items()
         }
         offsets = {
-            TopicPartition(*partition): OffsetAndMetadata(offset, texts[partition[0]], -1)
+            TopicPartition(*partition): OffsetAndMetadata(offset, texts[partition[0]])
             for partition, offset in positions.items()
             if partition in mine
         }

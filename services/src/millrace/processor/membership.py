@@ -28,14 +28,10 @@ class Coordinator(ConsumerCoordinator):  # type: ignore[misc]
         """See BaseCoordinator: it takes a task that is done for one that was never begun."""
         task = self._join_task
         if self.rejoining and task is not None and task.is_done:
-            self._join_task = self._manager.call_soon(_result, task)
+            self._join_task = self._manager.call_soon(task)
             if timeout_ms is not None:
                 timeout_ms = max(timeout_ms, TAKEN_MILLISECONDS)
         return bool(await super().join_group_async(timeout_ms))
-
-
-async def _result(task: Any) -> Any:
-    return await task
 
 
 kafka.consumer.group.ConsumerCoordinator = Coordinator
