@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from servers import database
@@ -122,7 +123,7 @@ def answer() -> None:
     """The largest page of the latest events."""
     token = Token("bench", hashlib.sha256(TOKEN.encode()).hexdigest(), ["read"])
     served: Any = Served()
-    client = create_app(list(FEEDS.values()), [token], served).test_client()
+    client = create_app(list(FEEDS.values()), [token], served, 60.0, Event(), ()).test_client()
     headers = {"Authorization": f"Bearer {TOKEN}"}
     found = client.get("/v1/quotes/latest?limit=1000", headers=headers)
     if len(found.get_json()["events"]) != 1000:

@@ -25,13 +25,18 @@ def value(data: bytes | msgspec.Raw) -> Any:
     try:
         return json.loads(bytes(data).decode("utf-8-sig"), object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        reason = str(error)
+        found = reason(error)
     try:
         # It says what is wrong in fewer words.
         msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = str(error)
-    raise Unreadable(reason)
+        found = reason(error)
+    raise Unreadable(found)
+
+
+def reason(error: Exception) -> str:
+    """What a reader of JSON says of a text, without what that means for Python."""
+    return "JSON is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def single(found: Any) -> Any:

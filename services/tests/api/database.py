@@ -32,6 +32,10 @@ class Collection:
         self._error = error
         self.examined: list[int] = []
         """How many documents each question was about."""
+        self.indexes: list[Keys] = []
+        """By which index each question went that has a condition."""
+        self.answers: list[list[Mapping[str, Any]]] = []
+        """What each question was answered."""
 
     def find(
         self,
@@ -51,15 +55,17 @@ class Collection:
             first = index.keys[0][0]
             assert first == TIME_FIELD or first in _fields(condition), "all of it is read"
             assert index.only_with is None or index.only_with in condition
+            self.indexes.append(index.keys)
             assert not skip or _read(projection) <= {name for name, _ in index.keys}, (
                 "what is passed over is read"
             )
         found = in_order((d for d in self._documents if matches(d, condition)), sort)
         self.examined.append(len(found))
         page = found[skip:] if limit is None else found[skip : skip + limit]
-        if projection is None:
-            return page
-        return [shown(d, projection) for d in page]
+        if projection is not None:
+            page = [shown(d, projection) for d in page]
+        self.answers.append(page)
+        return page
 
     def find_one(self, *arguments: Any, **options: Any) -> Mapping[str, Any] | None:
         return next(iter(self.find(*arguments, limit=1, **options)), None)

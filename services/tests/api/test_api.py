@@ -24,6 +24,7 @@ from services.tests.api.world import (
     document,
     gpu_document,
 )
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from millrace.api import auth, openapi
@@ -35,7 +36,7 @@ from millrace.api.stream import StreamParameters
 from millrace.errors import ConfigurationError
 from millrace.feeds import FEEDS
 from millrace.lag import PartitionLag
-from millrace.problem import MEDIA_TYPE
+from millrace.problem import LONGEST_DETAIL, MEDIA_TYPE
 
 DOCUMENT = openapi.document(list(FEEDS))
 
@@ -71,14 +72,16 @@ def check(answer: TestResponse, path: str) -> Any:
 
 
 def problem(answer: TestResponse, status: int) -> str:
-    """Check that an answer is a problem document; return its detail."""
+    """Check that an answer is a problem document; return its detail, which is a sentence."""
     assert answer.status_code == status
     assert answer.mimetype == MEDIA_TYPE
     body = json.loads(answer.data)
     Draft202012Validator(DOCUMENT["components"]["schemas"]["Problem"]).validate(body)
     assert body["status"] == status
     assert body["title"] == HTTPStatus(status).phrase
-    return str(body["detail"])
+    detail = str(body["detail"])
+    assert len(detail) == LONGEST_DETAIL or re.fullmatch(r"[A-Z`].*\.", detail), detail
+    return detail
 
 
 def retry_seconds(answer: TestResponse) -> int:
@@ -176,6 +179,18 @@ def test_latest_is_the_newest_event_of_each_symbol(client: FlaskClient) -> None:
     assert [e["event_id"] for e in body["events"]] == ["stocks:test:A:5", "stocks:test:B:5"]
     one = client.get("/v1/stocks/latest?symbol=B", headers=AUTHORIZED)
     assert [e["symbol"] for e in check(one, "/v1/{feed}/latest")["events"]] == ["B"]
+
+
+@pytest.mark.parametrize(
+    ("path", "all_of_it"), [("/v1/stocks/events", 12), ("/v1/stocks/latest", 2), ("/gpu/info", 2)]
+)
+def test_a_page_that_ends_with_the_last_has_none_behind_it(
+    client: FlaskClient, world: World, path: str, all_of_it: int
+) -> None:
+    world.memory.documents.append(gpu_document(0, index=1))
+    for limit, leads_on in ((all_of_it, False), (all_of_it - 1, True)):
+        body = client.get(f"{path}?limit={limit}", headers=AUTHORIZED).get_json()
+        assert (body["next"] is not None) is leads_on
 
 
 def test_latest_has_pages(client: FlaskClient, world: World) -> None:
@@ -493,9 +508,41 @@ def test_lag_that_grows_while_nothing_is_stored_is_not_well(world: World) -> Non
 
 
 def test_health_says_how_long_a_dependency_took(world: World) -> None:
-    now = iter(number / 1000 for number in range(100))
+    now = iter(number * 0.0012345678 for number in range(100))
     found = Health(world, clock=lambda: next(now)).checks()
-    assert [found[name]["latency_ms"] for name in ("mongodb", "kafka", "redis")] == [1.0] * 3
+    assert [found[name]["latency_ms"] for name in ("mongodb", "kafka", "redis")] == [1.235] * 3
+
+
+@pytest.mark.parametrize("down", ["mongodb", "kafka", "redis"])
+def test_which_dependency_does_not_answer_is_in_the_log(world: World, down: str) -> None:
+    world.down.add(down)
+    assert world.redis
+    world.redis.broken = down == "redis"
+    with capture_logs() as logged:
+        Health(world).checks()
+    assert [(line["dependency"], line["reason"]) for line in logged] == [(down, "secret reason")]
+
+
+def test_who_asks_first_waits_for_what_is_found(world: World) -> None:
+    """Of nothing that was looked at all would be well."""
+    health = Health(world)
+    asked, answers = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        asked.set()
+        assert answers.wait(10)
+
+    world.ask_mongodb = ask  # type: ignore[method-assign]
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(health.checks())) for _ in range(2)]
+    threads[0].start()
+    assert asked.wait(10)
+    threads[1].start()
+    threads[1].join(0.05)
+    answers.set()
+    for thread in threads:
+        thread.join()
+    assert [one.keys() for one in found] == [{"mongodb", "kafka", "redis", "processor"}] * 2
 
 
 def test_health_checks_are_no_load(world: World) -> None:
@@ -503,6 +550,8 @@ def test_health_checks_are_no_load(world: World) -> None:
     health = Health(world, clock=lambda: now)
     for _ in range(5):
         health.checks()
+    now = FRESH_SECONDS
+    health.checks()
     assert world.asked == 1
     now = 1.5
     health.checks()

@@ -397,6 +397,13 @@ def test_the_number_of_items_is_bounded_whatever_form_they_have(client: FlaskCli
     for body, count in ((b"1\n" * (MAX_ITEMS + 1), MAX_ITEMS + 1), (b"\n", 0)):
         detail = problem(post(client, PATH, body, **lines), 400)
         assert detail == f"The body has {count} items: send from 1 to {MAX_ITEMS}."
+    most = [b"1"] * MAX_ITEMS
+    for body, headers in (
+        (b"[%s]" % b",".join(most), {}),
+        (b"[%s]" % b",".join([*most[1:], b"NaN"]), {}),
+        (b"\n".join(most), lines),
+    ):
+        assert len(check_any(post(client, PATH, body, **headers))) == MAX_ITEMS
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from services.tests.api.test_api import check, problem
 from services.tests.api.world import (
     AUTHORIZED,
     AWAY,
-    TOKENS,
     World,
     document,
     gpu_document,
@@ -19,7 +18,6 @@ from services.tests.api.world import (
 from services.tests.feeds.events import START
 
 from millrace.api import gpus, problems, store
-from millrace.api.app import create_app
 from millrace.api.costs import CostQuery, Place, costs, pipeline
 from millrace.api.gpus import CostParameters, InfoParameters
 from millrace.feeds import FEEDS
@@ -74,7 +72,7 @@ def test_without_any_gpu_there_is_no_info() -> None:
 
 @pytest.mark.parametrize("path", ["/gpu/info", COST])
 def test_a_feed_that_is_not_served_is_not_found(path: str) -> None:
-    client = create_app([FEEDS["stocks"]], TOKENS, World(gpu_document(1))).test_client()
+    client = World(gpu_document(1)).app(feeds=["stocks"]).test_client()
     assert "not served" in problem(client.get(path, headers=AUTHORIZED), 404)
 
 

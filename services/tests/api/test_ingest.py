@@ -214,6 +214,14 @@ def test_without_kafka_nothing_is_accepted(
     assert not world.kafka.records
 
 
+def test_where_nothing_is_left_to_send_nobody_waits_for_kafka(
+    client: FlaskClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(World, "log")
+    results = check(post(client, "/v1/ingest/quotes", [5]), 207)["results"]
+    assert [r["status"] for r in results] == ["rejected"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

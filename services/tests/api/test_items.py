@@ -151,6 +151,13 @@ def test_the_same_item_is_the_same_event_whenever_it_is_sent(name: str) -> None:
     assert again.event_id == minted().event_id
 
 
+def test_an_item_is_the_same_event_for_every_version_of_the_api() -> None:
+    """Or what is sent again after an update would be stored again."""
+    assert minted().event_id == "quotes:ingest:feeder:9d8e788bd8463d2eb43578f446315919"
+    own = minted({"event_id": "tick-1"}).event_id
+    assert own == "quotes:ingest:feeder:tick-1:2192a7a94628295c2ad806bdce875875"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

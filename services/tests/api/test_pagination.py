@@ -14,6 +14,7 @@ from services.tests.mongo import matches
 from millrace.api import search
 from millrace.api.pagination import Position, Query, decode, encode, mongo_filter
 from millrace.api.problems import Problem
+from millrace.feeds.base import BY_SERIES
 
 times = st.datetimes(timezones=st.just(UTC))
 queries = st.builds(
@@ -174,7 +175,25 @@ def test_a_source_with_few_events_is_found_at_once() -> None:
     with patch.object(search, "LOOKED_THROUGH", 10):
         page = search.search(port, Query(feed="stocks", source="one"), None, 5, 1000)
     assert [d["_id"] for d in page.events] == ["one:A:7"]
-    assert len(port.examined) == 2
+    assert port.indexes == [BY_SERIES.keys, BY_SERIES.keys]
+
+
+def test_no_more_is_looked_at_and_sent_than_a_page_needs() -> None:
+    """And one more, which tells whether there is a next page; also where all have one time."""
+    port: Any = Collection([made(0, f"S{n}", "two") for n in range(100)])
+    page = search.search(port, Query(feed="stocks"), None, 5, 1000)
+    assert [len(found) for found in (page.events, *port.answers)] == [5, 1, 6]
+    assert port.examined == [100, 6]
+
+
+def test_what_was_found_is_not_asked_for_again() -> None:
+    port: Any = Collection([made(n, "A", "two" if 90 <= n < 98 else "one") for n in range(100)])
+    with patch.object(search, "LOOKED_THROUGH", 10):
+        page = search.search(port, Query(feed="stocks", source="one"), None, 5, 1000)
+    assert [d["_id"] for d in page.events] == [f"one:A:{n}" for n in (99, 98, 89, 88, 87)]
+    # After each look at where a part ends, what is in it: when the first had three, three of the
+    # six were missing.
+    assert [len(found) for found in port.answers] == [1, 1, 3, 1, 3]
 
 
 def test_equal_times_are_told_apart_by_identity() -> None:

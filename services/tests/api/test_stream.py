@@ -24,6 +24,7 @@ from pymongo.errors import AutoReconnect
 from services.tests.api.test_api import DOCUMENT, problem, retry_seconds
 from services.tests.api.world import AUTHORIZED, AWAY, World, document
 from services.tests.base.broker import certificate
+from structlog.testing import capture_logs
 
 from millrace.api import follow, fresh, stream
 from millrace.api.follow import STEP, Follower, committed, decode, encode
@@ -160,6 +161,23 @@ def test_a_partition_that_is_new_is_shown_from_its_start() -> None:
     assert follower.text == "0:6,1:1"
 
 
+def test_a_partition_with_nothing_new_is_not_asked_for_and_holds_no_other_up() -> None:
+    asked: list[tuple[int, int, int]] = []
+
+    def read(partition: int, start: int, end: int) -> list[Mapping[str, Any]]:
+        asked.append((partition, start, end))
+        return []
+
+    follower = Follower(read, {0: 5, 1: 2}, "")
+    assert list(follower.next({0: 5, 1: 3, 2: 0})) == []
+    assert asked == [(1, 2, 3)]
+
+
+def test_a_new_partition_with_one_record_is_one_to_read() -> None:
+    follower = Follower(Stored().read, {}, "")
+    assert [follower.is_behind({0: limit}) for limit in (0, 1)] == [False, True]
+
+
 class Clock:
     """Time passes when a stream waits."""
 
@@ -235,6 +253,20 @@ def test_a_dependency_that_is_away_is_waited_for_and_nothing_is_skipped(error: E
 
     _, *events = blocks(lines(following, limits, clock, clock=clock))
     assert [e["id"] for e in events] == ["0:1", "0:2", "0:3"]
+
+
+@pytest.mark.parametrize("away", [[(0, 2)], [(2, 4), (6, 9)]])
+def test_a_dependency_that_is_away_is_in_the_log_once_each_time(away: list[Any]) -> None:
+    clock: Any = Clock(longest=12)
+
+    def limits() -> dict[int, int]:
+        if any(start <= clock.now < end for start, end in away):
+            raise DependencyError("secret reason")
+        return {0: 0}
+
+    with capture_logs() as logged:
+        list(lines(follower(), limits, clock, clock=clock))
+    assert [line["reason"] for line in logged] == ["DependencyError"] * len(away)
 
 
 def test_a_stream_ends_between_two_events_when_it_is_told_to() -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -139,6 +139,6 @@ class World:
             raise DependencyError("secret reason")
         return self.lag
 
-    def app(self, *origins: str) -> Flask:
-        feeds = list(FEEDS.values())
-        return create_app(feeds, TOKENS, self, stale_seconds=60.0, stop=self.stop, origins=origins)
+    def app(self, *origins: str, feeds: Iterable[str] = FEEDS) -> Flask:
+        served = [FEEDS[name] for name in feeds]
+        return create_app(served, TOKENS, self, stale_seconds=60.0, stop=self.stop, origins=origins)

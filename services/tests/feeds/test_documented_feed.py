@@ -12,10 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
-from services.tests.api.world import AUTHORIZED, TOKENS, World
+from services.tests.api.world import AUTHORIZED, World
 
 from millrace.api import openapi
-from millrace.api.app import create_app
 from millrace.feeds import FEEDS
 from millrace.verify.oracle import DeadLetter, Record, Stored, outcomes
 
@@ -58,7 +57,7 @@ def test_it_derives_and_what_it_cannot_be_is_a_dead_letter(weather: ModuleType) 
 
 def test_the_api_serves_it_as_its_document_says(weather: ModuleType) -> None:
     world = World(*(one.document for one in documents(weather, 10.0, 12.5)))
-    client = create_app(list(FEEDS.values()), TOKENS, world).test_client()
+    client = world.app().test_client()
     page = client.get("/v1/weather/events", headers=AUTHORIZED).get_json()
     assert [event["celsius"] for event in page["events"]] == [12.5, 10.0]
     described = openapi.document(list(FEEDS))

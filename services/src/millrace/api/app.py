@@ -37,9 +37,9 @@ def create_app(
     feeds: Sequence[Feed[Any]],
     tokens: Sequence[Token],
     dependencies: Dependencies,
-    stale_seconds: float = 60.0,
-    stop: threading.Event | None = None,
-    origins: Collection[str] = (),
+    stale_seconds: float,
+    stop: threading.Event,
+    origins: Collection[str],
 ) -> Flask:
     """Make the application; nothing is connected to before a request needs it.
 
@@ -54,7 +54,7 @@ def create_app(
     app.register_blueprint(health.blueprint(health.Health(dependencies)))
     app.register_blueprint(events.blueprint(feeds, dependencies.store))
     app.register_blueprint(latest.blueprint(feeds, dependencies, stale_seconds))
-    app.register_blueprint(stream.blueprint(feeds, dependencies, stop or threading.Event()))
+    app.register_blueprint(stream.blueprint(feeds, dependencies, stop))
     app.register_blueprint(ingest.blueprint(feeds, dependencies.log))
     app.register_blueprint(gpus.blueprint(feeds, dependencies.store))
     app.register_blueprint(openapi.blueprint([feed.name for feed in feeds]))

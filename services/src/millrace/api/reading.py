@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from millrace.api.problems import bad_request
-from millrace.jsontext import Repeating, Unreadable, single, value
+from millrace.jsontext import Repeating, Unreadable, reason, single, value
 
 MAX_ITEMS = 500
 HOW = 'Send {"events": [...]}, or an array of items, or one item a line as application/x-ndjson.'
@@ -33,7 +33,7 @@ def items(body: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         known = _again(body, is_array=is_array)
         if known is None:
-            text = str(error).replace("Object", "The body").replace("`$.", "`")
+            text = reason(error).replace("Object", "The body").replace("`$.", "`")
             raise bad_request(f"{text}. {HOW}") from None
         return known
 
@@ -43,7 +43,7 @@ def one(body: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.convert(single(value(body.removeprefix(_BOM))), kind)
     except (Unreadable, ValueError) as error:
-        text = str(error).replace("Object", "The body").replace("`$.", "`")
+        text = str(error).replace("Object", "The body")
         raise bad_request(f"{text}.") from None
 
 
