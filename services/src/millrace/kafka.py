@@ -16,7 +16,7 @@ from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 from kafka.structs import TopicPartition
 
 from millrace import records  # noqa: F401 - consumers read what the library gives up
-from millrace.config import Settings
+from millrace.config import Settings, about
 from millrace.errors import ConfigurationError, MillraceError
 
 MECHANISM = "SCRAM-SHA-512"
@@ -135,13 +135,14 @@ def check_credentials(settings: Settings, timeout: float = 5.0) -> None:
     unreachable = []
     for address in settings.kafka_bootstrap_servers.split(","):
         try:
-            probe(
-                address.strip(),
-                settings.kafka_username,
-                settings.kafka_password.get_secret_value(),
-                settings.kafka_ca_file,
-                timeout,
-            )
+            with about("kafka_ca_file"):
+                probe(
+                    address.strip(),
+                    settings.kafka_username,
+                    settings.kafka_password.get_secret_value(),
+                    settings.kafka_ca_file,
+                    timeout,
+                )
         except BrokerUnreachable as error:
             unreachable.append(str(error))
         else:

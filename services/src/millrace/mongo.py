@@ -8,7 +8,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
-from millrace.config import Settings
+from millrace.config import Settings, about
 from millrace.errors import ConfigurationError, MillraceError
 from millrace.feeds.base import TIME_FIELD
 
@@ -60,11 +60,12 @@ def client(settings: Settings, **overrides: Any) -> Client:
         "socketTimeoutMS": 30_000,
     }
     hosts = [host.strip() for host in settings.mongodb_hosts.split(",")]
-    try:
-        return MongoClient(hosts, **(options | overrides))
-    except OSError as error:
-        path = settings.mongodb_ca_file
-        raise ConfigurationError(f"cannot read the authority in {path}: {error}") from None
+    with about("mongodb_ca_file"):
+        try:
+            return MongoClient(hosts, **(options | overrides))
+        except OSError as error:
+            path = settings.mongodb_ca_file
+            raise ConfigurationError(f"cannot read the authority in {path}: {error}") from None
 
 
 def check(connection: Client) -> None:

@@ -63,7 +63,8 @@ def test_config_shows_no_secret_of_a_url(tmp_path: Path) -> None:
 def test_config_refuses_a_schedule_that_produce_refuses(tmp_path: Path, schedule: str) -> None:
     result = run("config", MILLRACE_PRODUCER_SCHEDULE=schedule, MILLRACE_SECRETS_DIR=str(tmp_path))
     assert result.returncode == 1
-    assert result.stderr.startswith(f"millrace: the schedule '{schedule}' ")
+    said = f"millrace: MILLRACE_PRODUCER_SCHEDULE: the schedule '{schedule}' "
+    assert result.stderr.startswith(said)
     assert result.stderr.count("\n") == 1
 
 
@@ -106,13 +107,15 @@ def test_a_misspelt_setting_is_refused_with_the_right_name(tmp_path: Path) -> No
 
 @pytest.fixture
 def login(tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "kafka_password").write_text("0" * 20)
-    (tmp_path / "mongodb_password").write_text("1" * 20)
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "kafka_password").write_text("0" * 20)
+    (secrets / "mongodb_password").write_text("1" * 20)
     return {
         "MILLRACE_KAFKA_USERNAME": "a",
         "MILLRACE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
         "MILLRACE_MONGODB_USERNAME": "c",
-        "MILLRACE_SECRETS_DIR": str(tmp_path),
+        "MILLRACE_SECRETS_DIR": str(secrets),
     }
 
 
@@ -126,16 +129,29 @@ def login(tmp_path: Path) -> dict[str, str]:
         ("verify mongodb", "FEEDS", '["nope"]', "MILLRACE_FEEDS: nope; the feeds are"),
         ("status", "FEEDS", "[]", "MILLRACE_FEEDS: none; the feeds are"),
         ("process", "MONGODB_CA_FILE", "/none/ca.pem", "cannot read the authority in /none/ca.pem"),
+        ("api", "API_TOKENS_FILE", "/none/tokens.json", "API tokens in /none/tokens.json"),
         ("simulate", "SIMULATOR_TLS_CERT", "/none/tls.crt", "certificate /none/tls.crt"),
+        ("produce", "REPLAY_FILE", "/none/a.csv", "there is no file /none/a.csv to replay"),
+        ("produce", "PRODUCER_FEED", "metals", "source replay gives stocks, not metals"),
+        ("produce", "PRODUCER_SCHEDULE", "0 25 * * *", "'0 25 * * *' is wrong: Bad hour"),
         ("config", "PRODUCER_INTERVAL_SECONDS", "inf", "MILLRACE_PRODUCER_INTERVAL_SECONDS"),
         ("config", "PROCESSOR_STOP_SECONDS", "1e300", "MILLRACE_PROCESSOR_STOP_SECONDS"),
     ],
 )
 def test_a_wrong_setting_ends_every_command_with_one_line(
-    login: dict[str, str], command: str, name: str, value: str, said: str
+    tmp_path: Path, login: dict[str, str], command: str, name: str, value: str, said: str
 ) -> None:
-    result = run(*command.split(), **login, **{f"MILLRACE_{name}": value})
+    (tmp_path / "prices.csv").touch()
+    replaying = {
+        "MILLRACE_PRODUCER_NAME": "a",
+        "MILLRACE_PRODUCER_SOURCE": "replay",
+        "MILLRACE_PRODUCER_FEED": "stocks",
+        "MILLRACE_PRODUCER_STATE_DIR": str(tmp_path),
+        "MILLRACE_REPLAY_FILE": str(tmp_path / "prices.csv"),
+    }
+    result = run(*command.split(), **login | replaying | {f"MILLRACE_{name}": value})
     assert result.returncode == 1
+    assert f"MILLRACE_{name}" in result.stderr
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
 

@@ -191,8 +191,16 @@ def test_a_schedule_takes_its_place(make: Callable[..., Settings]) -> None:
     ("values", "says"),
     [
         ({"producer_schedule": "0 6 * * *", "producer_interval_seconds": 60}, "exclude each other"),
-        ({"producer_missed": "skip"}, "producer_missed need"),
-        ({"producer_jitter_seconds": 5, "producer_interval_seconds": 60}, "need a schedule"),
+        ({"producer_missed": "skip"}, "^MILLRACE_PRODUCER_MISSED needs a schedule"),
+        (
+            {"producer_jitter_seconds": 5, "producer_interval_seconds": 60},
+            "^MILLRACE_PRODUCER_JITTER_SECONDS needs a schedule",
+        ),
+        (
+            {"producer_schedule": "0 6 * *"},
+            "^MILLRACE_PRODUCER_SCHEDULE: the schedule '0 6 [*] [*]'",
+        ),
+        ({"producer_schedule": "0 25 * * *"}, "^MILLRACE_PRODUCER_SCHEDULE: .*Bad hour"),
     ],
 )
 def test_what_contradicts_itself_is_one_line(

@@ -331,14 +331,16 @@ def test_the_simulator_may_be_asked_at_any_rate(simulator: Simulator, settings: 
 
 
 def test_without_a_key_and_without_the_simulator_there_is_nothing_to_ask(settings: Make) -> None:
-    with pytest.raises(ConfigurationError, match="no API key"):
+    with pytest.raises(
+        ConfigurationError, match=r"file .*/metals_api_key, or set MILLRACE_PRODUCER_URL"
+    ):
         sources.make(settings(producer_source="metals_api", producer_feed="metals"))
 
 
 def test_a_metal_that_is_not_known_is_a_configuration_error(
     settings: Make, simulator: Simulator
 ) -> None:
-    with pytest.raises(ConfigurationError, match="LME-XCU"):
+    with pytest.raises(ConfigurationError, match=r"^MILLRACE_PRODUCER_SYMBOLS: .*LME-XCU"):
         sources.make(
             settings(
                 producer_source="metals_api",
@@ -352,5 +354,5 @@ def test_a_metal_that_is_not_known_is_a_configuration_error(
 def test_a_source_for_another_feed_is_a_configuration_error(settings: Make, tmp_path: Path) -> None:
     file = tmp_path / "stocks.csv.gz"
     file.touch()
-    with pytest.raises(ConfigurationError, match="gives the feed stocks"):
+    with pytest.raises(ConfigurationError, match=r"^MILLRACE_PRODUCER_FEED: .* gives stocks"):
         sources.make(settings(producer_source="replay", producer_feed="metals", replay_file=file))

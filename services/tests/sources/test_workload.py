@@ -221,5 +221,7 @@ def test_it_gives_the_feed_that_is_asked_for(settings: Callable[..., Settings]) 
         source = sources.make(made)
         assert source.feed == feed
         assert {type(event) for event in source.fetch(source.units[0]).events} <= {kind}
-    with pytest.raises(ConfigurationError, match="gpu_metrics or token_usage, not stocks"):
+    with pytest.raises(
+        ConfigurationError, match=r"^MILLRACE_PRODUCER_FEED: .* or token_usage, not stocks"
+    ):
         sources.make(settings(producer_source="workload", producer_feed="stocks"))

@@ -1,6 +1,6 @@
 """The API: events over HTTPS, stored ones and new ones, for those who hold a token."""
 
-from millrace.config import Settings
+from millrace.config import Settings, about
 
 
 def serve(settings: Settings) -> None:
@@ -20,20 +20,23 @@ def serve(settings: Settings) -> None:
         settings.require("redis_username", "redis_password")
     logging.configure("api", settings.log_level, settings.secrets())
     stop = threading.Event()
+    with about("api_tokens_file"):
+        tokens = load_tokens(settings.api_tokens_file)
     app = create_app(
         feeds=[FEEDS[name] for name in settings.feeds],
-        tokens=load_tokens(settings.api_tokens_file),
+        tokens=tokens,
         dependencies=Dependencies(settings),
         stale_seconds=settings.stale_seconds,
         stop=stop,
         origins=settings.api_origins,
     )
-    wsgi.serve(
-        app,
-        settings.api_port,
-        settings.api_tls_cert,
-        settings.api_tls_key,
-        # Whatever streams and ingestion hold, others are answered as before.
-        threads=wsgi.THREADS + MAX_STREAMS + MAX_REQUESTS,
-        stop=stop,
-    )
+    with about("api_tls_cert", "api_tls_key"):
+        wsgi.serve(
+            app,
+            settings.api_port,
+            settings.api_tls_cert,
+            settings.api_tls_key,
+            # Whatever streams and ingestion hold, others are answered as before.
+            threads=wsgi.THREADS + MAX_STREAMS + MAX_REQUESTS,
+            stop=stop,
+        )

@@ -6,8 +6,8 @@ default of its part: `kafka.py`, `producer.py` and so on. Secrets are read from 
 the environment is refused.
 """
 
-from millrace.config.base import ENV_PREFIX, LONGEST_SECONDS
+from millrace.config.base import ENV_PREFIX, LONGEST_SECONDS, about
 from millrace.config.reading import load
 from millrace.config.settings import Settings, secrets_directory
 
-__all__ = ["ENV_PREFIX", "LONGEST_SECONDS", "Settings", "load", "secrets_directory"]
+__all__ = ["ENV_PREFIX", "LONGEST_SECONDS", "Settings", "about", "load", "secrets_directory"]

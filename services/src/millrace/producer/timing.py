@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from cronsim import CronSim, CronSimError
 
-from millrace.config import Settings
+from millrace.config import ENV_PREFIX, Settings, about
 from millrace.errors import ConfigurationError
 
 FIELDS = 5
@@ -150,17 +150,18 @@ def from_settings(settings: Settings) -> Timing:
     if not settings.producer_schedule:
         unused = {"producer_jitter_seconds", "producer_missed"} & settings.model_fields_set
         if unused:
-            raise ConfigurationError(
-                f"{' and '.join(sorted(unused))} need a schedule: set MILLRACE_PRODUCER_SCHEDULE"
-            )
+            names = " and ".join(ENV_PREFIX + name.upper() for name in sorted(unused))
+            need = "need" if len(unused) > 1 else "needs"
+            raise ConfigurationError(f"{names} {need} a schedule: set MILLRACE_PRODUCER_SCHEDULE")
         return Interval(settings.producer_interval_seconds)
     if "producer_interval_seconds" in settings.model_fields_set:
         raise ConfigurationError(
             "MILLRACE_PRODUCER_INTERVAL_SECONDS and MILLRACE_PRODUCER_SCHEDULE exclude each other"
         )
-    return Schedule(
-        settings.producer_schedule,
-        name=settings.producer_name,
-        jitter=settings.producer_jitter_seconds,
-        missed=settings.producer_missed,
-    )
+    with about("producer_schedule"):
+        return Schedule(
+            settings.producer_schedule,
+            name=settings.producer_name,
+            jitter=settings.producer_jitter_seconds,
+            missed=settings.producer_missed,
+        )

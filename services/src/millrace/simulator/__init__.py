@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response
 
-from millrace.config import Settings
+from millrace.config import Settings, about
 from millrace.simulator import alpha_vantage, faults, metals_api
 from millrace.sources.http import SIMULATOR_HEADER, SIMULATOR_KEY
 
@@ -43,9 +43,10 @@ def serve(settings: Settings) -> None:
     from millrace import logging, wsgi
 
     logging.configure("simulator", settings.log_level, settings.secrets())
-    wsgi.serve(
-        create_app(settings.simulator_refresh_seconds),
-        settings.simulator_port,
-        settings.simulator_tls_cert,
-        settings.simulator_tls_key,
-    )
+    with about("simulator_tls_cert", "simulator_tls_key"):
+        wsgi.serve(
+            create_app(settings.simulator_refresh_seconds),
+            settings.simulator_port,
+            settings.simulator_tls_cert,
+            settings.simulator_tls_key,
+        )

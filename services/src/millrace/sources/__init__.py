@@ -45,7 +45,7 @@ def make(settings: Settings) -> Source:
     source = makers[settings.producer_source](settings)
     if source.feed != settings.producer_feed:
         raise ConfigurationError(
-            f"source {settings.producer_source} gives the feed {source.feed},"
+            f"MILLRACE_PRODUCER_FEED: source {settings.producer_source} gives {source.feed},"
             f" not {settings.producer_feed}"
         )
     return source

@@ -69,7 +69,7 @@ class AlphaVantage(Metered):
 
 def from_settings(settings: Settings) -> AlphaVantage:
     """The source as configured: the real API with its budget, or the simulator."""
-    upstream = Upstream.choose(settings, settings.alpha_vantage_api_key.get_secret_value(), URL)
+    upstream = Upstream.choose(settings, "alpha_vantage_api_key", URL)
     allowance = None if upstream.simulated else settings.alpha_vantage_requests_per_day
     symbols = settings.producer_symbols or SYMBOLS
     budget = Budget(

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import requests
 
-from millrace.config import Settings
+from millrace.config import Settings, secrets_directory
 from millrace.errors import ConfigurationError
 from millrace.redaction import keep
 from millrace.sources.asking import Answer, ask, wait_asked
@@ -30,14 +30,14 @@ class Upstream:
     simulated: bool
 
     @classmethod
-    def choose(cls, settings: Settings, key: str, public_url: str) -> "Upstream":
-        """The real API if there is a key, else the simulator."""
-        if key:
+    def choose(cls, settings: Settings, secret: str, public_url: str) -> "Upstream":
+        """The real API if the setting of this name has a key, else the simulator."""
+        if key := getattr(settings, secret).get_secret_value():
             return cls(settings.producer_url or public_url, key, None, simulated=False)
         if not settings.producer_url:
             raise ConfigurationError(
-                f"{settings.producer_source} has no API key: set one, or set"
-                " MILLRACE_PRODUCER_URL to the simulator"
+                f"{settings.producer_source} has no API key: put it into the file"
+                f" {secrets_directory() / secret}, or set MILLRACE_PRODUCER_URL to the simulator"
             )
         return cls(settings.producer_url, SIMULATOR_KEY, settings.kafka_ca_file, simulated=True)
 

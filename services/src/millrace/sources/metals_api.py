@@ -83,9 +83,10 @@ def from_settings(settings: Settings) -> MetalsApi:
     unknown = sorted(set(symbols) - METALS.keys())
     if unknown:
         raise ConfigurationError(
-            f"no such metal: {', '.join(unknown)} (known: {', '.join(METALS)})"
+            f"MILLRACE_PRODUCER_SYMBOLS: no such metal: {', '.join(unknown)}"
+            f" (known: {', '.join(METALS)})"
         )
-    upstream = Upstream.choose(settings, settings.metals_api_key.get_secret_value(), URL)
+    upstream = Upstream.choose(settings, "metals_api_key", URL)
     allowance = None if upstream.simulated else settings.metals_api_requests_per_month
     return MetalsApi(
         Client(upstream),

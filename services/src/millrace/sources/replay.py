@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from millrace import forms
-from millrace.config import Settings
+from millrace.config import Settings, about
 from millrace.errors import ConfigurationError
 from millrace.feeds.minting import Refused, mint, second
 from millrace.feeds.stocks import STOCKS, StockPrice
@@ -83,12 +83,14 @@ class Replay:
 
 def from_settings(settings: Settings) -> Replay:
     """The source as configured."""
-    try:
-        if not settings.replay_file.is_file():
-            raise ConfigurationError(f"there is no file {settings.replay_file} to replay")
-        return Replay(settings.replay_file, settings.producer_symbols)
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {settings.replay_file}: {error.strerror}") from None
+    file = settings.replay_file
+    with about("replay_file"):
+        try:
+            if not file.is_file():
+                raise ConfigurationError(f"there is no file {file} to replay")
+            return Replay(file, settings.producer_symbols)
+        except OSError as error:
+            raise ConfigurationError(f"cannot read {file}: {error.strerror}") from None
 
 
 def read(path: Path, now: datetime) -> Iterator[StockPrice]:

@@ -194,7 +194,9 @@ def from_settings(settings: Settings) -> Workload:
     """The source as configured: metrics at the interval, or requests at the rate."""
     interval, feed = settings.producer_interval_seconds, settings.producer_feed
     if feed not in FEEDS:
-        raise ConfigurationError(f"source workload gives {' or '.join(FEEDS)}, not {feed}")
+        raise ConfigurationError(
+            f"MILLRACE_PRODUCER_FEED: source workload gives {' or '.join(FEEDS)}, not {feed}"
+        )
     return Workload(
         feed,
         step_of(feed, settings.producer_rate_per_second, interval, len(GPUS)),
