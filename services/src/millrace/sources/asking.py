@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
@@ -82,16 +82,19 @@ def ask(
 
 
 def wait_asked(headers: Mapping[str, str], now: datetime) -> timedelta:
-    """How long `Retry-After` asks to wait: a second to a day, an hour if it does not say."""
+    """How long `Retry-After` asks to wait: a second to a day, an hour if it does not say.
+
+    It says seconds in digits alone, or a date in one of the three forms of HTTP: always in UTC.
+    """
     said = headers.get("Retry-After", "").strip()
     try:
         if said.isascii() and said.isdecimal():
             asked = timedelta(seconds=int(said.lstrip("0")[:DIGITS] or 0))
         else:
-            asked = parsedate_to_datetime(said) - now
+            date = parsedate_to_datetime(said)
+            asked = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
         return min(max(asked, SHORTEST_WAIT), DAY)
-    except (TypeError, ValueError, OverflowError):
-        # No date, or one without a zone.
+    except (ValueError, OverflowError):
         return HOUR
 
 
