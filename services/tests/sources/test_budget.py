@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from millrace.sources.base import Quota
 from millrace.sources.budget import Budget
@@ -91,10 +92,29 @@ def test_a_clock_set_back_blocks_nothing_for_long(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"until": "x"}', "[1]", "\xff"])
-def test_an_unreadable_file_means_that_nothing_is_left(tmp_path: Path, content: str) -> None:
-    (tmp_path / "budget.json").write_text(content, encoding="latin-1")
-    with pytest.raises(Quota):
-        budget(tmp_path, Clock()).take()
+def test_a_damaged_file_means_that_nothing_is_left_and_is_told_once(
+    tmp_path: Path, content: str
+) -> None:
+    file, clock = tmp_path / "budget.json", Clock()
+    file.write_text(content, encoding="latin-1")
+    with capture_logs() as said:
+        for _ in range(2):
+            with pytest.raises(Quota):
+                budget(tmp_path, clock).take()
+    (line,) = said
+    assert (line["log_level"], line["file"]) == ("warning", str(file))
+    assert "nothing is asked before 2026-01-03T05:00:00Z" in line["forgotten"]
+    assert "remove the file and restart the producer" in line["forgotten"]
+    # A producer that starts when the period is over takes the next one's.
+    clock.now += 86_400
+    budget(tmp_path, clock).take()
+
+
+def test_what_a_damaged_file_takes_away_comes_back_with_its_removal(tmp_path: Path) -> None:
+    (tmp_path / "budget.json").write_text("{")
+    assert budget(tmp_path, Clock()).left == 0
+    (tmp_path / "budget.json").unlink()
+    assert budget(tmp_path, Clock()).left == 3
 
 
 def test_without_an_allowance_nothing_ends(tmp_path: Path) -> None:

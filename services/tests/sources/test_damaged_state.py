@@ -7,10 +7,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from millrace.producer.agenda import _Kept
+from millrace.sources.budget import Budget
 from millrace.sources.gpus import Place
 from millrace.sources.openai_usage import OpenaiUsage
 from millrace.sources.scrape import Exporter
 from millrace.sources.seen import Seen
+from millrace.sources.times import next_month
 from millrace.sources.vllm import Vllm
 from millrace.state import load_state
 
@@ -28,6 +30,8 @@ def vllm(state: Path) -> Vllm:
         vllm,
         lambda state: OpenaiUsage(state.with_name("usage.jsonl"), PLACE, state),
         lambda state: load_state(state, _Kept, "all is due"),
+        lambda state: Budget(state, "k3y", 25, next_month),
+        lambda state: Budget(state, "k3y", None, next_month),
     ],
 )
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", bytes(80)])

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from millrace.sources.base import Quota
-from millrace.state import write_atomically
+from millrace.state import load_state, write_atomically
 
 AGAIN = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 """How long to wait at least after the first refusal in a row, the second, and so on: an upstream
@@ -120,18 +120,27 @@ class Budget:
         return self._period_end(datetime.fromtimestamp(now, UTC)).timestamp()
 
     def _load(self) -> _Used:
-        try:
-            used = msgspec.json.decode(self._path.read_bytes(), type=_Used)
-        except FileNotFoundError:
-            return _Used(key=self._key)
-        except (msgspec.DecodeError, OSError):
-            # Unreadable: the careful reading is that this period's requests are all gone.
-            until, requests = self._end_after(self._clock()), self._allowance or 0
-            return _Used(until=until, requests=requests, key=self._key)
-        if used.key not in ("", self._key):
+        is_new = not self._path.exists()
+        # The careful reading of what is damaged is that this period's requests are all made.
+        until = self._end_after(self._clock())
+        used = load_state(self._path, _Used, self._forgotten(until))
+        if used is None and not is_new:
+            used = _Used(until=until, requests=self._allowance or 0, key=self._key)
+            # Read so again after the next start, it would be those of another period.
+            write_atomically(self._path, msgspec.json.encode(used))
+        if used is None or used.key not in ("", self._key):
             return _Used(key=self._key)
         used.key = self._key
         return used
+
+    def _forgotten(self, until: float) -> str:
+        if self._allowance is None:
+            return "when the last request was made"
+        return (
+            "how many requests were made; all count as made, so nothing is asked before"
+            f" {datetime.fromtimestamp(until, UTC):%Y-%m-%dT%H:%M:%SZ}: if the key has some left,"
+            " remove the file and restart the producer"
+        )
 
     def _save(self) -> None:
         write_atomically(self._path, msgspec.json.encode(self._used))
