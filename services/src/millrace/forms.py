@@ -26,7 +26,9 @@ _SPACED = re.compile(r"(:\d{2}(?:[.,]\d+)?) (?=\d{2}(:?\d{2})?$)", re.ASCII)
 _DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}", re.ASCII)
 EXAMPLE = "2026-01-02T15:00:00Z"
 DAY_EXAMPLE = "2026-01-02"
-_MISSING = frozenset({"", "-", "nan", "nat", "null", "none", "na", "n/a", "#n/a", "<na>"})
+_MISSING = frozenset(
+    {"", "-", "nan", "nat", "null", "none", "na", "n/a", "#n/a", "<na>", "undefined"}
+)
 _UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
 _FIRST, _LAST = 315_532_800, 7_258_118_400
 """The seconds from 1980 to 2200: numbers of another unit lie outside of them, and so do the digits
@@ -64,11 +66,18 @@ def is_missing(value: Any) -> bool:
 
 
 def name(text: str) -> str:
-    """A name as it is; ValueError of one that only looks like another."""
+    """A name as it is; ValueError of one that only looks like another, or says that there is none.
+
+    In capitals, as `NAN` and `NULL`, it may be that of a share.
+    """
     if text != text.strip() or not text.isprintable():
         raise ValueError(
             f"is {_quoted(text)}: it must not begin or end with a space, nor have a character that"
             " cannot be seen"
+        )
+    if is_missing(text) and not (text.isalpha() and text.isupper()):
+        raise ValueError(
+            f"is {_quoted(text)}, as programs write what is missing: fill it in, or leave it out"
         )
     return text
 

@@ -127,6 +127,13 @@ def test_how_a_number_is_written_does_not_make_another_event(
         ("symbol", '"A\\nB"', "`symbol` is 'A\\nB'"),
         ("symbol", '"\\ud800"', "`symbol` is '\\ud800'"),
         ("event_id", '" 1"', "`event_id` is ' 1'"),
+        ("symbol", '"NaN"', "`symbol` is 'NaN', as programs write what is missing: fill it in"),
+        ("symbol", '"None"', "`symbol` is 'None', as programs write what is missing"),
+        ("symbol", '"null"', "`symbol` is 'null', as programs write what is missing"),
+        ("symbol", '"undefined"', "`symbol` is 'undefined', as programs write what is missing"),
+        ("symbol", '""', "`symbol` is '', as programs write what is missing"),
+        ("symbol", "null", "`symbol`"),
+        ("currency", '"N/A"', "`currency` is 'N/A', as programs write what is missing"),
     ],
 )
 def test_what_is_no_number_is_refused_in_words(
@@ -135,6 +142,14 @@ def test_what_is_no_number_is_refused_in_words(
     found = result(client, world, sent(**{name: text}))
     assert isinstance(found, str)
     assert reason in found
+
+
+@pytest.mark.parametrize("symbol", ["NA", "NAN", "NULL", "NONE"])
+def test_a_share_that_is_called_like_nothing_is_one(
+    client: FlaskClient, world: World, symbol: str
+) -> None:
+    event: Any = result(client, world, sent(symbol=f'"{symbol}"'))
+    assert event.symbol == symbol
 
 
 TIMES = {

@@ -138,6 +138,11 @@ def test_what_is_rejected_is_named(changes: dict[str, Any], reason: str) -> None
     assert reason in str(rejected.value)
 
 
+def test_a_share_whose_low_is_above_its_high_is_rejected() -> None:
+    with pytest.raises(Rejected, match="the low, 201, is above the high, 200"):
+        minted({"low": 201}, "stocks")
+
+
 @pytest.mark.parametrize("value", [None, [], "text", 5])
 def test_an_event_is_an_object(value: Any) -> None:
     with pytest.raises(Rejected, match="object"):

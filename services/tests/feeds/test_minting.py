@@ -84,6 +84,17 @@ def test_what_the_processor_would_not_read_is_refused(changes: dict[str, Any], n
         minted(**changes)
 
 
+def test_what_contradicts_itself_is_refused_and_read_where_it_is_in_the_log() -> None:
+    with pytest.raises(Refused, match="the low, 201, is above the high, 200"):
+        minted(low=201.0)
+    before = msgspec.structs.replace(ONE_OF_EACH["stocks"], low=201.0)
+    assert decoder(FEEDS["stocks"])(msgspec.json.encode(before)) == before
+
+
+def test_a_price_after_the_close_is_one() -> None:
+    assert minted(price=230.0, open=150.0).symbol == "IBM"
+
+
 @pytest.mark.parametrize("feed", sorted(FEEDS))
 def test_what_is_observed_after_the_time_of_the_producer_is_no_less_an_event(feed: str) -> None:
     """One of two clocks is wrong, and this one may be."""

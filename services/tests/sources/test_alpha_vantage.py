@@ -215,7 +215,7 @@ def test_a_changed_quote_is_another_event(change: dict[str, str]) -> None:
         ({"05. price": 232.77}, "05. price is not what it should be: 232.77"),
         ({"05. price": None}, "05. price is not what it should be: None"),
         ({"05. price": 30 * "x"}, f"05. price is not what it should be: {20 * 'x'}"),
-        ({"04. low": "240.0"}, "the low is above the high"),
+        ({"04. low": "240.0"}, "the low, 240, is above the high, 233.4"),
         ({"06. volume": "12.5"}, "06. volume is not what it should be: 12.5"),
         ({"07. latest trading day": "2026-01-03"}, "the trading day 2026-01-03 has not come yet"),
         ({"07. latest trading day": "2026-02-30"}, "day is out of range for month"),

@@ -167,7 +167,18 @@ def test_a_file_is_taken(tmp_path: Path, text: str, encoding: str, packed: bool)
         (ROW.replace("9616100", "NULL"), "`Volume` is NULL: every row needs a number here"),
         (ROW.replace("9616100", "<NA>"), "`Volume` is <NA>: every row needs"),
         (ROW.replace("9616100", "1.5"), "`Volume`"),
-        (ROW.replace("9616100", "-1"), "`Volume`"),
+        (ROW.replace("9616100", "-1"), "Expected `int` >= 0 - at `Volume`"),
+        (ROW.replace("118.5,", "132.07,"), "the low, 132.07, is above the high, 132.06"),
+        (ROW.replace("130.31", "133.39"), "`Close` is 133.39, outside of what the day traded at,"),
+        (ROW.replace("130.31", "32.5775"), "118.5 to 132.06: is one column adjusted for splits"),
+        (ROW.replace("118.56", "117.17"), "`Open` is 117.17, outside of what the day traded at"),
+        ("PENNY,2000-03-01,0.02,0.02,0.01,0.031,5", "`Close` is 0.031, outside of what the day"),
+        (ROW.replace("AAPL", "NaN"), "`Ticker` is 'NaN', as programs write what is missing: fill"),
+        (ROW.replace("AAPL", "nan"), "`Ticker` is 'nan', as programs write what is missing"),
+        (ROW.replace("AAPL", "None"), "`Ticker` is 'None', as programs write what is missing"),
+        (ROW.replace("AAPL", "null"), "`Ticker` is 'null', as programs write what is missing"),
+        (ROW.replace("AAPL", "<NA>"), "`Ticker` is '<NA>', as programs write what is missing"),
+        (ROW.replace("AAPL", "#N/A"), "`Ticker` is '#N/A', as programs write what is missing"),
         (ROW.replace("9616100", "9" * 99), "`Volume`"),
         (ROW.replace("130.31", "inf"), "`Close` is 'inf', which is no number"),
         (ROW.replace("130.31", "0"), "`Close`"),
@@ -235,6 +246,23 @@ def test_tickers_that_look_like_nothing_are_tickers(tmp_path: Path) -> None:
     names = ["NA", "NAN", "NONE", "NULL"]
     path.write_text("\n".join([HEADER, *(ROW.replace("AAPL", name) for name in names)]))
     assert [event.symbol for event in Replay(path, []).fetch("").events] == names
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ROW.replace("118.56", "118.5").replace("130.31", "132.06"),
+        # A cent beside them, as of rounding, and a hundredth, as of another print.
+        ROW.replace("118.56", "118.49").replace("130.31", "132.07"),
+        ROW.replace("118.56", "117.2").replace("130.31", "133.37"),
+        "PENNY,2000-03-01,0.02,0.02,0.01,0.0051,5",
+        "STILL,2000-03-01,3.5,3.5,3.5,3.5,0",
+    ],
+)
+def test_a_row_is_taken_that_may_be_of_a_day(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text(f"{HEADER}\n{row}\n")
+    assert len(events(path)) == 1
 
 
 def test_what_is_refused_of_symbols_and_days_that_nobody_wants_is_not_told(tmp_path: Path) -> None:

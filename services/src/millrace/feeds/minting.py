@@ -25,7 +25,7 @@ def mint(
     produced_at: datetime,
     **fields: Any,
 ) -> E:
-    """The event of an observation that a source made; Refused if the processor would not take it.
+    """The event of an observation that a source made; Refused if it is none.
 
     `unique` is what no other observation of the source has: the id is made of it. `fields` are
     `symbol`, `observed_at` and the feed's own.
@@ -42,12 +42,17 @@ def mint(
 
 
 def checked(feed: Feed[E], fields: Mapping[str, Any]) -> E:
-    """The event with these fields, as the processor reads it; Refused if it would not."""
+    """The event with these fields, as the processor reads it; Refused if it would not.
+
+    So is what contradicts itself, which the processor reads: it may be in the log from before.
+    """
     try:
         given = msgspec.convert(fields, feed.event_type, strict=True)
         event: E = _reader(feed.event_type)(msgspec.json.encode(given))
     except (msgspec.ValidationError, RecursionError, ValueError) as error:
         raise Refused(str(error)) from None
+    if feed.contradiction and (said := feed.contradiction(event)):
+        raise Refused(said)
     return event
 
 

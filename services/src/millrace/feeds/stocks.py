@@ -46,6 +46,13 @@ def document(event: StockPrice, meta: Meta) -> dict[str, Any]:
     return with_envelope(event, own, meta)
 
 
+def contradiction(event: StockPrice) -> str | None:
+    """A range that is none. The price may lie outside: trading goes on when the day has closed."""
+    if event.low > event.high:
+        return f"the low, {event.low:g}, is above the high, {event.high:g}"
+    return None
+
+
 def alert(event: StockPrice, meta: Meta, threshold: float) -> Alert | None:
     """An alert if the price moved by the threshold (a fraction of the earlier price) or more."""
     change = meta["change_pct"]
@@ -88,5 +95,6 @@ STOCKS = Feed(
     derive=change_pct,
     document=document,
     alert=alert,
+    contradiction=contradiction,
     alert_topic="stock-alerts",
 )

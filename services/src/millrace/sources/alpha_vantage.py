@@ -116,8 +116,6 @@ def normalise(
                 ("price", "05. price"),
             )
         }
-        if prices["low"] > prices["high"]:
-            raise ValueError("the low is above the high")
         volume = int(_match(_WHOLE, quote, "06. volume"))
         values = ",".join(map(repr, (*prices.values(), volume)))
         digest = hashlib.sha256(values.encode()).hexdigest()[:16]

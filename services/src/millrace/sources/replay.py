@@ -3,7 +3,8 @@
 The file is a CSV of Ticker, Date, Open, High, Low, Close, Volume, Adj Close. A row is observed at
 the regular close of its day, 16:00 in New York, also on one of the few half-days: the file names no
 time. Prices are as they were that day, not adjusted for splits. Another file of the same columns is
-taken in the forms in which others write it; a row that is no price is told with its line, alone.
+taken in the forms in which others write it; a row that is no price, or says what cannot be of one
+day, is told with its line, alone.
 """
 
 import hashlib
@@ -31,6 +32,11 @@ COLUMNS = ("Ticker", "Date", "Open", "High", "Low", "Close", "Volume")
 PRICES = {"open": "Open", "high": "High", "low": "Low", "price": "Close"}
 FIELDS = {**PRICES, "event_id": "Ticker", "symbol": "Ticker", "volume": "Volume"}
 """What an event's fields are read from."""
+
+SLACK = 0.01
+"""How far a day may open and close outside of its low and high, as a fraction of the high, or in
+cents where that is more: providers round, and take the close from another print. A price that is
+adjusted for a split is further off."""
 
 Wanted = Callable[[str, date], bool]
 
@@ -123,7 +129,7 @@ def _event(row: Row, symbol: str, day: date, now: datetime) -> StockPrice:
     observed_at = regular_close_of(day)
     fields = {field: row.read(name, _number) for field, name in PRICES.items()}
     try:
-        return mint(
+        event = mint(
             STOCKS,
             "replay",
             symbol,
@@ -141,6 +147,14 @@ def _event(row: Row, symbol: str, day: date, now: datetime) -> StockPrice:
         for field, name in FIELDS.items():
             text = text.replace(f"`$.{field}`", f"`{name}`")
         raise ValueError(text) from None
+    slack = SLACK * max(1.0, event.high)
+    for name, price in (("Open", event.open), ("Close", event.price)):
+        if not event.low - slack <= price <= event.high + slack:
+            raise ValueError(
+                f"`{name}` is {price:g}, outside of what the day traded at, {event.low:g} to"
+                f" {event.high:g}: is one column adjusted for splits, and another not?"
+            )
+    return event
 
 
 def _number(text: str) -> float:
