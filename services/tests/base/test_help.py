@@ -38,6 +38,12 @@ def said(name: str, what: str) -> str:
     return str(line)
 
 
+def codes(text: str) -> list[int]:
+    """The exit codes that a help names."""
+    [line] = re.findall(r"Exit codes: (.*)", text)
+    return [int(code) for code in re.findall(r"(?:^|; )(\d+) ", line)]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_says_it_all(name: str) -> None:
     shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "400"})
@@ -81,9 +87,19 @@ def test_what_it_reads_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_its_exit_codes_are_among_those_there_are(name: str) -> None:
-    codes = [int(code) for code in re.findall(r"(?:^|; )(\d+) ", said(name, "Exit codes"))]
-    assert codes[:3] == [Exit.OK, Exit.FAILED, Exit.MISUSED]
-    assert {*codes} <= {*Exit}
+    found = codes(COMMANDS[name].epilog)
+    assert found[:3] == [Exit.OK, Exit.FAILED, Exit.MISUSED]
+    assert {*found} <= {*Exit}
+
+
+@pytest.mark.parametrize("name", ["", "dead-letters", "standing", "producer", "admin", "verify"])
+def test_a_group_says_the_exit_codes_of_its_commands(name: str) -> None:
+    shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "400"})
+    [said] = re.findall(r"Exit codes: (.*)\.", shown.output)
+    assert f"{Exit.MISUSED:d} not understood, or no command is named" in said.split("; ")
+    below = {words: codes(one.epilog) for words, one in COMMANDS.items() if words.startswith(name)}
+    assert below
+    assert {*codes(shown.output)} == {code for each in below.values() for code in each}
 
 
 def test_the_services_that_are_ended_when_they_hang_say_so() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from millrace.cli import admin, dead_letters, look, producer, services, standing, verify
+from millrace.cli import admin, dead_letters, described, look, producer, services, standing, verify
 from millrace.errors import MillraceError
 from millrace.exits import Exit
 from millrace.redaction import scrub
@@ -15,7 +15,7 @@ from millrace.redaction import scrub
 app = typer.Typer(
     help="The programs of a deployment. Settings are MILLRACE_* variables, secrets are files:"
     " `millrace config` prints what is in force.",
-    epilog="--help behind a command says what it reads, an example, and its exit codes.",
+    epilog=described.group_epilog(Exit.HUNG),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

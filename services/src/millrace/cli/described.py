@@ -19,7 +19,14 @@ SERVERS = (*KAFKA, *MONGODB)
 OPERATOR = ("MILLRACE_FEEDS", "MILLRACE_STATUS_HOSTS")
 KAFKA_FILES = ("ca.pem", "kafka_password")
 FILES = (*KAFKA_FILES, "mongodb_password")
-IN_SHORT = {Exit.HUNG: "hung, for the engine to start it again", Exit.INTERRUPTED: "Ctrl-C"}
+EVER = (Exit.OK, Exit.FAILED, Exit.MISUSED)
+IN_SHORT = {
+    Exit.OK: "done, or all is well",
+    Exit.FAILED: "not done, or not well",
+    Exit.MISUSED: "not understood",
+    Exit.HUNG: "hung, for the engine to start it again",
+    Exit.INTERRUPTED: "Ctrl-C",
+}
 
 Check = Annotated[bool, typer.Option("--check", help="Say what would change, change nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -27,7 +34,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 
 def group(about: str) -> typer.Typer:
     """Commands that belong together; named alone, they are listed."""
-    return typer.Typer(help=about, no_args_is_help=True)
+    return typer.Typer(help=about, epilog=group_epilog(), no_args_is_help=True)
+
+
+def group_epilog(*also: Exit) -> str:
+    """How the commands of a group end; `also` has what there is beside the codes of all."""
+    unnamed = f"{IN_SHORT[Exit.MISUSED]}, or no command is named"
+    codes = _exit_codes({Exit.MISUSED: unnamed}, (*also, Exit.INTERRUPTED))
+    return f"{codes}\n\n--help behind a command says what it reads, an example, and its exit codes."
 
 
 def command(
@@ -53,15 +67,16 @@ def command(
         *([f"in the secrets directory {', '.join(files)}"] if files else []),
         *([f"on standard input {stdin}"] if stdin else []),
     ]
-    ends = [
-        f"{Exit.OK:d} {ok}",
-        f"{Exit.FAILED:d} {failed}",
-        f"{Exit.MISUSED:d} not understood",
-        *(f"{code:d} {IN_SHORT[code]}" for code in also),
-    ]
     lines = [
         f"Reads: {'; '.join(reads) or 'nothing'}.",
         f"Example: {example}",
-        f"Exit codes: {'; '.join(ends)}.",
+        _exit_codes({Exit.OK: ok, Exit.FAILED: failed}, also),
     ]
     return parent.command(name, epilog="\n\n".join(lines))
+
+
+def _exit_codes(here: dict[Exit, str], also: Sequence[Exit]) -> str:
+    """What each code means: here, or in short."""
+    meanings = IN_SHORT | here
+    ends = [f"{code:d} {meanings[code]}" for code in (*EVER, *also)]
+    return f"Exit codes: {'; '.join(ends)}."
