@@ -40,13 +40,22 @@ def producer(**changes: str) -> dict[str, str]:
             "millrace_api_port is https: it must be a whole number from 1 to 65535",
         ),
         (
-            {"millrace_api_origins": ["https://a.example.org", "https://a.example.org/", "*"]},
+            {
+                "millrace_api_origins": ["https://a.example.org", "https://a.example.org/", "*"],
+                "millrace_stock_alert_threshold": 0,
+            },
             "millrace_api_origins has https://a.example.org/, *: it must be a list of origins,"
-            " each like https://dashboard.example.org, in lower case and without a path",
+            " each like https://dashboard.example.org, in lower case and without a path;"
+            " millrace_stock_alert_threshold is 0: it must be a fraction above 0",
         ),
         (
-            {"millrace_api_origins": "https://a.example.org"},
-            "millrace_api_origins has https://a.example.org: it must be a list of origins",
+            {
+                "millrace_api_origins": "https://a.example.org",
+                "millrace_stock_alert_threshold": "5 %",
+            },
+            "millrace_api_origins has https://a.example.org: it must be a list of origins,"
+            " each like https://dashboard.example.org, in lower case and without a path;"
+            " millrace_stock_alert_threshold is 5 %: it must be a fraction above 0",
         ),
         (
             {
