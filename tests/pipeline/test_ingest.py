@@ -1,5 +1,6 @@
 """Events through the API: what is accepted is stored once, also when Kafka is killed meanwhile."""
 
+import base64
 import json
 import threading
 import time
@@ -56,6 +57,35 @@ def test_a_bad_item_is_rejected_alone(pipeline: Pipeline, run: str) -> None:
         lambda: accepted <= stored(pipeline, "stock_data").keys(),
         timeout=60,
     )
+
+
+def test_other_content_under_an_id_is_accepted_and_becomes_a_dead_letter(
+    pipeline: Pipeline, run: str
+) -> None:
+    items = [stock(run, event_id=run, volume=volume) for volume in (1, 2)]
+    answer = post(pipeline, "/v1/ingest/stocks", {"events": items})
+    assert answer["status"] == 202
+    first, second = answer["body"]["results"]
+    assert first["event_id"] == second["event_id"]
+
+    symbol = base64.b64encode(items[1]["symbol"].encode()).decode()
+
+    def dead() -> list[tuple[str, dict[str, str]]]:
+        letters = pipeline.script("operator", "dead_letters.py").json
+        return [(value, headers) for key, value, headers in letters if key == symbol]
+
+    wait_until("the second is a dead letter", lambda: bool(dead()), timeout=60)
+    ((value, headers),) = dead()
+    event = json.loads(base64.b64decode(value))
+    assert (event["event_id"], event["volume"]) == (first["event_id"], 2)
+    stage, reason = (
+        base64.b64decode(headers[f"__connect.errors.{name}"])
+        for name in ("stage", "exception.message")
+    )
+    assert stage == b"CONFLICT"
+    assert reason.endswith(b"with another volume")
+    assert stored(pipeline, "stock_data")[first["event_id"]] == 1
+    pipeline.verify()
 
 
 def test_kafka_is_killed_and_nothing_that_was_accepted_is_lost(
