@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from millrace.config import Settings
 from millrace.events import Event
@@ -26,6 +27,16 @@ from millrace.sources.base import Batch, Rejected
 
 E = TypeVar("E", bound=Event)
 
+log = structlog.get_logger(__name__)
+
+MOST_NAMES = 100
+"""Of so many GPUs it is told that they have no price: labels of others may differ without end."""
+HOW = (
+    "gpu_price_per_hour of the producer, which is MILLRACE_PRODUCER_GPU_PRICE_PER_HOUR, or a"
+    " gpu_name that services/src/millrace/data/gpu_prices.json has, or an entry there"
+)
+_unpriced: set[str | None] = set()
+"""The names of those of which it is told."""
 UNKNOWN = "unknown"
 """The name of a GPU that nobody names."""
 _READINGS = {
@@ -91,11 +102,23 @@ def metrics(
     symbol = gpu_metrics.symbol_of(readings)
     time = observed_at or whole_milliseconds(now)
     believed, rejected = _believed(symbol, readings)
-    known = price_at(str(readings["name"]), time) if price is None else price
+    known = _price(str(readings["name"]), price, time)
     fields = {**believed, "price_per_hour_usd": known}
     unique = (symbol, round(time.timestamp() * 1000), *([] if again is None else [again]))
     event = _event(GPU_METRICS, source, symbol, unique, fields, time, now, simulated)
     return [event, *rejected]
+
+
+def _price(name: str | None, declared: float | None, time: datetime) -> float | None:
+    """US dollars an hour; that there is none is told once of each name."""
+    price = price_at(name, time) if declared is None else declared
+    if price is None and len(_unpriced) < MOST_NAMES:
+        known = None if name is None else shown(name)
+        if known not in _unpriced:
+            _unpriced.add(known)
+            day = f"{time:%Y-%m-%d}"
+            log.warning("this GPU has no price: costs are null", gpu_name=known, day=day, set=HOW)
+    return price
 
 
 def _believed(symbol: str, readings: Mapping[str, Any]) -> tuple[dict[str, Any], list[Rejected]]:
@@ -125,12 +148,11 @@ def usage(
     `identity` is what is unlike that of any other use of the series at the same time.
     """
     time = observed_at or whole_milliseconds(now)
-    price = place.price_per_hour
     fields = {
         "host": place.host,
         "gpu_index": place.gpu_index,
         "gpu_name": place.gpu_name,
-        "price_per_hour_usd": price_at(place.gpu_name, time) if price is None else price,
+        "price_per_hour_usd": _price(place.gpu_name, place.price_per_hour, time),
         **used,
     }
     symbol = token_usage.symbol_of(fields)
