@@ -74,4 +74,5 @@ def shown(value: Any, limit: int = LONGEST) -> str:
 
 
 def _forms(secret: str) -> tuple[str, ...]:
-    return secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]
+    quoted = (json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
+    return secret, quote(secret, safe=""), quote_plus(secret), *quoted

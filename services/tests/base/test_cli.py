@@ -59,6 +59,13 @@ def test_config_shows_no_secret_of_a_url(tmp_path: Path) -> None:
     assert shown["http_port"] == 8081
 
 
+def test_config_shows_no_secret_where_a_setting_has_it(tmp_path: Path) -> None:
+    word = 3 * 'p\u00e4"55'
+    (tmp_path / "kafka_password").write_text(word)
+    result = run("config", MILLRACE_PRODUCER_HOST=word, MILLRACE_SECRETS_DIR=str(tmp_path))
+    assert json.loads(result.stdout)["producer_host"] == "***"
+
+
 @pytest.mark.parametrize("schedule", ["61 * * * *", "@daily", "0 0 31 2 *"])
 def test_config_refuses_a_schedule_that_produce_refuses(tmp_path: Path, schedule: str) -> None:
     result = run("config", MILLRACE_PRODUCER_SCHEDULE=schedule, MILLRACE_SECRETS_DIR=str(tmp_path))

@@ -31,12 +31,7 @@ def add(app: typer.Typer) -> None:
         settings = config.load()
         timing.from_settings(settings)
         shown = settings.model_dump(mode="json")
-        for name, value in shown.items():
-            if isinstance(value, str):
-                shown[name] = scrub(value)
-            elif isinstance(value, list):
-                shown[name] = [scrub(item) for item in value]
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        typer.echo(scrub(json.dumps(shown, indent=2, ensure_ascii=False)))
 
     @command(
         app,
