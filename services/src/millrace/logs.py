@@ -5,7 +5,6 @@ dead letters say where they come from without one, as all did before logs were t
 one is named by its topic's id.
 """
 
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -43,19 +42,26 @@ def name(database: Database[dict[str, Any]], topic: str, log_id: str | None) -> 
     """The name of a topic's log. PyMongoError."""
     if log_id is None:
         return FIRST
-    first = database[COLLECTION].find_one({"_id": topic}, max_time_ms=LIMIT_MILLISECONDS)
-    return FIRST if first is None or first["log"] == log_id else log_id
+    return FIRST if _first(database, topic) in (None, log_id) else log_id
 
 
 def enter(database: Database[dict[str, Any]], topic: str, log_id: str | None) -> str:
     """The same; a topic of which no log is known has its first now. PyMongoError."""
     if log_id is None:
         return FIRST
-    log = {"_id": topic, "log": log_id}
-    if database[COLLECTION].find_one({"_id": topic}, max_time_ms=LIMIT_MILLISECONDS) is None:
-        with suppress(DuplicateKeyError):  # another processor has seen it first
-            database[COLLECTION].insert_one(log)
-    return name(database, topic, log_id)
+    first = _first(database, topic)
+    if first is None:
+        try:
+            database[COLLECTION].insert_one({"_id": topic, "log": log_id})
+        except DuplicateKeyError:  # another processor has seen it first
+            return name(database, topic, log_id)
+    return FIRST if first in (None, log_id) else log_id
+
+
+def _first(database: Database[dict[str, Any]], topic: str) -> str | None:
+    """The id of a topic's first log, None while none is known. PyMongoError."""
+    found = database[COLLECTION].find_one({"_id": topic}, max_time_ms=LIMIT_MILLISECONDS)
+    return None if found is None else found["log"]
 
 
 def within(log: str) -> dict[str, str]:

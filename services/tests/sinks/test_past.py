@@ -296,9 +296,11 @@ class Logs:
     def __init__(self) -> None:
         self.first: dict[str, str] = {}
         self.quicker: str | None = None
+        self.asked = 0
 
     def find_one(self, condition: Any, *, max_time_ms: int) -> Any:
         assert max_time_ms
+        self.asked += 1
         found = self.first.get(condition["_id"])
         return found and {"_id": condition["_id"], "log": found}
 
@@ -316,7 +318,9 @@ def test_the_first_log_of_a_topic_has_no_name_and_a_later_one_that_of_its_id() -
     assert logs.name(database, "t", "a") == ""
     assert store.log_name("t", None) == ""
     assert collection.first == {}, "who only reads notes nothing"
+    collection.asked = 0
     assert [store.log_name("t", log_id) for log_id in ("a", "a", "b", "a")] == ["", "", "b", ""]
+    assert collection.asked == 4, "once each"
     assert [logs.name(database, "t", log_id) for log_id in ("a", "b", None)] == ["", "b", ""]
     assert store.log_name("another", "b") == ""
     collection.quicker = "x"
