@@ -120,10 +120,8 @@ def test_what_is_behind_a_skipped_record_is_counted(world: World) -> None:
         letters += 1
 
 
-def test_an_operator_skips_records_that_stop_a_partition(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    processor = start(world)
+def with_a_bug(world: World) -> Processor:
+    """A processor that can make no document of the symbol WRONG."""
     make = world.feed.document
 
     def document(event: Any, meta: Any) -> Any:
@@ -131,7 +129,13 @@ def test_an_operator_skips_records_that_stop_a_partition(
             raise TypeError("a bug")
         return make(event, meta)
 
+    processor = start(world)
     processor.loop._feeds = {"stock-data": dataclasses.replace(world.feed, document=document)}
+    return processor
+
+
+def test_an_operator_skips_records_that_stop_a_partition(world: World) -> None:
+    processor = with_a_bug(world)
     produce(world, 0, 100.0)
     for day in range(2):
         produce(world, day, 100.0, symbol="WRONG")
@@ -342,18 +346,9 @@ def test_what_is_in_flight_of_a_former_log_is_stored_though_nobody_reads_it_agai
 
 
 def test_an_error_that_nobody_knows_lets_its_partition_stand_still_until_it_passes(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
-    processor = start(world)
-    make = world.feed.document
-
-    def document(event: Any, meta: Any) -> Any:
-        if event.symbol == "WRONG":
-            raise TypeError("a bug")
-        return make(event, meta)
-
-    wrong = dataclasses.replace(world.feed, document=document)
-    processor.loop._feeds = {"stock-data": wrong}
+    processor = with_a_bug(world)
     produce(world, 0, 100.0)
     produce(world, 1, 100.0, symbol="WRONG")
     produce(world, 2, 100.0)
