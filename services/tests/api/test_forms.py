@@ -342,6 +342,7 @@ BATCHES = {
 LINES = {
     "lines": "%s\n%s\n",
     "lines of Windows": "%s\r\n%s\r\n",
+    "lines of old Macs": "%s\r%s\r",
     "with empty lines": "\n%s\n\n  \n%s",
     "with a byte order mark": "\ufeff%s\n%s",
 }

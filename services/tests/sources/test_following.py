@@ -514,6 +514,8 @@ def test_whatever_is_done_to_a_file_each_line_is_read(steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         follower = Follower(Path(directory))
         follower.pace = 1
+        # A file that was removed is read until nobody has written to it for ten minutes.
+        follower.clock = NOW - 10**6 + 100
         follower.write("first")
         written, told, crashes = ["first"], [], 0
         slow = follower.file.open("ab")

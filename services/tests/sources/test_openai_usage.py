@@ -622,10 +622,9 @@ def test_any_answer_is_an_event_that_the_processor_takes_or_is_rejected(
             assert decoder(TOKEN_USAGE)(msgspec.json.encode(found)) == found
 
 
-@given(st.binary(), st.booleans())
-def test_any_bytes_spoil_no_other_line(data: bytes, windows: bool) -> None:
+@given(st.binary(), st.sampled_from([b"\n", b"\r\n", b"\r"]))
+def test_any_bytes_spoil_no_other_line(data: bytes, end: bytes) -> None:
     """Only a byte order mark at the beginning, and a bare brace, say something of what follows."""
-    end = b"\r\n" if windows else b"\n"
     with TemporaryDirectory() as directory:
         gateway = Gateway(Path(directory))
         gateway.write(chat(1), data, b"", chat(2), end=end)
@@ -748,6 +747,10 @@ A, B = json.dumps(chat(1)), json.dumps(chat(2))
 NEAT = json.dumps(chat(1), indent=2), json.dumps(chat(2), indent=2)
 FILES = {
     "lines of Windows": f"{A}\r\n{B}\r\n",
+    "lines of old Macs": f"{A}\r{B}\r",
+    "lines of several": f"{A}\r\r\n\n{B}\n\r",
+    "values of old Macs that are indented": f"{NEAT[0]}\n{NEAT[1]}\n".replace("\n", "\r"),
+    "a stream of old Macs": f"event: message\rid: 1\rdata: {A}\r\rdata:{B}\r\rdata: [DONE]\r\r",
     "an array in a line": f"[{A}, {B}]\n",
     "an array over lines": f"[\n{A},\n{B}\n]\n",
     "an array whose end has none": json.dumps([chat(1), chat(2)]),
@@ -758,7 +761,9 @@ FILES = {
     "a mark before each": f"\ufeff{A}\n\ufeff{B}\n",
     "no end of the last line": f"{A}\n{B}",
     # In UTF-16 the bytes of a line end are in there, in no place of a character.
-    "any characters": json.dumps(chat(1, note="\u0a05\u0100\u010a\u0a0a"), ensure_ascii=False)
+    "any characters": json.dumps(
+        chat(1, note="\u0a05\u0100\u010a\u0a0a\u0d05\u0100\u010d\u0d0d"), ensure_ascii=False
+    )
     + f"\n{B}\n",
     "spaces": f"\n  {A}  \n \n\t{B}\n\n",
 }
@@ -831,6 +836,47 @@ def test_what_comes_part_by_part_is_the_same(gateway: Gateway) -> None:
             file.write(text[at : at + 50])
         found += gateway.prompts_and(told)
     assert (found, told) == ([0, 1, 2, 3], [])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_line_whose_end_comes_byte_by_byte_is_one(
+    gateway: Gateway, end: str, encoding: str
+) -> None:
+    data = "".join(text + end for text in (A, "bad", B, "", "worse")).encode(encoding)
+    breaks = [at for at, byte in enumerate(data) if byte in b"\r\n"]
+    found, told = [], []  # type: ignore[var-annotated]
+    for at in sorted({*breaks, *(at + 1 for at in breaks), len(data)}):
+        gateway.file.write_bytes(data[:at])
+        for _ in range(2):
+            found += gateway.prompts_and(told)
+        gateway.start()
+    assert found == [1, 2]
+    assert {one.symbol for one in told} == {"usage.jsonl, line 2", "usage.jsonl, line 5"}
+
+
+def test_a_line_between_the_two_bytes_of_its_end_is_the_event_that_it_is_later(
+    gateway: Gateway,
+) -> None:
+    gateway.write(chat(1, id=None), end=b"\r")
+    (early,) = gateway.poll().events
+    gateway.start()
+    gateway.write(end=b"\n")
+    gateway.write(chat(2, id=None), end=b"\r\n")
+    again, other = gateway.poll().events
+    assert early == again
+    assert other.event_id != again.event_id
+
+
+def test_a_line_that_is_too_long_ends_with_a_cr(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "CHUNK", 400)
+    gateway.write(chat(1), b"x" * 1000, chat(2), b"bad", end=b"")
+    gateway.file.write_bytes(gateway.file.read_bytes().replace(b"\n", b"\r") + b"\r")
+    told: list[Rejected] = []
+    assert [n for _ in range(8) for n in gateway.prompts_and(told)] == [1, 2]
+    assert [one.symbol for one in told] == ["usage.jsonl, line 2", "usage.jsonl, line 4"]
 
 
 def test_an_indented_answer_without_end_spoils_none_behind_it(gateway: Gateway) -> None:

@@ -23,7 +23,7 @@ def items(body: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
     """The JSON text of each item; a problem if the body as a whole is not understood."""
     body = body.removeprefix(_BOM)
     if lines:
-        found: list[bytes | msgspec.Raw] = [line for line in body.split(b"\n") if line.strip()]
+        found: list[bytes | msgspec.Raw] = [line for line in body.splitlines() if line.strip()]
         if not 1 <= len(found) <= MAX_ITEMS:
             raise bad_request(f"The body has {len(found)} items: send from 1 to {MAX_ITEMS}.")
         return found

@@ -196,7 +196,7 @@ class Following:
                 part = jsonlines.skip(data, encoding, counted)
             else:
                 whole = {"is_over": is_end and is_over, "is_all": is_end and is_quiet}
-                part = jsonlines.read(data, encoding, name, offset, counted, **whole)
+                part = jsonlines.read(data, encoding, name, offset, counted, behind=before, **whole)
             if not part.size and not is_end and left == CHUNK:
                 why = f"it is longer than {CHUNK} bytes, and passed over: write one answer a line"
                 lost.append(Rejected(jsonlines.place(name, counted, offset), why))

@@ -1,10 +1,11 @@
 """A file of JSON that grows, as it is written: one value a line, and what else people make of it.
 
 Also taken are the lines of a stream of server-sent events, an array over many lines, values that
-are indented over several lines, line ends of Windows, byte order marks, and UTF-16, which Windows
-writes. A line that is none of it spoils no other.
+are indented over several lines, line ends of Windows and of old Macs, byte order marks, and UTF-16,
+which Windows writes. A line that is none of it spoils no other.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -67,15 +68,17 @@ def read(
     offset: int,
     before: int | None,
     *,
+    behind: bytes,
     is_over: bool,
     is_all: bool,
 ) -> Part:
     """The values in a part of a file, before which it has so many bytes and lines.
 
+    `behind` is some of these bytes, the last ones.
     `is_all`: for now nothing is behind it, so that a last line without end is read if with it a
     value is whole; `is_over`: nor will there be, so that it is read in any case.
     """
-    lines, rest = split(data, encoding, offset, before)
+    lines, rest = split(data, encoding, offset, before, behind)
     counted = None if before is None else before + len(lines)
     if rest and is_over:
         lines, rest = [*lines, rest], None
@@ -91,11 +94,10 @@ def read(
 
 def skip(data: bytes, encoding: str, before: int | None) -> Part:
     """Nothing up to the end of the first line, wherever in that the part begins."""
-    newline = "\n".encode(encoding)
-    end = next(_ends(data, newline), None)
-    if end is None:
-        return Part([], len(data) // len(newline) * len(newline), before, inside=True)
-    return Part([], end + len(newline), None if before is None else before + 1)
+    for _, end in _ends(data, encoding):
+        return Part([], end, None if before is None else before + 1)
+    width = len("\n".encode(encoding))
+    return Part([], len(data) // width * width, before, inside=True)
 
 
 def encoding(start: bytes) -> str:
@@ -104,11 +106,12 @@ def encoding(start: bytes) -> str:
 
 
 def split(
-    data: bytes, encoding: str, offset: int, before: int | None
+    data: bytes, encoding: str, offset: int, before: int | None, behind: bytes
 ) -> tuple[list[Line], Line | None]:
     """The lines in a part of a file, and the beginning of the one that has no end yet, if any.
 
-    `offset` and `before` are how many bytes and lines the file has before this part.
+    `offset` and `before` are how many bytes and lines the file has before this part, `behind` the
+    last of these bytes.
     """
 
     def line(end: int | None) -> Line:
@@ -118,23 +121,29 @@ def split(
 
     lines: list[Line] = []
     begin = 0
-    newline = "\n".encode(encoding)
-    for at in _ends(data, newline):
-        lines.append(line(at))
-        begin = at + len(newline)
+    if behind.endswith("\r".encode(encoding)) and data.startswith("\n".encode(encoding)):
+        # The line has ended before: who writes was between the two.
+        begin = len("\n".encode(encoding))
+    for end, after in _ends(data, encoding, begin):
+        lines.append(line(end))
+        begin = after
         before = None if before is None else before + 1
     return lines, line(None) if begin < len(data) else None
 
 
-def _ends(data: bytes, newline: bytes) -> Iterator[int]:
-    """Where lines end; what is no whole character is none."""
-    at = data.find(newline)
-    while at >= 0:
-        if at % len(newline):
-            at = data.find(newline, at + 1)
-        else:
-            yield at
-            at = data.find(newline, at + len(newline))
+def _ends(data: bytes, encoding: str, at: int = 0) -> Iterator[tuple[int, int]]:
+    """Where lines end, and what is behind it begins; what is no whole character is no end.
+
+    A CR is part of its line, so that the line is the same whether an LF is there by now or not.
+    """
+    cr, lf = "\r".encode(encoding), "\n".encode(encoding)
+    end = re.compile(b"%b(?!%b)|%b" % (cr, lf, lf))
+    while found := end.search(data, at):
+        if found.start() % len(lf):
+            at = found.start() + 1
+            continue
+        at = found.end()
+        yield (found.start() if found[0] == lf else at), at
 
 
 def _in_utf_8(text: bytes, encoding: str) -> bytes:
