@@ -5,10 +5,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from services.tests.feeds.events import ONE_OF_EACH
+from services.tests.feeds.events import ONE_OF_EACH, quote
 
 from millrace.feeds import FEEDS, Feed
-from millrace.feeds.base import BY_CLAIM, BY_SERIES, CLAIMED_FIELD, TIME_FIELD, as_shown
+from millrace.feeds.base import (
+    BY_CLAIM,
+    BY_POSITION,
+    BY_SERIES,
+    CLAIMED_FIELD,
+    TIME_FIELD,
+    as_shown,
+    position_index,
+    series_index,
+)
 from millrace.feeds.currencies import currency_of
 from millrace.processor.conflicts import between_documents
 
@@ -45,6 +54,17 @@ def test_the_queries_of_rebuilding_of_the_api_and_of_verifying_have_an_index(
         (("kafka.log", 1), ("kafka.partition", 1), ("kafka.offset", 1)),
         *PROMISED.get(feed.name, set()),
     }
+
+
+def test_the_number_of_a_quote_is_its_price() -> None:
+    feed, event = FEEDS["quotes"], quote(187.5)
+    assert feed.number_in(feed.document(event, {})) == 187.5
+
+
+def test_what_is_of_a_log_with_a_name_is_found_by_that_name() -> None:
+    for index, keys in ((series_index, BY_SERIES.keys), (position_index, BY_POSITION.keys)):
+        assert index("") == [*keys]
+        assert index("e021ad25") == [("kafka.log", 1), *keys]
 
 
 def test_the_same_event_again_says_nothing_else(feed: Feed[Any]) -> None:

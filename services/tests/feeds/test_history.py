@@ -78,6 +78,13 @@ def test_the_edge_of_the_window_belongs_to_it() -> None:
     assert history.at_or_before(START) is None
 
 
+def test_what_comes_late_counts_if_it_is_at_the_edge_of_the_window() -> None:
+    history = History(WINDOW)
+    history.add(START + WINDOW, 2.0)
+    history.add(START, 1.0)
+    assert history.at_or_before(START) == (START, 1.0)
+
+
 def test_after_a_stop_that_is_longer_than_the_window_there_is_nothing() -> None:
     history = History(WINDOW)
     history.add(START, 1.0)

@@ -71,6 +71,7 @@ def test_what_is_minted_is_read_by_the_processor_as_it_is(
         ({"price": 1e-10}, "price"),
         ({"price": 1e15}, "price"),
         ({"price": float("nan")}, "price"),
+        ({"price": "187.5"}, "price"),
         ({"symbol": "A" * 201}, "symbol"),
         ({"symbol": "\ud800"}, "surrogates"),
         ({"volume": True}, "volume"),

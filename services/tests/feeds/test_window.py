@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from weakref import WeakSet
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from millrace.feeds.window import Use, Window
@@ -87,8 +87,13 @@ def filled(log: list[Used]) -> Window:
     return window
 
 
+# When it trims itself, the last that is not late still reaches back by two windows.
+trimmed = [*(Used(n, 0, 1) for n in range(70)), *(Used(127, n, 1) for n in range(58))]
+
+
 @settings(max_examples=100)
 @given(logs)
+@example([*trimmed, Used(117, 0, 1)])
 def test_it_equals_keeping_everything(log: list[Used]) -> None:
     window, model = Window(WIDTH, LATENESS), Everything()
     for used in log:
