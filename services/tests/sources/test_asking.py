@@ -201,6 +201,8 @@ def test_a_wait_is_as_asked_a_second_at_least_and_a_day_at_most(said: str, wait:
         (429, {}, Quota),
         (429, {"Retry-After": "60"}, Quota),
         (503, {"Retry-After": "60"}, Quota),
+        (429, {"Retry-After": "Fri, 02 Jan 2026 15:01:00 GMT"}, Quota),
+        (503, {"Retry-After": "Fri, 02 Jan 2026 15:01:00 GMT"}, Quota),
         (503, {}, Transient),
         (500, {"Retry-After": "60"}, Transient),
     ],

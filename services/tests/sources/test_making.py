@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from structlog.testing import capture_logs
 
 from millrace import sources
 from millrace.config import Settings
@@ -43,6 +44,31 @@ def test_a_source_gives_its_feed(
     assert made.feed == FEEDS[name]
     assert made.units
     assert made.endless is (name != "replay")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("alpha_vantage", "quotes.json"),
+        ("openai_usage", "usage.json"),
+        ("vllm", "counters.json"),
+    ],
+)
+def test_what_a_source_has_kept_is_found_by_every_version(
+    settings: Callable[..., Settings], tmp_path: Path, name: str, file: str
+) -> None:
+    """It says which file it cannot read."""
+    (tmp_path / file).write_text("{")
+    with capture_logs() as said:
+        sources.make(
+            settings(
+                producer_source=name,
+                producer_feed=FEEDS[name],
+                producer_interval_seconds=5,
+                producer_url="http://127.0.0.1:1",
+            )
+        )
+    assert [line["file"] for line in said] == [str(tmp_path / file)]
 
 
 @pytest.mark.parametrize("missing", ["name", "source", "feed"])

@@ -181,6 +181,8 @@ def test_the_key_that_an_error_echoes_is_scrubbed(code: object, before: int) -> 
     ("error", "said"),
     [
         ({"code": 105, "info": "how it is", "type": "kind"}, "error 105: how it is"),
+        ({"code": 101, "info": "no such key"}, "error 101: no such key"),
+        ({"code": 104, "info": "used up"}, "error 104: used up"),
         ({"code": 105, "type": "kind_of_error"}, "error 105: kind_of_error"),
         ("in plain words", "error None: in plain words"),
     ],

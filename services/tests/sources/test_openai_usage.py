@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.conflicts import between_events
 from millrace.processor.decode import Taken, decoder
-from millrace.sources import following, openai_usage, streams
+from millrace.sources import following, jsonlines, openai_usage, streams
 from millrace.sources.answers import normalise
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.gpus import Place
@@ -35,6 +35,13 @@ def chat(number: int, **fields: Any) -> dict[str, Any]:
     usage = {"prompt_tokens": number, "completion_tokens": 7, "total_tokens": number + 7}
     plain = {"id": f"chatcmpl-{number}", "object": "chat.completion", "created": CREATED + number}
     return {**plain, "model": "llama", "usage": usage, **fields}
+
+
+@pytest.mark.parametrize(("before", "behind"), [(None, None), (3, 4)])
+def test_the_rest_of_a_line_that_is_passed_over_ends_one_line(
+    before: int | None, behind: int | None
+) -> None:
+    assert jsonlines.skip(b'rest"}\n{}\n', "utf-8", before) == ([], 7, behind, False)
 
 
 RESPONSE = {

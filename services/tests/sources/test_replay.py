@@ -80,6 +80,14 @@ def test_a_file_that_cannot_be_read_is_one_line(settings: Any, name: str, said: 
         replay.from_settings(settings(replay_file=name))
 
 
+def test_a_file_is_the_same_unit_for_every_version(tmp_path: Path) -> None:
+    """Or it would be replayed again after an update."""
+    path = tmp_path / "stocks.csv"
+    path.write_text(ROWS)
+    assert Replay(path, []).units == ("0fdaea85b1549185 all",)
+    assert Replay(path, ["IBM", "AAPL"]).units == ("0fdaea85b1549185 AAPL,IBM",)
+
+
 def test_another_file_or_choice_is_another_unit(file: Path) -> None:
     whole, part = Replay(file, []).units, Replay(file, ["IBM"]).units
     file.write_bytes(gzip.compress(ROWS.replace("130.31", "130.32").encode()))

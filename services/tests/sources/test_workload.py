@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from statistics import fmean
+from time import sleep
 
 import msgspec
 import pytest
@@ -22,6 +23,17 @@ from millrace.sources.workload import DAY_SECONDS, GPUS, Gpu, Workload
 START = datetime(2026, 1, 2, 15, tzinfo=UTC).timestamp()
 pauses = st.lists(st.floats(0.01, 9), min_size=1, max_size=12)
 feeds = st.sampled_from(["gpu_metrics", "token_usage"])
+
+
+def test_who_names_no_host_has_the_first(settings: Callable[..., Settings]) -> None:
+    """Symbols and ids begin with it: another would make other series."""
+    made = sources.make(
+        settings(
+            producer_source="workload", producer_feed="gpu_metrics", producer_interval_seconds=0.01
+        )
+    )
+    sleep(0.03)
+    assert {event.symbol for event in made.fetch("workload").events} == {"gpu-1/0", "gpu-1/1"}
 
 
 class World:
