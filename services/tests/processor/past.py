@@ -60,12 +60,14 @@ class Past:
 
     def has_claims(self, feed: Feed[Any]) -> bool:
         """See ports.Store."""
+        assert isinstance(feed, Feed)
         return any(CLAIMED_FIELD in document for document in self.documents.values())
 
     def is_elsewhere(
         self, feed: Feed[Any], source: str, symbols: Sequence[str], partition: int
     ) -> bool:
         """See ports.Store."""
+        assert isinstance(feed, Feed)
         return any(
             d["source"] == source
             and d["symbol"] in symbols
@@ -75,6 +77,7 @@ class Past:
 
     def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, Place]:
         """See ports.Store."""
+        assert isinstance(feed, Feed)
         positions = {n: self.documents[n]["kafka"] for n in ids if n in self.documents}
         return {n: Place(log_of(p), p["partition"], p["offset"]) for n, p in positions.items()}
 

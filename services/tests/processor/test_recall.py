@@ -1,16 +1,17 @@
 """What came before: asked for in few questions, between signs of life; little of it is kept."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from itertools import pairwise
 from threading import Event
 from typing import Any
 
 import msgspec
 import pytest
-from services.tests.feeds.events import metal, tokens
+from services.tests.feeds.events import START, metal, stock, tokens
 from services.tests.processor.chance import away
 from services.tests.processor.process import Processor, in_one_thread
-from services.tests.processor.scenario import FIRST, change, produce, start
+from services.tests.processor.scenario import DAY, FIRST, change, fail_with, produce, start
 from services.tests.processor.world import World
 
 from millrace.feeds.base import Series
@@ -46,8 +47,7 @@ def watched(world: World) -> Watched:
     before = start(world)
     for number in range(40):
         produce(world, 0, 100.0, symbol=f"S{number}")
-    while len(world.documents) < 40:
-        before.step()
+    take_all(before, world)
     before.finish()
     world.processors.remove(before)
     for number in range(40):
@@ -235,6 +235,57 @@ def test_a_price_that_is_late_is_compared_with_what_is_stored(world: World) -> N
     take_all(processor, world)
     moves = [change(world, event_id) for event_id in late]
     assert moves == pytest.approx([100 * (400 / (100 + day) - 1) for day in (90, 94, 92)])
+
+
+def test_nobody_asks_where_events_are_stored_while_clocks_are_right_and_partitions_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "places", fail_with(away()))
+    for restart in range(2):
+        processor = start(world)
+        for day in range(3):
+            for partition, symbol in enumerate(("IBM", "GOOG")):
+                produce(world, 3 * restart + day, 100.0, partition=partition, symbol=symbol)
+        take_all(processor, world)
+        processor.finish()
+        world.processors.clear()
+
+
+def produce_ahead(world: World, day: int, price: float, *, partition: int = 0) -> str:
+    """A price of day 90, which the log has on an earlier day."""
+    event = stock(price, minutes=90 * DAY)
+    logged_at = START + timedelta(days=day)
+    world.produce(partition, msgspec.json.encode(event), logged_at=logged_at)
+    return event.event_id
+
+
+def test_an_event_whose_time_was_not_believed_is_in_a_history_once(world: World) -> None:
+    processor = start(world)
+    produce_ahead(world, 1, 100.0)
+    take_all(processor, world)
+    produce(world, 2, 50.0)
+    produce_ahead(world, 3, 100.0)
+    last = produce(world, 4, 60.0)
+    turn_until_committed(processor, world)
+    assert change(world, last) == pytest.approx(20.0)
+
+
+def test_and_in_none_where_it_is_stored_from_another_partition(world: World) -> None:
+    processor = start(world)
+    produce(world, 1, 50.0)
+    take_all(processor, world)
+    produce_ahead(world, 2, 100.0, partition=1)
+    take_all(processor, world)
+    produce_ahead(world, 2, 100.0)
+    last = produce(world, 3, 60.0)
+    turn_until_committed(processor, world)
+    assert change(world, last) == pytest.approx(20.0)
+
+
+def turn_until_committed(processor: Processor, world: World) -> None:
+    for _ in range(100):
+        processor.step()
+    assert world.committed == {partition: len(records) for partition, records in world.log.items()}
 
 
 @pytest.fixture
