@@ -124,8 +124,9 @@ class Quotes(Past):
                 self.documents[document["_id"]] = bson.decode(bson.encode(document), AS_STORED)
         return Inserted(len(documents) - len(duplicates), frozenset(duplicates))
 
-    def newest(self, _feed: Feed[Any], symbols: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    def newest(self, feed: Feed[Any], symbols: Sequence[str] | None) -> Iterator[dict[str, Any]]:
         """See processor.latest.Newest: each symbol as it is when it is its turn."""
+        assert isinstance(feed, Feed)
         if self.away:
             raise Transient("away")
         for name in sorted(self.symbols() if symbols is None else symbols):

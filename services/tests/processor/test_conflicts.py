@@ -12,6 +12,7 @@ from services.tests.processor.world import World
 
 from millrace.feeds.stocks import STOCKS
 from millrace.feeds.token_usage import TOKEN_USAGE
+from millrace.processor.batch import Inserted
 from millrace.processor.conflicts import between_documents, between_events, said
 from millrace.processor.decode import Taken
 from millrace.sinks.dead_letters import CONFLICT, PREFIX
@@ -148,6 +149,21 @@ def test_what_somebody_removes_while_it_is_compared_hides_no_other(world: World)
     assert metric(processor, "duplicates_total") == 1
 
 
+def test_what_conflicts_with_an_event_that_mongodb_rejects_says_so_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reject(_: str, documents: Any) -> Inserted:
+        return Inserted(0, rejected=dict.fromkeys(range(len(documents)), "too strange"))
+
+    processor = start(world)
+    monkeypatch.setattr(world, "insert", reject)
+    for price in (100.0, 250.0):
+        produce(world, 1, price)
+    turn(processor)
+    conflict = b"an event of the same id came before, with another high, low, open, price"
+    assert reasons(world) == [(b"TASK_PUT", b"too strange"), (CONFLICT.encode(), conflict)]
+
+
 @pytest.mark.parametrize("turns", [0, 1, 10], ids=["one batch", "in flight", "stored"])
 def test_an_answer_that_is_told_again_later_is_no_conflict(turns: int) -> None:
     """By then others began, so that it is said to have ended later. Verification agrees."""
@@ -163,6 +179,7 @@ def test_an_answer_that_is_told_again_later_is_no_conflict(turns: int) -> None:
     for event in (again, more):
         world.produce(0, msgspec.json.encode(event))
     turn(processor, 1)
+    assert not processor.standing.places(), "nobody can say what its conflict is"
     processor.jobs.threads = 2
     turn(processor)
     assert world.documents[first.event_id]["timestamp_utc"] == first.observed_at

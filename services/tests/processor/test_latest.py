@@ -217,8 +217,15 @@ def test_what_waits_is_written_in_small_portions(world: World) -> None:
     ):
         world.store(*(quote(2.0, symbol=f"S{number}", seconds=1) for number in range(20)))
         world.values.step()
-    assert [len(call.args[0]) for call in put.call_args_list] == [6, 6, 6, 2]
-    assert {value.price for value in world.cache.values.values()} == {"2.0"}
+        assert [len(call.args[0]) for call in put.call_args_list] == [6, 6, 6, 2]
+        put.reset_mock()
+        for number in range(20):
+            world.cache.evict(f"S{number}")
+        world.store(*(quote(3.0, symbol=f"S{number}", seconds=2) for number in range(20)))
+        world.values.step()
+        found = [(len(call.args[0]), call.kwargs["create"]) for call in put.call_args_list]
+    assert found == [(size, create) for create in (False, True) for size in (6, 6, 6, 2)]
+    assert [value.price for value in world.cache.values.values()] == ["3.0"] * 20
 
 
 def test_what_waits_is_bounded_and_what_is_forgotten_comes_from_the_database(world: World) -> None:
@@ -268,7 +275,7 @@ def test_a_stop_does_not_wait_until_redis_is_filled(world: World) -> None:
     world.cache.soon = [world.values._stop.set, lambda: None, lambda: None]
     with (
         patch("millrace.processor.latest.AT_ONCE", 1),
-        pytest.raises(Transient, match="told to stop"),
+        pytest.raises(Transient, match=r"^told to stop while Redis is filled$"),
     ):
         world.values.step()
     assert len(world.cache.values) == 1

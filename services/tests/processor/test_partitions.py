@@ -59,6 +59,20 @@ def test_an_event_that_is_stored_from_another_partition_is_in_no_history(
     check(world, 1)
 
 
+def test_what_is_read_again_after_a_crash_is_in_its_window() -> None:
+    """It is stored already, from the very place that it is read from."""
+    world = World(1, TOKEN_USAGE)
+    with in_one_thread(world):
+        for second in (5, 10, 15):
+            event = tokens(100 * second, seconds=second, span_s=5.0)
+            world.produce(0, msgspec.json.encode(event))
+            turn(start(world))
+            world.processors.clear()
+            world.committed = dict.fromkeys(world.log, 0)
+    assert len(world.documents) == 3
+    check(world, 0)
+
+
 @pytest.mark.parametrize("restart", [True, False])
 def test_nor_in_a_window(*, restart: bool) -> None:
     world = World(2, TOKEN_USAGE)

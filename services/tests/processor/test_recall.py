@@ -93,6 +93,32 @@ def test_the_series_of_a_batch_are_asked_for_in_one_question(
     assert moves == pytest.approx([10.0] * 40)
 
 
+def test_what_is_no_event_or_has_no_history_yet_makes_no_more_questions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new symbol's past, and what four others lack: two questions."""
+    monkeypatch.setattr(recall, "AT_ONCE", 500)
+    monkeypatch.setattr(loop, "MOST_SERIES", 500)
+    known = [f"S{number}" for number in range(4)]
+    for day in (3, 4):
+        world.processors.clear()
+        processor = restarted(world)
+        for symbol in known:
+            produce(world, day, 100.0, symbol=symbol)
+        take_all(processor, world)
+    watched = Watched(world)
+    processor.jobs.threads = 0
+    late = [produce(world, 2, 110.0, symbol=symbol) for symbol in known[:2]]
+    world.produce(0, b"no event")
+    produce(world, 3, 100.0, symbol="NEW")
+    late += [produce(world, 2, 110.0, symbol=symbol) for symbol in known[2:]]
+    processor.step()
+    assert sorted(watched.asked) == [("NEW",), tuple(known)]
+    processor.jobs.threads = 2
+    turn_until_committed(processor, world)
+    assert [change(world, event_id) for event_id in late] == [None] * 4
+
+
 def test_between_two_questions_there_is_a_sign_of_life(
     watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
