@@ -32,38 +32,41 @@ def producer(**changes: str) -> dict[str, str]:
                 "millrace_images_source": "registr",
             },
             f"millrace_instance is {INSTANCE}-my own: it must be letters, digits, hyphens, dots and"
-            " underscores; millrace_api_port is 65536: it must be a whole number from 1 to 65535;"
-            " millrace_images_source is registr: it must be one of auto, registry, packages",
+            " underscores; millrace_images_source is registr: it must be one of auto, registry,"
+            " packages; millrace_api_port: Input should be less than or equal to 65535",
         ),
         (
             {"millrace_api_port": "https"},
-            "millrace_api_port is https: it must be a whole number from 1 to 65535",
+            "millrace_api_port: Input should be a valid integer",
         ),
         (
             {
                 "millrace_api_origins": ["https://a.example.org", "https://a.example.org/", "*"],
                 "millrace_stock_alert_threshold": 0,
             },
-            "millrace_api_origins has https://a.example.org/, *: it must be a list of origins,"
-            " each like https://dashboard.example.org, in lower case and without a path;"
-            " millrace_stock_alert_threshold is 0: it must be a fraction above 0",
+            "millrace_stock_alert_threshold: it is a fraction above 0, and 1 at most: 0.05 is 5 %;"
+            " millrace_api_origins: item 2: write it as a browser sends it, in lower case and"
+            " without a path, like https://dashboard.example.org; millrace_api_origins: item 3:",
         ),
         (
             {
                 "millrace_api_origins": "https://a.example.org",
                 "millrace_stock_alert_threshold": "5 %",
             },
-            "millrace_api_origins has https://a.example.org: it must be a list of origins,"
-            " each like https://dashboard.example.org, in lower case and without a path;"
-            " millrace_stock_alert_threshold is 5 %: it must be a fraction above 0",
+            "millrace_stock_alert_threshold: Input should be a valid number, unable to parse string"
+            ' as a number; millrace_api_origins: a list is written as JSON, like ["a", "b"]',
         ),
         (
             {
                 "millrace_stock_alert_threshold": 5,
+                "millrace_stale_seconds": 0,
+                "millrace_alpha_vantage_requests_per_day": "many",
                 "millrace_producers": [producer(url="vllm:8000/metrics")],
             },
-            "millrace_stock_alert_threshold is 5: it must be a fraction above 0, and 1 at most:"
-            " 0.05 is 5 %; millrace_producers has a url without http:// or https:// and the host:"
+            "millrace_alpha_vantage_requests_per_day: Input should be a valid integer, unable to"
+            " parse string as an integer; millrace_stock_alert_threshold: it is a fraction above 0,"
+            " and 1 at most: 0.05 is 5 %; millrace_stale_seconds: Input should be greater than 0;"
+            " millrace_producers has a url without http:// or https:// and the host:"
             " write it like http://vllm:8000/metrics",
         ),
     ],
@@ -74,7 +77,7 @@ def producer(**changes: str) -> dict[str, str]:
         "a word for a port",
         "no origins",
         "one origin",
-        "a share of 500 %, no URL",
+        "a share of 500 %, no time, a word for a number, no URL",
     ],
 )
 def test_what_cannot_work_is_refused(

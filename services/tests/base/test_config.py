@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from millrace import config, redaction
@@ -267,13 +268,11 @@ def test_a_file_that_no_setting_has_is_told_and_ends_nothing(
 def test_every_file_that_the_roles_write_is_known(
     secrets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    roles = Path(__file__).parents[3] / "roles"
-    files = [
-        path
-        for role in ("api", "operator", "processor", "producer", "simulator")
-        for path in (roles / role).glob("vars/*.yml")
-    ]
-    names = {name for path in files for name in re.findall(r"\{name: ([\w.]+), ", path.read_text())}
+    root = Path(__file__).parents[3]
+    shared = (root / "roles/service/vars/main.yml").read_text()
+    told = yaml.safe_load((root / "playbooks/vars/services.yml").read_text())
+    names = {*re.findall(r"\{name: ([\w.]+), ", shared), "api_tokens.json"}
+    names.update(*(part for name, part in told.items() if name.endswith("_secrets")))
     assert {"ca.pem", "kafka_password", "metals_api_key", "tls.key", "api_token"} <= names
     for name in names:
         (secrets / name).write_text("x")

@@ -7,7 +7,15 @@ the environment is refused.
 """
 
 from millrace.config.base import ENV_PREFIX, LONGEST_SECONDS, about
-from millrace.config.reading import load
+from millrace.config.reading import load, problems
 from millrace.config.settings import Settings, secrets_directory
 
-__all__ = ["ENV_PREFIX", "LONGEST_SECONDS", "Settings", "about", "load", "secrets_directory"]
+__all__ = [
+    "ENV_PREFIX",
+    "LONGEST_SECONDS",
+    "Settings",
+    "about",
+    "load",
+    "problems",
+    "secrets_directory",
+]

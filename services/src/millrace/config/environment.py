@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
+from pydantic_core import ErrorDetails
+
 NO_SETTINGS = ("MILLRACE_SECRETS_DIR", "MILLRACE_VAULT_FILE", "MILLRACE_VAULT_PASSWORD_FILE")
 """Variables that are read elsewhere: before the settings, or by the playbooks in the same shell."""
 TESTS = "MILLRACE_TEST_"
@@ -49,10 +51,12 @@ def unreadable(error: Exception, prefix: str) -> str:
     return f"{prefix}{field.upper()}: {LIST}"
 
 
-def refused(place: tuple[int | str, ...], kind: str, said: str, prefix: str) -> str:
-    """A value that a setting cannot have: which item of a list it is, counted from 1."""
-    name, *items = place
-    if items or kind == "list_type":
-        said = LIST if kind in {"list_type", "string_type"} else said
+def refused(name: str, error: ErrorDetails) -> str:
+    """A value that the setting of this name cannot have. `loc` of the error are places in a list:
+    an item is counted from 1.
+    """
+    said, items = error["msg"], error["loc"]
+    if items or error["type"] == "list_type":
+        said = LIST if error["type"] in {"list_type", "string_type"} else said
     item = "".join(f"item {int(number) + 1}: " for number in items)
-    return f"{prefix}{str(name).upper()}: {item}{said}"
+    return f"{name}: {item}{said}"

@@ -3,8 +3,10 @@
 import os
 import sys
 import warnings
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import SettingsError
 
 from millrace import redaction
@@ -13,6 +15,26 @@ from millrace.config.base import ENV_PREFIX
 from millrace.config.settings import Settings
 from millrace.errors import ConfigurationError
 from millrace.feeds import FEEDS
+
+
+def problems(values: Mapping[str, Any], prefix: str) -> list[str]:
+    """What is wrong with those of these values that are to become settings.
+
+    Each is named like its setting behind the prefix, as an inventory names it. Others are passed
+    over.
+    """
+    lines = []
+    for setting, field in Settings.model_fields.items():
+        name = prefix + setting
+        if name not in values:
+            continue
+        taken: Any = Annotated[field.annotation, field]
+        try:
+            TypeAdapter(taken).validate_python(values[name])
+        except ValidationError as error:
+            found = error.errors(include_input=False, include_context=False)
+            lines += [environment.refused(name, item) for item in found]
+    return lines
 
 
 def load() -> Settings:
@@ -33,11 +55,12 @@ def load() -> Settings:
     except SettingsError as error:
         raise ConfigurationError(environment.unreadable(error, ENV_PREFIX)) from None
     except ValidationError as error:
-        wrong = "; ".join(
-            environment.refused(item["loc"], item["type"], item["msg"], ENV_PREFIX)
-            for item in error.errors(include_input=False, include_context=False)
-        )
-        raise ConfigurationError(wrong) from None
+        lines = []
+        for item in error.errors(include_input=False, include_context=False):
+            name, *places = item["loc"]
+            setting = ENV_PREFIX + str(name).upper()
+            lines.append(environment.refused(setting, {**item, "loc": tuple(places)}))
+        raise ConfigurationError("; ".join(lines)) from None
     unknown = sorted(set(settings.feeds) - FEEDS.keys())
     if unknown or not settings.feeds:
         known = ", ".join(sorted(FEEDS))
