@@ -402,6 +402,172 @@ def test_a_file_that_cannot_be_unpacked_holds_up_no_other(
     assert follower.look() == ([], [])
 
 
+WHOLE = "\n".join(os.urandom(40).hex() for _ in range(100)).encode() + b"\n"
+LINES = WHOLE.decode().split()
+HOWS = [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+CUTS = [0, 1, 9, 2000, -1]
+
+
+def come(follower: Follower, data: bytes, suffix: str, minutes: int) -> None:
+    """So much of a compressed file is there, and was written to then."""
+    packed = follower.at(1, suffix)
+    packed.write_bytes(data)
+    at = NOW - 10**6 + 60 * minutes
+    os.utime(packed, (at, at))
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(("suffix", "how"), HOWS)
+def test_what_is_not_compressed_yet_is_read_once_it_is(
+    follower: Follower, suffix: str, how: Callable[[bytes], bytes], cut: int
+) -> None:
+    follower.write("a")
+    follower.look()
+    follower.clock = NOW - 10**6 + 60 * 5
+    come(follower, how(WHOLE)[:cut], suffix, 5)
+    assert follower.look() == ([], [])
+    follower.write("b")
+    follower.write("c")
+    assert follower.look() == (["b", "c"], [])
+    follower.start()
+    # Who copies it gives it the time of the original when it is whole.
+    come(follower, how(WHOLE), suffix, 2)
+    assert follower.look() == (LINES, [])
+    assert follower.look() == ([], [])
+    follower.write("d")
+    assert follower.look() == (["d"], [])
+
+
+def test_an_earlier_version_that_kept_no_time_waits_for_what_is_not_compressed_yet(
+    follower: Follower,
+) -> None:
+    follower.write("a")
+    follower.look()
+    follower.now = (follower.now[0], 0)
+    follower.clock = NOW - 10**6 + 60 * 5
+    come(follower, gzip.compress(WHOLE)[:9], ".gz", 5)
+    follower.write("b")
+    assert follower.look() == (["b"], [])
+    follower.write("c")
+    assert follower.look() == (["c"], [])
+    come(follower, gzip.compress(WHOLE), ".gz", 3)
+    assert follower.look() == (LINES, [])
+
+
+def test_nobody_waits_for_what_is_damaged_and_dated_ahead(follower: Follower) -> None:
+    follower.write("a")
+    follower.look()
+    follower.clock = NOW - 10**6 + 60 * 5
+    come(follower, gzip.compress(WHOLE)[:9], ".gz", 5 + 60)
+    assert follower.look() == ([], ["it cannot be unpacked"])
+    assert follower.look() == ([], [])
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(("suffix", "how"), HOWS)
+def test_what_stays_damaged_is_told_once_when_nobody_writes_to_it_any_more(
+    follower: Follower, suffix: str, how: Callable[[bytes], bytes], cut: int
+) -> None:
+    follower.write("a")
+    follower.look()
+    come(follower, how(WHOLE)[:cut], suffix, 5)
+    told = []
+    for seconds in (-2, 0, 599, 600, 601, 9999):
+        follower.clock = NOW - 10**6 + 60 * 5 + seconds
+        lines, lost = follower.look()
+        told.append(len(lost))
+        assert not lines
+    assert told == [0, 0, 0, 1, 0, 0]
+    assert f"{NAME}.1{suffix}" in follower.named
+    # It is another one then, and judged anew.
+    come(follower, how(WHOLE), suffix, 6)
+    assert follower.look() == (LINES, [])
+
+
+def test_parts_of_what_is_not_compressed_yet_are_read_once(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "CHUNK", 20_000)
+    lines = [os.urandom(2000).hex() for _ in range(200)]
+    data = gzip.compress("\n".join([*lines, ""]).encode())
+    follower.write("a")
+    follower.look()
+    follower.clock = NOW - 10**6 + 60 * 5
+    read = []
+    for part in (data[: len(data) // 2], data):
+        come(follower, part, ".gz", 5)
+        for _ in range(60):
+            found, lost = follower.look()
+            assert not lost
+            read += found
+        if part is not data:
+            assert 0 < len(read) < 200
+            follower.start()
+    assert read == lines
+
+
+@pytest.mark.parametrize(
+    ("cut", "told"),
+    [
+        (9, ["what was written behind byte 2", "it cannot be unpacked"]),
+        (3000, ["it cannot be unpacked behind byte 2"]),
+    ],
+)
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_file_whose_compressed_form_is_not_whole_yet_is_waited_for(
+    follower: Follower, stays: bool, cut: int, told: list[str]
+) -> None:
+    follower.write("a")
+    follower.look()
+    follower.write(*LINES)
+    follower.rotate()
+    data = gzip.compress(follower.at(1).read_bytes())
+    follower.at(1).unlink()
+    follower.clock = NOW - 10**6 + 60 * 5
+    come(follower, data[:cut], ".gz", 5)
+    follower.start()
+    follower.write("c")
+    assert follower.look() == (["c"], [])
+    assert follower.look() == ([], [])
+    if stays:
+        follower.clock += 600
+        lines, lost = follower.look()
+        assert not lines
+        assert [text.split(",")[0] for text in lost] == told
+        assert follower.look() == ([], [])
+    else:
+        come(follower, data, ".gz", 2)
+        assert follower.look() == (LINES, [])
+        assert follower.look() == ([], [])
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_file_that_is_compressed_beside_itself_is_read_once(
+    follower: Follower, is_known: bool
+) -> None:
+    follower.clock = NOW - 10**6 + 60 * 5
+    follower.write("a")
+    follower.look()
+    if not is_known:
+        follower.rotate()
+    follower.write(*LINES)
+    follower.rotate()
+    follower.write("b")
+    data, written = gzip.compress(follower.at(1).read_bytes()), follower.minutes - 1
+    told = []
+    for part in (data[:0], data[:3000], data):
+        come(follower, part, ".gz", 5)
+        told += follower.look()[0]
+    come(follower, data, ".gz", written)
+    follower.at(1).unlink()
+    follower.start()
+    for _ in range(3):
+        lines, lost = follower.look()
+        told += lines
+        assert not lost
+    assert told == [*LINES, "b"]
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("is_packed", [True, False])
 def test_a_file_that_must_not_be_read_is_told_once_and_read_when_it_may_be(

@@ -4,39 +4,26 @@ It may be renamed, while some of its writers have it open still; copied and cut 
 file is known by its inode and by the bytes before the place up to which it is read. By these alone
 a copy of it is known, and what it was compressed to. All that are known are read at each look, the
 oldest first, as long as they lie beside the newest; and those that were not there before and were
-written to later than all that was read. What lay beside it at the first look is not read.
-
-Who writes goes on with a file that has no name any more, as where it is compressed before all have
-reopened, or one that does not begin with the newest's. So what is read stays open, and is read
-until others were written to for a while.
+written to later than all that was read. What lay beside it at the first look is not read. As long
+as one cannot be unpacked yet, nothing else that is read makes it an old one.
 """
 
-import contextlib
-import glob
 import math
 import os
-import re
-import weakref
 from pathlib import Path
 from typing import NamedTuple
 
 from millrace.sources import jsonlines, packed
 from millrace.sources.base import Rejected
+from millrace.sources.candidates import OPEN, Candidates, is_rotated
 from millrace.sources.jsonlines import Record
-from millrace.sources.marks import File, Mark, Reader, Unreadable, begin_alike, digest
+from millrace.sources.marks import SETTLED_NS, File, Mark, Reader, Unreadable, begin_alike, digest
 
 CHUNK = 4 * 1024 * 1024
 """Bytes of a look; no line is longer. An even number, as of UTF-16."""
 MOST_FILES = 32
 QUIET_SECONDS = 10.0
 """Nobody ends a line in a file any more that was renamed and then not written to for so long."""
-SETTLED_NS = 600 * 10**9
-"""Others were written to for so long, and this one was not: all of it is read."""
-OPEN = Path("/proc/self/fd")
-_ROTATED = re.compile(
-    r"[._-](\d[\d._:TZ+-]*|old|(bak|rot)\d*)([._-](old|bak|log))?(\.gz|\.bz2|\.xz)?"
-)
-"""What those who rename files add to the name."""
 
 
 class Found(NamedTuple):
@@ -64,14 +51,15 @@ class Following:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reader = Reader(path)
-        self._open: dict[int, int] = {}
+        self._candidates = Candidates(path)
         self._told: set[int] = set()
         """Files of which it is said that they cannot be read."""
-        weakref.finalize(self, _close, self._open)
+        self._fresh: set[Path] = set()
+        """What somebody may be writing to."""
 
     def begun(self) -> int:
         """The `written` of who begins: what lies there by another name is older."""
-        return max((file.status.st_mtime_ns for file in self._siblings()), default=0) or 1
+        return max((one.status.st_mtime_ns for one in self._candidates.siblings()), default=0) or 1
 
     def look(self, marks: list[Mark], written: int, now: float) -> Reading:
         """The lines behind some marks, the oldest file's first, CHUNK bytes at most.
@@ -80,57 +68,44 @@ class Following:
         not known. FileNotFoundError if there is no file, other OSErrors if it cannot be read.
         """
         newest = max((mark.written for mark in marks), default=0)
-        there = self._siblings()
-        if is_there := self._path.exists():
-            there.append(File(self._path, self._path.stat()))
-        there += self._elsewhere(there, newest)
+        there = self._candidates.all(newest)
         self._told &= {file.status.st_ino for file in there}
+        ages = {file.path: _nanoseconds(now) - file.status.st_mtime_ns for file in there}
+        self._fresh = {path for path, age in ages.items() if abs(age) < SETTLED_NS}
+        self._reader.broken.clear()
         found: list[Found] = []
+        kept: list[Mark] = []
         lost: list[Rejected] = []
         for mark in marks:
             free = [one for one in there if one.path not in {known.path for known in found}]
             if place := self._reader.place(mark, free):
                 found.append(Found(*place, mark))
+            elif self._is_unfinished():
+                # This may be what it was compressed to.
+                kept.append(mark)
             elif mark is marks[-1] or mark.written + SETTLED_NS > newest:
                 lost.append(self._lost(mark))
         # A clock may have been set back: what is written from now on is later nevertheless.
         times = [min(one.status.st_mtime_ns, _nanoseconds(now)) for one in found]
-        found += self._new(found, there, written or max(times, default=None), lost)
+        since = written or max(times, default=0)
+        found += self._new(found, there, since, lost)
         found.sort(key=lambda one: one.path == self._path)
-        self._hold(found)
+        self._candidates.hold(File(*one[:2]) for one in found if not packed.is_packed(one.path))
         if not found and not lost:
             raise FileNotFoundError(self._path)
-        reading = self._read(found, written, lost, now)
+        reading = self._read(found, kept, since, lost, now)
+        is_there = self._path in ages
         return reading if is_there or reading.records else self._without(found, reading, now)
 
-    def _siblings(self) -> list[File]:
-        siblings = self._path.parent.glob(f"{glob.escape(self._path.name)}?*")
-        return [File(path, path.stat()) for path in siblings if path.is_file()]
-
-    def _elsewhere(self, there: list[File], newest: int) -> list[File]:
-        """What is open here and lies not here any more, unless it is complete."""
-        known = {file.status.st_ino for file in there}
-        files = [File(OPEN / str(file), os.fstat(file)) for file in self._open.values()]
-        return [
-            file
-            for file in files
-            if file.status.st_ino not in known and file.status.st_mtime_ns + SETTLED_NS > newest
-        ]
+    def _is_unfinished(self) -> bool:
+        """Whether there is something that cannot be unpacked yet."""
+        return not self._fresh.isdisjoint(self._reader.broken)
 
     def _name(self, path: Path) -> str:
         return self._path.name if path.parent == OPEN else path.name
 
-    def _hold(self, found: list[Found]) -> None:
-        plain = {one.status.st_ino: one.path for one in found if not packed.is_packed(one.path)}
-        for inode in self._open.keys() - plain.keys():
-            os.close(self._open.pop(inode))
-        for inode in plain.keys() - self._open.keys():
-            # One that cannot be read is told where it is read.
-            with contextlib.suppress(PermissionError):
-                self._open[inode] = os.open(plain[inode], os.O_RDONLY)
-
     def _new(
-        self, found: list[Found], there: list[File], since: int | None, lost: list[Rejected]
+        self, found: list[Found], there: list[File], since: int, lost: list[Rejected]
     ) -> list[Found]:
         """The files that nobody has read: they are no copies of those that are known."""
         known = {one.path for one in found}
@@ -138,21 +113,20 @@ class Following:
         new = [Found(*one, None) for one in live]
         heads = [self._reader.head(one.path) for one in found + new]
         for path, status in sorted(there, key=lambda one: one.status.st_mtime_ns):
-            is_rotated = _ROTATED.fullmatch(path.name[len(self._path.name) :])
-            if path in known or not is_rotated or since is None or status.st_mtime_ns <= since:
+            is_old = not since or status.st_mtime_ns <= since
+            if path in known or is_old or not is_rotated(path, self._path):
                 continue
             try:
                 head = self._reader.around(path, 0, packed.TAIL)[1]
-            except packed.Unfinished:
-                continue
             except packed.Broken:
-                self._tell(path, status, "it cannot be unpacked", lost)
+                if path not in self._fresh:
+                    self._tell(path, status, "it cannot be unpacked", lost)
                 continue
             except Unreadable:
                 new.append(Found(path, status, None))
                 continue
             is_copy = any(begin_alike(head, other) for other in heads)
-            if head and not is_copy and status.st_ino not in self._told:
+            if head and not is_copy:
                 heads.append(head)
                 new.append(Found(path, status, None))
         return new
@@ -163,9 +137,15 @@ class Following:
             self._told.add(status.st_ino)
             lost.append(Rejected(self._name(path), why))
 
-    def _read(self, found: list[Found], written: int, lost: list[Rejected], now: float) -> Reading:
+    def _read(
+        self,
+        found: list[Found],
+        marks: list[Mark],
+        written: int,
+        lost: list[Rejected],
+        now: float,
+    ) -> Reading:
         records: list[Record] = []
-        marks: list[Mark] = []
         left = CHUNK
         until, over = _nanoseconds(now), {}
         for number, (path, status, mark) in enumerate(found):
@@ -178,7 +158,10 @@ class Following:
             try:
                 before, data = self._reader.around(path, offset, left)
             except packed.Broken:
-                self._tell(path, status, f"it cannot be unpacked behind byte {offset}", lost)
+                if path not in self._fresh:
+                    self._tell(path, status, f"it cannot be unpacked behind byte {offset}", lost)
+                elif mark:
+                    marks.append(mark)
                 continue
             except Unreadable as error:
                 self._tell(path, status, f"it cannot be read: {error}", lost)
@@ -211,7 +194,8 @@ class Following:
                 marks += [other.mark for other in found[number + 1 :] if other.mark]
                 return Reading(records, marks[-MOST_FILES:], written, lost)
         # All is read. What is compressed does not grow, and is older than what is not read.
-        written = max([written, *(min(one.status.st_mtime_ns, until) for one in found)])
+        if not self._is_unfinished():
+            written = max([written, *(min(one.status.st_mtime_ns, until) for one in found)])
         marks = [mark for mark in marks if over.get(mark.inode, math.inf) > written]
         return Reading(records, marks[-MOST_FILES:], written, lost)
 
@@ -234,11 +218,6 @@ class Following:
             " removed, cut off, renamed to what does not begin with its name, or compressed to none"
             " of .gz, .bz2 and .xz",
         )
-
-
-def _close(files: dict[int, int]) -> None:
-    for file in files.values():
-        os.close(file)
 
 
 def _nanoseconds(seconds: float) -> int:

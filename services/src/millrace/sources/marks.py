@@ -11,6 +11,9 @@ from millrace.sources import packed
 
 LARGEST = 1024**3
 """Bytes that are unpacked at most to find where reading goes on."""
+SETTLED_NS = 600 * 10**9
+"""Others were written to for so long, and this one was not: all of it is read. Nor is anything
+being compressed any more that was not written to for so long."""
 ENOUGH = 256
 """Bytes that tell one file from another: the beginnings of all answers are alike."""
 _SECOND_NS = 10**9
@@ -47,6 +50,8 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.broken: set[Path] = set()
+        """What could not be unpacked since somebody emptied it."""
 
     def around(self, path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
         """See packed.around; Unreadable in place of OSError, but of the file itself.
@@ -55,6 +60,9 @@ class Reader:
         """
         try:
             return packed.around(path, offset, most)
+        except packed.Broken:
+            self.broken.add(path)
+            raise
         except FileNotFoundError:
             raise
         except OSError as error:

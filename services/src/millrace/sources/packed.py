@@ -13,11 +13,7 @@ OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".
 
 
 class Broken(Exception):
-    """What is in the file cannot be unpacked."""
-
-
-class Unfinished(Broken):
-    """The end is missing: it is being written, or was cut off."""
+    """What is in the file cannot be unpacked: it is damaged, or is being written."""
 
 
 def is_packed(path: Path) -> bool:
@@ -30,14 +26,15 @@ def around(path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
 
     Broken if these cannot be unpacked, OSError if the file cannot be read.
     """
+    if is_packed(path) and not path.stat().st_size:
+        # Of gzip it would be the whole of nothing; who compresses begins so.
+        raise Broken
     start = max(0, offset - TAIL)
     try:
         with cast("BinaryIO", OPENERS.get(path.suffix, open)(path, "rb")) as file:
             file.seek(start)
             data = file.read(offset - start + most)
-    except EOFError:
-        raise Unfinished from None
-    except (zlib.error, lzma.LZMAError):
+    except (EOFError, zlib.error, lzma.LZMAError):
         raise Broken from None
     except OSError as error:
         if error.errno is not None:
