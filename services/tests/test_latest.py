@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import bson
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
+from services.tests.base.broker import certificate
 from services.tests.feeds.events import quote
 from services.tests.stands import stands_for
 
@@ -100,12 +102,20 @@ def test_a_value_is_read_from_its_hash() -> None:
     assert cache.value(client, "AAPL") is None
 
 
-def test_a_client_is_made_of_credentials_and_tls() -> None:
+def test_a_client_is_made_of_credentials_and_tls(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="the file /run/secrets/redis_password"):
         cache.client(Settings(redis_host="redis", redis_username="api"))
     settings = Settings.model_validate(
-        {"redis_host": "redis", "redis_username": "api", "redis_password": "p"}
+        {
+            "redis_host": "redis",
+            "redis_username": "api",
+            "redis_password": "p",
+            "redis_ca_file": tmp_path / "redis.pem",
+        }
     )
+    with pytest.raises(ConfigurationError, match="MILLRACE_REDIS_CA_FILE: cannot read the auth"):
+        cache.client(settings)
+    certificate(tmp_path, "redis")
     pool = cache.client(settings).connection_pool
     assert pool.connection_class.__name__ == "SSLConnection"
     connection: Any = pool.make_connection()

@@ -9,6 +9,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
+from millrace import authority
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.latest import PRICE, QUOTE, TIME, Latest, price_key, quote_key
@@ -36,6 +37,7 @@ def client(
     `on_connect` is called with each new connection: the server may have lost what it had.
     """
     settings.require("redis_host", "redis_username", "redis_password")
+    authority.check(settings, "redis_ca_file")
 
     def connected(connection: Any) -> None:
         connection.on_connect()

@@ -17,10 +17,13 @@ class Unhealthy(MillraceError):
 def check(url: str, ca_file: Path, timeout: float = 5.0) -> None:
     """Raise Unhealthy unless the URL answers with success in time; certificates are verified."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
-    try:
-        if url.startswith("https:"):
+    if url.startswith("https:"):
+        try:
             context = ssl.create_default_context(cafile=str(ca_file))
-            handlers.append(urllib.request.HTTPSHandler(context=context))
+        except OSError as error:
+            raise Unhealthy(f"cannot read the authority in {ca_file}: {error}") from None
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    try:
         with urllib.request.build_opener(*handlers).open(url, timeout=timeout):
             pass
     except urllib.error.HTTPError as error:

@@ -15,9 +15,12 @@ from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 from kafka.structs import TopicPartition
 
-from millrace import records  # noqa: F401 - consumers read what the library gives up
+from millrace import (
+    authority,
+    records,  # noqa: F401 - consumers read what the library gives up
+)
 from millrace.config import Settings, about
-from millrace.errors import ConfigurationError, MillraceError
+from millrace.errors import MillraceError
 
 MECHANISM = "SCRAM-SHA-512"
 MEBIBYTE = 1024 * 1024
@@ -154,7 +157,7 @@ def probe(address: str, username: str, password: str, ca_file: Path, timeout: fl
     """Log in at one broker (host:port) over TLS by SCRAM, and hang up."""
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + timeout
-    context = _trusting(ca_file)
+    context = authority.trusting(ca_file)
     try:
         with (
             socket.create_connection((host, int(port)), timeout=timeout) as plain,
@@ -166,13 +169,6 @@ def probe(address: str, username: str, password: str, ca_file: Path, timeout: fl
     except (OSError, ValueError, KafkaError) as error:
         reason = str(error) or type(error).__name__
         raise BrokerUnreachable(f"Kafka at {address} does not answer: {reason}") from None
-
-
-def _trusting(ca_file: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca_file))
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the authority in {ca_file}: {error}") from None
 
 
 class _Login:

@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from pydantic import SecretStr
 from services.tests.api.world import World, document
+from services.tests.base.broker import certificate
 
 from millrace import api, logging, wsgi
 from millrace.api import dependencies, stream
@@ -26,7 +27,11 @@ def settings(tmp_path: Path) -> Settings:
     tokens = tmp_path / "tokens.json"
     digest = hashlib.sha256(b"one").hexdigest()
     tokens.write_text(json.dumps([{"id": "a", "sha256": digest, "scopes": ["read"]}]))
+    authority = certificate(tmp_path, "authority")
     return Settings(
+        kafka_ca_file=authority,
+        mongodb_ca_file=authority,
+        redis_ca_file=authority,
         feeds=["stocks", "quotes"],
         log_level="WARNING",
         kafka_username="api",
@@ -143,3 +148,16 @@ def test_what_it_cannot_do_without_is_named(settings: Settings, server: Server, 
         ConfigurationError, match=f"^{said if is_secret else f'set MILLRACE_{name.upper()}'}$"
     ):
         api.serve(given.model_copy(update={name: missing}))
+
+
+@pytest.mark.parametrize("name", ["kafka_ca_file", "mongodb_ca_file", "redis_ca_file"])
+def test_an_authority_that_cannot_be_read_is_named_at_the_start(
+    settings: Settings, server: Server, tmp_path: Path, name: str
+) -> None:
+    redis = {"redis_host": "redis", "redis_username": "api", "redis_password": SecretStr("r")}
+    (tmp_path / "empty.pem").touch()
+    for file in ("none.pem", "empty.pem"):
+        given = settings.model_copy(update={**redis, name: tmp_path / file})
+        said = f"^MILLRACE_{name.upper()}: cannot read the authority in {tmp_path / file}: "
+        with pytest.raises(ConfigurationError, match=said):
+            api.serve(given)

@@ -183,7 +183,8 @@ def test_a_secret_that_is_no_plain_file_is_one_line(
     with pytest.raises(ConfigurationError) as caught:
         config.load()
     assert str(caught.value) == (
-        "the secret file kafka_password is a folder, or a link out of the secrets directory"
+        "the secret file kafka_password is a folder, or a link out of the secrets directory:"
+        " make it a file"
     )
 
 
@@ -297,6 +298,18 @@ def test_a_secret_that_is_no_text_or_cannot_be_read_is_one_line(
         ConfigurationError, match="cannot read the secret file kafka_password: Permission"
     ):
         config.load()
+
+
+def test_a_secrets_directory_that_cannot_be_listed_is_named_by_its_variable(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ConfigurationError) as caught:
+        config.load()
+    assert str(caught.value) == f"MILLRACE_SECRETS_DIR: cannot read {secrets}: Permission denied"
 
 
 def test_every_setting_is_described() -> None:

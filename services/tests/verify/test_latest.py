@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from pymongo.collection import Collection as MongoCollection
 from redis import Redis
 from redis.client import Pipeline as RedisPipeline
 from redis.exceptions import ConnectionError as NoConnection
+from services.tests.base.broker import certificate
 from services.tests.feeds.events import quote
 from services.tests.mongo import matches
 from services.tests.stands import standing_for, stands_for
@@ -221,9 +223,14 @@ def test_nothing_is_tried_on_a_redis_that_is_not_there() -> None:
         assert tried == []
 
 
-def test_every_way_in_is_tried() -> None:
+def test_every_way_in_is_tried(tmp_path: Path) -> None:
     settings = Settings.model_validate(
-        {"redis_host": "redis", "redis_username": "operator", "redis_password": "p"}
+        {
+            "redis_host": "redis",
+            "redis_username": "operator",
+            "redis_password": "p",
+            "redis_ca_file": certificate(tmp_path, "redis"),
+        }
     )
     with attempts(settings) as tried:
         names = {attempt.name: attempt.expected for attempt in tried}

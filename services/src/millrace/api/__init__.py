@@ -7,7 +7,7 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM."""
     import threading
 
-    from millrace import logging, wsgi
+    from millrace import authority, logging, wsgi
     from millrace.api.app import create_app
     from millrace.api.auth import load_tokens
     from millrace.api.dependencies import Dependencies
@@ -22,6 +22,9 @@ def serve(settings: Settings) -> None:
     stop = threading.Event()
     with about("api_tokens_file"):
         tokens = load_tokens(settings.api_tokens_file)
+    # Clients are made when they are needed, too late to say it.
+    redis = ("redis_ca_file",) if settings.redis_host else ()
+    authority.check(settings, "kafka_ca_file", "mongodb_ca_file", *redis)
     app = create_app(
         feeds=[FEEDS[name] for name in settings.feeds],
         tokens=tokens,

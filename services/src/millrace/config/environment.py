@@ -45,7 +45,8 @@ def unreadable(error: Exception, prefix: str) -> str:
     if isinstance(error.__cause__, UnicodeDecodeError):
         return f"the secret file {field} is no text in UTF-8"
     if isinstance(error.__cause__, UserWarning):
-        return f"the secret file {field} is a folder, or a link out of the secrets directory"
+        what = "is a folder, or a link out of the secrets directory: make it a file"
+        return f"the secret file {field} {what}"
     if isinstance(error.__cause__, OSError):
         return f"cannot read the secret file {field}: {error.__cause__.strerror}"
     return f"{prefix}{field.upper()}: {LIST}"

@@ -1,12 +1,19 @@
 """What a producer polls, and when, and what each source needs."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic_core import PydanticCustomError
 
 from millrace.config.addresses import UrlOrEmpty
 from millrace.config.base import LONGEST_SECONDS
+
+
+def _host_of_gpus(text: str) -> str:
+    if "/" in text:
+        raise PydanticCustomError("host", "it is the name of a host, without a /")
+    return text
 
 
 class ProducerSettings(BaseModel):
@@ -72,10 +79,9 @@ class ProducerSettings(BaseModel):
         description="Base URL of the upstream API; empty: the provider's. Without an API key it"
         " must be the simulator's. For dcgm, nvidia_smi and vllm, the URL of their metrics.",
     )
-    producer_host: str = Field(
+    producer_host: Annotated[str, AfterValidator(_host_of_gpus)] = Field(
         default="",
         max_length=100,
-        pattern="^[^/]*$",
         description="Host whose GPUs are observed, as events name it; empty: the name of this one.",
     )
     producer_gpu_index: int = Field(

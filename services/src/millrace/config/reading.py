@@ -45,13 +45,16 @@ def load() -> Settings:
     if wrong:
         raise ConfigurationError(wrong)
     try:
+        unknown_files = Settings.unknown_files()
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "attempted to load secret file")
             settings = Settings()
-        for line in Settings.unknown_files():
+        for line in unknown_files:
             sys.stderr.write(f"millrace: warning: {line}\n")
     except OSError as error:
-        raise ConfigurationError(f"cannot read {error.filename}: {error.strerror}") from None
+        raise ConfigurationError(
+            f"{ENV_PREFIX}SECRETS_DIR: cannot read {error.filename}: {error.strerror}"
+        ) from None
     except SettingsError as error:
         raise ConfigurationError(environment.unreadable(error, ENV_PREFIX)) from None
     except ValidationError as error:
@@ -64,8 +67,7 @@ def load() -> Settings:
     unknown = sorted(set(settings.feeds) - FEEDS.keys())
     if unknown or not settings.feeds:
         known = ", ".join(sorted(FEEDS))
-        raise ConfigurationError(
-            f"{ENV_PREFIX}FEEDS: {', '.join(unknown) or 'none'}; the feeds are {known}"
-        )
+        wrong = f"there is no feed {', '.join(unknown)}" if unknown else "name one at least"
+        raise ConfigurationError(f"{ENV_PREFIX}FEEDS: {wrong}; the feeds are {known}")
     redaction.keep(settings.secrets())
     return settings
