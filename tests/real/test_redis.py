@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from services.tests.base.broker import certificate
 from services.tests.contracts.latest_values import FIELDS, CachePort, Hashes, Strings
 
 from millrace import cache as connections
@@ -26,7 +28,7 @@ def client(redis_port: int) -> Iterator[Any]:
 class TestCache(CachePort):
     @pytest.fixture
     def cache(
-        self, client: Any, redis_port: int, monkeypatch: pytest.MonkeyPatch
+        self, client: Any, redis_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Iterator[RedisCache]:
         make = connections.client
         monkeypatch.setattr(
@@ -38,6 +40,7 @@ class TestCache(CachePort):
                 redis_port=redis_port,
                 redis_username="default",
                 redis_password=SecretStr("none"),
+                redis_ca_file=certificate(tmp_path, "redis"),
             )
         )
         yield made
