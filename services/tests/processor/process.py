@@ -5,7 +5,7 @@ the first two runs when the consumer polls or waits; it dies where `Crash` is ra
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import FIRST_COMPLETED, Executor, Future
 from contextlib import contextmanager
 from threading import Event
 from typing import Any
@@ -105,7 +105,7 @@ class Consumer:
         return polled
 
     def log_id(self, topic: str) -> str | None:
-        return self._log_id
+        return self._log_id if topic in self._state.subscription else None
 
     def _begin_anew(self) -> None:
         """As `Group` does it."""
@@ -266,6 +266,7 @@ def in_one_thread(world: World) -> Iterator[None]:
             return world.now
 
     def wait(futures: Any, timeout: float, return_when: str) -> None:
+        assert return_when == FIRST_COMPLETED
         for processor in world.processors:
             if processor.jobs.hold(futures):
                 processor.jobs.go_on()

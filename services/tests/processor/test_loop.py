@@ -1,13 +1,15 @@
 """The loop in single situations; test_delivery.py draws all others."""
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from services.tests.processor.chance import away, refused
-from services.tests.processor.scenario import FIRST, change, fail_with, produce, start
+from services.tests.processor.scenario import FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import World
+from structlog.testing import capture_logs
 
-from millrace.processor import backoff
+from millrace.processor import backoff, loop
 from millrace.processor.errors import Permanent, Unknown
 from millrace.processor.loop import LOOK_SECONDS
 from millrace.processor.ports import Look
@@ -156,6 +158,75 @@ def test_offsets_without_a_record_are_committed_too(world: World) -> None:
     for _ in range(40):  # until it looks how far the log goes
         processor.step()
     assert world.committed[FIRST] == len(world.log[FIRST]) == 4
+
+
+def test_it_commits_ten_times_a_second_at_most(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    monkeypatch.setattr(loop, "POLL_SECONDS", 0.01)
+    began = world.now
+    for day in range(60):
+        produce(world, day, 100.0)
+        processor.step()
+    assert world.commits > 3
+    assert world.commits <= 10 * (world.now - began) + 1
+    assert metric(processor, "commits_total") == world.commits
+
+
+def test_it_looks_how_far_it_is_every_few_seconds_and_commits_nothing_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = start(world)
+    produce(world, 0, 100.0)
+    produce(world, 0, 100.0, partition=1, symbol="GOOG")
+    for _ in range(10):
+        processor.step()
+    assert world.committed == dict.fromkeys(world.log, 1)
+    commits, began, looks = world.commits, world.now, Mock(wraps=processor.consumer.look)
+    monkeypatch.setattr(processor.consumer, "look", looks)
+    while world.now < began + 4 * LOOK_SECONDS:
+        processor.step()
+    assert 3 <= looks.call_count <= 4
+    assert world.commits == commits
+
+
+def test_what_is_in_flight_is_not_forgotten_however_many_series_there_are(world: World) -> None:
+    """The database does not have it yet."""
+    processor = start(world, processor_max_in_flight=9)
+    processor.jobs.threads = 0
+    for symbol in ("IBM", "GOOG", "MSFT", "AAPL"):
+        produce(world, 0, 100.0, symbol=symbol)
+        processor.step()
+    last = produce(world, 1, 110.0, symbol="IBM")
+    processor.step()
+    assert len(processor.jobs) == 5
+    processor.jobs.threads = 2
+    for _ in range(10):
+        processor.step()
+    assert change(world, last) == pytest.approx(10.0)
+
+
+def test_what_repeats_an_event_in_flight_is_not_stored_instead_of_it(world: World) -> None:
+    processor = start(world, processor_max_in_flight=9)
+    processor.jobs.threads = 0
+    for _ in range(2):
+        event_id = produce(world, 0, 100.0)
+        processor.step()
+    for job in (1, 0):
+        processor.jobs.run(job)
+    assert world.documents[event_id]["kafka"]["offset"] == 0
+
+
+def test_how_a_log_is_named_is_asked_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Mock(wraps=world.log_name)
+    monkeypatch.setattr(world, "log_name", asked)
+    processor = start(world)
+    for day in range(5):
+        produce(world, day, 100.0)
+        processor.step()
+    assert len(world.documents) > 3
+    asked.assert_called_once_with("stock-data", "first")
 
 
 def test_nothing_is_passed_before_what_is_in_flight_is_stored(world: World) -> None:
@@ -318,6 +389,8 @@ def test_stopping_takes_no_longer_than_its_budget(world: World) -> None:
     produce(world, 0, 100.0)
     processor.step()
     began = world.now
-    processor.finish()
+    with capture_logs() as logs:
+        processor.finish()
+    assert [line["records_read_again"] for line in logs] == [1]
     assert world.now - began == pytest.approx(7, abs=0.5)
     assert world.committed[FIRST] == 0

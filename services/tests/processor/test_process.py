@@ -209,6 +209,18 @@ def test_without_redis_there_is_nothing_to_say_of_it(running: Any) -> None:
         assert not one.cache.values
 
 
+def test_redis_is_tried_again_and_its_state_is_shown(running: Any) -> None:
+    with running(processor_retry_seconds=0.01) as one:
+        until(lambda: one.get("/status").json()["cache"] == "ok")
+        one.cache.away = True
+        until(lambda: one.get("/status").json()["cache"] == "unavailable")
+        one.produce(quote(2.5))
+        until(lambda: one.database.committed[FIRST] == 1)
+        one.cache.away = False
+        until(lambda: one.get("/status").json()["cache"] == "ok")
+        until(lambda: "IBM" in one.cache.values)
+
+
 def test_what_stands_still_is_shown_and_named(running: Any) -> None:
     with running() as one:
         one.database.window = one.database.newest_of = None  # a bug where its past is asked for
@@ -230,7 +242,8 @@ def test_a_write_that_fails_for_ever_does_not_outlive_the_process(running: Any) 
 
         one.database.insert = insert
         one.produce(quote(2.5))
-        until(lambda: "retries_total 0.0" not in one.get("/metrics").text)
+        until(lambda: one.tells("processor_retries_total 5.0"))
+        assert not one.get("/status").json()["standing"], "it is no reason to stand still"
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith(service.WRITER)])
     assert one.database.committed[FIRST] == 0
 

@@ -133,8 +133,18 @@ def test_ready_means_joined_and_moving_and_both_servers_answer(
     assert "consumer group" in str(problem(outside))
     outside.look({PARTITION: (9, 9)}, joined=False)
     assert "consumer group" in str(problem(outside))
-    clock.now += 60
-    assert "Kafka" in str(problem(outside))
+    outside.look({PARTITION: (9, 9)})
+    clock.now += service.SILENCE_SECONDS
+    assert problem(outside) is None
+    clock.now += 1
+    assert problem(outside) == f"Kafka has not answered for {service.SILENCE_SECONDS + 1:.0f} s"
+
+
+def test_a_partition_may_stand_still_for_half_the_time_that_ends_the_process(
+    looked: Callable[..., Progress],
+) -> None:
+    assert problem(looked((0, 0, 9), (LIMIT / 2, 0, 9))) is None
+    assert problem(looked((0, 0, 9), (LIMIT / 2 + 1, 0, 9)))
 
 
 def test_a_partition_that_nobody_reads_is_not_ready_and_named(clock: Clock) -> None:

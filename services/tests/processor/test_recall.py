@@ -192,6 +192,21 @@ def test_few_series_are_known_at_a_time_and_the_others_are_asked_for_again(
     assert moves == pytest.approx([10.0] * 120)
 
 
+def test_partitions_share_what_may_be_known(
+    watched: Watched, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "TAKE_SECONDS", 1000.0)
+    monkeypatch.setattr(loop, "MOST_SERIES", 10)
+    processor = restarted(world)
+    for day in (0, 1, 2):
+        for number in range(80):
+            produce(world, day, 100.0, partition=1, symbol=f"T{number}")
+    take_all(processor, world)
+    known = [len(lane.histories) for lane in processor.loop._lanes.values()]
+    assert len(known) == 2
+    assert max(known) <= 2 * 20, "two generations of what came with a batch"
+
+
 def test_a_restart_asks_for_the_newest_and_for_one_price_a_day_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

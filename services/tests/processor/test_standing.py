@@ -498,15 +498,18 @@ def test_a_feed_whose_past_cannot_be_asked_for_does_not_concern_the_others(
         assert len(asked) == before + 1, "it does not wait longer"
 
 
-def test_a_partition_goes_on_whose_place_gives_no_record_any_more(world: World) -> None:
+@pytest.mark.parametrize("ends", [0, 1])
+def test_a_partition_goes_on_whose_place_gives_no_record_any_more(world: World, ends: int) -> None:
+    """There is the end of a transaction, or the end of the log."""
     processor = start(world)
     processor.consumer.failures = [Stuck(FIRST, 0, "CorruptRecordError: no end")]
-    world.end_transaction(0)
+    for _ in range(ends):
+        world.end_transaction(0)
     turn(processor, 1)
     assert processor.standing.places()
     turn(processor, 60)
     assert processor.progress.problem(60) is None
-    assert world.committed[FIRST] == 1
+    assert world.committed[FIRST] == ends
 
 
 def test_a_partition_stands_still_until_what_it_stood_at_is_stored(world: World) -> None:
