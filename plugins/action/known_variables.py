@@ -2,13 +2,14 @@
 
 Ansible takes a misspelt variable without a word, and the default stays in force. This action
 compares the names that are set for a host with the names that the roles' argument specs and the
-inventory's own group_vars know. The prefix is the project's own: any other name with it is refused.
-The names of roles, as `host_` and `api_`, are not: there it is refused what is nearly one of ours.
+defaults of the project's inventories know. The prefix is the project's own: any other name with it
+is refused. The names of roles, as `host_` and `api_`, are not: there it is refused what is nearly
+one of ours.
 
     - name: No variable is misspelt
       known_variables:
         roles: "{{ playbook_dir }}/../roles"
-        group_vars: "{{ inventory_dir }}/group_vars"
+        inventories: "{{ playbook_dir }}/../inventories"
         prefix: millrace_
 """
 
@@ -36,10 +37,10 @@ def role_variables(roles: Path) -> dict[str, set[str]]:
     }
 
 
-def own_variables(group_vars: Path) -> set[str]:
-    """Read the names that the files of a group_vars directory set for any group."""
-    patterns = ("*.yml", "*/*.yml", "*/*/*.yml")
-    files = [path for pattern in patterns for path in group_vars.glob(pattern)]
+def own_variables(inventories: Path) -> set[str]:
+    """Read the names that have a default in any inventory."""
+    patterns = ("shared/*.yml", "*/group_vars/*/+defaults/*.yml")
+    files = [path for pattern in patterns for path in inventories.glob(pattern)]
     return {name for path in files for name in yaml.safe_load(path.read_text())}
 
 
@@ -75,12 +76,12 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(
             {
                 "roles": {"type": "path", "required": True},
-                "group_vars": {"type": "path", "required": True},
+                "inventories": {"type": "path", "required": True},
                 "prefix": {"type": "str", "required": True},
             }
         )
         roles = role_variables(Path(arguments["roles"]))
-        known = own_variables(Path(arguments["group_vars"])).union(*roles.values())
+        known = own_variables(Path(arguments["inventories"])).union(*roles.values())
         prefixes = tuple(f"{role}_" for role in roles)
         lines = unknown(task_vars or {}, arguments["prefix"], prefixes, known)
         return {"failed": bool(lines), "msg": "; ".join(lines) or "every variable is known"}

@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "plugins" / "action"))
 
 import aws_settings
 
-ALL = ROOT / "inventories" / "aws" / "group_vars" / "all"
+ALL = ROOT / "inventories" / "aws" / "group_vars" / "all" / "+defaults"
 FLEETS = sorted((ROOT / "inventories" / "aws" / "fleets").glob("*.yml"))
 TODAY = date(2026, 6, 1)
 ALONE = ["kafka", "mongodb", "simulator", "processor", "api", "producers"]

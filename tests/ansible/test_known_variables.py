@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "plugins" / "action"))
@@ -27,7 +34,7 @@ def test_a_misspelt_name_is_refused_with_the_one_that_was_meant() -> None:
 
 def test_a_variable_of_the_users_own_is_theirs() -> None:
     roles = known_variables.role_variables(ROOT / "roles")
-    own = known_variables.own_variables(ROOT / "inventories" / "local" / "group_vars")
+    own = known_variables.own_variables(ROOT / "inventories")
     names = ["host_location", "host_name", "host_group", "api_url", "api_key", "images_dir"]
     prefixes = tuple(f"{role}_" for role in roles)
     assert known_variables.unknown(names, "millrace_", prefixes, own.union(*roles.values())) == []
@@ -37,15 +44,42 @@ def test_the_names_come_from_the_roles_and_the_inventory() -> None:
     roles = known_variables.role_variables(ROOT / "roles")
     assert "container_image" in roles["container"]
     assert all(name.startswith(f"{role}_") for role, names in roles.items() for name in names)
-    own = known_variables.own_variables(ROOT / "inventories" / "local" / "group_vars")
+    own = known_variables.own_variables(ROOT / "inventories")
     assert {"millrace_instance", "millrace_feeds"} <= own
 
 
-def test_no_variable_is_set_by_an_inventory_and_by_what_all_of_them_share() -> None:
+def names(files: Iterable[Path]) -> set[str]:
+    return {name for path in files for name in yaml.safe_load(path.read_text())}
+
+
+@pytest.mark.parametrize("inventory", ["local", "aws"])
+def test_no_variable_is_set_by_an_inventory_and_by_what_all_of_them_share(inventory: str) -> None:
     """Which of the two counted would depend on the names of the files."""
-    shared = known_variables.own_variables(ROOT / "inventories" / "shared")
-    for inventory in ("local", "aws"):
-        files = (ROOT / "inventories" / inventory / "group_vars" / "all").glob("*.yml")
-        own = {name for path in files for name in known_variables.yaml.safe_load(path.read_text())}
-        assert own, inventory
-        assert own & shared == set(), inventory
+    defaults = ROOT / "inventories" / inventory / "group_vars" / "all" / "+defaults"
+    own, shared = names(defaults.glob("*.yml")), names((defaults / "shared").glob("*.yml"))
+    assert own
+    assert shared
+    assert own & shared == set()
+
+
+@pytest.mark.parametrize(
+    ("inventory", "group"), [("local", "all"), ("aws", "all"), ("aws", "fleet")]
+)
+def test_whatever_file_a_user_adds_wins(tmp_path: Path, inventory: str, group: str) -> None:
+    copied = tmp_path / "inventory"
+    shutil.copytree(ROOT / "inventories" / inventory, copied)
+    defaults = sorted(names((copied / "group_vars" / group / "+defaults").rglob("*.yml")))
+    theirs = {name: f"theirs: {name}" for name in defaults if not name.startswith("__")}
+    (copied / "group_vars" / group / "a.yml").write_text(yaml.safe_dump(theirs))
+    # In the group `fleet` that one's values count.
+    hosts = {
+        "all": {"children": {group if group != "all" else "others": {"hosts": {"localhost": {}}}}}
+    }
+    (copied / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    (copied / "aws_ec2.yml").unlink(missing_ok=True)
+    words = [ROOT / ".venv/bin/ansible-inventory", "-i", copied, "--host", "localhost"]
+    done = subprocess.run(
+        [str(word) for word in words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert theirs
+    assert theirs.items() <= json.loads(done.stdout).items()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.ansible.conftest import ROOT
 
-CONNECTION = ROOT / "inventories/aws/group_vars/fleet/connection.yml"
+CONNECTION = ROOT / "inventories/aws/group_vars/fleet/+defaults/connection.yml"
 
 
 def understood(path: Path, state: Path) -> dict[str, list[str]]:

@@ -56,7 +56,7 @@ def test_an_environment_says_what_differs_and_nothing_is_left_to_say(tmp_path: P
     assert found["millrace_owner"] == "lab"
     assert found["millrace_admin_cidr"] == "198.18.0.1/32"
     assert found["millrace_vpc_cidr"] == "10.42.0.0/16"
-    fleet = yaml.safe_load((inventory / "group_vars/fleet/zz_emulation.yml").read_text())
+    fleet = yaml.safe_load((inventory / "group_vars/fleet/emulation.yml").read_text())
     assert fleet["millrace_registry"] == "198.18.0.1:5000/other"
     assert "tag:Environment: other\n" in (inventory / "aws_ec2.yml").read_text()
     # What a person changes in it stays.

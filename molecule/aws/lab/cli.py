@@ -132,7 +132,7 @@ The emulated EC2 runs. In a shell, in the checkout:
   ansible-playbook -i {inventory} teardown.yml -e confirm={instance} -e delete_data={instance}
 
 The inventory is a copy of inventories/aws, for you to change: the fleet is in
-{inventory}/group_vars/all/fleet.yml.
+{inventory}/group_vars/all/+defaults/fleet.yml.
 
 Hosts appear when something makes instances. Their public addresses answer on this machine only.
 

@@ -14,7 +14,7 @@ SOURCE = ROOT / "inventories" / "aws"
 NAMED = "tag:Environment: millrace\n"
 NAME = re.compile("[a-z][a-z0-9-]{1,19}")
 NAME_IS = "2 to 20 lower-case letters, digits and hyphens"
-OWN_FILE = "zz_emulation.yml"
+OWN_FILE = "emulation.yml"
 
 
 def make(lab: Lab, name: str) -> Path:
