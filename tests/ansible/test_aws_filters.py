@@ -57,7 +57,7 @@ def test_the_cost_is_that_of_the_price_list() -> None:
     )
     assert cost("four-hosts-gpus.yml") == pytest.approx(69.75, abs=0.01)
     assert cost("three-hosts.yml") == pytest.approx(3 * 15.184 + 100 * 0.08 + 3 * 3.65, abs=0.01)
-    assert cost("one-host-stocks.yml") == pytest.approx(30.368 + 40 * 0.08 + 3.65, abs=0.01)
+    assert cost("one-host.yml") == pytest.approx(30.368 + 50 * 0.08 + 3.65, abs=0.01)
 
 
 def test_credits_are_chosen_for_types_that_have_them_and_their_price_is_said() -> None:
