@@ -113,7 +113,7 @@ class TestTopics(admin.Topics, admin.Members):
     @pytest.fixture(params=[(test_lag.FakeAdmin, "t"), (test_group.Admin, "stock-data")])
     def asking(self, request: pytest.FixtureRequest) -> Asking:
         make, topic = request.param
-        return make(), topic, "operator-orders"
+        return make(), topic, "processor"
 
 
 class TestUncommitted(admin.Uncommitted):
