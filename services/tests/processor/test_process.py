@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import signal
 import socket
 import threading
@@ -44,12 +45,16 @@ class Database(World):
     def __init__(self) -> None:
         super().__init__(1, QUOTES)
         self.prepared: list[str] = []
+        self.late = 0
+        """How often it is not there yet."""
         self.away = False
         self.closed = 0
 
     def prepare(self, feeds: Any) -> None:
         """See MongoStore."""
         self.prepared += [feed.name for feed in feeds]
+        if len(self.prepared) <= self.late:
+            raise Transient("MongoDB is starting")
 
     def ping(self) -> None:
         """See MongoStore."""
@@ -70,15 +75,19 @@ class Database(World):
 class Member(Consumer):
     """A member of the group that has every partition once it knows its topics."""
 
-    def __init__(self, world: World, found_new: Callable[[], None]) -> None:
+    def __init__(self, world: World, found_new: Callable[[], None], late: int) -> None:
         jobs = SimpleNamespace(go_on=lambda: None)
         metrics = SimpleNamespace(new_logs=SimpleNamespace(inc=found_new))
         process: Any = SimpleNamespace(jobs=jobs, metrics=metrics, disturb=None)
         super().__init__(world, process)
         self.closed = False
+        self._late = late
 
     def learn_topics(self) -> None:
         """See Group."""
+        if self._late:
+            self._late -= 1
+            raise Transient("Kafka does not know the topics quotes")
         self.assign(self._world.log)
 
     def poll(self, seconds: float) -> Any:
@@ -92,7 +101,7 @@ class Member(Consumer):
 class Running:
     """A processor in a thread."""
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, late: int, **changes: Any) -> None:
         self.port = free_port()
         self.settings = Settings(
             **{"http_port": self.port, "feeds": ["quotes"], "redis_host": "redis", **changes}
@@ -100,11 +109,14 @@ class Running:
         self.database, self.cache, self.stop = Database(), MemoryCache(), threading.Event()
         self.members: list[Member] = []
         self.logins = 0
+        self.late = self.database.late = late
         self.thread = threading.Thread(target=self._run)
 
     def login(self, settings: Settings) -> None:
         assert settings is self.settings
         self.logins += 1
+        if self.logins <= self.late:
+            raise kafka.BrokerUnreachable("no route")
 
     def publisher(self, settings: Settings) -> Database:
         assert settings is self.settings
@@ -116,7 +128,7 @@ class Running:
 
     def member(self, settings: Settings, topics: list[str], found_new: Callable[[], None]) -> Any:
         assert (settings, topics) == (self.settings, [QUOTES.topic])
-        self.members.append(Member(self.database, found_new))
+        self.members.append(Member(self.database, found_new, self.late))
         return self.members[-1]
 
     def _run(self) -> None:
@@ -132,6 +144,10 @@ class Running:
 
     def tells(self, line: str) -> bool:
         return line in self.get("/metrics").text
+
+    def counts(self, name: str) -> float:
+        (found,) = re.findall(rf"_{name} (\S+)\n", self.get("/metrics").text)
+        return float(found)
 
     def produce(self, event: Any) -> str:
         self.database.produce(0, msgspec.json.encode(event))
@@ -150,8 +166,8 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Starts a processor; at the end it is stopped."""
 
     @contextmanager
-    def run(*, stopped: bool = False, **changes: Any) -> Iterator[Running]:
-        one = Running(**changes)
+    def run(*, stopped: bool = False, late: int = 0, **changes: Any) -> Iterator[Running]:
+        one = Running(late, **changes)
         monkeypatch.setattr(kafka, "check_credentials", one.login)
         monkeypatch.setattr(service, "Group", one.member)
         monkeypatch.setattr(service, "TopicPublisher", one.publisher)
@@ -201,6 +217,13 @@ def test_what_comes_is_stored_cached_and_committed_and_the_probes_say_so(running
         one.get("/live")
 
 
+def test_servers_that_come_up_late_are_waited_for(running: Any) -> None:
+    with running(late=2, processor_retry_seconds=0.01) as one:
+        one.produce(quote(2.5))
+        until(lambda: one.database.committed[FIRST] == 1)
+        assert (one.logins, one.database.prepared) == (3, 3 * ["quotes"])
+
+
 def test_without_redis_there_is_nothing_to_say_of_it(running: Any) -> None:
     with running(redis_host="") as one:
         one.produce(quote(2.5))
@@ -242,7 +265,7 @@ def test_a_write_that_fails_for_ever_does_not_outlive_the_process(running: Any) 
 
         one.database.insert = insert
         one.produce(quote(2.5))
-        until(lambda: one.tells("processor_retries_total 5.0"))
+        until(lambda: one.counts("processor_retries_total") >= 5)
         assert not one.get("/status").json()["standing"], "it is no reason to stand still"
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith(service.WRITER)])
     assert one.database.committed[FIRST] == 0
@@ -261,6 +284,7 @@ def test_what_no_thread_has_begun_to_write_when_it_ends_is_not_written(running: 
         for told in ("in_flight 1.0", "in_flight 2.0"):
             one.produce(quote(2.5, symbol=told))
             until(partial(one.tells, told))
+        assert [t for t in threading.enumerate() if t.name.startswith(service.WRITER)]
     answer.set()
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith(service.WRITER)])
     assert len(asked) == 1
