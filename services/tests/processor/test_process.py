@@ -146,7 +146,7 @@ class Running:
         return line in self.get("/metrics").text
 
     def counts(self, name: str) -> float:
-        (found,) = re.findall(rf"_{name} (\S+)\n", self.get("/metrics").text)
+        (found,) = re.findall(rf"^{name} (.+)$", self.get("/metrics").text, re.MULTILINE)
         return float(found)
 
     def produce(self, event: Any) -> str:
@@ -265,7 +265,7 @@ def test_a_write_that_fails_for_ever_does_not_outlive_the_process(running: Any) 
 
         one.database.insert = insert
         one.produce(quote(2.5))
-        until(lambda: one.counts("processor_retries_total") >= 5)
+        until(lambda: one.counts("millrace_processor_retries_total") >= 5)
         assert not one.get("/status").json()["standing"], "it is no reason to stand still"
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith(service.WRITER)])
     assert one.database.committed[FIRST] == 0
