@@ -15,7 +15,7 @@ FIRST := aws aws_fleets default producer processor api
 SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .NOTPARALLEL:
-.PHONY: help up demo down verify verify-kafka verify-mongo verify-processor verify-workflow status mongo-factory-reset images lint test-unit molecule test aws-lab aws-lab-down bench mutants bootstrap bootstrap-dev
+.PHONY: help up demo down verify verify-kafka verify-mongo verify-processor verify-workflow status mongo-factory-reset images lint test-unit molecule test test-quick aws-lab aws-lab-down bench mutants bootstrap bootstrap-dev
 
 help: ## List the commands
 	@echo 'make TARGET [ARGS="..."]: ARGS are further arguments of the command behind a target, as in make verify ARGS="-v".'
@@ -66,10 +66,10 @@ molecule: bootstrap-dev images ## The pipeline and every role in real containers
 	@scripts/molecule $(SCENARIOS)
 
 test: bootstrap-dev ## Everything that CI runs
-	@echo "Images and linters beside each other: each prints when it has ended; then scenarios beside the unit tests"
-	@printf '%s\n' images lint | xargs -P 2 -n 1 $(MAKE) --no-print-directory --output-sync
-	@printf '%s\n' test-unit molecule | xargs -P 2 -n 1 $(MAKE) --no-print-directory || \
-		{ echo "Tests that failed:"; pytest -q --cache-show cache/lastfailed; exit 1; }
+	@scripts/test
+
+test-quick: bootstrap-dev ## Of it linters, unit tests and the whole pipeline, for while you work
+	@scripts/test --quick
 
 aws-lab: bootstrap-dev images ## Keep an emulated EC2 running, to deploy onto and look around; says how to use it
 	@PYTHONPATH=molecule/aws python -m lab up $(ARGS)

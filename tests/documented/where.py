@@ -196,8 +196,9 @@ RUN_BY = {
     "make aws-lab": (FLEET + "create.yml", "- up"),
     # Where it is developed: CI does these.
     "make test": (".ci/run", "make test"),
-    "make lint test-unit": ("Makefile", "images lint | xargs"),
-    'make molecule SCENARIOS="kafka mongodb" JOBS=1': ("Makefile", "test-unit molecule | xargs"),
+    "make test-quick": ("tests/ansible/test_whole_test.py", '"--quick"'),
+    "make lint test-unit": ("scripts/test", "part test-unit"),
+    'make molecule SCENARIOS="kafka mongodb" JOBS=1': ("scripts/test", "part molecule SCENARIOS="),
     "scripts/bootstrap dev": ("Makefile", "scripts/bootstrap dev"),
     "pytest services/tests/feeds/test_history.py": ("Makefile", "\tpytest\n"),
     "pytest services/tests -k dead_letter": ("Makefile", "\tpytest\n"),

@@ -1,0 +1,58 @@
+"""`make test` says what did not pass, and how long each part took."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.ansible.conftest import ROOT
+
+PARTS = ["images --output-sync", "lint --output-sync", "test-unit", "molecule SCENARIOS={}"]
+
+
+def run(tmp_path: Path, *arguments: str, failing: str = "none") -> tuple[int, list[str], str]:
+    """Run it with a make that fails for one part: the status, what was made, what it says."""
+    made = tmp_path / "made"
+    make = tmp_path / "make"
+    make.write_text(
+        f'#!/bin/sh\nshift\necho "$*" >>{made}\n[ "$1" != {failing} ] || exit 2\n'
+        '[ -z "$MAKEFLAGS" ]\n'
+    )
+    make.chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "scripts/test", *arguments],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "MAKEFLAGS": "n"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    return done.returncode, made.read_text().splitlines() if made.exists() else [], said
+
+
+@pytest.mark.parametrize(("arguments", "scenarios"), [((), ""), (("--quick",), "default")])
+def test_all_parts_run_and_are_in_the_table(
+    tmp_path: Path, arguments: tuple[str, ...], scenarios: str
+) -> None:
+    status, made, said = run(tmp_path, *arguments)
+    assert status == 0
+    assert sorted(made) == sorted(part.format(scenarios) for part in PARTS)
+    table = said.split("how long each took:")[1]
+    assert len(re.findall(r"^  (images|lint|test-unit|molecule) +passed +\d+ s$", table, re.M)) == 4
+
+
+@pytest.mark.parametrize(("failing", "parts"), [("lint", 2), ("test-unit", 4), ("molecule", 4)])
+def test_a_part_that_fails_fails_the_whole(tmp_path: Path, failing: str, parts: int) -> None:
+    status, made, said = run(tmp_path, failing=failing)
+    assert status == 1
+    assert len(made) == parts
+    assert re.search(rf"^  {failing} +FAILED +\d+ s$", said, re.M)
+
+
+def test_what_is_not_understood_runs_nothing(tmp_path: Path) -> None:
+    status, made, said = run(tmp_path, "--quik")
+    assert (status, made) == (2, [])
+    assert said == "millrace: there is no --quik; scripts/test --help says more\n"
