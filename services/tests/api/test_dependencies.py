@@ -1,5 +1,6 @@
 """What the API is connected to: when, with how much patience, and what a failure leaves."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ class Outside:
         self.admins: list[Admin] = []
         self.refused: Exception | None = None
         self.producer = Client()
+        self.asked: list[str] = []
 
     def mongo(self, settings: Settings, **options: Any) -> Any:
         self._note("mongo", settings, options)
@@ -54,7 +56,7 @@ class Outside:
 
     def redis(self, settings: Settings, **options: Any) -> Any:
         self._note("redis", settings, options)
-        return object()
+        return SimpleNamespace(ping=lambda: self.asked.append("ping"))
 
     def check(self, settings: Settings, **options: Any) -> None:
         self._note("check", settings, options)
@@ -169,7 +171,11 @@ def test_what_clients_send_goes_to_a_producer_that_gives_up_before_they_do(
 
 def test_one_client_of_redis_serves_all_and_holds_nobody_up(outside: Outside) -> None:
     dependencies = Dependencies(SETTINGS)
-    assert dependencies.cache() is dependencies.cache() is not None
+    redis = dependencies.cache()
+    assert redis is not None
+    assert redis is dependencies.cache()
+    redis.ping()
+    assert outside.asked == ["ping"]
     ((_, options),) = outside.made
     assert {*options} == {"socket_timeout", "socket_connect_timeout"}
     assert all(0 < limit <= 1 for limit in options.values())

@@ -176,6 +176,11 @@ def test_another_item_is_another_event(changes: dict[str, Any]) -> None:
     assert minted(changes).event_id != minted().event_id
 
 
+def test_a_time_is_in_utc_wherever_it_was_observed() -> None:
+    event = minted({"observed_at": "2026-01-02T16:00:00+01:00"})
+    assert b'"observed_at":"2026-01-02T15:00:00Z"' in msgspec.json.encode(event)
+
+
 def test_another_client_has_other_events() -> None:
     assert minted(source=items.source_of("another")).event_id != minted().event_id
 
