@@ -16,7 +16,7 @@ from services.tests.processor.world import World
 from millrace.config import Settings
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.orders import Order
-from millrace.processor import backoff
+from millrace.processor import backoff, loop
 from millrace.processor.batch import Inserted
 from millrace.processor.breaker import Breaker
 from millrace.processor.errors import Stuck, Unknown
@@ -526,6 +526,21 @@ def test_a_partition_stands_still_until_what_it_stood_at_is_stored(world: World)
     turn(processor, 60)
     assert FIRST not in processor.standing
     assert metric(processor, "standing", topic="stock-data", partition="0") is None
+
+
+def test_it_goes_on_as_soon_as_what_it_stood_at_is_stored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOOK_SECONDS", 1e9)
+    processor = start(world)
+    produce(world, 0, 100.0)
+    processor.consumer.failures = [Stuck(FIRST, 0, "CorruptRecordError: no end")]
+    turn(processor, 1)
+    world.now += LONGEST_SECONDS
+    turn(processor, 10)
+    assert world.committed[FIRST] == 1
+    assert processor.progress.problem(1e9) == "it is not in its consumer group", "it has not looked"
+    assert not processor.standing.shown()
 
 
 def test_nobody_is_asked_for_orders_while_nothing_stands_still(
