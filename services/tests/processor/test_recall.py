@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 from threading import Event
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -321,6 +322,36 @@ def test_and_in_none_where_it_is_stored_from_another_partition(world: World) -> 
     last = produce(world, 3, 60.0)
     turn_until_committed(processor, world)
     assert change(world, last) == pytest.approx(20.0)
+
+
+def test_nor_where_its_time_has_come_when_it_is_read_again_after_a_restart(world: World) -> None:
+    before = start(world)
+    event_id = produce_ahead(world, 1, 100.0)
+    produce(world, 2, 50.0)
+    take_all(before, world)
+    before.finish()
+    world.processors.clear()
+    processor = start(world)
+    assert produce_ahead(world, 90, 100.0) == event_id
+    last = produce(world, 91, 60.0)
+    turn_until_committed(processor, world)
+    assert change(world, last) is None, "the price of day 2 is too long ago"
+
+
+def test_where_events_are_stored_is_asked_in_portions_and_whether_that_matters_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recall, "AT_ONCE", 6)
+    world = World(1, TOKEN_USAGE)
+    asked: list[int] = []
+    claims = Mock(wraps=world.has_claims)
+    monkeypatch.setattr(world, "has_claims", claims)
+    monkeypatch.setattr(world, "places", lambda _, ids: asked.append(len(ids)) or {})
+    known = Recall(TOKEN_USAGE, world, Pace(Progress(), lambda: None, Event()))
+    for _ in range(2):
+        assert known.places(lambda: [str(number) for number in range(20)]) == {}
+    assert asked == 2 * [6, 6, 6, 2]
+    claims.assert_called_once_with(TOKEN_USAGE)
 
 
 def turn_until_committed(processor: Processor, world: World) -> None:

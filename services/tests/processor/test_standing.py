@@ -134,6 +134,28 @@ def with_a_bug(world: World) -> Processor:
     return processor
 
 
+def test_what_is_skipped_behind_the_breaker_is_in_no_history(world: World) -> None:
+    processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
+    for day in range(5):
+        produce(world, day, 100.0)
+        turn(processor, 5)
+    for _ in range(4):
+        world.produce(0, b"no event")
+        turn(processor, 5)
+    world.produce(0, b"no event")
+    produce(world, 5, 200.0)
+    world.produce(0, b"no event")
+    turn(processor, 5)
+    assert processor.standing.places()[FIRST] == (9, True)
+    world.orders[FIRST] = order(9, 12, skip=True)
+    turn(processor, 100)
+    last = produce(world, 6, 110.0)
+    turn(processor, 100)
+    world.orders[FIRST] = order(12, 13, skip=False)
+    turn(processor, 100)
+    assert change(world, last) == pytest.approx(10)
+
+
 def test_an_operator_skips_records_that_stop_a_partition(world: World) -> None:
     processor = with_a_bug(world)
     produce(world, 0, 100.0)
