@@ -16,7 +16,7 @@ from services.tests.processor.world import World
 from millrace.config import Settings
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.orders import Order
-from millrace.processor import backoff, loop
+from millrace.processor import backoff, loop, points
 from millrace.processor.batch import Inserted
 from millrace.processor.breaker import Breaker
 from millrace.processor.errors import Stuck, Unknown
@@ -134,7 +134,10 @@ def with_a_bug(world: World) -> Processor:
     return processor
 
 
-def test_what_is_skipped_behind_the_breaker_is_in_no_history(world: World) -> None:
+def test_what_is_skipped_behind_the_breaker_is_in_no_history(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "KEPT", 16)
     processor = start(world, processor_breaker_records=10, processor_breaker_share=0.5)
     for day in range(5):
         produce(world, day, 100.0)
