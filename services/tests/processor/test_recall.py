@@ -343,14 +343,13 @@ def test_where_events_are_stored_is_asked_in_portions_and_whether_that_matters_o
 ) -> None:
     monkeypatch.setattr(recall, "AT_ONCE", 6)
     world = World(1, TOKEN_USAGE)
-    asked: list[int] = []
-    claims = Mock(wraps=world.has_claims)
+    claims, places = Mock(wraps=world.has_claims), Mock(wraps=world.places)
     monkeypatch.setattr(world, "has_claims", claims)
-    monkeypatch.setattr(world, "places", lambda _, ids: asked.append(len(ids)) or {})
+    monkeypatch.setattr(world, "places", places)
     known = Recall(TOKEN_USAGE, world, Pace(Progress(), lambda: None, Event()))
     for _ in range(2):
         assert known.places(lambda: [str(number) for number in range(20)]) == {}
-    assert asked == 2 * [6, 6, 6, 2]
+    assert [len(call.args[1]) for call in places.call_args_list] == 2 * [6, 6, 6, 2]
     claims.assert_called_once_with(TOKEN_USAGE)
 
 
