@@ -134,6 +134,7 @@ def test_what_is_in_flight_of_a_partition_that_went_is_not_committed(world: Worl
     for _ in range(5):
         one.step()
     assert world.committed[FIRST] == 4
+    assert metric(one, "duplicates_total") == 0, "it reads again what another has committed"
 
 
 def test_a_kept_partition_s_past_is_not_read_again(world: World) -> None:

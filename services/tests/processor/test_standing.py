@@ -100,6 +100,9 @@ def test_an_operator_lets_a_feed_read_on_whatever_is_bad_up_to_its_end(world: Wo
     turn(processor, 200)
     assert world.committed[FIRST] == 34
     assert len(world.letters) == 30
+    produce(world, 5, 100.0)
+    turn(processor, 50)
+    assert world.committed[FIRST] == 35
     assert processor.progress.problem(60) is None
     for _ in range(30):
         world.produce(0, b"no event")
