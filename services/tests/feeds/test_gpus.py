@@ -44,7 +44,7 @@ def test_a_price_holds_from_its_day_on(monkeypatch: pytest.MonkeyPatch) -> None:
     midnight = datetime(2026, 1, 2, tzinfo=UTC)
     assert price_at("RTX 3090", midnight - timedelta(microseconds=1)) == 0.85
     assert price_at("RTX 3090", midnight) == price_at("RTX 3090", START) == 0.4
-    for now, price in ((START - timedelta(days=1), 0.85), (START, 0.4)):
+    for now, price in ((START - timedelta(days=1), 0.85), (midnight, 0.4)):
         shown = {d["name"]: d["price_per_hour_usd"] for d in gpus.documents(now)}
         assert shown == {"RTX 3090": price, "A100 40GB": 3.2}
     assert gpus.documents(START)[0] == {

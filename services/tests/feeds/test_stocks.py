@@ -77,7 +77,8 @@ def test_a_move_of_the_threshold_or_more_raises_an_alert(percent: float) -> None
     found = alert(percent)
     assert found is not None
     assert found.event_id == f"{event.event_id}:move"
-    assert (found.cause, found.symbol) == (event.event_id, "IBM")
+    assert (found.cause, found.symbol, found.feed) == (event.event_id, "IBM", "stocks")
+    assert (found.schema_version, found.observed_at) == (1, event.observed_at)
     assert found.value == pytest.approx(percent / 100)
     assert found.threshold == 0.05
 
