@@ -117,6 +117,22 @@ def test_streams_end_when_the_server_stops_and_leave_threads_for_others(
     assert server.threads - held == wsgi.THREADS
 
 
+def test_what_it_cannot_read_is_named_with_the_settings_that_it_is_from(
+    settings: Settings, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConfigurationError("it is none")
+
+    monkeypatch.setattr(wsgi, "serve", refuse)
+    with pytest.raises(
+        ConfigurationError, match=r"^MILLRACE_API_TLS_CERT and MILLRACE_API_TLS_KEY: it is none$"
+    ):
+        api.serve(settings)
+    settings.api_tokens_file.unlink()
+    with pytest.raises(ConfigurationError, match=r"^MILLRACE_API_TOKENS_FILE: "):
+        api.serve(settings)
+
+
 def test_no_secret_is_logged(settings: Settings, server: Server) -> None:
     api.serve(settings)
     assert server.logged == ("api", "WARNING", {"kafka's", "mongodb's"})
