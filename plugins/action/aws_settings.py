@@ -3,7 +3,7 @@
 It asks nobody and changes nothing: names, addresses, the fleet and the ports are compared with each
 other and with what AWS, Docker and this machine can do. Everything that is wrong is said at once.
 
-    - name: The settings fit together
+    - name: Check that the settings fit together
       aws_settings:
         settings: "{{ aws_plan_settings }}"
 """

@@ -5,7 +5,7 @@ process beside ansible-playbook, the keeper, gives these signs. It ends the leas
 for it at its end (the callback of this name), or is no more. Where the machine is lost with both,
 the time runs out. Of a run on the host itself it can be seen whether it runs: it needs no keeper.
 
-    - name: Nobody elsewhere changes the host
+    - name: Lease the hosts
       host_lease:
         name: millrace
 """

@@ -3,7 +3,7 @@
 A host that is stopped, or that nobody was allowed to ask for, is missing from a dynamic inventory
 without a word, and a play without hosts is a success.
 
-    - name: Hosts that are declared are there
+    - name: Check that declared hosts exist
       hosts_declared:
         fleet: "{{ millrace_fleet | default([]) }}"
         groups: "{{ groups }}"

@@ -6,7 +6,7 @@ defaults of the project's inventories know. The prefix is the project's own: any
 is refused. The names of roles, as `host_` and `api_`, are not: there it is refused what is nearly
 one of ours.
 
-    - name: No variable is misspelt
+    - name: Check for misspelt variables
       known_variables:
         roles: "{{ playbook_dir }}/../roles"
         inventories: "{{ playbook_dir }}/../inventories"

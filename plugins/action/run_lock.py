@@ -4,7 +4,7 @@ The process of ansible-playbook holds the lock for as long as it lives: what is 
 and the moment of its start, so a run that was killed holds nothing. Later plays meet their own.
 What runs on another machine is kept out by the hosts themselves: see `host_lease`.
 
-    - name: Nobody else changes the instance
+    - name: Lock the instance on this controller
       run_lock:
         name: millrace-localhost
 """

@@ -44,7 +44,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at what there is
+- name: Find the environment's resources
   aws_environment_info:
     region: us-east-1
     instance: millrace

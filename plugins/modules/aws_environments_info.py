@@ -30,7 +30,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at what there is
+- name: Find the environment's resources
   aws_environments_info:
     region: us-east-1
 """

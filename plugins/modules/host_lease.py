@@ -49,7 +49,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Nobody elsewhere changes the host
+- name: Lease the hosts
   host_lease:
     name: millrace
 """

@@ -124,7 +124,7 @@ def test_stopped_hosts_are_an_error_and_not_a_success(playbook: Playbook, name: 
     done = playbook.run(name, millrace_fleet=FLEET)
     assert done.returncode == 2
     last = " ".join(done.stdout.rpartition("The run ended because of this:")[2].split())
-    assert last.startswith("localhost: Hosts that are declared are there kafka-1, rest-1 of")
+    assert last.startswith("localhost: Check that declared hosts exist kafka-1, rest-1 of")
     assert "playbooks/start.yml starts hosts that were stopped" in last
     assert "changed=0" in done.stdout
     assert not playbook.vault.exists()

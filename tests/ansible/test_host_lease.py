@@ -160,7 +160,7 @@ def test_a_run_that_was_killed_with_all_its_processes_blocks_only_other_machines
 
 @pytest.mark.parametrize(
     ("needs_hosts", "status", "says"),
-    [(True, 4, "The run ended because of this: away: Nobody elsewhere changes the host"),
+    [(True, 4, "The run ended because of this: away: Lease the hosts"),
      (False, 0, "unreachable=0")],
 )  # fmt: skip
 def test_a_host_that_is_away_is_nobodys_where_hosts_may_be_away(

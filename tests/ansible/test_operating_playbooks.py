@@ -56,7 +56,7 @@ def test_the_processor_forgets_its_position_before_the_database_goes() -> None:
 
 def test_the_status_is_shown_and_then_an_error_where_something_is_not_ready() -> None:
     shown, last = tasks("status")[-2:]
-    assert shown["name"] == "Show it"
+    assert shown["name"] == "Show the status"
     assert "ansible.builtin.fail" in last
     condition = jinja2.Environment(autoescape=True).compile_expression(last["when"])
     for answer, fails in (({"rc": 0}, False), ({"rc": 1}, True), ({"msg": "no container"}, True)):
@@ -89,7 +89,7 @@ def test_the_demonstration_polls_what_the_inventory_does_and_more() -> None:
 def test_the_status_names_an_address_of_the_api_that_can_be_reached(
     more: dict[str, list[str]], says: str
 ) -> None:
-    (names,) = (task["vars"] for task in tasks("status") if task["name"] == "Show it")
+    (names,) = (task["vars"] for task in tasks("status") if task["name"] == "Show the status")
     facts: dict[str, Any] = {
         "groups": {"fleet": ["here"], "api": ["here"]} | more,
         "hostvars": {"here": {"ansible_host": "203.0.113.9"}},
