@@ -12,10 +12,13 @@ from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.feeds.metals import MetalPrice
 from millrace.feeds.stocks import StockPrice
-from millrace.sources.base import Auth, Permanent, Quota, Source, SourceError, Transient
+from millrace.sources import http
+from millrace.sources.asking import Answer
+from millrace.sources.base import Auth, Batch, Permanent, Quota, Source, SourceError, Transient
 
 Make = Callable[..., Settings]
 KEY = "a/real+looking key"
+KEYS = {"metals_api": "metals_api_key", "alpha_vantage": "alpha_vantage_api_key"}
 
 
 def simulated(simulator: Simulator, settings: Make, name: str, feed: str, **own: str) -> Source:
@@ -132,7 +135,7 @@ def test_a_metal_that_contradicts_itself_is_rejected_alone(
 
 def test_a_poll_without_rates_is_skipped(metals: Source, simulator: Simulator) -> None:
     simulator.fault("metals_api", "no_rates")
-    assert not metals.fetch(metals.units[0]).events
+    assert metals.fetch(metals.units[0]) == Batch((), True)
 
 
 def test_the_simulator_gives_a_price_per_ounce_with_a_metal_as_base(simulator: Simulator) -> None:
@@ -325,8 +328,11 @@ def test_an_allowance_is_enough_for_all_symbols_all_day(settings: Make) -> None:
     assert rounds * len(symbols) == pytest.approx(source.budget_left)
 
 
-def test_the_simulator_may_be_asked_at_any_rate(simulator: Simulator, settings: Make) -> None:
-    source = simulated(simulator, settings, "alpha_vantage", "stocks")
+@pytest.mark.parametrize(("name", "feed"), [("alpha_vantage", "stocks"), ("metals_api", "metals")])
+def test_the_simulator_may_be_asked_at_any_rate(
+    simulator: Simulator, settings: Make, name: str, feed: str
+) -> None:
+    source = simulated(simulator, settings, name, feed)
     assert (source.shortest_interval, source.budget_left) == (0, None)
 
 
@@ -356,3 +362,140 @@ def test_a_source_for_another_feed_is_a_configuration_error(settings: Make, tmp_
     file.touch()
     with pytest.raises(ConfigurationError, match=r"^MILLRACE_PRODUCER_FEED: .* gives stocks"):
         sources.make(settings(producer_source="replay", producer_feed="metals", replay_file=file))
+
+
+class Asked:
+    """In the place of the network: keeps what is asked, and gives one answer."""
+
+    def __init__(self, body: bytes) -> None:
+        self.answer = Answer(200, {}, body)
+        self.requests: list[tuple[str, dict[str, object]]] = []
+
+    def __call__(self, url: str, **options: object) -> Answer:
+        self.requests.append((url, options))
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("name", "feed", "url", "parameters"),
+    [
+        (
+            "metals_api",
+            "metals",
+            "https://metals-api.com/api/latest",
+            {"base": "USD", "symbols": "XAU,XAG,XPT,XPD", "access_key": KEY},
+        ),
+        (
+            "alpha_vantage",
+            "stocks",
+            "https://www.alphavantage.co/query",
+            {"function": "GLOBAL_QUOTE", "symbol": "AAPL", "apikey": KEY},
+        ),
+    ],
+)
+def test_the_real_api_is_asked_as_it_wants_to_be(
+    settings: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    feed: str,
+    url: str,
+    parameters: dict[str, str],
+) -> None:
+    asked = Asked(b"{}")
+    monkeypatch.setattr(http, "ask", asked)
+    source = sources.make(settings(producer_source=name, producer_feed=feed, **{KEYS[name]: KEY}))
+    with pytest.raises(SourceError):
+        source.fetch(source.units[0])
+    expected = {
+        "most": http.MAX_BODY,
+        "params": parameters,
+        "headers": {"Accept": "application/json"},
+        "verify": True,
+    }
+    assert asked.requests == [(url, expected)]
+    assert source.simulated is False
+
+
+def test_another_place_of_an_api_is_asked_with_its_key(
+    settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(b"{}")
+    monkeypatch.setattr(http, "ask", asked)
+    source = sources.make(
+        settings(
+            producer_source="metals_api",
+            producer_feed="metals",
+            producer_url="https://localhost/mirror/",
+            producer_symbols=["XAG", "XAU"],
+            metals_api_key=KEY,
+        )
+    )
+    with pytest.raises(Permanent):
+        source.fetch(source.units[0])
+    ((url, options),) = asked.requests
+    assert url == "https://localhost/mirror/api/latest"
+    assert options["params"] == {"base": "USD", "symbols": "XAG,XAU", "access_key": KEY}
+
+
+def test_the_simulator_is_asked_by_the_deployment_s_authority(
+    settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = Asked(b"{}")
+    monkeypatch.setattr(http, "ask", asked)
+    source = sources.make(
+        settings(
+            producer_source="metals_api",
+            producer_feed="metals",
+            producer_url="https://simulator",
+            kafka_ca_file=tmp_path / "ca.pem",
+        )
+    )
+    with pytest.raises(Permanent):
+        source.fetch(source.units[0])
+    ((url, options),) = asked.requests
+    assert url == "https://simulator/api/latest"
+    assert options["verify"] == str(tmp_path / "ca.pem")
+    assert source.simulated is True
+
+
+def test_what_a_key_is_allowed_is_spread_over_its_period(settings: Make) -> None:
+    def made(name: str, feed: str, **own: object) -> Source:
+        return sources.make(
+            settings(producer_source=name, producer_feed=feed, **{KEYS[name]: KEY}, **own)
+        )
+
+    metals = made("metals_api", "metals", metals_api_requests_per_month=280)
+    assert (metals.shortest_interval, metals.budget_left) == (8640, 280)
+    stocks = made(
+        "alpha_vantage",
+        "stocks",
+        producer_symbols=["IBM", "AAPL"],
+        alpha_vantage_requests_per_day=10,
+    )
+    assert (stocks.shortest_interval, stocks.budget_left) == (2 * 8640, 10)
+    assert stocks.units == ("IBM", "AAPL")
+    assert made("alpha_vantage", "stocks").units == ("AAPL", "GOOG", "IBM", "MSFT")
+
+
+def test_an_api_without_a_key_says_where_to_put_it(settings: Make, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        sources.make(settings(producer_source="alpha_vantage", producer_feed="stocks"))
+    assert str(caught.value) == (
+        "alpha_vantage has no API key: put it into the file"
+        f" {tmp_path}/no-secrets/alpha_vantage_api_key, or set MILLRACE_PRODUCER_URL to the"
+        " simulator"
+    )
+
+
+def test_every_metal_that_is_not_known_is_named_and_those_that_are(settings: Make) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        sources.make(
+            settings(
+                producer_source="metals_api",
+                producer_feed="metals",
+                producer_symbols=["XAU", "XRH", "XCU"],
+            )
+        )
+    assert str(caught.value) == (
+        "MILLRACE_PRODUCER_SYMBOLS: no such metal: XCU, XRH (known: XAU, XAG, XPT, XPD)"
+    )

@@ -11,13 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace import redaction
+from millrace.events import AHEAD
 from millrace.feeds.metals import MetalPrice
 from millrace.redaction import Redactor
 from millrace.sources.asking import Answer
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError
 from millrace.sources.budget import Budget
 from millrace.sources.http import Reply, decode
-from millrace.sources.metals_api import FACTOR, METALS, MetalsApi, error_in, normalise
+from millrace.sources.metals_api import (
+    EARLIEST,
+    FACTOR,
+    METALS,
+    SMALLEST,
+    Metal,
+    MetalsApi,
+    error_in,
+    normalise,
+)
 from millrace.sources.times import next_month
 
 NOW = datetime(2026, 1, 2, 15, 0, 20, tzinfo=UTC)
@@ -91,6 +101,53 @@ def test_rates_per_something_else_are_not_believed(base: str) -> None:
     assert not read(body({"XAU": 0.000239, "USD": 4180}, base=base)).events
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (body({"USD": 4180}, base=30 * "A"), f"rates are per {10 * 'A'}, not per USD"),
+        (
+            body({"XAU": 0.00025, "USDXAU": 4180.35}),
+            "USDXAU is 4180.35, but the rate says 4000",
+        ),
+        (body({"XAU": 0.00025, "USDXAU": "4000"}), "USDXAU is not a number"),
+        (body({"USD": True}, base="XAU"), "USD is not a number"),
+        (body({"XAU": 1}), "1 is no plausible price of gold"),
+    ],
+)
+def test_why_a_price_is_not_believed_is_said(answer: Any, reason: str) -> None:
+    assert read(answer) == Batch([], False, [Rejected("XAU", reason)])
+
+
+@pytest.mark.parametrize("answer", [body([]), body({}, base=None)])  # type: ignore[arg-type]
+def test_an_answer_without_base_or_rates_is_refused(answer: Any) -> None:
+    with pytest.raises(Permanent, match=r"^the answer has no base or no rates$"):
+        read(answer)
+
+
+def test_a_metal_costs_less_than_five_times_and_more_than_a_fifth_of_the_usual() -> None:
+    metal = Metal("Tin", 10)
+    assert [metal.costs(price) for price in (2, 2.01, 49.99, 50)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("rate", [SMALLEST, 1 / SMALLEST])
+def test_a_number_at_the_edge_is_no_rate(rate: float) -> None:
+    (rejected,) = read(body({"XAU": rate})).rejected
+    assert rejected.reason == "XAU is not a number that a rate can be"
+
+
+def test_a_joined_key_may_differ_by_a_millionth() -> None:
+    assert price(read(body({"XAU": 0.00025, "USDXAU": 4000.003}))) == 4000.003
+    assert read(body({"XAU": 0.00025, "USDXAU": 4000.005})).rejected
+
+
+def test_an_event_has_all_that_is_known_of_a_price() -> None:
+    (event,) = normalise(body({"XAG": 0.02}), ("XAG",), NOW, simulated=False).events
+    assert isinstance(event, MetalPrice)
+    assert (event.symbol, event.metal_name, event.price) == ("XAG", "Silver", 50)
+    assert (event.currency, event.unit, event.source) == ("USD", "troy_ounce", "metals_api")
+    assert (event.observed_at, event.produced_at, event.simulated) == (OBSERVED, NOW, False)
+
+
 def test_one_bad_symbol_does_not_spoil_the_others() -> None:
     batch = read(body({"XAU": 0.000239, "XAG": 0}), "XAU", "XAG")
     assert [event.symbol for event in batch.events] == ["XAU"]
@@ -161,6 +218,21 @@ def test_a_simulated_observation_says_so_and_is_another_event() -> None:
 def test_an_answer_without_a_credible_time_is_refused(timestamp: Any) -> None:
     with pytest.raises(Permanent):
         read(body({"XAU": 0.000239}, timestamp=timestamp))
+
+
+def test_the_earliest_and_the_latest_time_of_a_price() -> None:
+    earliest, latest = int(EARLIEST.timestamp()), int((NOW + AHEAD).timestamp())
+    for timestamp in (earliest, latest):
+        assert read(body({"XAU": 0.00025}, timestamp=timestamp)).events
+    for timestamp in (earliest - 1, latest + 1):
+        with pytest.raises(Permanent) as caught:
+            read(body({"XAU": 0.00025}, timestamp=timestamp))
+        assert str(caught.value) == (
+            f"the timestamp {timestamp} is not a time at which prices were observed, or this host's"
+            " clock is wrong"
+        )
+    with pytest.raises(Permanent, match=r"^the answer has no timestamp$"):
+        read(body({"XAU": 0.00025}, timestamp=None))
 
 
 @pytest.mark.parametrize(
