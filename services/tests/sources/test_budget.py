@@ -1,15 +1,18 @@
 """Request budgets: never exceeded, also across restarts and with a clock that was set back."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from millrace.sources.base import Quota
-from millrace.sources.budget import Budget
+from millrace.sources.budget import LONGEST_REST, Budget
 from millrace.sources.times import next_day_in_new_york, next_month
 
 START = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
@@ -21,6 +24,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = START
         self.slept = 0.0
+        self.pauses: list[float] = []
 
     def __call__(self) -> float:
         return self.now
@@ -28,6 +32,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
         self.slept += seconds
+        self.pauses.append(seconds)
 
 
 def budget(
@@ -187,6 +192,135 @@ def test_requests_that_nobody_has_a_name_for_are_those_of_whoever_asks(tmp_path:
         f'{{"until":{START + 60},"requests":2,"last":{START - 60}}}'
     )
     assert budget(tmp_path, clock).left == 1
+
+
+def kept(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode((path / "budget.json").read_bytes())
+    return found
+
+
+def test_what_is_kept_is_what_was_asked_when_by_whom(tmp_path: Path) -> None:
+    clock = Clock()
+    daily = budget(tmp_path, clock)
+    daily.take()
+    clock.now += 5
+    daily.take()
+    midnight = datetime(2026, 1, 3, 5, tzinfo=UTC).timestamp()
+    expected = {
+        "until": midnight,
+        "requests": 2,
+        "last": START + 5,
+        "rest_until": 0.0,
+        "refusals": 0,
+        "key": hashlib.sha256(b"k3y").hexdigest()[:16],
+    }
+    assert kept(tmp_path) == expected
+    daily.rest(datetime.fromtimestamp(START + 65, UTC))
+    assert kept(tmp_path) == expected | {"rest_until": START + 65, "refusals": 1}
+    daily.served()
+    assert kept(tmp_path) == expected | {"rest_until": START + 65}
+
+
+def test_who_was_not_refused_has_nothing_to_write(tmp_path: Path) -> None:
+    budget(tmp_path, Clock()).served()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_why_nothing_is_asked_is_said(tmp_path: Path) -> None:
+    clock = Clock()
+    daily = budget(tmp_path, clock, allowance=1)
+    daily.take()
+    with pytest.raises(Quota, match=r"^the request budget is used up$"):
+        daily.take()
+    daily.rest(datetime.fromtimestamp(START, UTC))
+    assert daily.rest(datetime.fromtimestamp(START, UTC)).timestamp() == START + 60
+    with pytest.raises(Quota, match=r"^the upstream has said to wait$"):
+        daily.take()
+
+
+def test_of_a_smaller_allowance_than_was_used_nothing_is_left(tmp_path: Path) -> None:
+    clock = Clock()
+    for _ in range(3):
+        budget(tmp_path, clock).take()
+    smaller = budget(tmp_path, clock, allowance=2)
+    assert (smaller.left, smaller.requests) == (0, 3)
+    clock.now = datetime(2026, 1, 3, 5, tzinfo=UTC).timestamp()
+    assert (smaller.left, smaller.requests) == (2, 0)
+    smaller.take()
+    assert (smaller.left, smaller.requests) == (1, 1)
+
+
+def test_a_pause_is_as_long_as_the_distance_at_most_and_none_where_it_is_kept(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    daily = budget(tmp_path, clock, allowance=None, spacing=2.0)
+    daily.take()
+    assert not clock.pauses
+    clock.now += 2
+    daily.take()
+    assert not clock.pauses
+    clock.now -= 3600
+    daily.take()
+    assert clock.pauses == [2]
+    assert kept(tmp_path)["last"] == clock.now
+    clock.now += 0.5
+    daily.take()
+    assert clock.pauses == [2, 1.5]
+
+
+def test_who_names_no_distance_is_not_held_up_and_periods_are_of_utc(tmp_path: Path) -> None:
+    clock = Clock()
+    asked: list[datetime] = []
+
+    def period_end(now: datetime) -> datetime:
+        asked.append(now)
+        return next_month(now)
+
+    file = tmp_path / "budget.json"
+    monthly = Budget(file, "k3y", 5, period_end, clock=clock, sleep=clock.sleep)
+    monthly.take()
+    monthly.take()
+    assert not clock.pauses
+    assert {*asked} == {datetime.fromtimestamp(START, UTC)}
+    assert {now.tzinfo for now in asked} == {UTC}
+
+
+def test_no_rest_is_longer_than_the_longest_day_of_a_provider(tmp_path: Path) -> None:
+    clock = Clock()
+    waiting = budget(tmp_path, clock)
+    waiting.rest(datetime.fromtimestamp(START, UTC) + timedelta(days=9))
+    with pytest.raises(Quota) as caught:
+        waiting.take()
+    assert caught.value.retry_at.timestamp() == START + LONGEST_REST == START + 25 * 3600
+
+
+def test_what_a_damaged_file_is_taken_for_is_written(tmp_path: Path) -> None:
+    (tmp_path / "budget.json").write_text("{")
+    with capture_logs() as said:
+        assert budget(tmp_path, Clock()).requests == 3
+    assert said[0]["forgotten"] == (
+        "how many requests were made; all count as made, so nothing is asked before"
+        " 2026-01-03T05:00:00Z: if the key has some left, remove the file and restart the producer"
+    )
+    assert kept(tmp_path) == {
+        "until": datetime(2026, 1, 3, 5, tzinfo=UTC).timestamp(),
+        "requests": 3,
+        "last": 0.0,
+        "rest_until": 0.0,
+        "refusals": 0,
+        "key": hashlib.sha256(b"k3y").hexdigest()[:16],
+    }
+
+
+def test_a_damaged_file_takes_nothing_from_who_has_no_allowance(tmp_path: Path) -> None:
+    (tmp_path / "budget.json").write_text("{")
+    with capture_logs() as said:
+        endless = budget(tmp_path, Clock(), allowance=None)
+    assert said[0]["forgotten"] == "when the last request was made"
+    assert endless.requests == 0
+    endless.take()
+    assert endless.requests == 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 90_000), st.booleans()), max_size=30))

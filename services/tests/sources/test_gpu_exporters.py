@@ -347,6 +347,88 @@ def test_the_source_that_is_named_reads_the_pages_of_its_exporter(
         source.fetch("metrics")
 
 
+@pytest.mark.parametrize("simulated", [False, True])
+@pytest.mark.parametrize(
+    ("name", "feed", "page"),
+    [
+        ("dcgm", "gpu_metrics", 'DCGM_FI_DEV_GPU_TEMP{gpu="2"} 40\n'),
+        ("nvidia_smi", "gpu_metrics", 'nvidia_smi_index{uuid="a"} 2\n'),
+        ("vllm", "token_usage", vllm_page("1", "1")),
+    ],
+)
+def test_an_event_is_of_the_place_that_is_configured(
+    exporter: Server, settings: Any, name: str, feed: str, page: str, simulated: bool
+) -> None:
+    exporter.page = page
+    exporter.headers = {"X-Millrace-Simulator": "1"} if simulated else {}
+    source = sources.make(
+        settings(
+            producer_source=name,
+            producer_feed=feed,
+            producer_url=exporter.url,
+            producer_interval_seconds=10,
+            producer_host="box",
+            producer_gpu_index=2,
+            producer_gpu_name="mine",
+            producer_gpu_price_per_hour=0.25,
+        )
+    )
+    if name == "vllm":
+        assert source.fetch("metrics") == Batch([], simulated, [])
+    batch = source.fetch("metrics")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics | TokenUsage)
+    assert (event.source, event.simulated, batch.simulated) == (name, simulated, simulated)
+    assert (event.host, event.gpu_index, event.price_per_hour_usd) == ("box", 2, 0.25)
+    assert (event.name if isinstance(event, GpuMetrics) else event.gpu_name) == "mine"
+
+
+def test_a_blank_of_dcgm_is_a_number_of_its_own() -> None:
+    for blank in dcgm.BLANKS:
+        numbers = (blank - 1, blank, blank + dcgm.REASONS - 1, blank + dcgm.REASONS)
+        assert [dcgm.is_blank(number) for number in numbers] == [False, True, True, False]
+    assert dcgm.is_blank(dcgm.LARGE_BLANK)
+    assert not dcgm.is_blank(dcgm.LARGE_BLANK - 1)
+
+
+def test_what_is_said_of_instances_is_their_sum_or_that_of_their_gpu() -> None:
+    one = {dcgm.USED: 1.0, dcgm.FREE: 2.0, dcgm.TOTAL: 4.0, dcgm.POWER: 70.0, dcgm.ENERGY: 9.0}
+    two = {dcgm.USED: 10.0, dcgm.FREE: 20.0, dcgm.RESERVED: 5.0, dcgm.TEMPERATURE: 40.0}
+    assert dcgm.whole({"1": one, "2": two}) == {
+        dcgm.USED: 11,
+        dcgm.FREE: 22,
+        dcgm.POWER: 70,
+        dcgm.ENERGY: 9,
+        dcgm.TEMPERATURE: 40,
+    }
+
+
+def test_a_number_of_a_gpu_that_is_too_long_is_cut(exporter: Server) -> None:
+    for source, page in (
+        (dcgm_source(exporter), f'DCGM_FI_DEV_GPU_TEMP{{gpu="{"1" * 12}"}} 40\n'),
+        (smi_source(exporter), f'nvidia_smi_gpu_info{{uuid="a",index="{"1" * 12}"}} 1\n'),
+    ):
+        exporter.page = page
+        batch = source.fetch("metrics")
+        assert not batch.events
+        assert [one.symbol for one in batch.rejected] == ["here/111111111"]
+
+
+def test_an_exporter_without_a_page_says_what_that_may_mean(
+    exporter: Server, tmp_path: Path
+) -> None:
+    exporter.page = "up 1\n"
+    made = Vllm(Exporter(exporter.url), PLACE, tmp_path / "state")
+    with pytest.raises(Transient) as caught:
+        made.fetch("metrics")
+    assert str(caught.value) == (
+        "the page has no counters of vLLM: it starts yet, or the URL is wrong"
+    )
+    exporter.page = "{"
+    with pytest.raises(Transient, match=r"^the answer is no page of metrics: [A-Z]\w+Error$"):
+        made.fetch("metrics")
+
+
 def gpu_line(labels: str) -> str:
     return f"DCGM_FI_DEV_GPU_UTIL{{{labels}}} 71\nDCGM_FI_DEV_POWER_USAGE{{{labels}}} 70.5\n"
 
@@ -525,15 +607,23 @@ def test_nobody_there_is_transient(exporter: Server) -> None:
 
 def test_without_a_url_there_is_nothing_to_scrape(settings: Any) -> None:
     for source in (dcgm, nvidia_smi, vllm):
-        with pytest.raises(ConfigurationError, match="PRODUCER_URL"):
-            source.from_settings(settings(producer_interval_seconds=10))
+        name = source.__name__.rpartition(".")[2]
+        with pytest.raises(ConfigurationError) as caught:
+            source.from_settings(settings(producer_source=name, producer_interval_seconds=10))
+        assert str(caught.value) == (
+            f"{name} has nothing to ask: set MILLRACE_PRODUCER_URL to the URL of its metrics"
+        )
 
 
 def test_vllm_that_is_polled_too_seldom_for_a_rate_is_refused(settings: Any) -> None:
     values = {"producer_source": "vllm", "producer_url": "http://127.0.0.1:9/metrics"}
     vllm.from_settings(settings(**values, producer_interval_seconds=30))
-    with pytest.raises(ConfigurationError, match="30 seconds"):
+    with pytest.raises(ConfigurationError) as caught:
         vllm.from_settings(settings(**values))
+    assert str(caught.value) == (
+        "vllm must be polled every 30 seconds at least, for a rate to be known: set"
+        " MILLRACE_PRODUCER_INTERVAL_SECONDS"
+    )
 
 
 @pytest.fixture

@@ -1,16 +1,18 @@
 """nvml: units and errors, at the boundary of the library, whose driver is not here."""
 
 import inspect
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pynvml
 import pytest
 
+from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.sources.base import Permanent, Rejected, Transient
 from millrace.sources.gpus import Place
-from millrace.sources.nvml import Nvml
+from millrace.sources.nvml import Nvml, from_settings
 
 NOW = 1_790_000_000.123
 
@@ -102,6 +104,18 @@ def test_a_gpu_has_our_units() -> None:
     assert event.price_per_hour_usd == 0.85
     assert event.observed_at.timestamp() == NOW
     assert library.open == 0
+
+
+def test_what_is_read_is_real_and_costs_what_is_configured(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = from_settings(settings(producer_host="box", producer_gpu_price_per_hour=0.25))
+    monkeypatch.setattr(made, "_library", Library())
+    batch = made.fetch("gpus")
+    (event,) = batch.events
+    assert isinstance(event, GpuMetrics)
+    assert (event.symbol, event.price_per_hour_usd) == ("box/0", 0.25)
+    assert (event.source, event.simulated, batch.simulated) == ("nvml", False, False)
 
 
 def test_what_the_driver_keeps_for_itself_is_not_used() -> None:
@@ -197,10 +211,10 @@ def test_without_a_driver_the_error_says_so(code: int) -> None:
 
 
 def test_another_error_may_pass_and_the_library_is_closed() -> None:
-    with pytest.raises(Transient):
+    with pytest.raises(Transient, match=r"^NVML does not start: Unknown Error$"):
         source(Library(Init=error(pynvml.NVML_ERROR_UNKNOWN))).fetch("gpus")
     library = Library(DeviceGetCount=error(pynvml.NVML_ERROR_UNKNOWN))
-    with pytest.raises(Transient):
+    with pytest.raises(Transient, match=r"^NVML: Unknown Error$"):
         source(library).fetch("gpus")
     assert library.open == 0
 
