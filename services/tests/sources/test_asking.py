@@ -1,13 +1,16 @@
 """One request: what it brings, and that it ends, whatever the other side does."""
 
 import itertools
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
@@ -164,6 +167,66 @@ def test_a_url_that_answers_nothing_is_one_error(url: str) -> None:
         ask(url, most=MOST)
 
 
+def test_a_request_is_bounded_and_goes_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+
+    def get(_session: object, url: str, **options: object) -> None:
+        asked.update(options, url=url)
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(asking._Session, "get", get)
+    with pytest.raises(Transient, match=r"^no answer: ConnectionError$"):
+        ask("https://a/b", most=MOST, params={"c": "d"}, headers={"E": "f"}, verify="ca.pem")
+    assert asked == {
+        "url": "https://a/b",
+        "params": {"c": "d"},
+        "headers": {"E": "f"},
+        "verify": "ca.pem",
+        "timeout": (3.0, 7.0),
+        "allow_redirects": False,
+        "stream": True,
+    }
+    with pytest.raises(Transient):
+        ask("https://a/b", most=MOST)
+    assert asked["verify"] is True
+    assert asked["params"] is asked["headers"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TimeoutError(), "TimeoutError"),
+        (ValueError("of https://a/?apikey=k3y"), "ValueError"),
+        (requests.ConnectionError(SimpleNamespace(reason="refused\nthere")), "refused there"),
+    ],
+)
+def test_the_reason_is_the_innermost_or_the_kind(error: Exception, reason: str) -> None:
+    assert asking._reason(error) == reason
+
+
+def test_what_is_broken_says_how(start: Start) -> None:
+    with pytest.raises(Transient, match=r"^broken answer: DecodeError$"):
+        ask(start([answer(b"no gzip", b"Content-Encoding: gzip")]).url, most=MOST)
+
+
+def test_what_connects_after_the_time_is_cut_off_at_once() -> None:
+    here, there = socket.socketpair()
+    closed = socket.socket()
+    closed.close()
+    deadline = asking._Deadline(60)
+    deadline.watch(closed)
+    deadline.watch(here)
+    deadline._cut()
+    assert deadline.is_over is True
+    assert there.recv(1) == b""
+    late, other = socket.socketpair()
+    deadline.watch(late)
+    assert other.recv(1) == b""
+    for end in (here, there, late, other):
+        end.close()
+    assert deadline._timer.daemon is True
+
+
 @pytest.mark.parametrize(
     ("said", "wait"),
     [
@@ -176,6 +239,7 @@ def test_a_url_that_answers_nothing_is_one_error(url: str) -> None:
         ("0", SHORTEST_WAIT),
         ("Fri, 31 Dec 9999 23:59:59 GMT", DAY),
         ("Fri, 02 Jan 2026 15:01:00 -0000", timedelta(minutes=1)),
+        ("Fri, 02 Jan 2026 17:01:00 +0200", timedelta(minutes=1)),
         ("Friday, 02-Jan-26 15:01:00 GMT", timedelta(minutes=1)),
         ("Fri Jan  2 15:01:00 2026", timedelta(minutes=1)),
         ("-1", HOUR),
