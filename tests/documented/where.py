@@ -198,7 +198,7 @@ RUN_BY = {
     "make test": (".ci/run", "make test"),
     "make test-quick": ("tests/ansible/test_whole_test.py", '"--quick"'),
     "make lint test-unit": ("scripts/test", "part test-unit"),
-    'make molecule SCENARIOS="kafka mongodb" JOBS=1': ("scripts/test", "part molecule SCENARIOS="),
+    'make molecule SCENARIOS="kafka mongodb" JOBS=1': ("scripts/test", "part molecule "),
     "scripts/bootstrap dev": ("Makefile", "scripts/bootstrap dev"),
     "pytest services/tests/feeds/test_history.py": ("Makefile", "\tpytest\n"),
     "pytest services/tests -k dead_letter": ("Makefile", "\tpytest\n"),
