@@ -1,5 +1,7 @@
 """Alpha Vantage: how quotes are read, what makes them the same, and how failures are sorted."""
 
+import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace import redaction
+from millrace.config import Settings
 from millrace.feeds.stocks import StockPrice
 from millrace.redaction import Redactor
-from millrace.sources.alpha_vantage import AlphaVantage, error_in, normalise
+from millrace.sources.alpha_vantage import AlphaVantage, error_in, from_settings, normalise
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.budget import Budget
 from millrace.sources.http import Reply
@@ -67,6 +70,44 @@ def test_strings_become_numbers() -> None:
     event = read(QUOTE)
     assert (event.open, event.high, event.low, event.price) == (231.1, 233.4, 230.05, 232.77)
     assert event.volume == 41250310
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_an_event_has_all_that_a_quote_says(simulated: bool) -> None:
+    asked: list[object] = []
+
+    def first_seen(*what: object) -> datetime:
+        asked.extend(what)
+        return TRADING - timedelta(minutes=1)
+
+    batch = normalise(QUOTE, "IBM", TRADING, first_seen, simulated=simulated)
+    (event,) = batch.events
+    assert isinstance(event, StockPrice)
+    source = "alpha_vantage-simulator" if simulated else "alpha_vantage"
+    digest = hashlib.sha256(b"231.1,233.4,230.05,232.77,41250310").hexdigest()[:16]
+    assert asked == [f"{source}:IBM", f"2026-01-02:{digest}", TRADING]
+    assert event.event_id == f"stocks:{source}:IBM:2026-01-02T17:59:05Z:{digest}"
+    assert (event.source, event.simulated, batch.simulated) == (source, simulated, simulated)
+    assert (event.symbol, event.currency, event.volume) == ("IBM", "USD", 41250310)
+    assert (event.open, event.high, event.low, event.price) == (231.1, 233.4, 230.05, 232.77)
+    assert event.observed_at == TRADING - timedelta(minutes=1)
+    assert event.produced_at == TRADING
+    rejected = normalise({}, "IBM", TRADING, first_seen, simulated=simulated)
+    assert rejected == Batch((), simulated, (Rejected("IBM", "the answer is about None"),))
+
+
+def test_the_day_of_new_york_is_not_yet_that_of_utc() -> None:
+    """At the end of the evening there, it is morning in London."""
+    quote = QUOTE | {"07. latest trading day": "2026-01-03"}
+    assert polled(quote, datetime(2026, 1, 3, 4, 59, tzinfo=UTC)).rejected
+    assert polled(quote, datetime(2026, 1, 3, 5, tzinfo=UTC)).events
+
+
+def test_the_first_day_anywhere_begins_fourteen_hours_early() -> None:
+    quote = QUOTE | {"01. symbol": "XYZ.SHH", "07. latest trading day": "2026-01-06"}
+    begins = datetime(2026, 1, 5, 10, tzinfo=UTC)
+    assert polled(quote, begins, symbol="XYZ.SHH").events
+    assert polled(quote, begins - timedelta(seconds=1), symbol="XYZ.SHH").rejected
 
 
 def test_while_the_day_trades_a_quote_is_observed_when_it_is_first_seen(seen: Seen) -> None:
@@ -266,6 +307,16 @@ def test_a_daily_limit_that_cannot_be_reached_yet_is_another_limit(words: str) -
     assert wait({"Information": words}, requests=24) == MINUTE
 
 
+@pytest.mark.parametrize(("words", "requests"), [(DAILY, 25), (DAILY, 1), (BURST, 1)])
+def test_a_limit_is_told_in_the_words_of_the_upstream(words: str, requests: int) -> None:
+    assert str(sort({"Information": words}, requests)) == words.replace("k3y", "***")[:200]
+
+
+def test_two_requests_are_as_far_apart_as_configured(settings: Callable[..., Settings]) -> None:
+    configured = settings(alpha_vantage_api_key=KEY, alpha_vantage_requests_per_second=0.5)
+    assert from_settings(configured)._budget._spacing == 2
+
+
 def test_no_limit_is_waited_for_past_midnight() -> None:
     late = datetime(2026, 1, 3, 4, 59, 30, tzinfo=UTC)
     error = error_in({"Information": DAILY}, late, 3)
@@ -332,7 +383,7 @@ class Upstream:
         self._answers = iter(answers)
 
     def get(self, *_: object, **__: object) -> Reply:
-        return Reply(200, next(self._answers), False)
+        return Reply(next(self._answers), False)
 
 
 def test_a_refusal_after_a_quote_is_the_first_again(tmp_path: Path, seen: Seen) -> None:

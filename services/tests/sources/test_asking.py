@@ -278,7 +278,8 @@ def test_who_says_when_to_come_again_is_asked_then(
         decode(Answer(status, CaseInsensitiveDict(headers), b""), NOW)
     assert type(caught.value) is kind
     if isinstance(caught.value, Quota):
-        assert str(caught.value).endswith(f" (HTTP {status})")
+        said = {429: "too many requests", 503: "the upstream says to wait"}[status]
+        assert str(caught.value) == f"{said} (HTTP {status})"
         assert caught.value.retry_at == NOW + (timedelta(minutes=1) if headers else HOUR)
 
 

@@ -425,7 +425,7 @@ def test_another_place_of_an_api_is_asked_with_its_key(
         settings(
             producer_source="metals_api",
             producer_feed="metals",
-            producer_url="https://localhost/mirror/",
+            producer_url="https://localhost/APIX/",
             producer_symbols=["XAG", "XAU"],
             metals_api_key=KEY,
         )
@@ -433,7 +433,7 @@ def test_another_place_of_an_api_is_asked_with_its_key(
     with pytest.raises(Permanent):
         source.fetch(source.units[0])
     ((url, options),) = asked.requests
-    assert url == "https://localhost/mirror/api/latest"
+    assert url == "https://localhost/APIX/api/latest"
     assert options["params"] == {"base": "USD", "symbols": "XAG,XAU", "access_key": KEY}
 
 

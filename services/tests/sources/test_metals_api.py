@@ -287,8 +287,8 @@ class Upstream:
     def get(self, *_: object, **__: object) -> Reply:
         self.asked.append(self.now)
         if self.now < self.renewed:
-            return Reply(200, {"success": False, "error": {"code": 104}}, False)
-        return Reply(200, body({"XAU": 0.000239}, timestamp=int(self.now)), False)
+            return Reply({"success": False, "error": {"code": 104}}, False)
+        return Reply(body({"XAU": 0.000239}, timestamp=int(self.now)), False)
 
 
 def test_an_allowance_that_is_renewed_within_the_month_is_used_the_day_after(

@@ -46,7 +46,6 @@ class Upstream:
 class Reply:
     """A JSON object from the upstream. Errors, too, come as objects, often with status 200."""
 
-    status: int
     body: dict[str, Any]
     simulated: bool
 
@@ -70,7 +69,7 @@ class Client:
             verify=str(upstream.ca_file) if upstream.ca_file else True,
         )
         simulated = upstream.simulated or SIMULATOR_HEADER in answer.headers
-        return Reply(answer.status, decode(answer, datetime.now(UTC)), simulated)
+        return Reply(decode(answer, datetime.now(UTC)), simulated)
 
 
 def decode(answer: Answer, now: datetime) -> dict[str, Any]:
