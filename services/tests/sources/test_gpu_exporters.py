@@ -403,6 +403,24 @@ def test_what_is_said_of_instances_is_their_sum_or_that_of_their_gpu() -> None:
     }
 
 
+def test_the_memory_that_dcgm_names_as_all_is_all(exporter: Server) -> None:
+    exporter.page = DCGM_PAGE + 'DCGM_FI_DEV_FB_TOTAL{gpu="0",UUID="GPU-a",Hostname="box"} 24600\n'
+    (first, _) = dcgm_source(exporter).fetch("metrics").events
+    assert isinstance(first, GpuMetrics)
+    assert first.mem_total_mb == 24600
+
+
+@pytest.mark.parametrize("instance", ["", ',GPU_I_ID="7"'])
+def test_what_one_series_says_of_a_gpu_is_known_of_it(exporter: Server, instance: str) -> None:
+    exporter.page = (
+        f'DCGM_FI_DEV_GPU_TEMP{{gpu="0",UUID="GPU-a",modelName="NVIDIA L4"{instance}}} 40\n'
+        f'DCGM_FI_DEV_POWER_USAGE{{gpu="0"{instance}}} 70\n'
+    )
+    (event,) = dcgm_source(exporter).fetch("metrics").events
+    assert isinstance(event, GpuMetrics)
+    assert (event.uuid, event.name, event.temp_c, event.power_w) == ("GPU-a", "NVIDIA L4", 40, 70)
+
+
 def test_a_number_of_a_gpu_that_is_too_long_is_cut(exporter: Server) -> None:
     for source, page in (
         (dcgm_source(exporter), f'DCGM_FI_DEV_GPU_TEMP{{gpu="{"1" * 12}"}} 40\n'),
