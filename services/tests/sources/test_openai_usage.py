@@ -158,6 +158,10 @@ def test_a_part_of_a_stream_says_nothing_until_the_last() -> None:
 def test_an_answer_read_twice_is_the_same_event_and_two_answers_are_two() -> None:
     assert event(chat(5), 0).event_id == event(chat(5), 999).event_id
     assert event(chat(5)).event_id != event(chat(5, id="other")).event_id
+    longest = chat(5, id="x" * 500)
+    assert event(longest, 0).event_id == event(longest, 80).event_id
+    longer = chat(5, id="x" * 501)
+    assert event(longer, 0).event_id != event(longer, 80).event_id
     nameless = chat(5, id=None)
     assert event(nameless, 0).event_id == event(nameless, 0).event_id
     assert event(nameless, 0).event_id != event(nameless, 80).event_id
