@@ -376,6 +376,14 @@ class Asked:
         return self.answer
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """What is asked of whom, in place of an answer that a source could use."""
+    asked = Asked(b"{}")
+    monkeypatch.setattr(http, "ask", asked)
+    return asked
+
+
 @pytest.mark.parametrize(
     ("name", "feed", "url", "parameters"),
     [
@@ -395,14 +403,12 @@ class Asked:
 )
 def test_the_real_api_is_asked_as_it_wants_to_be(
     settings: Make,
-    monkeypatch: pytest.MonkeyPatch,
+    asked: Asked,
     name: str,
     feed: str,
     url: str,
     parameters: dict[str, str],
 ) -> None:
-    asked = Asked(b"{}")
-    monkeypatch.setattr(http, "ask", asked)
     source = sources.make(settings(producer_source=name, producer_feed=feed, **{KEYS[name]: KEY}))
     with pytest.raises(SourceError):
         source.fetch(source.units[0])
@@ -416,11 +422,7 @@ def test_the_real_api_is_asked_as_it_wants_to_be(
     assert source.simulated is False
 
 
-def test_another_place_of_an_api_is_asked_with_its_key(
-    settings: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = Asked(b"{}")
-    monkeypatch.setattr(http, "ask", asked)
+def test_another_place_of_an_api_is_asked_with_its_key(settings: Make, asked: Asked) -> None:
     source = sources.make(
         settings(
             producer_source="metals_api",
@@ -438,10 +440,8 @@ def test_another_place_of_an_api_is_asked_with_its_key(
 
 
 def test_the_simulator_is_asked_by_the_deployment_s_authority(
-    settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    settings: Make, asked: Asked, tmp_path: Path
 ) -> None:
-    asked = Asked(b"{}")
-    monkeypatch.setattr(http, "ask", asked)
     source = sources.make(
         settings(
             producer_source="metals_api",
