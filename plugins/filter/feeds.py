@@ -63,14 +63,9 @@ def feed_problems(names: Sequence[str], producers: Sequence[Mapping[str, Any]]) 
     if isinstance(names, str):
         return [f"millrace_feeds is '{names}': it must be a list, as [metals, stocks]"]
     published = {producer["name"]: producer["feed"] for producer in producers}
-    unread = [name for name, feed in published.items() if feed in known() and feed not in names]
-    problems = {
-        "millrace_feeds": unknown(names)
-        if names
-        else "name a feed, as one of " + ", ".join(known()),
-        "millrace_producers": unknown(published.values()),
-    }
-    found = [f"{variable}: {problem}" for variable, problem in problems.items() if problem]
+    unread = [name for name, feed in published.items() if feed not in names]
+    problem = unknown(names) if names else "name a feed, as one of " + ", ".join(known())
+    found = [f"millrace_feeds: {problem}"] if problem else []
     if unread:
         found.append(
             f"millrace_producers: {', '.join(unread)} would publish to a feed that is not in"

@@ -96,13 +96,12 @@ def test_a_new_feed_is_enough_by_itself(
     assert filters.feed_privileges(["new"])[0]["collection"] == "new_documents"
 
 
-def test_producers_publish_to_feeds_that_exist_and_are_consumed(filters: ModuleType) -> None:
-    producers = [{"name": name, "feed": name} for name in ("stocks", "quotes", "stonks")]
+def test_producers_publish_to_feeds_that_are_consumed(filters: ModuleType) -> None:
+    producers = [{"name": name, "feed": name} for name in ("stocks", "quotes")]
     assert filters.feed_problems(["stocks"], producers[:1]) == []
     known = ", ".join(FEEDS)
     assert filters.feed_problems(["stocks", "bonds"], producers) == [
         f"millrace_feeds: no such feed: bonds (known: {known})",
-        f"millrace_producers: no such feed: stonks (known: {known})",
         "millrace_producers: quotes would publish to a feed that is not in millrace_feeds"
         " (stocks, bonds): add the feed, or remove the producer",
     ]

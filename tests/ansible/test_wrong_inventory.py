@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from tests.ansible.conftest import INSTANCE, Playbook
 
-from millrace.feeds import FEEDS
-
 
 def producer(**changes: str) -> dict[str, str]:
     return {"name": "mine", "feed": "stocks", "source": "generator"} | changes
@@ -18,8 +16,8 @@ def producer(**changes: str) -> dict[str, str]:
     ("variables", "message"),
     [
         (
-            {"millrace_producers": [producer(feed="stonks")]},
-            f"millrace_producers: no such feed: stonks (known: {', '.join(FEEDS)})",
+            {"millrace_producers": [producer(feed="stonks")], "millrace_feeds": ["stonks"]},
+            "millrace_producers: mine: feed: source generator gives quotes, not stonks",
         ),
         (
             {"millrace_producers": [producer(feed="gpu_metrics", source="nvml")]},
@@ -61,13 +59,12 @@ def producer(**changes: str) -> dict[str, str]:
                 "millrace_stock_alert_threshold": 5,
                 "millrace_stale_seconds": 0,
                 "millrace_alpha_vantage_requests_per_day": "many",
-                "millrace_producers": [producer(url="vllm:8000/metrics")],
+                "millrace_producers": [producer()],
             },
             "millrace_alpha_vantage_requests_per_day: Input should be a valid integer, unable to"
             " parse string as an integer; millrace_stock_alert_threshold: it is a fraction above 0,"
             " and 1 at most: 0.05 is 5 %; millrace_stale_seconds: Input should be greater than 0;"
-            " millrace_producers has a url without http:// or https:// and the host:"
-            " write it like http://vllm:8000/metrics",
+            " millrace_producers: mine: feed: source generator gives quotes, not stocks",
         ),
     ],
     ids=[
@@ -77,7 +74,7 @@ def producer(**changes: str) -> dict[str, str]:
         "a word for a port",
         "no origins",
         "one origin",
-        "a share of 500 %, no time, a word for a number, no URL",
+        "a share of 500 %, no time, a word for a number, another feed",
     ],
 )
 def test_what_cannot_work_is_refused(

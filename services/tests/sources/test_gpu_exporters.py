@@ -368,7 +368,8 @@ def test_an_event_is_of_the_place_that_is_configured(
             producer_url=exporter.url,
             producer_interval_seconds=10,
             producer_host="box",
-            producer_gpu_index=2,
+            # An exporter says itself which GPU it is about.
+            producer_gpu_index=2 if name == "vllm" else 0,
             producer_gpu_name="mine",
             producer_gpu_price_per_hour=0.25,
         )
@@ -626,21 +627,28 @@ def test_nobody_there_is_transient(exporter: Server) -> None:
 def test_without_a_url_there_is_nothing_to_scrape(settings: Any) -> None:
     for source in (dcgm, nvidia_smi, vllm):
         name = source.__name__.rpartition(".")[2]
+        feed = "token_usage" if source is vllm else "gpu_metrics"
         with pytest.raises(ConfigurationError) as caught:
-            source.from_settings(settings(producer_source=name, producer_interval_seconds=10))
+            sources.make(
+                settings(producer_source=name, producer_feed=feed, producer_interval_seconds=10)
+            )
         assert str(caught.value) == (
             f"{name} has nothing to ask: set MILLRACE_PRODUCER_URL to the URL of its metrics"
         )
 
 
 def test_vllm_that_is_polled_too_seldom_for_a_rate_is_refused(settings: Any) -> None:
-    values = {"producer_source": "vllm", "producer_url": "http://127.0.0.1:9/metrics"}
-    vllm.from_settings(settings(**values, producer_interval_seconds=30))
+    values = {
+        "producer_source": "vllm",
+        "producer_feed": "token_usage",
+        "producer_url": "http://127.0.0.1:9/metrics",
+    }
+    sources.make(settings(**values, producer_interval_seconds=30))
     with pytest.raises(ConfigurationError) as caught:
-        vllm.from_settings(settings(**values))
+        sources.make(settings(**values))
     assert str(caught.value) == (
-        "vllm must be polled every 30 seconds at least, for a rate to be known: set"
-        " MILLRACE_PRODUCER_INTERVAL_SECONDS"
+        "MILLRACE_PRODUCER_INTERVAL_SECONDS: vllm must be polled every 30 seconds at least, for a"
+        " rate to be known"
     )
 
 

@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 
 from cronsim import CronSim, CronSimError
 
-from millrace.config import ENV_PREFIX, Settings, about
+from millrace.config import ENV_PREFIX, about
+from millrace.config.producer import ProducerSettings
 from millrace.errors import ConfigurationError
 
 FIELDS = 5
@@ -145,7 +146,7 @@ def _spacing(times: Iterator[datetime]) -> float:
     return longest
 
 
-def from_settings(settings: Settings) -> Timing:
+def from_settings(settings: ProducerSettings) -> Timing:
     """The timing as configured; what is wrong with it is one line."""
     if not settings.producer_schedule:
         unused = {"producer_jitter_seconds", "producer_missed"} & settings.model_fields_set

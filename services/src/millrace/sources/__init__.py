@@ -1,8 +1,11 @@
 """Sources: where events come from. `make` builds the one that the settings name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import inf
 
-from millrace.config import Settings
+from millrace.config import ENV_PREFIX, Settings
+from millrace.config.producer import ProducerSettings
 from millrace.errors import ConfigurationError
 from millrace.sources.base import Source
 
@@ -12,6 +15,67 @@ WITH_HISTORY = ("replay",)
 """The sources that are `Historical`."""
 LONGEST_INTERVALS: Mapping[str, float] = {"vllm": 30.0}
 """Seconds between polls that some sources bear at most."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of a source without making it."""
+
+    feeds: tuple[str, ...]
+    """Those that it can give."""
+    reads: frozenset[str]
+    """The settings that it reads and some other does not, without `producer_`; so is a rate, by
+    those that are `WITH_RATE`."""
+    needs_url: bool = False
+
+
+def _kind(feeds: str, reads: str, *, needs_url: bool = False) -> Kind:
+    return Kind(tuple(feeds.split()), frozenset(reads.split()), needs_url)
+
+
+KINDS: Mapping[str, Kind] = {
+    "metals_api": _kind("metals", "symbols url"),
+    "alpha_vantage": _kind("stocks", "symbols url"),
+    "replay": _kind("stocks", "symbols"),
+    "generator": _kind("quotes", "symbols seed"),
+    "workload": _kind("gpu_metrics token_usage", "host seed"),
+    "nvml": _kind("gpu_metrics", "host gpu_price_per_hour"),
+    "dcgm": _kind("gpu_metrics", "url host gpu_name gpu_price_per_hour", needs_url=True),
+    "nvidia_smi": _kind("gpu_metrics", "url host gpu_name gpu_price_per_hour", needs_url=True),
+    "vllm": _kind("token_usage", "url host gpu_index gpu_name gpu_price_per_hour", needs_url=True),
+    "openai_usage": _kind("token_usage", "usage_file host gpu_index gpu_name gpu_price_per_hour"),
+}
+_OF_SOME = frozenset({"rate_per_second"}).union(*(kind.reads for kind in KINDS.values()))
+
+
+def problems(settings: ProducerSettings) -> Iterator[str]:
+    """What these settings have that the source which they name cannot do, or does not read."""
+    name, feed = settings.producer_source, settings.producer_feed
+    kind = KINDS[name]
+    prefix = f"{ENV_PREFIX}PRODUCER_"
+    if feed not in kind.feeds:
+        yield f"{prefix}FEED: source {name} gives {' or '.join(kind.feeds)}, not {feed}"
+        return
+    reads = kind.reads | ({"rate_per_second"} if (name, feed) in WITH_RATE else set())
+    for field in sorted(_OF_SOME - reads):
+        default = ProducerSettings.model_fields[f"producer_{field}"].default
+        if getattr(settings, f"producer_{field}") != default:
+            yield f"{prefix}{field.upper()}: source {name} for {feed} does not read it; remove it"
+    if kind.needs_url and not settings.producer_url:
+        yield f"{name} has nothing to ask: set {prefix}URL to the URL of its metrics"
+    longest = LONGEST_INTERVALS.get(name, inf)
+    if settings.producer_interval_seconds > longest:
+        yield (
+            f"{prefix}INTERVAL_SECONDS: {name} must be polled every {longest:g} seconds at least,"
+            " for a rate to be known"
+        )
+    if name == "metals_api":
+        from millrace.sources.metals_api import METALS
+
+        if unknown := sorted(set(settings.producer_symbols) - METALS.keys()):
+            yield (
+                f"{prefix}SYMBOLS: no such metal: {', '.join(unknown)} (known: {', '.join(METALS)})"
+            )
 
 
 def make(settings: Settings) -> Source:
@@ -42,10 +106,6 @@ def make(settings: Settings) -> Source:
         "openai_usage": openai_usage.from_settings,
     }
     settings.require("producer_name", "producer_source", "producer_feed")
-    source = makers[settings.producer_source](settings)
-    if source.feed != settings.producer_feed:
-        raise ConfigurationError(
-            f"MILLRACE_PRODUCER_FEED: source {settings.producer_source} gives {source.feed},"
-            f" not {settings.producer_feed}"
-        )
-    return source
+    if wrong := "; ".join(problems(settings)):
+        raise ConfigurationError(wrong)
+    return makers[settings.producer_source](settings)

@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from millrace.config import Settings
-from millrace.errors import ConfigurationError
 from millrace.events import AHEAD
 from millrace.feeds.metals import METALS as FEED
 from millrace.feeds.minting import mint, second
@@ -80,12 +79,6 @@ class MetalsApi(Metered):
 def from_settings(settings: Settings) -> MetalsApi:
     """The source as configured: the real API with its budget, or the simulator."""
     symbols = settings.producer_symbols or list(METALS)
-    unknown = sorted(set(symbols) - METALS.keys())
-    if unknown:
-        raise ConfigurationError(
-            f"MILLRACE_PRODUCER_SYMBOLS: no such metal: {', '.join(unknown)}"
-            f" (known: {', '.join(METALS)})"
-        )
     upstream = Upstream.choose(settings, "metals_api_key", URL)
     allowance = None if upstream.simulated else settings.metals_api_requests_per_month
     return MetalsApi(

@@ -10,7 +10,6 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from millrace.config import Settings
-from millrace.errors import ConfigurationError
 from millrace.sources.asking import Answer, ask, wait_asked
 from millrace.sources.base import Auth, Permanent, Quota, SourceError, Transient
 from millrace.sources.http import SIMULATOR_HEADER
@@ -44,11 +43,6 @@ class Exporter:
     @classmethod
     def from_settings(cls, settings: Settings) -> "Exporter":
         """The exporter as configured."""
-        if not settings.producer_url:
-            raise ConfigurationError(
-                f"{settings.producer_source} has nothing to ask: set MILLRACE_PRODUCER_URL"
-                " to the URL of its metrics"
-            )
         return cls(settings.producer_url)
 
     def scrape(self) -> Page:

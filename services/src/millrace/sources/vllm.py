@@ -27,7 +27,6 @@ from pathlib import Path
 import msgspec
 
 from millrace.config import Settings
-from millrace.errors import ConfigurationError
 from millrace.feeds.token_usage import WINDOW, TokenUsage
 from millrace.sources.base import Batch, Rejected, Transient
 from millrace.sources.gpus import Place, batch, usage
@@ -218,11 +217,6 @@ def _spans(
 
 def from_settings(settings: Settings) -> Vllm:
     """The source as configured."""
-    if settings.producer_interval_seconds > LONGEST_INTERVAL:
-        raise ConfigurationError(
-            f"vllm must be polled every {LONGEST_INTERVAL:.0f} seconds at least, for a rate to be"
-            " known: set MILLRACE_PRODUCER_INTERVAL_SECONDS"
-        )
     return Vllm(
         Exporter.from_settings(settings),
         Place.from_settings(settings),

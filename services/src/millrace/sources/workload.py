@@ -13,13 +13,11 @@ from datetime import UTC, datetime
 
 from millrace import noise
 from millrace.config import Settings
-from millrace.errors import ConfigurationError
 from millrace.events import Event
 from millrace.sources.base import SHORTEST_GAP, Batch, Rejected, gap
 from millrace.sources.gpus import Place, metrics, usage
 
 METRICS, TOKENS = "gpu_metrics", "token_usage"
-FEEDS = (METRICS, TOKENS)
 DAY_SECONDS = 86_400
 BUSIEST_HOUR = 14
 TURNS = ((30.0, 6.0), (300.0, 12.0), (3600.0, 8.0))
@@ -193,10 +191,6 @@ class Workload:
 def from_settings(settings: Settings) -> Workload:
     """The source as configured: metrics at the interval, or requests at the rate."""
     interval, feed = settings.producer_interval_seconds, settings.producer_feed
-    if feed not in FEEDS:
-        raise ConfigurationError(
-            f"MILLRACE_PRODUCER_FEED: source workload gives {' or '.join(FEEDS)}, not {feed}"
-        )
     return Workload(
         feed,
         step_of(feed, settings.producer_rate_per_second, interval, len(GPUS)),

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filters of the producers: the settings that one becomes, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
+from ansible.plugins.filter.core import to_json
+
+VARIABLE = "millrace_producers"
+SPEC = Path(__file__).parents[2] / "roles/producer/meta/argument_specs.yml"
+FORM = "write it as a list, each with name, feed and source"
+NO_GPU = "nvml needs a GPU, and no container gets one: use dcgm (docs/feeds.md)"
+# As the services call a setting of a producer, which the inventory calls like what is behind that.
+OURS = re.compile(r"\b(?:MILLRACE_PRODUCER|producer)_(\w+)")
+RENAMED = {"usage_file": "usage_volume"}
+
+
+def services() -> Any:
+    """Give what the services know of producers."""
+    try:
+        from millrace import sources
+        from millrace.producer import declared
+    except ImportError as error:
+        raise AnsibleFilterError(
+            f"the services are not installed here ({error}): run scripts/bootstrap, and use"
+            " .venv/bin/ansible-playbook"
+        ) from error
+    return sources.KINDS, declared.problems
+
+
+def settings_of_producer(producer: Mapping[str, Any], host: str) -> dict[str, Any]:
+    """Return the settings of a declared producer on a host: what is declared, and nothing else.
+
+    Some of it contradicts the rest.
+    """
+    kinds, _ = services()
+    said = {name: value for name, value in producer.items() if value is not None}
+    volume = said.pop("usage_volume", "")
+    settings = {f"producer_{name}": value for name, value in said.items()}
+    if "host" in kinds[producer["source"]].reads:
+        settings["producer_host"] = said.get("host") or host
+    return settings | ({"producer_usage_file": "/var/lib/usage/usage.jsonl"} if volume else {})
+
+
+def as_read(value: Any) -> Any:
+    """A value as the container has it: a list, or text."""
+    plain = json.loads(to_json(value))
+    return plain if isinstance(plain, str | list) else to_json(plain)
+
+
+def problems_of(producer: Any, spec: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is wrong with one producer, each in a line that names the field."""
+    if not isinstance(producer, Mapping):
+        yield FORM
+        return
+    found = ArgumentSpecValidator(
+        spec["options"],
+        mutually_exclusive=spec["mutually_exclusive"],
+        required_by=spec["required_by"],
+    ).validate(dict(producer))
+    if unknown := sorted(map(str, found.unsupported_parameters)):
+        there = ", ".join(spec["options"])
+        yield f"there is no field {', '.join(unknown)} (there are {there})"
+    if found.error_messages:
+        yield from (error.msg for error in found.errors if not isinstance(error, UnsupportedError))
+        if producer.get("source") == "nvml":
+            yield NO_GPU
+        return
+    if not re.fullmatch("[a-z0-9-]+", str(producer["name"])):
+        yield "name: it must consist of lower-case letters, digits and hyphens"
+    _, problems = services()
+    settings = settings_of_producer(producer, "host")
+    for line in problems({name: as_read(value) for name, value in settings.items()}):
+        yield OURS.sub(lambda match: RENAMED.get(field := match[1].lower(), field), line)
+
+
+def producer_problems(producers: Any) -> list[str]:
+    """Say what is wrong with each of `millrace_producers`, in the words of the services."""
+    if not isinstance(producers, list):
+        return [f"{VARIABLE}: {FORM}"]
+    options = yaml.safe_load(SPEC.read_text())["argument_specs"]["main"]["options"]
+    spec = options["producer_producers"]
+    wrong, names = [], set[str]()
+    for number, producer in enumerate(producers, start=1):
+        name = str(producer.get("name") or "") if isinstance(producer, Mapping) else ""
+        which = f"{VARIABLE}: {name or f'item {number}'}"
+        if name and name in names:
+            wrong.append(f"{which}: this name is there more than once")
+        names.add(name)
+        wrong += [f"{which}: {line}" for line in problems_of(producer, spec)]
+    return wrong
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return them."""
+        return {
+            "settings_of_producer": settings_of_producer,
+            "producer_problems": producer_problems,
+        }

@@ -1,0 +1,21 @@
+"""What a producer would refuse at its start, asked where there is none yet."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from millrace import config, sources
+from millrace.config.producer import ProducerSettings
+from millrace.errors import ConfigurationError
+from millrace.producer import timing
+
+
+def problems(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with these settings of one producer, which have name, source and feed."""
+    if wrong := config.problems(values, ""):
+        return wrong
+    settings = ProducerSettings(**values)
+    try:
+        timing.from_settings(settings)
+    except ConfigurationError as error:
+        wrong = [str(error)]
+    return [*wrong, *sources.problems(settings)]
