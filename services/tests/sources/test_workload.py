@@ -84,17 +84,25 @@ def test_the_story_of_a_seed_stays_what_it_was() -> None:
         for one in readings
         if isinstance(one, GpuMetrics)
     ] == [
-        ("gpu_metrics:workload:gpu-1/0:1767366000000", 78, 18762, 279.89, 68),
-        ("gpu_metrics:workload:gpu-1/1:1767366000000", 67, 33132, 181.48, 55),
+        ("gpu_metrics:workload:gpu-1/0:1767366000000:1", 78, 18762, 279.89, 68),
+        ("gpu_metrics:workload:gpu-1/1:1767366000000:1", 67, 33132, 181.48, 55),
     ]
     assert [
         (one.event_id, one.prompt_tokens, one.completion_tokens, one.latency_ms)
         for one in tokens
         if isinstance(one, TokenUsage)
     ] == [
-        ("token_usage:workload:4d4b5e0b30b3499095cd67922b5c6fb3", 439, 188, 3213.3),
-        ("token_usage:workload:164bcba03d5cab75b48ad3c603025388", 1067, 457, 7696.7),
+        ("token_usage:workload:47f214d0b4155673fd00b5d4f3a70be5", 439, 188, 3213.3),
+        ("token_usage:workload:6da2d18ff5975abda789669a59d255b0", 1067, 457, 7696.7),
     ]
+
+
+@pytest.mark.parametrize("feed", ["gpu_metrics", "token_usage"])
+def test_two_stories_of_one_gpu_contradict_each_other_in_no_event(feed: str) -> None:
+    """Somebody runs two producers, or gives one another seed and restarts it."""
+    one, other = (World(feed, seed=seed).after(*[1.0] * 20) for seed in (1, 2))
+    assert {event.symbol for event in one} == {event.symbol for event in other}
+    assert not {event.event_id for event in one} & {event.event_id for event in other}
 
 
 def test_after_an_outage_it_goes_on_with_what_is_recent() -> None:

@@ -92,11 +92,11 @@ def metrics(
     *,
     simulated: bool,
     observed_at: datetime | None = None,
-    again: int | None = None,
+    story: Iterable[object] = (),
 ) -> list[GpuMetrics | Rejected]:
     """The event of a GPU's readings, and what of them is not believed.
 
-    They have the names of GpuMetrics; `now` is in seconds since 1970. `again` tells the event from
+    They have the names of GpuMetrics; `now` is in seconds since 1970. `story` tells the event from
     another of the same GPU and time.
     """
     symbol = gpu_metrics.symbol_of(readings)
@@ -104,7 +104,7 @@ def metrics(
     believed, rejected = _believed(symbol, readings)
     known = _price(str(readings["name"]), price, time)
     fields = {**believed, "price_per_hour_usd": known}
-    unique = (symbol, round(time.timestamp() * 1000), *([] if again is None else [again]))
+    unique = (symbol, round(time.timestamp() * 1000), *story)
     event = _event(GPU_METRICS, source, symbol, unique, fields, time, now, simulated)
     return [event, *rejected]
 

@@ -155,7 +155,7 @@ class Workload:
             now,
             simulated=True,
             observed_at=self._time(number),
-            again=self._set_back,
+            story=self._story(),
         )
 
     def _usage(self, gpu: Gpu, number: int, now: float) -> Sequence[Event | Rejected]:
@@ -174,7 +174,7 @@ class Workload:
             "workload",
             place,
             used,
-            str(number) if self._set_back is None else f"{number}/{self._set_back}",
+            "/".join(map(str, (number, *self._story()))),
             now,
             simulated=True,
             observed_at=self._time(number),
@@ -183,6 +183,10 @@ class Workload:
 
     def _name(self, gpu: Gpu, what: str) -> str:
         return f"{self._seed}/{self._host}/{gpu.index}/{what}"
+
+    def _story(self) -> tuple[int, ...]:
+        """What tells an event from that of another story of the same GPU, time and number."""
+        return (self._seed, *([] if self._set_back is None else [self._set_back]))
 
     def _time(self, number: int) -> datetime:
         return datetime.fromtimestamp(math.floor(number * self._step * 1000) / 1000, UTC)
