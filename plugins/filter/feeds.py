@@ -58,20 +58,15 @@ def found(names: Sequence[str]) -> list[Any]:
     return [known()[name] for name in names]
 
 
-def feed_problems(names: Sequence[str], producers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say what is wrong with the feeds in `millrace_feeds` and those that producers publish to."""
-    if isinstance(names, str):
-        return [f"millrace_feeds is '{names}': it must be a list, as [metals, stocks]"]
-    published = {producer["name"]: producer["feed"] for producer in producers}
-    unread = [name for name, feed in published.items() if feed not in names]
-    problem = unknown(names) if names else "name a feed, as one of " + ", ".join(known())
-    found = [f"millrace_feeds: {problem}"] if problem else []
-    if unread:
-        found.append(
-            f"millrace_producers: {', '.join(unread)} would publish to a feed that is not in"
-            f" millrace_feeds ({', '.join(names)}): add the feed, or remove the producer"
-        )
-    return found
+def feed_problems(names: Sequence[str], producers: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say which producers publish to none of the feeds in `millrace_feeds`."""
+    unread = [producer["name"] for producer in producers if producer["feed"] not in names]
+    if not unread:
+        return []
+    return [
+        f"millrace_producers: {', '.join(unread)} would publish to a feed that is not in"
+        f" millrace_feeds ({', '.join(names)}): add the feed, or remove the producer"
+    ]
 
 
 def feed_topics(names: Sequence[str]) -> list[dict[str, Any]]:

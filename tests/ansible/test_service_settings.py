@@ -9,6 +9,7 @@ import yaml
 from tests.ansible.conftest import ROOT, load
 
 from millrace.config import Settings
+from millrace.feeds import FEEDS
 
 SETTINGS = load(ROOT / "plugins/filter/settings.py")
 TOLD: dict[str, Any] = yaml.safe_load((ROOT / "playbooks/vars/services.yml").read_text())
@@ -39,6 +40,21 @@ def test_an_environment_is_text() -> None:
         "MILLRACE_REDIS_HOST": "redis",
         "MILLRACE_URL": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("feeds", "says"),
+    [
+        (["metals", "stonks"], "there is no feed stonks"),
+        (["metals", "stocks", "metals"], "metals is there more than once"),
+        ([], "name one at least"),
+    ],
+)
+def test_feeds_are_some_of_those_that_there_are_and_each_is_there_once(
+    feeds: list[str], says: str
+) -> None:
+    (line,) = SETTINGS.setting_problems({"millrace_feeds": feeds})
+    assert line == f"millrace_feeds: {says}; the feeds are {', '.join(sorted(FEEDS))}"
 
 
 def test_a_variable_that_is_called_like_a_setting_is_checked() -> None:

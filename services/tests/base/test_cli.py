@@ -149,6 +149,12 @@ def login(tmp_path: Path) -> dict[str, str]:
             '["nope"]',
             "MILLRACE_FEEDS: there is no feed nope; the feeds are",
         ),
+        (
+            "config",
+            "FEEDS",
+            '["metals", "metals"]',
+            "MILLRACE_FEEDS: metals is there more than once; the feeds are",
+        ),
         ("status", "FEEDS", "[]", "MILLRACE_FEEDS: name one at least; the feeds are"),
         ("process", "MONGODB_CA_FILE", "/none/ca.pem", "cannot read the authority in /none/ca.pem"),
         ("config", "PRODUCER_HOST", "a/b", "MILLRACE_PRODUCER_HOST: it is the name of a host"),

@@ -1,8 +1,26 @@
 """What all services are told."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
+
+from millrace.feeds import FEEDS
+
+
+def _feeds(names: list[str]) -> list[str]:
+    wrong = "name one at least"
+    if unknown := sorted(set(names) - FEEDS.keys()):
+        wrong = f"there is no feed {', '.join(unknown)}"
+    elif twice := sorted({name for name in names if names.count(name) > 1}):
+        wrong = f"{', '.join(twice)} is there more than once"
+    elif names:
+        return names
+    raise PydanticCustomError(
+        "feeds",
+        "{wrong}; the feeds are {known}",
+        {"wrong": wrong, "known": ", ".join(sorted(FEEDS))},
+    )
 
 
 class CommonSettings(BaseModel):
@@ -11,7 +29,7 @@ class CommonSettings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."
     )
-    feeds: list[str] = Field(
+    feeds: Annotated[list[str], AfterValidator(_feeds)] = Field(
         default=["metals", "stocks"], description="Feeds that are processed, served and verified."
     )
     http_port: int = Field(

@@ -14,7 +14,6 @@ from millrace.config import environment
 from millrace.config.base import ENV_PREFIX
 from millrace.config.settings import Settings
 from millrace.errors import ConfigurationError
-from millrace.feeds import FEEDS
 
 
 def problems(values: Mapping[str, Any], prefix: str) -> list[str]:
@@ -64,10 +63,5 @@ def load() -> Settings:
             setting = ENV_PREFIX + str(name).upper()
             lines.append(environment.refused(setting, {**item, "loc": tuple(places)}))
         raise ConfigurationError("; ".join(lines)) from None
-    unknown = sorted(set(settings.feeds) - FEEDS.keys())
-    if unknown or not settings.feeds:
-        known = ", ".join(sorted(FEEDS))
-        wrong = f"there is no feed {', '.join(unknown)}" if unknown else "name one at least"
-        raise ConfigurationError(f"{ENV_PREFIX}FEEDS: {wrong}; the feeds are {known}")
     redaction.keep(settings.secrets())
     return settings
