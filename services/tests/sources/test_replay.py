@@ -76,7 +76,7 @@ def test_rows_come_in_the_order_of_their_time(file: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_line(settings: Any, name: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=f"^MILLRACE_REPLAY_FILE: {said}$"):
         replay.from_settings(settings(replay_file=name))
 
 
@@ -166,7 +166,11 @@ def test_a_file_is_taken(tmp_path: Path, text: str, encoding: str, packed: bool)
     [
         (ROW.replace("118.56", '"1,118.56"'), "`Open` is '1,118.56', which is no number: write it"),
         (ROW.replace("9616100", '"9,616,100"'), "`Volume` is '9,616,100', which is no number"),
-        (ROW.replace("9616100", "9,616,100"), "it has more cells than the 7 columns"),
+        (
+            ROW.replace("9616100", "9,616,100"),
+            "it has more cells than the 7 columns: numbers are written like 1234.5, without"
+            " separators",
+        ),
         (ROW.replace("118.56", '"118,56"'), "`Open` is '118,56', which is no number"),
         (ROW.replace("118.56", "118,56"), "it has more cells than the 7 columns"),
         (ROW.replace("118.56", "$118.56"), "`Open` is '$118.56', which is no number"),
@@ -232,6 +236,15 @@ def test_a_decimal_comma_of_a_spreadsheet_is_refused_in_words(tmp_path: Path) ->
     assert "`Open` is '118,56', which is no number: write it like 1234.5" in rejected.reason
 
 
+def test_a_comma_that_ends_the_header_makes_no_room_for_a_decimal_comma(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text("\n".join([HEADER + ",", ROW.replace("118.56", "118,56"), OTHER + ","]))
+    batch = Replay(path, []).fetch("")
+    assert [event.symbol for event in batch.events] == ["IBM"]
+    (rejected,) = batch.rejected
+    assert rejected.reason.startswith("it has more cells than the 7 columns")
+
+
 def test_a_row_behind_a_refused_one_of_its_day_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "prices.csv"
     path.write_text("\n".join([HEADER, ROW.replace("118.56", "x"), ROW, ROW]))
@@ -264,6 +277,8 @@ def test_tickers_that_look_like_nothing_are_tickers(tmp_path: Path) -> None:
         ROW.replace("118.56", "118.49").replace("130.31", "132.07"),
         ROW.replace("118.56", "117.2").replace("130.31", "133.37"),
         "PENNY,2000-03-01,0.02,0.02,0.01,0.0051,5",
+        # Just as far off as may be.
+        "ROUND,2000-03-01,98,200,100,202,5",
         "STILL,2000-03-01,3.5,3.5,3.5,3.5,0",
     ],
 )
@@ -289,6 +304,7 @@ def test_what_is_refused_of_symbols_and_days_that_nobody_wants_is_not_told(tmp_p
         (b"", "is empty"),
         (b"\n\n", "is empty"),
         (ROW.encode(), "has to name the columns Ticker, Date, Open, High, Low, Close, Volume"),
+        (b"x" * 300, f"begins with '{'x' * 80}': its first line has to name the columns"),
         (b"date,price\n", "begins with 'date,price': its first line has to name the columns"),
         (json.dumps([{"Ticker": "A"}]).encode(), "with a comma, a semicolon or a tab"),
         (HEADER.replace("Open", "Close").encode(), "has to name the columns"),

@@ -39,7 +39,7 @@ class Row(NamedTuple):
         """What the cell of a column means; ValueError names the column."""
         if self.problem:
             raise ValueError(self.problem)
-        text = self.cells.get(_plain(name), "")
+        text = self.cells.get(_plain(name))
         try:
             if not text:
                 raise ValueError("is empty")

@@ -39,6 +39,6 @@ def next_day_in_new_york(now: datetime) -> datetime:
 
 def next_month(now: datetime) -> datetime:
     """When the calendar month ends, in UTC."""
-    first = now.astimezone(UTC).date().replace(day=1)
-    following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
+    today = now.astimezone(UTC).date()
+    following = date(today.year + today.month // 12, today.month % 12 + 1, 1)
     return datetime.combine(following, time(), UTC)
