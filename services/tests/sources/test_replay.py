@@ -34,7 +34,9 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_row_is_an_event_at_the_close_of_its_day(file: Path) -> None:
-    event = Replay(file, ["AAPL"]).fetch("").events[0]
+    batch = Replay(file, ["AAPL"]).fetch("")
+    assert batch.simulated is False
+    event = batch.events[0]
     assert isinstance(event, StockPrice)
     assert event.event_id == "stocks:replay:AAPL:2000-03-01T21:00:00Z"
     assert event.observed_at == datetime(2000, 3, 1, 21, tzinfo=UTC)
@@ -42,19 +44,41 @@ def test_a_row_is_an_event_at_the_close_of_its_day(file: Path) -> None:
     assert (event.volume, event.currency, event.simulated) == (9616100, "USD", False)
 
 
-@pytest.mark.parametrize(("symbols", "rows"), [(["NONE"], ROWS), ([], ROWS.splitlines()[0])])
-def test_a_replay_of_nothing_is_told(tmp_path: Path, symbols: list[str], rows: str) -> None:
+NOTHING = ROWS.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "rows", "told"),
+    [
+        (["NONE", "NIL"], ROWS, ["NIL,NONE"]),
+        ([], NOTHING, ["all"]),
+        ([], ROWS, []),
+        ([], NOTHING + "\nrefused", []),
+    ],
+)
+def test_a_replay_of_nothing_is_told(
+    tmp_path: Path, symbols: list[str], rows: str, told: list[str]
+) -> None:
     path = tmp_path / "stocks.csv"
     path.write_text(rows + "\n")
     with capture_logs() as said:
-        assert not Replay(path, symbols).fetch("").events
+        Replay(path, symbols).fetch("")
     assert [(one["event"], one["symbols"]) for one in said] == [
-        ("no row to replay", ",".join(symbols) or "all")
+        ("no row to replay", names) for names in told
     ]
 
 
 def test_in_summer_the_close_is_an_hour_earlier_in_utc(file: Path) -> None:
     assert Replay(file, ["AAPL"]).fetch("").events[1].observed_at.hour == 20
+
+
+def test_days_are_asked_for_from_the_first_up_to_the_end(file: Path) -> None:
+    march, july = date(2000, 3, 1), date(2000, 7, 3)
+    source = Replay(file, ["AAPL"])
+    days = [
+        [e.observed_at.month for e in source.between(march, end).events] for end in (july, date.max)
+    ]
+    assert days == [[3], [3, 7]]
 
 
 def test_rows_come_in_the_order_of_their_time(file: Path) -> None:
@@ -208,6 +232,7 @@ def test_a_file_is_taken(tmp_path: Path, text: str, encoding: str, packed: bool)
             "`Date` is '2000-03-01T10:00:00Z': which day a time is in depends on the place",
         ),
         ("AAPL,2000-03-01,118.56", "`High` is empty"),
+        ("X", "`Date` is empty"),
         (ROW.replace("AAPL", '"AAPL'), "its quotation marks are wrong"),
         (ROW.replace("AAPL", f'"{200_000 * "x"}"'), "its quotation marks are wrong"),
         (OTHER, "it is about IBM on 2000-03-01, as line 2 is"),
@@ -262,6 +287,15 @@ def test_bytes_that_are_no_text_refuse_their_row(tmp_path: Path) -> None:
     assert [one.symbol for one in batch.rejected] == ["prices.csv, line 4"]
 
 
+def test_a_row_that_ends_within_a_character_is_refused(tmp_path: Path) -> None:
+    """Of UTF-16, as of a file that is not copied to its end."""
+    path = tmp_path / "prices.csv"
+    path.write_bytes(PLAIN.encode("utf-16")[:-3])
+    batch = Replay(path, []).fetch("")
+    assert [event.symbol for event in batch.events] == ["AAPL"]
+    assert [one.symbol for one in batch.rejected] == ["prices.csv, line 3"]
+
+
 def test_tickers_that_look_like_nothing_are_tickers(tmp_path: Path) -> None:
     path = tmp_path / "prices.csv"
     names = ["NA", "NAN", "NONE", "NULL"]
@@ -310,7 +344,7 @@ def test_what_is_refused_of_symbols_and_days_that_nobody_wants_is_not_told(tmp_p
         (HEADER.replace("Open", "Close").encode(), "has to name the columns"),
         (f"{HEADER},close\n{ROW},1".encode(), "has two columns Close"),
         (gzip.compress(1000 * f"{HEADER}\n".encode())[:-9], "cannot read"),
-        (b"\x1f\x8bxx", "cannot read"),
+        (b"\x1f\x8bxx", "prices.csv behind line 0: Compressed file ended"),
     ],
 )
 def test_a_file_without_rows_is_one_line_that_says_what_is_needed(
