@@ -1,4 +1,4 @@
-"""Ansible action: every variable of this project that is set is one that something reads.
+"""Ansible action: every variable of this project that is set is read, and has a value of its kind.
 
 Ansible takes a misspelt variable without a word, and the default stays in force. This action
 compares the names that are set for a host with the names that the roles' argument specs and the
@@ -6,9 +6,14 @@ defaults of the project's inventories know. The prefix is the project's own: any
 is refused. The names of roles, as `host_` and `api_`, are not: there it is refused what is nearly
 one of ours.
 
-    - name: Check for misspelt variables
+A variable of a role that a playbook fills counts before that of an inventory: that is refused, too.
+The others are compared with the role's argument spec, which Ansible itself does when the role's
+turn comes. What is made of secrets, or of facts, is not known yet, and waits for that.
+
+    - name: Check the names of variables, and what the roles would not take
       known_variables:
         roles: "{{ playbook_dir }}/../roles"
+        playbooks: "{{ playbook_dir }}"
         inventories: "{{ playbook_dir }}/../inventories"
         prefix: millrace_
 """
@@ -16,25 +21,63 @@ one of ours.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible.plugins.filter.core import to_json
 
 MISSPELT = 0.85
 """How much alike a name and one of ours are, from 0 to 1, where one was meant to be the other."""
 
 
-def role_variables(roles: Path) -> dict[str, set[str]]:
+def role_variables(roles: Path) -> dict[str, dict[str, Any]]:
     """Read the variables of each role from its argument specs."""
     return {
-        path.parents[1].name: set(
-            yaml.safe_load(path.read_text())["argument_specs"]["main"].get("options", {})
+        path.parents[1].name: yaml.safe_load(path.read_text())["argument_specs"]["main"].get(
+            "options", {}
         )
         for path in roles.glob("*/meta/argument_specs.yml")
     }
+
+
+def filled(playbooks: Path) -> dict[str, tuple[str, str]]:
+    """Read which variables playbooks fill, each with the file that does and what it says."""
+    told = playbooks / "vars" / "services.yml"
+    found = {name: (told, value) for name, value in yaml.safe_load(told.read_text()).items()}
+    for path in playbooks.glob("*.yml"):
+        for play in yaml.safe_load(path.read_text()):
+            for role in play.get("roles", []):
+                if isinstance(role, dict):
+                    found |= {name: (path, value) for name, value in role.items() if "_" in name}
+    return {
+        name: (f"playbooks/{path.relative_to(playbooks)}", str(value))
+        for name, (path, value) in found.items()
+    }
+
+
+def overridden(names: Iterable[str], told: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Describe each name that a playbook fills, and what to set in its place."""
+    lines = []
+    for name in sorted(told.keys() & set(names)):
+        path, value = told[name]
+        sources = ", ".join(dict.fromkeys(re.findall(r"\bmillrace_\w+", value)))
+        advice = f"set {sources}, or change it there" if sources else "change it there"
+        lines.append(f"{path} fills {name}, and an inventory does not: {advice}")
+    return lines
+
+
+def refused(name: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
+    """Say what a role would not take as the value of this variable."""
+    kind = {key: part for key, part in spec.items() if key not in ("default", "required")}
+    return list(ArgumentSpecValidator({name: kind}).validate({name: value}).error_messages)
 
 
 def own_variables(inventories: Path) -> set[str]:
@@ -76,6 +119,7 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(
             {
                 "roles": {"type": "path", "required": True},
+                "playbooks": {"type": "path", "required": True},
                 "inventories": {"type": "path", "required": True},
                 "prefix": {"type": "str", "required": True},
             }
@@ -83,5 +127,13 @@ class ActionModule(ActionBase):
         roles = role_variables(Path(arguments["roles"]))
         known = own_variables(Path(arguments["inventories"])).union(*roles.values())
         prefixes = tuple(f"{role}_" for role in roles)
-        lines = unknown(task_vars or {}, arguments["prefix"], prefixes, known)
+        said = task_vars or {}
+        lines = unknown(said, arguments["prefix"], prefixes, known)
+        lines += overridden(said, filled(Path(arguments["playbooks"])))
+        for specs in roles.values():
+            for name in specs.keys() & said.keys():
+                # What is made of secrets, or of facts, is not known yet.
+                with suppress(AnsibleError):
+                    plain = json.loads(to_json(self._templar.template(said[name])))
+                    lines += refused(name, plain, specs[name])
         return {"failed": bool(lines), "msg": "; ".join(lines) or "every variable is known"}

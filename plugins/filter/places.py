@@ -8,6 +8,7 @@ A place is a service's name in its network, by the group of its hosts:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,12 @@ def places(
     for group, kind in NUMBERED.items():
         found[group] = {}
         for host in groups.get(group, []):
-            name = named(kind, int(hostvars[host]["millrace_node_id"]))
+            number = str(hostvars[host]["millrace_node_id"])
+            if not re.fullmatch("[0-9]+", number):
+                raise AnsibleFilterError(
+                    f"millrace_node_id of {host} is {number}: it must be a whole number"
+                )
+            name = named(kind, int(number))
             if name in found[group]:
                 raise AnsibleFilterError(
                     f"{found[group][name]} and {host} would both be {name}:"

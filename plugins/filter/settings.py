@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,9 +40,25 @@ def setting_problems(variables: Mapping[str, Any]) -> list[str]:
     return problems(plain, PREFIX.lower())
 
 
+def number_problems(
+    variables: Mapping[str, Any], bounds: Mapping[str, tuple[int, int]]
+) -> list[str]:
+    """Say which of a host's variables are no whole number from their least to their most."""
+    return [
+        f"{name} is {variables[name]}: it must be a whole number from {least} to {most}"
+        for name, (least, most) in bounds.items()
+        if not re.fullmatch("[0-9]+", str(variables[name]))
+        or not least <= int(variables[name]) <= most
+    ]
+
+
 class FilterModule:
     """The filters by name."""
 
     def filters(self) -> dict[str, Any]:
         """Return them."""
-        return {"as_environment": as_environment, "setting_problems": setting_problems}
+        return {
+            "as_environment": as_environment,
+            "setting_problems": setting_problems,
+            "number_problems": number_problems,
+        }

@@ -11,6 +11,7 @@ import platform
 import re
 import shutil
 import socket
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,14 @@ def port_problem(
 ) -> str | None:
     """Say who holds a port, unless it is free or ours."""
     address, port = wanted["address"], wanted["port"]
+    try:
+        # The engine publishes at no name, and at an empty address for everybody.
+        IPv4Address(address)
+    except ValueError:
+        return (
+            f"{wanted['address_variable']} is '{address}': write an IPv4 address of this host,"
+            " like 127.0.0.1"
+        )
     holder = "another program"
     for container in containers:
         if any(published.get("PublicPort") == port for published in container.get("Ports", [])):

@@ -90,7 +90,11 @@ class Playbook:
         actions.ensure(arguments, vault, "", check_mode=False, warn=print)
 
     def run(
-        self, name: str, environment: dict[str, str] | None = None, **variables: Any
+        self,
+        name: str,
+        environment: dict[str, str] | None = None,
+        inventory: Path | None = None,
+        **variables: Any,
     ) -> subprocess.CompletedProcess[str]:
         """Run one with these variables."""
         variables = {
@@ -104,7 +108,7 @@ class Playbook:
         return subprocess.run(
             [
                 Path(sys.executable).parent / "ansible-playbook",
-                f"--inventory={self.checkout}/inventories/local",
+                f"--inventory={inventory or self.checkout / 'inventories/local'}",
                 f"--extra-vars={json.dumps(variables)}",
                 self.checkout / name,
             ],

@@ -48,6 +48,38 @@ def test_the_names_come_from_the_roles_and_the_inventory() -> None:
     assert {"millrace_instance", "millrace_feeds"} <= own
 
 
+def test_what_a_playbook_fills_is_refused_with_what_to_set_instead() -> None:
+    told = known_variables.filled(ROOT / "playbooks")
+    assert known_variables.overridden(["other", "kafka_memory"], told) == []
+    names = ["kafka_image", "service_log_level", "api_tokens"]
+    assert known_variables.overridden(names, told) == [
+        "playbooks/vars/services.yml fills api_tokens, and an inventory does not: change it there",
+        "playbooks/kafka.yml fills kafka_image, and an inventory does not: set"
+        " millrace_kafka_image, or change it there",
+        "playbooks/vars/services.yml fills service_log_level, and an inventory does not: set"
+        " millrace_log_level, or change it there",
+    ]
+
+
+def test_no_inventory_sets_what_a_playbook_fills() -> None:
+    own = known_variables.own_variables(ROOT / "inventories")
+    assert known_variables.overridden(own, known_variables.filled(ROOT / "playbooks")) == []
+
+
+def test_a_value_that_its_role_would_not_take_is_refused() -> None:
+    options = {
+        name: option
+        for specs in known_variables.role_variables(ROOT / "roles").values()
+        for name, option in specs.items()
+    }
+    right = {"kafka_memory": "1g", "container_state": "started", "kafka_heap": "512m"}
+    for name, value in (right | {"kafka_quotas": [{"user": "a"}]}).items():
+        assert known_variables.refused(name, value, options[name]) == []
+    wrong = {"kafka_memory": "lots", "container_state": "up", "kafka_quotas": [{"usr": "a"}]}
+    for name, value in wrong.items():
+        assert name in known_variables.refused(name, value, options[name])[0]
+
+
 def names(files: Iterable[Path]) -> set[str]:
     return {name for path in files for name in yaml.safe_load(path.read_text())}
 

@@ -68,6 +68,13 @@ def test_two_hosts_never_share_a_name() -> None:
         filters.places({"kafka": ["a", "b"]}, twins, [])
 
 
+@pytest.mark.parametrize("number", ["one", -1, ""])
+def test_the_number_of_a_host_is_one(number: Any) -> None:
+    said = f"millrace_node_id of a is {number}: it must be a whole number"
+    with pytest.raises(AnsibleFilterError, match=f"^{said}$"):
+        filters.places({"kafka": ["a"]}, {"a": FLEET["a"] | {"millrace_node_id": number}}, [])
+
+
 def test_producers_take_turns_on_their_hosts_each_with_a_port() -> None:
     hosts = ["b", "c"]
     names = filters.places({"producers": hosts}, FLEET, PRODUCERS)["producers"]

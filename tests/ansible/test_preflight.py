@@ -144,12 +144,18 @@ def test_an_engine_that_does_not_run_is_no_problem(tmp_path: Path) -> None:
     assert look(tmp_path, socket=str(stale)) == []
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1", "no address"])
-def test_an_address_that_this_host_does_not_have_is_said_in_a_line(
+@pytest.mark.parametrize("address", ["localhost", "", "::1", "127.0.0.256"])
+def test_what_is_no_address_to_publish_at_is_said_with_its_variable(
     tmp_path: Path, address: str
 ) -> None:
-    [line] = look(tmp_path, ports=[{**port(8443)[0], "address": address}])
-    assert line.startswith(f"nothing can listen at {address}:8443 (")
+    assert look(tmp_path, ports=[{**port(8443)[0], "address": address}]) == [
+        f"millrace_api_address is '{address}': write an IPv4 address of this host, like 127.0.0.1"
+    ]
+
+
+def test_an_address_that_this_host_does_not_have_is_said_in_a_line(tmp_path: Path) -> None:
+    [line] = look(tmp_path, ports=[{**port(8443)[0], "address": "192.0.2.1"}])
+    assert line.startswith("nothing can listen at 192.0.2.1:8443 (")
     assert line.endswith("): set millrace_api_address to an address of this host")
 
 

@@ -57,6 +57,13 @@ def test_feeds_are_some_of_those_that_there_are_and_each_is_there_once(
     assert line == f"millrace_feeds: {says}; the feeds are {', '.join(sorted(FEEDS))}"
 
 
+@pytest.mark.parametrize("value", [0, 3, "abc", "", -1, 1.5, True, None, "1_0"])
+def test_what_is_no_whole_number_within_its_bounds_is_refused(value: Any) -> None:
+    assert SETTINGS.number_problems({"a": value, "b": "2"}, {"a": (1, 2), "b": (1, 2)}) == [
+        f"a is {value}: it must be a whole number from 1 to 2"
+    ]
+
+
 def test_a_variable_that_is_called_like_a_setting_is_checked() -> None:
     variables = {"millrace_stale_seconds": "60", "millrace_instance": "x", "other": 5}
     assert SETTINGS.setting_problems(variables) == []

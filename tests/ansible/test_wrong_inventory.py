@@ -25,13 +25,45 @@ def producer(**changes: str) -> dict[str, str]:
         ),
         (
             {
-                "millrace_instance": f"{INSTANCE}-my own",
                 "millrace_api_port": 65536,
                 "millrace_images_source": "registr",
+                "millrace_probe_ports": -1,
             },
-            f"millrace_instance is {INSTANCE}-my own: it must be letters, digits, hyphens, dots and"
-            " underscores; millrace_images_source is registr: it must be one of auto, registry,"
-            " packages; millrace_api_port: Input should be less than or equal to 65535",
+            "millrace_images_source is registr: it must be one of auto, registry, packages;"
+            " millrace_api_port: Input should be less than or equal to 65535; millrace_probe_ports"
+            " is -1: it must be a whole number from 1 to 65000",
+        ),
+        (
+            {"millrace_instance": f"{INSTANCE}-my own"},
+            f"millrace_instance is '{INSTANCE}-my own': it must be two or more letters, digits,"
+            " hyphens, dots and underscores, and begin with a letter or a digit",
+        ),
+        ({"millrace_instance": ""}, "millrace_instance is '': it must be two or more letters"),
+        (
+            {
+                "kafka_quotas": 5,
+                "processor_memory": "lots",
+                "processor_settings": {"writers": 4},
+                "container_state": "up",
+            },
+            "playbooks/vars/services.yml fills processor_settings, and an inventory does not: set"
+            " millrace_feeds, millrace_stock_alert_threshold, millrace_redis_ttl_seconds, or change"
+            " it there; argument 'processor_memory' is of type str and we were unable to convert to"
+            " bytes: <class 'str'> cannot be converted to a Byte value; Value '5' in the sub"
+            " parameter field 'kafka_quotas' must be a list",
+        ),
+        (
+            {"millrace_kafka_replication_factor": "abc", "millrace_kafka_min_insync_replicas": 2},
+            "millrace_kafka_replication_factor is abc: it must be a whole number from 1 to 1;"
+            " millrace_kafka_min_insync_replicas is 2: it must be a whole number from 1 to 1",
+        ),
+        (
+            {"millrace_api_address": "localhost"},
+            "millrace_api_address is 'localhost': write an IPv4 address of this host, like 127",
+        ),
+        (
+            {"millrace_producers": {"mine": producer()}},
+            "millrace_producers: write it as a list, each with name, feed and source",
         ),
         (
             {"millrace_api_port": "https"},
@@ -70,7 +102,13 @@ def producer(**changes: str) -> dict[str, str]:
     ids=[
         "unknown feed",
         "a GPU in a container",
-        "name, number, choice",
+        "number, choice, first port",
+        "a name with a space",
+        "no name",
+        "variables of roles",
+        "more copies than brokers",
+        "a name for an address",
+        "a mapping of producers",
         "a word for a port",
         "no origins",
         "one origin",
