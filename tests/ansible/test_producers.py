@@ -60,7 +60,8 @@ def test_what_is_declared_here_is_accepted(path: str) -> None:
     [
         (METALS | {"interval_seconds": 0}, "interval_seconds: Input should be greater than 0"),
         (METALS | {"interval_seconds": "often"}, "argument 'interval_seconds' is of type str"),
-        (METALS | {"symbols": "XAU"}, "symbols: a list is written as JSON"),
+        (METALS | {"symbols": "XAU"}, 'symbols: write it as a list, like ["a", "b"]'),
+        (METALS | {"symbols": ["XAU", 1]}, "symbols: item 2: write it as text, in quotes"),
         (METALS | {"symbols": ["XAU", "IBM"]}, "symbols: no such metal: IBM (known: XAU,"),
         (METALS | {"feed": "stocks"}, "feed: source metals_api gives metals, not stocks"),
         (METALS | {"url": "simulator:8443"}, "url: write it with http:// or https:// and the host"),

@@ -84,7 +84,7 @@ def producer(**changes: str) -> dict[str, str]:
                 "millrace_stock_alert_threshold": "5 %",
             },
             "millrace_stock_alert_threshold: Input should be a valid number, unable to parse string"
-            ' as a number; millrace_api_origins: a list is written as JSON, like ["a", "b"]',
+            ' as a number; millrace_api_origins: write it as a list, like ["a", "b"]',
         ),
         (
             {

@@ -130,7 +130,7 @@ def login(tmp_path: Path) -> dict[str, str]:
     ("command", "name", "value", "said"),
     [
         ("config", "KAFKA_PASSWORD", "0", "MILLRACE_KAFKA_PASSWORD: a secret is read from a file"),
-        ("config", "FEEDS", "metals", "MILLRACE_FEEDS: a list is written as JSON"),
+        ("config", "FEEDS", "metals", 'MILLRACE_FEEDS: write it as a list, like ["a"'),
         (
             "api",
             "FEEDS",

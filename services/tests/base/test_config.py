@@ -89,9 +89,9 @@ def test_what_is_no_origin_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatc
 
 
 PORTS = [name.upper() for name in Settings.model_fields if name.endswith("_port")]
-ADDRESSES = "MILLRACE_{}: write it as host:port, several separated by commas, like kafka-1:9092,"
+ADDRESSES = "MILLRACE_{}: write it as host:port, several separated by commas, like {}"
 HOST = "MILLRACE_STATUS_HOSTS: item 2: write it as host or host:port, like processor"
-URL = "MILLRACE_{}: write it with http:// or https:// and the host, like http://vllm:8000/metrics"
+URL = "MILLRACE_{}: write it with http:// or https:// and the host, like {}"
 THRESHOLD = "MILLRACE_STOCK_ALERT_THRESHOLD: it is a fraction above 0, and 1 at most: 0.05 is 5 %"
 
 
@@ -99,8 +99,11 @@ THRESHOLD = "MILLRACE_STOCK_ALERT_THRESHOLD: it is a fraction above 0, and 1 at 
     ("name", "value", "said"),
     [
         *(
-            (name, value, ADDRESSES.format(name))
-            for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_HOSTS")
+            (name, value, ADDRESSES.format(name, example))
+            for name, example in (
+                ("KAFKA_BOOTSTRAP_SERVERS", "kafka-1:9092,kafka-2:9092"),
+                ("MONGODB_HOSTS", "mongodb:27017,mongodb-2:27017"),
+            )
             for value in (
                 *("kafka", "", "a:1;b:2", "a:1,", "a:0", "a:65536", "a b:1", "a:x", ":1"),
                 *("a..b:1", "-a:1", "a-:1", f"{'a' * 64}:1", f"{'a.' * 127}a:1"),
@@ -112,14 +115,17 @@ THRESHOLD = "MILLRACE_STOCK_ALERT_THRESHOLD: it is a fraction above 0, and 1 at 
         ),
         ("VERIFY_CLOSED", '["a"]', "MILLRACE_VERIFY_CLOSED: item 1: write it as host:port"),
         *(
-            (name, value, URL.format(name))
-            for name in ("PRODUCER_URL", "API_URL")
+            (name, value, URL.format(name, example))
+            for name, example in (
+                ("PRODUCER_URL", "http://vllm:8000/metrics"),
+                ("API_URL", "https://api:8443"),
+            )
             for value in (
                 *("vllm:8000/metrics", "vllm", "http://", "ftp://a", "http://a:x", "http://a b"),
                 *("http://[a", "http://a:99999", "http://a:0", "http://[a:b]", "http://a..b"),
             )
         ),
-        ("API_URL", "", URL.format("API_URL")),
+        ("API_URL", "", URL.format("API_URL", "https://api:8443")),
         *(
             ("REDIS_HOST", value, "MILLRACE_REDIS_HOST: write the host alone, like redis: its port")
             for value in ("redis:6379", " ", "redis ", "a b", "rediss://redis", "a,b", ".", "a..b")
@@ -131,9 +137,13 @@ THRESHOLD = "MILLRACE_STOCK_ALERT_THRESHOLD: it is a fraction above 0, and 1 at 
         ),
         *(("STOCK_ALERT_THRESHOLD", value, THRESHOLD) for value in ("5", "1.01", "0", "-1", "nan")),
         *(
-            (name, value, f'MILLRACE_{name}: {item}a list is written as JSON, like ["a", "b"]')
+            (name, value, f"MILLRACE_{name}: {said}")
             for name in ("FEEDS", "PRODUCER_SYMBOLS", "STATUS_HOSTS", "API_ORIGINS")
-            for value, item in (("[1]", "item 1: "), ('{"a": 1}', ""))
+            for value, said in (
+                ("[1]", 'item 1: write it as text, in quotes, like "a"'),
+                ("a", 'write it as a list, like ["a", "b"]'),
+                ('{"a": 1}', 'write it as a list, like ["a", "b"]'),
+            )
         ),
     ],
 )

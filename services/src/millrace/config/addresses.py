@@ -1,7 +1,6 @@
 """Where something is, as settings say it: refused where no connection can be made to it."""
 
 import re
-from collections.abc import Callable
 from ipaddress import IPv6Address
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -27,18 +26,24 @@ def _address(text: str) -> str:
     return text
 
 
-def _addresses(text: str) -> str:
-    addresses = [address.strip() for address in text.split(",")]
-    if not all(map(_has_port, addresses)):
-        raise PydanticCustomError(
-            "addresses",
-            "write it as host:port, several separated by commas, like kafka-1:9092,kafka-2:9092",
-        )
-    return ",".join(addresses)
+def addresses(example: str) -> AfterValidator:
+    """host:port, separated by commas; spaces around them are dropped."""
+
+    def check(text: str) -> str:
+        found = [address.strip() for address in text.split(",")]
+        if not all(map(_has_port, found)):
+            raise PydanticCustomError(
+                "addresses",
+                "write it as host:port, several separated by commas, like {example}",
+                {"example": example},
+            )
+        return ",".join(found)
+
+    return AfterValidator(check)
 
 
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
+def _name_or_empty(text: str) -> str:
+    if text and not _NAME.fullmatch(text):
         raise PydanticCustomError("name", "write the host alone, like redis: its port is a setting")
     return text
 
@@ -64,16 +69,20 @@ def _is_url(text: str) -> bool:
     return right
 
 
-def _url(text: str) -> str:
-    if not (re.fullmatch(r"[\x21-\x7e]+", text) and _is_url(text)):
-        raise PydanticCustomError(
-            "url", "write it with http:// or https:// and the host, like http://vllm:8000/metrics"
-        )
-    return text
+def url(example: str, *, or_empty: bool = False) -> AfterValidator:
+    """An absolute URL of HTTP."""
 
+    def check(text: str) -> str:
+        is_empty = or_empty and not text
+        if not is_empty and not (re.fullmatch(r"[\x21-\x7e]+", text) and _is_url(text)):
+            raise PydanticCustomError(
+                "url",
+                "write it with http:// or https:// and the host, like {example}",
+                {"example": example},
+            )
+        return text
 
-def _or_empty(check: Callable[[str], str]) -> Callable[[str], str]:
-    return lambda text: text and check(text)
+    return AfterValidator(check)
 
 
 def _origin(text: str) -> str:
@@ -88,15 +97,9 @@ def _origin(text: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 """host:port"""
-Addresses = Annotated[str, AfterValidator(_addresses)]
-"""host:port, separated by commas; spaces around them are dropped"""
-NameOrEmpty = Annotated[str, AfterValidator(_or_empty(_name))]
+NameOrEmpty = Annotated[str, AfterValidator(_name_or_empty)]
 """A host without a port, or empty"""
 Host = Annotated[str, AfterValidator(_host)]
 """A host, with a port or without"""
-Url = Annotated[str, AfterValidator(_url)]
-"""An absolute URL of HTTP"""
-UrlOrEmpty = Annotated[str, AfterValidator(_or_empty(_url))]
-"""The same, or empty"""
 Origin = Annotated[str, AfterValidator(_origin)]
 """The origin of a web page"""

@@ -8,7 +8,8 @@ from pydantic_core import ErrorDetails
 NO_SETTINGS = ("MILLRACE_SECRETS_DIR", "MILLRACE_VAULT_FILE", "MILLRACE_VAULT_PASSWORD_FILE")
 """Variables that are read elsewhere: before the settings, or by the playbooks in the same shell."""
 TESTS = "MILLRACE_TEST_"
-LIST = 'a list is written as JSON, like ["a", "b"]'
+LIST = 'write it as a list, like ["a", "b"]'
+TEXT = 'write it as text, in quotes, like "a"'
 
 
 def wrong(
@@ -57,7 +58,9 @@ def refused(name: str, error: ErrorDetails) -> str:
     an item is counted from 1.
     """
     said, items = error["msg"], error["loc"]
-    if items or error["type"] == "list_type":
-        said = LIST if error["type"] in {"list_type", "string_type"} else said
+    if error["type"] == "list_type":
+        said = LIST
+    elif items and error["type"] == "string_type":
+        said = TEXT
     item = "".join(f"item {int(number) + 1}: " for number in items)
     return f"{name}: {item}{said}"

@@ -1,17 +1,18 @@
 """Where Kafka is, and who asks it."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field, SecretStr
 
-from millrace.config.addresses import Addresses
+from millrace.config.addresses import addresses
 from millrace.config.base import SECRETS
 
 
 class KafkaSettings(BaseModel):
     """Where Kafka is, and who asks it."""
 
-    kafka_bootstrap_servers: Addresses = Field(
+    kafka_bootstrap_servers: Annotated[str, addresses("kafka-1:9092,kafka-2:9092")] = Field(
         default="kafka-1:9092", description="Brokers to ask first: host:port, separated by commas."
     )
     kafka_username: str = Field(default="", description="SCRAM user of this service.")

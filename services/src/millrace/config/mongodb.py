@@ -1,17 +1,18 @@
 """Where MongoDB is, and who asks it."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field, SecretStr
 
-from millrace.config.addresses import Addresses
+from millrace.config.addresses import addresses
 from millrace.config.base import SECRETS
 
 
 class MongoDBSettings(BaseModel):
     """Where MongoDB is, and who asks it."""
 
-    mongodb_hosts: Addresses = Field(
+    mongodb_hosts: Annotated[str, addresses("mongodb:27017,mongodb-2:27017")] = Field(
         default="mongodb:27017", description="Members to ask first: host:port, separated by commas."
     )
     mongodb_replica_set: str = Field(default="rs0", description="Name of the replica set.")

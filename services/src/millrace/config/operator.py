@@ -1,8 +1,10 @@
 """What `status` and `verify` ask, and what they compare it with."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field, SecretStr
 
-from millrace.config.addresses import Address, Host, Url
+from millrace.config.addresses import Address, Host, url
 
 
 class OperatorSettings(BaseModel):
@@ -21,7 +23,7 @@ class OperatorSettings(BaseModel):
         description="Ports, as host:port, that must not be reachable from here at all:"
         " `verify` tries them.",
     )
-    api_url: Url = Field(
+    api_url: Annotated[str, url("https://api:8443")] = Field(
         default="https://api:8443", description="Where `status` asks the API for its health."
     )
     api_token: SecretStr = Field(

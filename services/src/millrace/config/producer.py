@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
-from millrace.config.addresses import UrlOrEmpty
+from millrace.config.addresses import url
 from millrace.config.base import LONGEST_SECONDS
 
 
@@ -74,7 +74,7 @@ class ProducerSettings(BaseModel):
         default=Path("/var/lib/millrace"),
         description="Directory that survives restarts: request budgets, replay progress.",
     )
-    producer_url: UrlOrEmpty = Field(
+    producer_url: Annotated[str, url("http://vllm:8000/metrics", or_empty=True)] = Field(
         default="",
         description="Base URL of the upstream API; empty: the provider's. Without an API key it"
         " must be the simulator's. For dcgm, nvidia_smi and vllm, the URL of their metrics.",
