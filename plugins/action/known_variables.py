@@ -88,12 +88,15 @@ def own_variables(inventories: Path) -> set[str]:
 
 
 def unknown(
-    names: Iterable[str], prefix: str, roles: tuple[str, ...], known: set[str]
+    names: Iterable[str], prefix: str, roles: tuple[str, ...], known: set[str], secrets: set[str]
 ) -> list[str]:
     """Describe each unknown name that has the prefix, or nearly is a variable of a role."""
     lines = []
     for name in sorted(set(names) - known):
-        if name.startswith(prefix):
+        secret = f"vault_{name.removeprefix(prefix)}"
+        if name.startswith(prefix) and secret in secrets:
+            advice = f"it is a secret, {secret} of the vault (docs/operating/secrets.md)"
+        elif name.startswith(prefix):
             near = difflib.get_close_matches(name, known, n=1)
             advice = f"did you mean {near[0]}?" if near else "remove it"
         elif name.startswith(roles) and (
@@ -128,7 +131,8 @@ class ActionModule(ActionBase):
         known = own_variables(Path(arguments["inventories"])).union(*roles.values())
         prefixes = tuple(f"{role}_" for role in roles)
         said = task_vars or {}
-        lines = unknown(said, arguments["prefix"], prefixes, known)
+        secrets = set(said.get("millrace_secrets", ()))
+        lines = unknown(said, arguments["prefix"], prefixes, known, secrets)
         lines += overridden(said, filled(Path(arguments["playbooks"])))
         for specs in roles.values():
             for name in specs.keys() & said.keys():

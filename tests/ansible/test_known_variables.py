@@ -20,14 +20,17 @@ import known_variables  # noqa: E402 - found through the path above
 
 def test_a_misspelt_name_is_refused_with_the_one_that_was_meant() -> None:
     found = known_variables.unknown(
-        ["kafka_topcis", "kafka_topics", "other", "millrace_zzz"],
+        ["kafka_topcis", "kafka_topics", "other", "millrace_zzz", "millrace_an_api_key"],
         "millrace_",
         ("kafka_",),
-        {"kafka_topics", "kafka_users"},
+        {"kafka_topics", "kafka_users", "millrace_an_api_port"},
+        {"vault_an_api_key"},
     )
     assert found == [
         "nothing reads the variable kafka_topcis: did you mean kafka_topics? "
         "If it is your own, give it another name",
+        "nothing reads the variable millrace_an_api_key: it is a secret, vault_an_api_key of the"
+        " vault (docs/operating/secrets.md)",
         "nothing reads the variable millrace_zzz: remove it",
     ]
 
@@ -37,7 +40,8 @@ def test_a_variable_of_the_users_own_is_theirs() -> None:
     own = known_variables.own_variables(ROOT / "inventories")
     names = ["host_location", "host_name", "host_group", "api_url", "api_key", "images_dir"]
     prefixes = tuple(f"{role}_" for role in roles)
-    assert known_variables.unknown(names, "millrace_", prefixes, own.union(*roles.values())) == []
+    known = own.union(*roles.values())
+    assert known_variables.unknown(names, "millrace_", prefixes, known, set()) == []
 
 
 def test_the_names_come_from_the_roles_and_the_inventory() -> None:
