@@ -37,10 +37,11 @@ MICROSECOND = timedelta(microseconds=1)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def number(value: Any, *, whole: bool = False) -> Any:
+def number(value: Any, *, whole: bool = False, or_null: bool = True) -> Any:
     """A number that is text, or a whole one that is written with a fraction of zero.
 
     What is neither text nor a float is returned as it is; ValueError of what is no number.
+    `or_null` is whether there need be none: then it is said how that is written.
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"is {value}, which is no number: send null where there is no value")
@@ -48,7 +49,7 @@ def number(value: Any, *, whole: bool = False) -> Any:
         if len(value) > _LONGEST or not _NUMBER.fullmatch(value):
             raise ValueError(
                 f"is {_quoted(value)}, which is no number: write it like 1234.5, without"
-                " separators and units, and null where there is no value"
+                f" separators and units{', and null where there is no value' if or_null else ''}"
             )
         value = int(value) if _WHOLE.fullmatch(value) else float(value)
         if isinstance(value, float) and not math.isfinite(value):
