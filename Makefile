@@ -54,28 +54,28 @@ mongo-factory-reset: bootstrap ## Make the database anew and store again what Ka
 	@ansible-playbook playbooks/reset_mongodb.yml $(ARGS)
 
 lint: bootstrap-dev ## Linters, types, and what is generated is up to date
-	@scripts/lint
+	@scripts/lint $(ARGS)
 
 test-unit: bootstrap-dev ## Unit, contract and property tests: no containers
-	pytest
+	pytest $(ARGS)
 
 images: bootstrap ## Pull or build the images
 	@ansible-playbook playbooks/engine.yml playbooks/images.yml -e '{"docker_engine_networks": []}' $(ARGS)
 
 molecule: bootstrap-dev images ## The pipeline and every role in real containers, fleets on emulated EC2 (SCENARIOS="kafka default" for some)
-	@scripts/molecule $(SCENARIOS)
+	@scripts/molecule $(SCENARIOS) $(ARGS)
 
 test: bootstrap-dev ## Everything that CI runs
-	@scripts/test
+	@scripts/test $(ARGS)
 
 test-quick: bootstrap-dev ## Of it linters, unit tests and the whole pipeline, for while you work
-	@scripts/test --quick
+	@scripts/test --quick $(ARGS)
 
 aws-lab: bootstrap-dev images ## Keep an emulated EC2 running, to deploy onto and look around; says how to use it
 	@PYTHONPATH=molecule/aws python -m lab up $(ARGS)
 
 aws-lab-down: bootstrap-dev ## Remove the emulated EC2 with everything in it
-	@PYTHONPATH=molecule/aws python -m lab down
+	@PYTHONPATH=molecule/aws python -m lab down $(ARGS)
 
 bench: bootstrap-dev ## Measure the processor next to its peers
 	python benchmarks/run.py $(ARGS)

@@ -78,6 +78,16 @@ def test_what_deploys_nothing_is_not_reported_as_proven(machine: Machine, argume
     )
 
 
+@pytest.mark.parametrize("script", ["up", "demo"])
+def test_an_option_that_ansible_does_not_have_is_refused_first(
+    machine: Machine, script: str
+) -> None:
+    (machine.checkout / ".venv").symlink_to(ROOT / ".venv")
+    assert machine.run(script, "-v", "--nope", status=2) == (
+        "millrace: unrecognized arguments: --nope; scripts/up --help says more\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("program", "shell", "message"),
     [
@@ -226,6 +236,14 @@ def test_make_says_what_there_is_and_how_it_ends() -> None:
     ):
         done = subprocess.run(["make", *wrong], cwd=ROOT, capture_output=True, check=False)
         assert done.returncode == 2
+
+
+def test_every_target_passes_its_arguments_on() -> None:
+    targets = re.findall(r"^([a-z-]+):.* ## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in {*targets} - {"help"}:
+        words = ["make", "--dry-run", target, "ARGS=--further"]
+        shown = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert shown.rstrip().endswith(" --further"), target
 
 
 @pytest.mark.parametrize(
