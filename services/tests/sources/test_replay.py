@@ -152,6 +152,9 @@ FILES = {
     "quotes": "\n".join(
         ",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.splitlines()
     ),
+    "quotes behind spaces": "\n".join(
+        ", ".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.splitlines()
+    ),
     "quotes and semicolons": "\n".join(
         ";".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.splitlines()
     ),
