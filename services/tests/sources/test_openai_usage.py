@@ -24,7 +24,7 @@ from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.gpus import Place
 from millrace.sources.jsonlines import Line, records
 from millrace.sources.openai_usage import OpenaiUsage
-from millrace.sources.streams import Told
+from millrace.sources.streams import Held, Told
 
 PLACE = Place("box", 0, "RTX 3090")
 CREATED = 1_790_000_000
@@ -210,6 +210,7 @@ def test_a_bad_line_does_not_hold_up_the_others(gateway: Gateway) -> None:
     batch = gateway.poll()
     assert len(batch.events) == 2
     assert len(batch.rejected) == 1
+    assert batch.simulated is False
 
 
 def test_lines_are_read_once_and_when_they_are_complete(gateway: Gateway) -> None:
@@ -321,12 +322,15 @@ def test_a_position_of_one_file_alone_is_read(gateway: Gateway) -> None:
     gateway.write(chat(1))
     status, read = gateway.file.stat(), gateway.file.read_bytes()
     older = {"inode": status.st_ino, "offset": len(read), "tail": sha256(read).hexdigest()}
-    gateway.file.with_name("usage.jsonl.1").write_bytes(line(chat(9)) + b"\n")
-    os.utime(gateway.file.with_name("usage.jsonl.1"), (1_000, 1_000))
-    for streams_ in list[dict[str, Any]]([{}, {"held": {}}]):
+    for suffix, other in ((".1", line(chat(9)) + b"\n"), (".backup", read)):
+        beside = gateway.file.with_name(f"usage.jsonl{suffix}")
+        beside.write_bytes(other)
+        os.utime(beside, (1_000, 1_000))
+    waits = {"held": {"x": msgspec.to_builtins(Held(event(chat(7)), NOW - 60))}}
+    for streams_, brought in list[tuple[dict[str, Any], list[int]]]([({}, []), (waits, [7])]):
         gateway.state.write_text(json.dumps(older | streams_))
         gateway.start()
-        assert gateway.prompts() == []
+        assert gateway.prompts() == brought
     gateway.write(chat(2))
     gateway.file.rename(gateway.file.with_name("usage.jsonl.1"))
     gateway.write(chat(3))
@@ -376,6 +380,30 @@ def test_a_restart_goes_on_where_the_acknowledged_end(gateway: Gateway) -> None:
     gateway.write(chat(2))
     gateway.start()
     assert gateway.prompts() == [2]
+
+
+def test_what_is_kept_is_written_when_it_changes(gateway: Gateway) -> None:
+    written = []
+    gateway.write(chat(1))
+    for answers in ([], [], [], [chat(2)], []):
+        gateway.write(*answers, end=b"\n" if answers else b"")
+        gateway.poll()
+        written.append(gateway.state.stat().st_ino)
+    first, acknowledged, again, other, last = written
+    assert first != acknowledged == again == other != last
+
+
+def test_a_file_that_came_meanwhile_is_read_whatever_became_of_the_one_before(
+    gateway: Gateway,
+) -> None:
+    for number, name in ((1, "elsewhere"), (2, "usage.jsonl.1"), (3, "usage.jsonl")):
+        gateway.write(chat(number))
+        os.utime(gateway.file, (NOW - 60 + number, NOW - 60 + number))
+        if number == 1:
+            assert [*gateway.prompts(), *gateway.prompts()] == [1]
+        gateway.file.rename(gateway.file.with_name(name))
+    gateway.start()
+    assert gateway.prompts() == [2, 3]
 
 
 def test_a_renamed_file_is_read_to_its_end_before_the_new_one(gateway: Gateway) -> None:
@@ -568,15 +596,18 @@ def test_no_answer_is_late_that_is_waited_for(gateway: Gateway, interval: int) -
 def test_what_began_long_before_the_lines_before_it_is_of_its_own_time(gateway: Gateway) -> None:
     """Files that were put together in any order are no answers that took days."""
     gateway.now += 5000
-    gateway.write(chat(5000), chat(1), chat(4999))
+    gateway.write(chat(5000), chat(1), chat(4999), chat(4400), chat(4399))
     times = [event.observed_at.timestamp() - CREATED for event in gateway.poll().events]
-    assert times == [5000, 1, 5000]
+    assert times == [5000, 1, 5000, 5000, 4399]
 
 
-def test_a_time_that_is_ahead_of_all_clocks_is_of_no_other_answer(gateway: Gateway) -> None:
-    gateway.write(chat(9, created=CREATED + 90), chat(1))
+@pytest.mark.parametrize(("ahead", "of_others"), [(62.5, True), (90, False)])
+def test_a_time_that_is_ahead_of_all_clocks_is_of_no_other_answer(
+    gateway: Gateway, ahead: float, of_others: bool
+) -> None:
+    gateway.write(chat(9, created=CREATED + ahead), chat(1))
     times = [event.observed_at.timestamp() - CREATED for event in gateway.poll().events]
-    assert times == [90, 1]
+    assert times == [ahead, ahead if of_others else 1]
 
 
 def test_the_time_by_which_an_answer_had_ended_is_kept(gateway: Gateway) -> None:
