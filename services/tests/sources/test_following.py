@@ -280,12 +280,21 @@ def test_what_is_written_to_a_file_without_a_name_is_read(follower: Follower) ->
         assert follower.look() == (["b", "c"], [])
         follower.write_to(slow, "d")
         assert follower.look() == (["d"], [])
-        held = descriptors()
-        for number in range(12):
+        held, opened = descriptors(), []
+        for number in range(13):
             follower.write(str(number))
             assert follower.look() == ([str(number)], [])
-        assert descriptors() == held - 1
+            opened.append(descriptors() - held)
+        assert opened == [0] * 10 + [-1] * 3
     assert follower.named == {NAME}
+
+
+def test_nothing_stays_open_of_who_follows_no_more(follower: Follower) -> None:
+    follower.write("a")
+    follower.look()
+    held = descriptors()
+    follower.start()
+    assert descriptors() == held - 1
 
 
 @pytest.mark.parametrize("is_linked", [False, True], ids=["renamed", "a link"])
@@ -574,14 +583,17 @@ def test_a_file_that_must_not_be_read_is_told_once_and_read_when_it_may_be(
     follower: Follower, monkeypatch: pytest.MonkeyPatch, is_known: bool, is_packed: bool
 ) -> None:
     refused: set[Path] = set()
-    around = packed.around
 
-    def guarded(path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
-        if path in refused:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return around(path, offset, most)
+    def guarded(read: Callable[..., Any]) -> Callable[..., Any]:
+        def guard(path: Path, *args: Any) -> Any:
+            if path in refused:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return read(path, *args)
 
-    monkeypatch.setattr(packed, "around", guarded)
+        return guard
+
+    monkeypatch.setattr(os, "open", guarded(os.open))
+    monkeypatch.setattr(packed, "around", guarded(packed.around))
     follower.write("a")
     follower.look()
     if is_packed and is_known:
@@ -589,11 +601,10 @@ def test_a_file_that_must_not_be_read_is_told_once_and_read_when_it_may_be(
         follower.write("b")
         follower.rotate()
         follower.pack()
-        monkeypatch.setattr(following, "CHUNK", 2)
-        follower.start()
-        assert follower.look() == (["b"], [])
-        monkeypatch.undo()
-        monkeypatch.setattr(packed, "around", guarded)
+        with monkeypatch.context() as small:
+            small.setattr(following, "CHUNK", 2)
+            follower.start()
+            assert follower.look() == (["b"], [])
         with gzip.open(follower.at(1, ".gz"), "ab") as file:
             file.write(b"c\n")
         follower.touch(follower.at(1, ".gz"))

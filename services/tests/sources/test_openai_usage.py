@@ -638,6 +638,11 @@ def test_two_answers_of_one_id_are_two(gateway: Gateway) -> None:
     assert gateway.prompts() == []
     gateway.now += 20
     assert gateway.prompts() == [10, 1, 2]
+    gateway.write(chat(3), chat(4), part(11, 1), chat(5, id="x"), chat(6, id="y"))
+    assert gateway.prompts() == [3, 4]
+    gateway.write(chat(7, id="x"), chat(8, id="y"))
+    gateway.now += 20
+    assert gateway.prompts() == [11, 5, 6, 7, 8]
 
 
 json_values = st.recursive(
