@@ -163,6 +163,15 @@ def test_a_quote_that_comes_back_from_a_cache_is_the_event_that_it_was(seen: See
     assert ids[0] == ids[2] == ids[4]
 
 
+@pytest.mark.parametrize(("others", "is_known"), [(15, True), (16, False)])
+def test_so_many_quotes_of_a_share_may_come_back(seen: Seen, others: int, is_known: bool) -> None:
+    times = [
+        seen.first("IBM", f"quote {number}", TRADING + timedelta(minutes=minute))
+        for minute, number in enumerate([*range(others + 1), 0])
+    ]
+    assert (times[-1] == times[0]) is is_known
+
+
 def test_what_was_seen_of_one_share_says_nothing_of_another(seen: Seen) -> None:
     later = TRADING + timedelta(minutes=1)
     other = QUOTE | {"01. symbol": "AAPL"}

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.sources import following, packed
+from millrace.sources import following, marks, packed
 from millrace.sources.following import Following
 
 NOW = 2_000_000_000.0
@@ -655,6 +655,39 @@ def test_what_is_compressed_and_dated_ahead_is_read_once(follower: Follower) -> 
     for later in (0, 1800, 3700, 3800):
         follower.clock = NOW + later
         assert follower.look() == ([], [])
+
+
+def test_of_files_that_begin_alike_the_oldest_is_what_was_read(follower: Follower) -> None:
+    follower.write("first")
+    follower.look()
+    follower.write("a")
+    follower.rotate()
+    follower.pack()
+    follower.write("first", "b")
+    follower.start()
+    assert follower.look() == (["a", "first", "b"], [])
+
+
+@pytest.mark.parametrize(
+    ("is_packed", "largest", "lost"),
+    [(False, 1, 0), (True, 1, 1), (True, 2, 0)],
+)
+def test_no_more_than_a_bound_is_unpacked_to_find_where_reading_goes_on(
+    follower: Follower,
+    monkeypatch: pytest.MonkeyPatch,
+    is_packed: bool,
+    largest: int,
+    lost: int,
+) -> None:
+    monkeypatch.setattr(marks, "LARGEST", largest)
+    follower.write("a")
+    follower.look()
+    follower.write("b")
+    follower.cut()
+    if is_packed:
+        follower.pack()
+    follower.write("cd")
+    assert len(follower.look()[1]) == lost
 
 
 @pytest.mark.parametrize("begun", ["[", "{", "x" * 200])

@@ -1,5 +1,6 @@
 """How far a file is read, and which file that is by now."""
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -68,7 +69,7 @@ class Reader:
         except OSError as error:
             if path == self._path:
                 raise
-            raise Unreadable(error.strerror or str(error)) from None
+            raise Unreadable(error.strerror) from None
 
     def head(self, path: Path) -> bytes:
         """The first TAIL bytes; none of what cannot be read."""
@@ -97,14 +98,13 @@ class Reader:
         if not mark.offset:
             return None
         for file in sorted(there, key=lambda one: one.status.st_mtime_ns):
-            if file.status.st_mtime_ns < mark.written - _SECOND_NS:
+            is_older = file.status.st_mtime_ns < mark.written - _SECOND_NS
+            is_too_large = packed.is_packed(file.path) and mark.offset > LARGEST
+            if is_older or is_too_large:
                 continue
-            largest = LARGEST if packed.is_packed(file.path) else file.status.st_size
-            try:
-                if mark.offset <= largest and self._is_at(mark, file.path):
+            with contextlib.suppress(Unreadable):
+                if self._is_at(mark, file.path):
                     return file
-            except Unreadable:
-                continue
         return None
 
     def _is_at(self, mark: Mark, path: Path) -> bool:
@@ -117,7 +117,7 @@ class Reader:
 def begin_alike(one: bytes, other: bytes) -> bool:
     """Whether files with these heads are one. Of a few bytes nobody can say it: better twice."""
     length = min(len(one), len(other))
-    return one[:length] == other[:length] and (length >= ENOUGH or 0 < len(one) == len(other))
+    return one[:length] == other[:length] and (length >= ENOUGH or len(one) == len(other))
 
 
 def digest(data: bytes) -> str:
