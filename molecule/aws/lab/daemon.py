@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -9,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -23,7 +25,8 @@ from lab.server import STATUS_PATH
 from lab.settings import ROOT, SETTINGS_LABEL, Lab, LabError, load, parse
 from lab.volumes import Volumes
 
-START_SECONDS = 60
+# On a busy machine as well: a lab that does not start ends at once, and says why.
+START_SECONDS = 300
 
 
 def status(lab: Lab) -> dict[str, Any]:
@@ -48,6 +51,15 @@ def process(lab: Lab) -> int | None:
     return None
 
 
+@contextlib.contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """Labs make the same images and fill the same mirror: one after the other."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def up(lab: Lab, say: Callable[[str], None]) -> None:
     """Start the lab, unless it runs."""
     if process(lab):
@@ -63,14 +75,15 @@ def up(lab: Lab, say: Callable[[str], None]) -> None:
     lab.save()
     engine = Engine(lab)
     say("images of the hosts, of the registry and for its mirror ...")
-    have("debian", *MIRRORED)
-    image = build(engine.client, "host")
-    registry_image = build(engine.client, "registry")
-    Addresses(lab).set_up()
-    registry = Registry(lab, engine.client)
-    registry.start(registry_image)
-    say("images into the mirror ...")
-    registry.fill()
+    with alone(lab.cache):
+        have("debian", *MIRRORED)
+        image = build(engine.client, "host")
+        registry_image = build(engine.client, "registry")
+        Addresses(lab).set_up()
+        registry = Registry(lab, engine.client)
+        registry.start(registry_image)
+        say("images into the mirror ...")
+        registry.fill()
     lab.calls.unlink(missing_ok=True)
     lab.calls.touch()
     with (lab.state / "daemon.log").open("w") as log:

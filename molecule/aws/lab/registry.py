@@ -24,7 +24,7 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 # What moto's `get_authorization_token` answers.
 USER = "AWS"
 PASSWORD = f"{ACCOUNT}-auth-token"
-START_SECONDS = 20
+START_SECONDS = 120
 
 
 class Registry:
