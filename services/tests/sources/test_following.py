@@ -359,7 +359,7 @@ def test_a_file_that_was_removed_is_waited_for_when_nobody_writes_to_it_any_more
         follower.file.unlink()
         follower.write_to(slow, "b")
     written = NOW - 10**6 + 120
-    follower.clock = written + 599
+    follower.clock = written + 600
     assert follower.look() == (["b"], [])
     assert follower.look() == ([], [])
     assert follower.following.look(*follower.now, follower.clock).marks

@@ -180,6 +180,8 @@ NO_USAGE = "it has no usage with prompt_tokens or input_tokens"
         (b"\0{", "it has zero bytes, as UTF-16 has: write all of the file in UTF-8"),
         (line(chat(5, usage=None)), NO_USAGE),
         (line(chat(5, usage={"total_tokens": 5})), NO_USAGE),
+        (line(chat(5, usage=None, object="")), NO_USAGE),
+        (line(chat(5, usage=None, choices=[])), NO_USAGE),
         (
             line(chat(5, usage={"prompt_tokens": -1})),
             "Expected `int` >= 0 - at `$.prompt_tokens`",
@@ -284,8 +286,8 @@ def test_no_more_than_a_bound_is_held_of_streams(
 
 
 def test_parts_of_text_completions_are_parts() -> None:
-    def text(usage: Any, end: str | None) -> Any:
-        choices = [{"text": "x", "finish_reason": end}]
+    def text(usage: Any, end: str | None, choices: Any = None) -> Any:
+        choices = choices or [{"text": "x", "finish_reason": end}]
         answer = chat(5, object="text_completion", usage=usage, choices=choices)
         return said(line(answer))
 
@@ -294,6 +296,8 @@ def test_parts_of_text_completions_are_parts() -> None:
     assert text(None, "stop") is None
     assert not text(used, None).is_last
     assert text(used, "stop").is_last
+    for unknown in (5, [5], {"x": 1}):
+        assert text(used, None, unknown).is_last
 
 
 def test_a_stream_of_the_responses_api_is_told_by_the_event_that_ends_it(gateway: Gateway) -> None:
@@ -831,11 +835,13 @@ def test_a_file_is_taken(gateway: Gateway, text: str, encoding: str) -> None:
 def test_a_last_line_without_end_is_read_when_nothing_is_written_any_more(
     gateway: Gateway,
 ) -> None:
-    gateway.write(chat(1), end=b"")
-    for quiet, found in ((9, []), (11, [1])):
+    whole = line(chat(1))
+    for data, quiet, found in ((whole[:-1], 11, []), (whole, 9, []), (whole, 11, [1])):
+        gateway.file.write_bytes(data)
         at = gateway.now - quiet
         os.utime(gateway.file, (at, at))
-        assert gateway.prompts() == found
+        told: list[Rejected] = []
+        assert (gateway.prompts_and(told), told) == (found, [])
 
 
 @pytest.mark.parametrize("indent", [2, "\t"])

@@ -50,7 +50,7 @@ def _hint(text: bytes) -> str | None:
 
 def _told(answer: Any, place_in_file: str, place: Place, now: float) -> Told | Rejected | None:
     if not isinstance(answer, dict):
-        return Rejected("", "it is no JSON object")
+        raise ValueError("it is no JSON object")
     single(answer)
     is_part = _is_part(answer)
     if _is_event(answer):
@@ -109,10 +109,10 @@ def _tokens(used: Any) -> tuple[Any, Any]:
     """Tokens read and written. An embedding writes none; reasoning is part of what is written."""
     if isinstance(used, Mapping):
         single(used)
-        # Some gateways write both pairs of names, and fill one.
-        there = [pair for pair in PAIRS if pair[0] in used]
-        filled = [pair for pair in there if any(used.get(name) for name in pair)]
-        for read, written in (filled or there)[:1]:
+        if there := [pair for pair in PAIRS if pair[0] in used]:
+            # Some gateways write both pairs of names, and fill one.
+            filled = [pair for pair in there if any(used.get(name) for name in pair)]
+            read, written = (filled or there)[0]
             return _of(read, used, _whole), _of(written, used, _whole) or 0
     raise ValueError("it has no usage with prompt_tokens or input_tokens")
 
