@@ -125,9 +125,15 @@ def test_a_line_that_is_copied_before_it_is_read_is_read_in_the_copy(
     assert follower.look() == ([], [])
 
 
-def test_what_is_cut_off_without_a_copy_is_told(follower: Follower) -> None:
+@pytest.mark.parametrize("keeps_times", [True, False])
+def test_what_is_cut_off_without_a_copy_is_told(follower: Follower, *, keeps_times: bool) -> None:
+    """Also where an earlier version, which kept no times, has read it."""
+    follower.write("old", file=follower.at(1))
+    follower.now = ([], follower.following.begun())
     follower.write("a", "b")
     follower.look()
+    if not keeps_times:
+        follower.now = (follower.now[0], 0)
     os.truncate(follower.file, 0)
     follower.write("c")
     for _ in range(2):
@@ -193,13 +199,13 @@ def test_files_that_came_and_were_compressed_meanwhile_are_read(follower: Follow
     follower.kept = follower.now = ([], follower.following.begun())
     follower.write("a")
     follower.look()
-    for lines in ("b", "c"):
+    for lines in ("b", "c", "d"):
         follower.write(lines)
         follower.rotate()
         follower.pack()
-    follower.write("d")
+    follower.write("e")
     follower.start()
-    assert follower.look() == (["b", "c", "d"], [])
+    assert follower.look() == (["b", "c", "d", "e"], [])
     assert follower.look() == ([], [])
 
 
@@ -278,6 +284,7 @@ def test_what_is_written_to_a_file_without_a_name_is_read(follower: Follower) ->
         follower.write_to(slow, "b")
         follower.write("c")
         assert follower.look() == (["b", "c"], [])
+        assert follower.look() == ([], [])
         follower.write_to(slow, "d")
         assert follower.look() == (["d"], [])
         held, opened = descriptors(), []
@@ -366,7 +373,7 @@ def test_a_file_that_was_removed_is_waited_for_when_nobody_writes_to_it_any_more
     follower.clock = written + 601
     assert follower.look() == ([], [])
     for _ in range(2):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError, match=NAME):
             follower.following.look(*follower.now, follower.clock)
     assert descriptors() == held - 1
     follower.write("c")
@@ -384,7 +391,7 @@ def test_what_was_written_to_a_removed_file_is_read_however_late(
     assert follower.look() == (["b", "c"] if end else ["b"], [])
     lines, lost = follower.look()
     assert (lines, len(lost)) == ([], 0 if end else 1)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=NAME):
         follower.following.look(*follower.now, follower.clock)
 
 

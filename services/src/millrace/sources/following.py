@@ -59,7 +59,7 @@ class Following:
 
     def begun(self) -> int:
         """The `written` of who begins: what lies there by another name is older."""
-        return max((one.status.st_mtime_ns for one in self._candidates.siblings()), default=0) or 1
+        return max([1, *(one.status.st_mtime_ns for one in self._candidates.siblings())])
 
     def look(self, marks: list[Mark], written: int, now: float) -> Reading:
         """The lines behind some marks, the oldest file's first, CHUNK bytes at most.
