@@ -584,16 +584,14 @@ def test_a_file_that_is_compressed_beside_itself_is_read_once(
     assert told == [*LINES, "b"]
 
 
-@pytest.mark.parametrize("is_known", [True, False])
-@pytest.mark.parametrize("is_packed", [True, False])
-def test_a_file_that_must_not_be_read_is_told_once_and_read_when_it_may_be(
-    follower: Follower, monkeypatch: pytest.MonkeyPatch, is_known: bool, is_packed: bool
-) -> None:
-    refused: set[Path] = set()
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Files that must not be read, whoever runs the tests."""
+    paths: set[Path] = set()
 
     def guarded(read: Callable[..., Any]) -> Callable[..., Any]:
         def guard(path: Path, *args: Any) -> Any:
-            if path in refused:
+            if path in paths:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
             return read(path, *args)
 
@@ -601,6 +599,18 @@ def test_a_file_that_must_not_be_read_is_told_once_and_read_when_it_may_be(
 
     monkeypatch.setattr(os, "open", guarded(os.open))
     monkeypatch.setattr(packed, "around", guarded(packed.around))
+    return paths
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_file_that_must_not_be_read_is_told_once_and_read_when_it_may_be(
+    follower: Follower,
+    refused: set[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    is_known: bool,
+    is_packed: bool,
+) -> None:
     follower.write("a")
     follower.look()
     if is_packed and is_known:
@@ -622,17 +632,37 @@ def test_a_file_that_must_not_be_read_is_told_once_and_read_when_it_may_be(
         follower.rotate()
         if is_packed:
             follower.pack()
-    old = follower.at(1, ".gz" if is_packed else "")
+    follower.write("between")
+    follower.rotate()
+    old = follower.at(2, ".gz" if is_packed else "")
     refused.add(old)
     follower.start()
     follower.write("d")
-    assert follower.look() == (["d"], ["it cannot be read: Permission denied"])
-    assert follower.named == {NAME, old.name}
+    assert follower.look() == (["between", "d"], ["it cannot be read: Permission denied"])
+    assert old.name in follower.named
     follower.write("e")
     assert follower.look() == (["e"], [])
     refused.clear()
     assert follower.look() == (["c"], [])
     assert follower.look() == ([], [])
+
+
+def test_what_is_removed_before_it_may_be_read_is_told(
+    follower: Follower, refused: set[Path]
+) -> None:
+    follower.write("a")
+    follower.look()
+    follower.rotate()
+    follower.write("b")
+    follower.rotate()
+    refused.add(follower.at(1))
+    follower.write("c")
+    assert follower.look() == (["c"], ["it cannot be read: Permission denied"])
+    follower.at(1).unlink()
+    follower.start()
+    lines, (lost,) = follower.look()
+    assert not lines
+    assert "behind byte 0" in lost
 
 
 def test_what_is_written_behind_a_clock_that_was_ahead_is_read(follower: Follower) -> None:

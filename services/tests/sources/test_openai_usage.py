@@ -118,7 +118,8 @@ def gateway(tmp_path: Path) -> Gateway:
 def test_an_answer_of_chat_completions() -> None:
     found = event(chat(5, latency_ms=120))
     assert (found.prompt_tokens, found.completion_tokens, found.latency_ms) == (5, 7, 120)
-    assert (found.symbol, found.gpu_name, found.source) == ("box/0/llama", "RTX 3090", found.source)
+    assert (found.symbol, found.gpu_name) == ("box/0/llama", "RTX 3090")
+    assert (found.source, found.simulated) == ("openai_usage", False)
     assert found.observed_at == datetime.fromtimestamp(CREATED + 5, UTC)
 
 
@@ -158,13 +159,13 @@ def test_a_part_of_a_stream_says_nothing_until_the_last() -> None:
 def test_an_answer_read_twice_is_the_same_event_and_two_answers_are_two() -> None:
     assert event(chat(5), 0).event_id == event(chat(5), 999).event_id
     assert event(chat(5)).event_id != event(chat(5, id="other")).event_id
-    longest = chat(5, id="x" * 500)
-    assert event(longest, 0).event_id == event(longest, 80).event_id
-    longer = chat(5, id="x" * 501)
-    assert event(longer, 0).event_id != event(longer, 80).event_id
-    nameless = chat(5, id=None)
-    assert event(nameless, 0).event_id == event(nameless, 0).event_id
-    assert event(nameless, 0).event_id != event(nameless, 80).event_id
+    for identity in ("x", "x" * 500):
+        named = chat(5, id=identity)
+        assert event(named, 0).event_id == event(named, 80).event_id
+    for nothing in (None, "", "x" * 501):
+        nameless = chat(5, id=nothing)
+        assert event(nameless, 0).event_id == event(nameless, 0).event_id
+        assert event(nameless, 0).event_id != event(nameless, 80).event_id
 
 
 NO_USAGE = "it has no usage with prompt_tokens or input_tokens"
@@ -836,7 +837,12 @@ def test_a_last_line_without_end_is_read_when_nothing_is_written_any_more(
     gateway: Gateway,
 ) -> None:
     whole = line(chat(1))
-    for data, quiet, found in ((whole[:-1], 11, []), (whole, 9, []), (whole, 11, [1])):
+    for data, quiet, found in (
+        (whole[:-1], 11, []),
+        (whole, 0, []),
+        (whole, 9, []),
+        (whole, 10, [1]),
+    ):
         gateway.file.write_bytes(data)
         at = gateway.now - quiet
         os.utime(gateway.file, (at, at))

@@ -50,7 +50,7 @@ def _hint(text: bytes) -> str | None:
 
 def _told(answer: Any, place_in_file: str, place: Place, now: float) -> Told | Rejected | None:
     if not isinstance(answer, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - it is data
     single(answer)
     is_part = _is_part(answer)
     if _is_event(answer):
