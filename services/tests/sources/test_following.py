@@ -145,6 +145,29 @@ def test_what_is_cut_off_without_a_copy_is_told(follower: Follower, *, keeps_tim
     assert follower.look() == ([], [])
 
 
+def test_what_is_cut_off_while_it_is_looked_at_is_told_at_the_next_look(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower.write("a", "b")
+    follower.look()
+    follower.rotate()
+    follower.write("c")
+    follower.look()
+    around = packed.around
+
+    def cut(path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
+        if path == follower.at(1) and offset and most:
+            os.truncate(path, 0)
+        return around(path, offset, most)
+
+    monkeypatch.setattr(packed, "around", cut)
+    follower.write("d")
+    assert follower.look() == (["d"], [])
+    lines, (lost,) = follower.look()
+    assert not lines
+    assert "behind byte 4" in lost
+
+
 def test_an_old_file_is_read_as_long_as_a_writer_has_it_open(follower: Follower) -> None:
     follower.write("a")
     with follower.file.open("ab") as slow:
@@ -189,7 +212,23 @@ def test_what_is_compressed_at_once_is_read(follower: Follower, suffix: str, how
         assert follower.look() == (["b", "c"], [])
         follower.crash()
     assert follower.look() == (["b", "c"], [])
+    # It is read, and may be removed.
+    follower.at(1, suffix).unlink()
     assert follower.look() == ([], [])
+
+
+def test_after_a_file_that_was_compressed_the_next_is_waited_for(follower: Follower) -> None:
+    follower.write("a")
+    follower.look()
+    follower.write("b")
+    follower.rotate()
+    follower.pack()
+    follower.start()
+    assert follower.look() == (["b"], [])
+    with pytest.raises(FileNotFoundError, match=NAME):
+        follower.following.look(*follower.now, follower.clock)
+    follower.write("c")
+    assert follower.look() == (["c"], [])
 
 
 def test_files_that_came_and_were_compressed_meanwhile_are_read(follower: Follower) -> None:

@@ -547,10 +547,13 @@ def test_a_line_that_is_too_long_in_a_renamed_file_holds_up_no_other(
 def test_a_long_file_is_read_in_parts(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "CHUNK", 1000)
     gateway.write(*(chat(number) for number in range(50)))
-    found: list[int] = []
-    while more := gateway.prompts():
+    found, more = gateway.prompts(), gateway.prompts()
+    gateway.start()
+    assert gateway.prompts() == more, "it goes on within the file"
+    while more:
         assert len(more) < 10
         found += more
+        more = gateway.prompts()
     assert found == list(range(50))
 
 
@@ -883,7 +886,7 @@ def test_a_line_is_not_too_long_because_others_were_read_before_it(
     gateway.write(chat(5), chat(6))
     monkeypatch.setattr(following, "CHUNK", 4 * len(line(chat(1))) // 2 * 2)
     told: list[Rejected] = []
-    assert [n for _ in range(3) for n in gateway.prompts_and(told)] == [2, 3, 4, 5, 6]
+    assert [gateway.prompts_and(told) for _ in range(3)] == [[2, 3, 4], [5, 6], []]
     assert told == []
 
 
@@ -973,7 +976,10 @@ def test_what_is_refused_is_told_with_its_line_across_restarts(gateway: Gateway)
     assert gateway.poll().rejected == []
 
 
-def test_lines_that_an_earlier_version_did_not_count_have_their_byte(gateway: Gateway) -> None:
+def test_lines_that_an_earlier_version_did_not_count_have_their_byte(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "CHUNK", 1000)
     gateway.write(chat(1))
     gateway.prompts()
     gateway.prompts()
@@ -982,6 +988,7 @@ def test_lines_that_an_earlier_version_did_not_count_have_their_byte(gateway: Ga
         del older["marks"][0][name]
     gateway.state.write_text(json.dumps(older))
     gateway.start()
-    gateway.write(b"bad")
-    (told,) = gateway.poll().rejected
-    assert told.symbol == f"usage.jsonl, byte {len(line(chat(1))) + 1}"
+    gateway.write(b"bad", b"x" * 1001)
+    told = [one.symbol for _ in range(3) for one in gateway.poll().rejected]
+    begin = len(line(chat(1))) + 1
+    assert told == [f"usage.jsonl, byte {at}" for at in (begin, begin + len(b"bad\n"))]
