@@ -166,6 +166,21 @@ def test_an_answer_read_twice_is_the_same_event_and_two_answers_are_two() -> Non
         nameless = chat(5, id=nothing)
         assert event(nameless, 0).event_id == event(nameless, 0).event_id
         assert event(nameless, 0).event_id != event(nameless, 80).event_id
+        # Another file may have another answer at the same place.
+        assert event(nameless, 0).event_id != event({**nameless, "x": 1}, 0).event_id
+
+
+def test_the_id_of_an_answer_is_what_it_was() -> None:
+    """What is read again after an update is the same event."""
+    nameless = chat(5, id=None)
+    for answer, identity in (
+        (chat(5), "chatcmpl-5"),
+        (nameless, f"80:{sha256(line(nameless)).hexdigest()}"),
+        ([nameless], f"80.0:{sha256(line([nameless])).hexdigest()}"),
+    ):
+        found = event(answer, 80)
+        unique = f"{found.symbol}\n{found.observed_at.isoformat()}\n{identity}"
+        assert found.event_id.endswith(sha256(unique.encode()).hexdigest()[:32])
 
 
 NO_USAGE = "it has no usage with prompt_tokens or input_tokens"
