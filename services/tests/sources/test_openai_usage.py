@@ -890,6 +890,45 @@ def test_an_indented_value_without_end_is_read_when_nothing_is_written_any_more(
         assert (gateway.prompts_and(told), told) == (found, [])
 
 
+@pytest.mark.parametrize(
+    ("begun", "rest"), [(b"[", line(chat(2)) + b"]"), (b"event: mess", b"age\n" + line(chat(2)))]
+)
+def test_what_says_nothing_yet_waits_for_the_end_of_its_line(
+    gateway: Gateway, begun: bytes, rest: bytes
+) -> None:
+    gateway.write(chat(1), begun, end=b"")
+    at = gateway.now - 11
+    os.utime(gateway.file, (at, at))
+    told: list[Rejected] = []
+    assert gateway.prompts_and(told) == [1]
+    gateway.write(rest)
+    assert gateway.prompts_and(told) == [2]
+    assert not told
+
+
+def test_an_indented_value_may_end_in_a_line_with_others(gateway: Gateway) -> None:
+    gateway.write(NEAT[0].removesuffix("\n}").encode(), end=b"}")
+    at = gateway.now - 11
+    os.utime(gateway.file, (at, at))
+    assert gateway.prompts() == [1]
+    gateway.write(b"", chat(2))
+    assert gateway.prompts() == [2]
+
+
+def test_an_indented_value_without_end_is_told_when_its_file_is_over(gateway: Gateway) -> None:
+    gateway.write(chat(1))
+    assert gateway.prompts() == [1]
+    gateway.write(b"{", b'  "id": "x",')
+    renamed = gateway.file.with_name("usage.jsonl.1")
+    gateway.file.rename(renamed)
+    at = gateway.now - 11
+    os.utime(renamed, (at, at))
+    gateway.write(chat(2))
+    told: list[Rejected] = []
+    assert [n for _ in range(2) for n in gateway.prompts_and(told)] == [2]
+    assert [one.symbol for one in told] == ["usage.jsonl.1, line 2"]
+
+
 def test_a_line_is_not_too_long_because_others_were_read_before_it(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

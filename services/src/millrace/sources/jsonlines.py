@@ -84,8 +84,8 @@ def read(
         lines, rest = [*lines, rest], None
     found, open_ = records(lines, file, last=is_over)
     if rest and is_all:
-        more, still_open = records([*lines, rest], file, last=False)
-        if len(more) > len(found) and not still_open and is_whole(more[-1].text):
+        more, _ = records([*lines, rest], file, last=True)
+        if len(more) > len(found) and is_whole(more[-1].text):
             found, open_, rest = more, None, None
     if unread := open_ or rest:
         return Part(found, unread.offset - offset, unread.before)
