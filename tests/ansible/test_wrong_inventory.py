@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ansible.conftest import INSTANCE, Playbook
+from tests.ansible.conftest import INSTANCE, ROOT, Playbook
 
 
 def producer(**changes: str) -> dict[str, str]:
@@ -123,6 +125,16 @@ def test_what_cannot_work_is_refused(
     assert message in " ".join(done.stdout.split())
     assert "changed=0" in done.stdout
     assert not playbook.vault.exists()
+
+
+def test_a_copy_of_one_inventory_says_what_it_lacks(playbook: Playbook, tmp_path: Path) -> None:
+    alone = tmp_path / "local"
+    shutil.copytree(ROOT / "inventories/local", alone, symlinks=True)
+    done = playbook.run("site.yml", inventory=alone)
+    assert done.returncode == 2
+    last = " ".join(done.stdout.rpartition("The run ended because of this:")[2].split())
+    assert "local: copy the whole folder inventories, with its links (cp -a), and not" in last
+    assert "changed=0" in done.stdout
 
 
 def test_an_order_to_all_producers_names_the_playbook_for_one(playbook: Playbook) -> None:
