@@ -686,6 +686,21 @@ def test_a_file_that_must_not_be_read_is_told_once_and_read_when_it_may_be(
     assert follower.look() == ([], [])
 
 
+def test_a_file_that_must_not_be_read_hides_no_other(
+    follower: Follower, refused: set[Path]
+) -> None:
+    follower.write("a")
+    follower.look()
+    follower.write("x", file=follower.at(9))
+    follower.write("b")
+    follower.rotate()
+    refused.add(follower.at(10))
+    follower.pack()
+    follower.start()
+    follower.write("c")
+    assert follower.look() == (["b", "c"], ["it cannot be read: Permission denied"])
+
+
 def test_what_is_removed_before_it_may_be_read_is_told(
     follower: Follower, refused: set[Path]
 ) -> None:
@@ -734,6 +749,9 @@ def test_what_is_compressed_and_dated_ahead_is_read_once(follower: Follower) -> 
 
 
 def test_of_files_that_begin_alike_the_oldest_is_what_was_read(follower: Follower) -> None:
+    follower.write("first", "before")
+    follower.rotate()
+    follower.kept = follower.now = ([], follower.following.begun())
     follower.write("first")
     follower.look()
     follower.write("a")
