@@ -41,7 +41,8 @@ def chat(number: int, **fields: Any) -> dict[str, Any]:
 def test_the_rest_of_a_line_that_is_passed_over_ends_one_line(
     before: int | None, behind: int | None
 ) -> None:
-    assert jsonlines.skip(b'rest"}\n{}\n', "utf-8", before) == ([], 7, behind, False)
+    for rest in (b'rest"}\n', b"\n"):
+        assert jsonlines.skip(rest + b"{}\n", "utf-8", before) == ([], len(rest), behind, False)
 
 
 RESPONSE = {
