@@ -11,7 +11,7 @@ import docker.errors
 import requests
 import urllib3
 
-from millrace.redaction import scrub, shown
+from millrace.runtime.redaction import scrub, shown
 from recipes import LABEL, BuildError, Image, Present, Step
 from refusals import advice
 

@@ -4,15 +4,16 @@ import orjson
 from confluent_kafka import Consumer
 from pymongo.errors import BulkWriteError
 
-from millrace import config, mongo
+from millrace import config
+from millrace.clients import mongodb
+from millrace.clients.kafka import MECHANISM
 from millrace.feeds.stocks import STOCKS
-from millrace.kafka import MECHANISM
 
 BATCH = 5000
 WAIT_SECONDS = 0.02
 
 settings = config.load()
-collection = mongo.client(settings)[settings.mongodb_database][STOCKS.collection]
+collection = mongodb.client(settings)[settings.mongodb_database][STOCKS.collection]
 consumer = Consumer(
     {
         "bootstrap.servers": settings.kafka_bootstrap_servers,

@@ -19,9 +19,9 @@ from servers import database
 from millrace.api.app import create_app
 from millrace.api.auth import Token
 from millrace.api.store import MongoStore as ApiStore
+from millrace.clients.latest_values import Latest
 from millrace.feeds import FEEDS
 from millrace.feeds.quotes import QUOTES, Quote
-from millrace.latest import Latest
 from millrace.portions import portions
 from millrace.processor import service
 from millrace.processor.batch import Inserted

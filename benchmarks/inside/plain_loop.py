@@ -5,12 +5,13 @@ import json
 from kafka import KafkaConsumer
 from pymongo.errors import BulkWriteError
 
-from millrace import config, mongo
+from millrace import config
+from millrace.clients import mongodb
+from millrace.clients.kafka import MECHANISM
 from millrace.feeds.stocks import STOCKS
-from millrace.kafka import MECHANISM
 
 settings = config.load()
-collection = mongo.client(settings)[settings.mongodb_database][STOCKS.collection]
+collection = mongodb.client(settings)[settings.mongodb_database][STOCKS.collection]
 consumer = KafkaConsumer(
     STOCKS.topic,
     group_id=settings.processor_group_id,

@@ -11,8 +11,8 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from millrace.clients.kafka import probe
 from millrace.errors import MillraceError
-from millrace.kafka import probe
 
 HOST = "kafka-1"
 CLIENTS, CONTROLLER, NODES = 9092, 9093, 9094

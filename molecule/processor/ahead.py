@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from millrace.clients.kafka import producer
+from millrace.clients.mongodb import client
 from millrace.config import Settings
 from millrace.feeds.minting import mint
 from millrace.feeds.quotes import QUOTES
-from millrace.kafka import producer
-from millrace.mongo import client
 
 AHEAD = timedelta(minutes=55)
 SECONDS = 30

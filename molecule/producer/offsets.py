@@ -5,7 +5,8 @@ import sys
 
 from kafka import TopicPartition
 
-from millrace import config, kafka
+from millrace import config
+from millrace.clients import kafka
 
 TOPICS = ("metal-prices", "stock-data", "quotes")
 

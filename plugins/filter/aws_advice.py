@@ -68,7 +68,7 @@ def words(result: Any) -> list[str]:
 def quoted(message: str) -> str:
     """What somebody else said, without secrets and on one line, so long at most."""
     try:
-        from millrace.redaction import shown
+        from millrace.runtime.redaction import shown
     except ImportError as error:
         raise AnsibleFilterError(
             f"the services are not installed here ({error}): run scripts/bootstrap, and use"

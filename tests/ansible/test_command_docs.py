@@ -8,7 +8,7 @@ import sys
 import pytest
 from tests.ansible.conftest import ROOT
 
-from millrace.exits import Exit
+from millrace.runtime.exit_codes import Exit
 
 PAGE = ROOT / "docs/operating/commands.md"
 

@@ -9,8 +9,8 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from tests.ansible.conftest import ROOT, load
 
+from millrace.clients.topic_ids import COLLECTION
 from millrace.feeds import FEEDS
-from millrace.logs import COLLECTION
 
 BY_KAFKA_S_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from millrace.exits import Exit
+from millrace.runtime.exit_codes import Exit
 
 from .pipeline import Pipeline, Result, wait_until
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
 from millrace.processor.breaker import Tally
 from millrace.processor.errors import Transient

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from services.tests.base.test_mongo import Symbols
+from services.tests.clients.test_mongodb import Symbols
 from services.tests.contracts.conditions import (
     FRUITS,
     SMALLER,

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from redis import Redis
-from services.tests.base.broker import certificate
+from services.tests.broker import certificate
 from services.tests.contracts.latest_values import FIELDS, CachePort, Hashes, Strings
 
-from millrace import cache as connections
+from millrace.clients import redis as connections
 from millrace.config import Settings
 from millrace.sinks.redis import RedisCache
 

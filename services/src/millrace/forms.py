@@ -9,7 +9,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from millrace.redaction import scrub
+from millrace.runtime.redaction import scrub
 
 NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*"
 """A number as text: also what JavaScript, Decimal and spreadsheets make of it."""

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import kafka, lag, orders
+from millrace import orders
+from millrace.clients import kafka, lag
+from millrace.clients.services import ask
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
-from millrace.peers import ask
 
 MOST = 1000
 """So many records are skipped by one order."""

@@ -8,7 +8,7 @@ from pymongo.collection import Collection as MongoCollection
 from services.tests.mongo import aggregated, in_order, matches, shown
 from services.tests.stands import stands_for
 
-from millrace import logs
+from millrace.clients import topic_ids
 from millrace.feeds import FEEDS
 from millrace.feeds.base import (
     BY_LOG_POSITION,
@@ -111,7 +111,7 @@ class Database:
         """What every question ends with."""
 
     def __getitem__(self, name: str) -> Collection:
-        if name == logs.COLLECTION:
+        if name == topic_ids.COLLECTION:
             found = [{"_id": topic, "log": log} for topic, log in self.first_logs.items()]
         else:
             found = [one for one in self.documents if FEEDS[one["feed"]].collection == name]

@@ -33,10 +33,10 @@ from millrace.api.events import EventsParameters, LatestParameters
 from millrace.api.health import FRESH_SECONDS, Health
 from millrace.api.pagination import Position, Query, encode
 from millrace.api.stream import StreamParameters
+from millrace.clients.lag import PartitionLag
 from millrace.errors import ConfigurationError
 from millrace.feeds import FEEDS
-from millrace.lag import PartitionLag
-from millrace.problem import LONGEST_DETAIL, MEDIA_TYPE
+from millrace.serving.problem import LONGEST_DETAIL, MEDIA_TYPE
 
 DOCUMENT = openapi.document(list(FEEDS))
 

@@ -10,13 +10,13 @@ from services.tests.api.test_log import Client
 from services.tests.api.world import AWAY
 from services.tests.producer.test_publisher import events
 
-from millrace import cache, kafka, lag, mongo
 from millrace.api.dependencies import Dependencies
 from millrace.api.log import WAIT_SECONDS
 from millrace.api.ports import DependencyError
+from millrace.clients import kafka, lag, mongodb, redis
+from millrace.clients.kafka import BrokerUnreachable
+from millrace.clients.lag import PartitionLag
 from millrace.config import Settings
-from millrace.kafka import BrokerUnreachable
-from millrace.lag import PartitionLag
 
 SETTINGS = Settings(
     feeds=["stocks", "quotes"],
@@ -89,8 +89,8 @@ class Outside:
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> Outside:
     outside = Outside()
-    monkeypatch.setattr(mongo, "client", outside.mongo)
-    monkeypatch.setattr(cache, "client", outside.redis)
+    monkeypatch.setattr(mongodb, "client", outside.mongo)
+    monkeypatch.setattr(redis, "client", outside.redis)
     monkeypatch.setattr(kafka, "check_credentials", outside.check)
     monkeypatch.setattr(kafka, "admin", outside.admin)
     monkeypatch.setattr(kafka, "producer", outside.connect_producer)

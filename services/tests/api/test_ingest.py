@@ -18,7 +18,7 @@ from millrace.api import bodies, ingest
 from millrace.api.reading import MAX_ITEMS
 from millrace.events import Event
 from millrace.feeds import FEEDS
-from millrace.problem import LONGEST_DETAIL
+from millrace.serving.problem import LONGEST_DETAIL
 
 QUOTE = {"symbol": "AAPL", "price": 187.5, "volume": 300, "timestamp": "2026-01-02T15:00:00Z"}
 

@@ -15,13 +15,13 @@ from services.tests.api.test_api import check, problem, retry_seconds
 from services.tests.api.world import AUTHORIZED, AWAY, World, document
 from services.tests.stands import stands_for
 
-from millrace import latest
 from millrace.api import latest as routes
 from millrace.api import problems
 from millrace.api.cache import RedisCache
 from millrace.api.ports import DependencyError
+from millrace.clients import latest_values
+from millrace.clients.latest_values import Latest
 from millrace.feeds import FEEDS
-from millrace.latest import Latest
 
 PRICE, QUOTE = "/market_data/last_price/{symbol}", "/market_data/last_quote/{symbol}"
 MINUTE = 60_000
@@ -79,7 +79,7 @@ def test_a_price_says_whether_it_is_invented(is_cached: bool) -> None:
     world = World(real)
     assert world.redis
     if is_cached:
-        world.redis.values["A"] = latest.of(FEEDS["quotes"], real)
+        world.redis.values["A"] = latest_values.of(FEEDS["quotes"], real)
     answer = check(
         world.app().test_client().get("/market_data/last_price/A", headers=AUTHORIZED), PRICE
     )

@@ -11,12 +11,13 @@ import pytest
 from flask import Flask
 from pydantic import SecretStr
 from services.tests.api.world import World, document
-from services.tests.base.broker import certificate
+from services.tests.broker import certificate
 
-from millrace import api, logging, wsgi
+from millrace import api
 from millrace.api import dependencies, stream
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
+from millrace.runtime import gunicorn, logging
 
 AUTHORIZED = {"Authorization": "Bearer one"}
 PAGE = "https://dashboard.example.org"
@@ -76,7 +77,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     server = Server()
-    monkeypatch.setattr(wsgi, "serve", server.serve)
+    monkeypatch.setattr(gunicorn, "serve", server.serve)
     monkeypatch.setattr(dependencies, "Dependencies", server.connect)
     monkeypatch.setattr(logging, "configure", server.log)
     return server
@@ -114,7 +115,7 @@ def test_streams_end_when_the_server_stops_and_leave_threads_for_others(
     headers = AUTHORIZED | {"Last-Event-ID": "0:6"}
     assert "data:" not in server.client.get("/v1/stocks/stream", headers=headers).text
     held = stream.MAX_STREAMS + api.ingest.MAX_REQUESTS
-    assert server.threads - held == wsgi.THREADS
+    assert server.threads - held == gunicorn.THREADS
 
 
 def test_what_it_cannot_read_is_named_with_the_settings_that_it_is_from(
@@ -123,7 +124,7 @@ def test_what_it_cannot_read_is_named_with_the_settings_that_it_is_from(
     def refuse(*_: object, **__: object) -> None:
         raise ConfigurationError("it is none")
 
-    monkeypatch.setattr(wsgi, "serve", refuse)
+    monkeypatch.setattr(gunicorn, "serve", refuse)
     with pytest.raises(
         ConfigurationError, match=r"^MILLRACE_API_TLS_CERT and MILLRACE_API_TLS_KEY: it is none$"
     ):

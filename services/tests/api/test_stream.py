@@ -23,7 +23,7 @@ from jsonschema import Draft202012Validator
 from pymongo.errors import AutoReconnect
 from services.tests.api.test_api import DOCUMENT, problem, retry_seconds
 from services.tests.api.world import AUTHORIZED, AWAY, World, document
-from services.tests.base.broker import certificate
+from services.tests.broker import certificate
 from structlog.testing import capture_logs
 
 from millrace.api import follow, fresh, stream
@@ -32,7 +32,7 @@ from millrace.api.fresh import FRESH_SECONDS, Fresh
 from millrace.api.ports import DependencyError
 from millrace.api.problems import Problem
 from millrace.api.stream import KEEP_ALIVE_SECONDS, LONGEST_SECONDS, lines
-from millrace.lag import PartitionLag
+from millrace.clients.lag import PartitionLag
 
 LATER = "e021ad25-bcf2-4258-bf46-f1182b86e01e"
 """The log of a topic that was made again."""
@@ -439,10 +439,10 @@ SERVE = """
 import sys, threading
 from pathlib import Path
 from services.tests.api.world import World
-from millrace import wsgi
+from millrace.runtime import gunicorn
 world = World()
 port, pem = int(sys.argv[1]), Path(sys.argv[2])
-wsgi.serve(world.app(), port, pem, pem, stop=world.stop)
+gunicorn.serve(world.app(), port, pem, pem, stop=world.stop)
 """
 
 

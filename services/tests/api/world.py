@@ -18,10 +18,10 @@ from millrace.api.cache import RedisCache
 from millrace.api.log import KafkaLog
 from millrace.api.ports import DependencyError
 from millrace.api.store import MongoStore
+from millrace.clients.lag import PartitionLag
+from millrace.clients.latest_values import Latest
 from millrace.events import Event
 from millrace.feeds import FEEDS
-from millrace.lag import PartitionLag
-from millrace.latest import Latest
 
 AWAY = ServerSelectionTimeoutError("secret-host:27017 is down")
 READER, SENDER, STRANGER = "reader-token", "sender-token", "stranger-token"

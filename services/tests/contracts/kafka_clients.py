@@ -11,7 +11,7 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import logs
+from millrace.clients import topic_ids
 
 Consuming = Callable[[int], tuple[Any, str]]
 """Makes a topic with so many records, and a consumer for it that has subscribed to nothing."""
@@ -62,8 +62,8 @@ class Naming:
         consumer, name = consuming(0)
         for topic in (name, "gone"):
             consumer.partitions_for_topic(topic)
-        assert UUID(logs.known(consumer, name)).int
-        assert logs.known(consumer, "gone") is None
+        assert UUID(topic_ids.known(consumer, name)).int
+        assert topic_ids.known(consumer, "gone") is None
 
 
 class Committing:

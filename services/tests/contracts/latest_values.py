@@ -5,7 +5,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from millrace.latest import Latest
+from millrace.clients.latest_values import Latest
 from millrace.processor.ports import Cache, Kept
 
 SCRIPT = "return 1"

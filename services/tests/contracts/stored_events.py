@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 from services.tests.api.world import document, usage_document
 
-from millrace import mongo
 from millrace.api import costs
 from millrace.api.costs import CostQuery
 from millrace.api.pagination import Query
+from millrace.clients import mongodb
 from millrace.feeds import FEEDS
 from millrace.feeds.base import TIME_FIELD, Series
 from millrace.feeds.token_usage import TOKEN_USAGE
@@ -351,13 +351,13 @@ class Newest:
     NAMES = ("S0", "S1", "S2", "S3")
 
     def test_a_page_has_the_newest_of_each_symbol_after_one(self, collection: Any) -> None:
-        found = mongo.newest_page(collection, 5000, "S0", 2)
+        found = mongodb.newest_page(collection, 5000, "S0", 2)
         assert [(one["symbol"], one[TIME_FIELD]) for one in found] == [("S1", 3), ("S2", 3)]
-        assert [*mongo.newest_page(collection, 5000, "S3", 2)] == []
+        assert [*mongodb.newest_page(collection, 5000, "S3", 2)] == []
 
     def test_the_newest_of_all_or_some(self, collection: Any) -> None:
         for symbols, expected in ((None, self.NAMES), (["S2", "nobody", "S0"], ("S0", "S2"))):
-            found = mongo.newest(collection, 5000, symbols=symbols)
+            found = mongodb.newest(collection, 5000, symbols=symbols)
             assert sorted((one["symbol"], one[TIME_FIELD]) for one in found) == [
                 (name, 3) for name in expected
             ]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from kafka.structs import TopicPartition
-from services.tests import test_lag
 from services.tests.admin import fake_kafka, test_rewind
 from services.tests.api import test_log as test_api_log
+from services.tests.clients import test_lag
 from services.tests.contracts import kafka_admin as admin
 from services.tests.contracts import kafka_clients as clients
 from services.tests.contracts.kafka_admin import Asking, Grouped

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from services.tests import test_latest
 from services.tests.api import test_latest as api
+from services.tests.clients import test_latest_values
 from services.tests.contracts.latest_values import FIELDS, CachePort, Hashes, Strings, Writing
 from services.tests.processor.cache import MemoryCache
 from services.tests.sinks import test_redis, test_redis_guard
@@ -17,7 +17,7 @@ class TestMemoryCache(CachePort):
 
 
 class TestStrings(Strings):
-    @pytest.fixture(params=[test_redis.Server, test_redis_guard.redis])
+    @pytest.fixture(params=[test_redis.Server, test_redis_guard.interpreter])
     def client(self, request: pytest.FixtureRequest) -> Any:
         return request.param()
 
@@ -33,16 +33,16 @@ class TestServerOfHashes(Hashes):
 class TestReader(Hashes):
     @pytest.fixture
     def client(self) -> Any:
-        return test_latest.Client(**{"last_quote:A": FIELDS})
+        return test_latest_values.Client(**{"last_quote:A": FIELDS})
 
 
 class TestFakeRedis(Writing, Hashes):
     @pytest.fixture
     def cache(self) -> Any:
-        return test_redis_guard.writing(test_redis_guard.redis())
+        return test_redis_guard.writing(test_redis_guard.interpreter())
 
     @pytest.fixture
     def client(self) -> Any:
-        server = test_redis_guard.redis()
+        server = test_redis_guard.interpreter()
         server.hset("last_quote:A", mapping=FIELDS)
         return server

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from services.tests import test_status
 from services.tests.api.database import Collection as ApiCollection
 from services.tests.api.database import Database
-from services.tests.base.test_mongo import Symbols
+from services.tests.clients.test_mongodb import Symbols
 from services.tests.contracts.conditions import (
     FRUITS,
     SMALLER,
@@ -32,6 +31,7 @@ from services.tests.processor.cache import Quotes
 from services.tests.processor.world import World
 from services.tests.sinks.test_past import Collection
 from services.tests.verify import test_checks
+from services.tests.watch import test_status
 
 from millrace.api.store import MongoStore as ApiStore
 from millrace.sinks.mongodb import MongoStore

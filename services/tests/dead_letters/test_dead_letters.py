@@ -10,7 +10,7 @@ from kafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailed
 from services.tests.dead_letters.fakes import TOPIC, Headers, Kafka
 
 from millrace import dead_letters
-from millrace import kafka as module
+from millrace.clients import kafka as module
 from millrace.config import Settings
 from millrace.dead_letters import topic
 from millrace.dead_letters.topic import DeadLetterError

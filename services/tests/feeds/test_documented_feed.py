@@ -16,7 +16,7 @@ from services.tests.api.world import AUTHORIZED, World
 
 from millrace.api import openapi
 from millrace.feeds import FEEDS
-from millrace.verify.oracle import DeadLetter, Record, Stored, outcomes
+from millrace.verify.data.oracle import DeadLetter, Record, Stored, outcomes
 
 ROOT = Path(__file__).parents[3]
 START = datetime(2026, 1, 2, tzinfo=UTC)

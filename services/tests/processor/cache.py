@@ -7,11 +7,11 @@ import bson
 from services.tests.processor.past import Past
 from services.tests.stands import stands_for
 
-from millrace import latest
+from millrace.clients import latest_values
+from millrace.clients.latest_values import Latest
+from millrace.clients.mongodb import AS_STORED
 from millrace.feeds import Feed
 from millrace.feeds.base import TIME_FIELD
-from millrace.latest import Latest
-from millrace.mongo import AS_STORED
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Transient
 from millrace.processor.ports import Kept
@@ -139,7 +139,11 @@ class Quotes(Past):
 
     def is_newest(self, feed: Feed[Any], value: Latest) -> bool:
         """Whether a value is that of a newest document; several may be from the same moment."""
-        own = [latest.of(feed, d) for d in self.documents.values() if d["symbol"] == value.symbol]
+        own = [
+            latest_values.of(feed, d)
+            for d in self.documents.values()
+            if d["symbol"] == value.symbol
+        ]
         newest = max(one.ts_ms for one in own)
         return value in [one for one in own if one.ts_ms == newest]
 

@@ -16,7 +16,7 @@ from millrace.processor.batch import Inserted
 from millrace.processor.conflicts import between_documents, between_events, said
 from millrace.processor.decode import Taken
 from millrace.sinks.dead_letters import CONFLICT, PREFIX
-from millrace.verify.oracle import Repeated, Stored
+from millrace.verify.data.oracle import Repeated, Stored
 
 
 def turn(processor: Processor, turns: int = 10) -> None:

@@ -20,7 +20,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.processor.process import Processor
 from services.tests.processor.world import World
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
 from millrace.feeds.stocks import STOCKS
 from millrace.processor.group import Group

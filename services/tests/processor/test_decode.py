@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from services.tests.feeds.events import ONE_OF_EACH, START
 from services.tests.processor.world import Record
 
+from millrace.clients.records import Unreadable
 from millrace.events import Event
 from millrace.feeds import FEEDS
 from millrace.feeds.history import History
 from millrace.processor.decode import Taken, decoder, taker
 from millrace.processor.errors import BadRecord
-from millrace.records import Unreadable
 
 GOOD: Mapping[str, dict[str, Any]] = {
     name: msgspec.to_builtins(event) for name, event in ONE_OF_EACH.items()

@@ -17,6 +17,7 @@ from services.tests.processor.chance import Crash, Weather
 from services.tests.processor.process import Processor, in_one_thread
 from services.tests.processor.world import World
 
+from millrace.clients.records import Unreadable
 from millrace.config import Settings
 from millrace.events import LATEST
 from millrace.feeds import Feed
@@ -25,9 +26,8 @@ from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.orders import Order
 from millrace.processor.errors import Permanent, Stuck
 from millrace.processor.standing import LONGEST_SECONDS
-from millrace.records import Unreadable
 from millrace.sinks.dead_letters import CONFLICT, PREFIX, SKIPPED
-from millrace.verify.oracle import DeadLetter, Repeated, Stored
+from millrace.verify.data.oracle import DeadLetter, Repeated, Stored
 
 PARTITIONS = 2
 SYMBOLS = {0: ("AAPL", "IBM"), 1: ("GOOG",)}

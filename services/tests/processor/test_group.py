@@ -23,7 +23,8 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.stands import stands_for
 
-from millrace import kafka, logs, orders
+from millrace import orders
+from millrace.clients import kafka, topic_ids
 from millrace.config import Settings
 from millrace.orders import Order
 from millrace.processor import group as group_module
@@ -444,8 +445,8 @@ def test_what_is_committed_says_its_log(reading: Group, client: Client) -> None:
     reading.poll(0.1)
     reading.commit({MINE: 5}, TALLIES)
     assert reading.log_id("stock-data") == str(FIRST)
-    assert logs.is_former(client.stored[MINE].metadata, str(SECOND))
-    assert not logs.is_former(client.stored[MINE].metadata, str(FIRST))
+    assert topic_ids.is_former(client.stored[MINE].metadata, str(SECOND))
+    assert not topic_ids.is_former(client.stored[MINE].metadata, str(FIRST))
     assert reading.tally("stock-data") == TALLIES["stock-data"]
 
 

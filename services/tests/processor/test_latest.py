@@ -16,9 +16,9 @@ from services.tests.processor.cache import MemoryCache, Quotes
 from services.tests.processor.world import Record
 from structlog.testing import capture_logs
 
-from millrace import latest
+from millrace.clients import latest_values
+from millrace.clients.latest_values import Latest
 from millrace.feeds.quotes import QUOTES, Quote
-from millrace.latest import Latest
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Inserted
 from millrace.processor.derivation import Lane
@@ -174,7 +174,9 @@ def test_after_a_new_connection_everything_is_put_again(world: World) -> None:
     """The server may have come back with what was on its disk a second ago."""
     world.store(quote(1.0), quote(2.0, seconds=1))
     world.values.step()
-    world.cache.values["IBM"] = latest.of(QUOTES, world.quotes.documents[quote(1.0).event_id])
+    world.cache.values["IBM"] = latest_values.of(
+        QUOTES, world.quotes.documents[quote(1.0).event_id]
+    )
     world.cache.hang_up()
     world.values.step()
     assert world.cache.values["IBM"].price == "2.0"
@@ -513,7 +515,7 @@ class Equal(RuleBasedStateMachine):
 
     @invariant()
     def redis_holds_only_what_is_stored(self) -> None:
-        stored = [latest.of(QUOTES, d) for d in self.world.quotes.documents.values()]
+        stored = [latest_values.of(QUOTES, d) for d in self.world.quotes.documents.values()]
         assert set(self.world.cache.values.values()) <= set(stored)
 
     def settle(self) -> None:

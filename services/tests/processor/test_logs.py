@@ -14,7 +14,7 @@ from services.tests.verify.remembered import Remembered
 from millrace.processor.errors import Transient, Unknown
 from millrace.processor.standing import LONGEST_SECONDS
 from millrace.sinks.dead_letters import PREFIX
-from millrace.verify import oracle
+from millrace.verify.data import oracle
 
 
 @pytest.fixture

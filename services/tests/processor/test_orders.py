@@ -10,11 +10,12 @@ from kafka.errors import GroupAuthorizationFailedError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.stands import refuse_unled, stands_for
 
-from millrace import kafka, lag, orders, standing
+from millrace import orders, standing
+from millrace.clients import kafka, lag
+from millrace.clients.lag import PartitionLag
+from millrace.clients.services import Peer
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.lag import PartitionLag
-from millrace.peers import Peer
 from millrace.standing import MOST, Refused
 
 SETTINGS = Settings(status_hosts=["processor", "producer"], kafka_username="operator")

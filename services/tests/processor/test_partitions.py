@@ -9,7 +9,7 @@ from services.tests.processor.world import World
 from services.tests.verify.remembered import Remembered
 
 from millrace.feeds.token_usage import TOKEN_USAGE
-from millrace.verify import oracle
+from millrace.verify.data import oracle
 
 SECOND = ("stock-data", 1)
 

@@ -22,11 +22,12 @@ from services.tests.processor.cache import MemoryCache, Quotes
 from services.tests.processor.process import Consumer
 from services.tests.processor.world import DEAD, World
 
-from millrace import kafka, logging, mongo
+from millrace.clients import kafka, mongodb
 from millrace.config import Settings
 from millrace.feeds.quotes import QUOTES
 from millrace.processor import latest, loop, service
 from millrace.processor.errors import Transient
+from millrace.runtime import logging
 from millrace.sinks.mongodb import MongoStore
 
 FIRST = (QUOTES.topic, 0)
@@ -349,7 +350,7 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
         gc.get_threshold(),
         [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)],
     )
-    monkeypatch.setattr(mongo, "client", Client)
+    monkeypatch.setattr(mongodb, "client", Client)
     monkeypatch.setattr(logging, "configure", lambda *given: called.append(given))
     monkeypatch.setattr(os, "_exit", called.append)
     yield called

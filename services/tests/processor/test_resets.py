@@ -11,7 +11,7 @@ from kafka.future import Future
 from kafka.protocol.metadata import MetadataResponse
 from kafka.structs import OffsetAndTimestamp, TopicPartition
 
-from millrace import logs
+from millrace.clients import topic_ids
 from millrace.processor.parked import Resuming
 from millrace.processor.resets import Asking
 
@@ -78,7 +78,7 @@ def test_its_log_is_asked_for_before_it_reads_another_from_the_start(
         return Future().success(cluster)
 
     async def offsets(*_: Any) -> Any:
-        known.append(logs.known(client, PLACE.topic))
+        known.append(topic_ids.known(client, PLACE.topic))
         return {PLACE: OffsetAndTimestamp(0, -1, -1)}, set()
 
     client.assign([PLACE])

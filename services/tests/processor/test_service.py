@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.processor import backoff, service

@@ -22,7 +22,7 @@ from millrace.processor.breaker import Breaker
 from millrace.processor.errors import Stuck, Unknown
 from millrace.processor.standing import LONGEST_SECONDS
 from millrace.sinks.dead_letters import PARTIAL, PREFIX, SKIPPED
-from millrace.verify.oracle import Stored
+from millrace.verify.data.oracle import Stored
 
 OTHER = ("other", 0)
 

@@ -21,7 +21,7 @@ from millrace.processor.batch import Inserted, Message, Partition
 from millrace.processor.breaker import Tally
 from millrace.sinks.mongodb import MongoStore
 from millrace.sinks.topics import TopicPublisher
-from millrace.verify import oracle
+from millrace.verify.data import oracle
 
 if TYPE_CHECKING:
     from services.tests.processor.process import Processor

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from millrace import logging, sources
+from millrace import sources
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.events import Event
 from millrace.producer import backfill
 from millrace.producer.backfill import CHUNK, Interrupted, in_parts
+from millrace.runtime import logging
 from millrace.sources import replay, vllm
 from millrace.sources.base import Historical, Paced
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from millrace.clients.services import Peer
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.peers import Peer
 from millrace.producer import control, orders
 from millrace.producer.control import Control
 from millrace.producer.orders import Order, Refused
-from millrace.state import StateUnusable, locked
+from millrace.runtime.state_files import StateUnusable, locked
 
 Give = Callable[..., dict[str, Any]]
 

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from millrace import redaction
 from millrace.config import LONGEST_SECONDS
 from millrace.events import Event
 from millrace.producer import control, refusals
@@ -21,7 +20,9 @@ from millrace.producer.publisher import Undelivered
 from millrace.producer.refusals import LONGEST_REASON
 from millrace.producer.status import Status, registry
 from millrace.producer.timing import Interval, Schedule, Timing
-from millrace.redaction import Redactor
+from millrace.runtime import redaction
+from millrace.runtime.redaction import Redactor
+from millrace.runtime.state_files import StateUnusable
 from millrace.sources.base import (
     Auth,
     Batch,
@@ -32,7 +33,6 @@ from millrace.sources.base import (
     Transient,
 )
 from millrace.sources.generator import Generator
-from millrace.state import StateUnusable
 
 START = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
 Answer = Batch | SourceError

@@ -16,14 +16,15 @@ from kafka.producer.future import FutureRecordMetadata, RecordMetadata
 from kafka.structs import TopicPartition
 from services.tests.stands import stands_for
 
-from millrace import logging, producer, sources
+from millrace import producer, sources
 from millrace.config import Settings
 from millrace.producer import orders
 from millrace.producer.connection import Connection
 from millrace.producer.orders import Order
+from millrace.runtime import logging
+from millrace.runtime.state_files import StateUnusable, locked
 from millrace.sources.base import Auth, Batch
 from millrace.sources.generator import Generator
-from millrace.state import StateUnusable, locked
 
 
 @stands_for(KafkaProducer, FutureRecordMetadata)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from services.tests.api.world import READER
-from services.tests.base.broker import certificate
+from services.tests.broker import certificate
 from services.tests.serving.world import BODY, Api, post, request, serving, status
 
-from millrace.problem import MEDIA_TYPE
 from millrace.serving.limits import KIB, MIB, Limits
+from millrace.serving.problem import MEDIA_TYPE
 
 LIVE = request("GET /live")
 LAST = request("GET /live", "Connection: close")

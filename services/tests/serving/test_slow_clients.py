@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
-from services.tests.base.broker import certificate
+from services.tests.broker import certificate
 from services.tests.serving.world import (
     BODY,
     LATE_SECONDS,
@@ -31,7 +31,7 @@ from services.tests.serving.world import (
 )
 
 from millrace.api.stream import MAX_STREAMS
-from millrace.probes import Probes
+from millrace.runtime.probes import Probes
 from millrace.serving.limits import KIB, MIB
 
 LARGE = request("GET /v1/stocks/events")

@@ -31,14 +31,14 @@ SERVE = """
 import sys, msgspec
 from pathlib import Path
 from services.tests.api.world import World, document
-from millrace import logging, wsgi
+from millrace.runtime import gunicorn, logging
 from millrace.api.ingest import MAX_REQUESTS
 from millrace.api.stream import MAX_STREAMS
 from millrace.serving.limits import Limits
 pem, limits = Path(sys.argv[2]), msgspec.json.decode(sys.argv[3], type=Limits)
 world = World(*(document(n, source=100_000 * "x") for n in range(12)))
 logging.configure("api", "DEBUG", [])
-wsgi.serve(world.app(), int(sys.argv[1]), pem, pem, wsgi.THREADS + MAX_STREAMS + MAX_REQUESTS,
+gunicorn.serve(world.app(), int(sys.argv[1]), pem, pem, gunicorn.THREADS + MAX_STREAMS + MAX_REQUESTS,
            world.stop, limits)
 """
 BODY = json.dumps({"symbol": "A", "price": 1.5, "volume": 3, "timestamp": "2026-01-02T15:00:00Z"})

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from millrace.clients.records import Unreadable
 from millrace.processor.batch import Message, Unread
 from millrace.processor.errors import BadRecord
-from millrace.records import Unreadable
 from millrace.sinks.dead_letters import (
     LONGEST_HEADERS,
     LONGEST_KEY,

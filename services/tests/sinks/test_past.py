@@ -9,10 +9,10 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, ExecutionTimeout
 from services.tests.mongo import aggregated, in_order, matches, shown
 from services.tests.stands import stands_for
 
-from millrace import logs
+from millrace.clients import topic_ids
+from millrace.clients.topic_ids import COLLECTION
 from millrace.feeds import FEEDS
 from millrace.feeds.base import BY_CLAIM, BY_SERIES, TIME_FIELD, Series
-from millrace.logs import COLLECTION
 from millrace.processor.errors import Transient
 from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.points import Moment
@@ -315,13 +315,13 @@ def test_the_first_log_of_a_topic_has_no_name_and_a_later_one_that_of_its_id() -
     collection = Logs()
     database: Any = {COLLECTION: collection}
     store = MongoStore({"millrace": database}, "millrace")  # type: ignore[arg-type]
-    assert logs.name(database, "t", "a") == ""
+    assert topic_ids.name(database, "t", "a") == ""
     assert store.log_name("t", None) == ""
     assert collection.first == {}, "who only reads notes nothing"
     collection.asked = 0
     assert [store.log_name("t", log_id) for log_id in ("a", "a", "b", "a")] == ["", "", "b", ""]
     assert collection.asked == 4, "once each"
-    assert [logs.name(database, "t", log_id) for log_id in ("a", "b", None)] == ["", "b", ""]
+    assert [topic_ids.name(database, "t", log_id) for log_id in ("a", "b", None)] == ["", "b", ""]
     assert store.log_name("another", "b") == ""
     collection.quicker = "x"
     assert store.log_name("third", "y") == "y"

@@ -20,9 +20,9 @@ from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswer
 from services.tests.stands import stands_for
 
-from millrace import cache
+from millrace.clients import redis
+from millrace.clients.latest_values import Latest
 from millrace.config import Settings
-from millrace.latest import Latest
 from millrace.processor.errors import Transient
 from millrace.processor.ports import Kept
 from millrace.sinks.redis import FINISH, PUT, RedisCache
@@ -108,7 +108,7 @@ class Pipeline:
 @pytest.fixture
 def server() -> Iterator[Server]:
     server = Server()
-    with patch.object(cache, "client", server):
+    with patch.object(redis, "client", server):
         yield server
 
 
@@ -213,15 +213,15 @@ def test_nothing_is_run_that_the_processor_may_not_run(server: Server) -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
-        (AuthenticationError("bad"), cache.CredentialsRefused, "^Redis refused the credentials$"),
-        (NoPermissionError("not 'get'"), cache.NotAllowed, "not 'get'"),
-        (NoConnection("Error 111\nsecond line"), cache.CacheUnreachable, "Error 111$"),
-        (NoAnswer(), cache.CacheUnreachable, "TimeoutError$"),
+        (AuthenticationError("bad"), redis.CredentialsRefused, "^Redis refused the credentials$"),
+        (NoPermissionError("not 'get'"), redis.NotAllowed, "not 'get'"),
+        (NoConnection("Error 111\nsecond line"), redis.CacheUnreachable, "Error 111$"),
+        (NoAnswer(), redis.CacheUnreachable, "TimeoutError$"),
     ],
 )
 def test_what_is_wrong_is_one_clear_line(
     error: RedisError, kind: type[Exception], text: str
 ) -> None:
-    found = cache.explain(error)
+    found = redis.explain(error)
     assert type(found) is kind
     assert re.search(text, str(found))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from millrace import cache
+from millrace.clients import redis
+from millrace.clients.latest_values import COMPLETE, Latest, price_key, quote_key
 from millrace.config import Settings
-from millrace.latest import COMPLETE, Latest, price_key, quote_key
 from millrace.processor.ports import Kept
 from millrace.sinks.redis import RedisCache
 
@@ -26,18 +26,18 @@ KEYS = ("last_price:IBM", "last_quote:IBM")
 WRITTEN, NOT_NEWER, ABSENT = Kept.WRITTEN, Kept.NOT_NEWER, Kept.ABSENT
 
 
-def redis() -> Any:
+def interpreter() -> Any:
     return fakeredis.FakeRedis(decode_responses=True)
 
 
 @pytest.fixture
 def server() -> Iterator[Any]:
-    with redis() as server:
+    with interpreter() as server:
         yield server
 
 
 def writing(server: Any) -> RedisCache:
-    with patch.object(cache, "client", lambda _settings, _on_connect: server):
+    with patch.object(redis, "client", lambda _settings, _on_connect: server):
         return RedisCache(SETTINGS)
 
 
@@ -51,7 +51,7 @@ def put(server: Any, *values: Latest, create: bool = True) -> list[Kept]:
 
 def seen(server: Any) -> Latest | None:
     """The value that readers see, whose two keys say the same."""
-    found = cache.value(server, "IBM")
+    found = redis.value(server, "IBM")
     assert server.get(KEYS[0]) == (found and found.price)
     return found
 
@@ -110,7 +110,7 @@ def test_both_keys_live_as_long_as_is_set_from_the_last_write(server: Any) -> No
 def test_each_symbol_has_its_own_time(server: Any) -> None:
     other = Latest("GOOG", 1, "1.5", "{}")
     assert put(server, value(2000), other) == [WRITTEN, WRITTEN]
-    assert (seen(server), cache.value(server, "GOOG")) == (value(2000), other)
+    assert (seen(server), redis.value(server, "GOOG")) == (value(2000), other)
     assert set(server.keys()) == {
         *KEYS,
         price_key("GOOG"),
@@ -120,7 +120,7 @@ def test_each_symbol_has_its_own_time(server: Any) -> None:
 
 @given(st.lists(st.integers(0, 2000), min_size=1, max_size=20))
 def test_in_any_order_the_newest_is_seen(times: list[int]) -> None:
-    with redis() as server:
+    with interpreter() as server:
         answers = put(server, *(value(time, f"{n}.5") for n, time in enumerate(times)))
         newest = max(times)
         assert seen(server) == value(newest, f"{times.index(newest)}.5")

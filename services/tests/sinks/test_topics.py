@@ -19,7 +19,7 @@ from kafka.errors import (
 from kafka.producer.future import FutureRecordMetadata
 from services.tests.stands import stands_for
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
 from millrace.processor.batch import Message
 from millrace.processor.errors import Permanent, Transient, Unknown

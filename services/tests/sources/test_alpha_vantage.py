@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace import redaction
 from millrace.config import Settings
 from millrace.feeds.stocks import StockPrice
-from millrace.redaction import Redactor
+from millrace.runtime import redaction
+from millrace.runtime.redaction import Redactor
 from millrace.sources.alpha_vantage import AlphaVantage, error_in, from_settings, normalise
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.budget import Budget

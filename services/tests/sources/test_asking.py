@@ -14,7 +14,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
-from services.tests.base.broker import certificate
+from services.tests.broker import certificate
 from services.tests.sources.raw import Raw, dribble
 
 from millrace.producer import HUNG_SECONDS

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from millrace.producer.agenda import _Kept
+from millrace.runtime.state_files import load_state
 from millrace.sources.budget import Budget
 from millrace.sources.gpus import Place
 from millrace.sources.openai_usage import OpenaiUsage
@@ -14,7 +15,6 @@ from millrace.sources.scrape import Exporter
 from millrace.sources.seen import Seen
 from millrace.sources.times import next_month
 from millrace.sources.vllm import Vllm
-from millrace.state import load_state
 
 PLACE = Place("box")
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace import redaction
 from millrace.events import AHEAD
 from millrace.feeds.metals import MetalPrice
-from millrace.redaction import Redactor
+from millrace.runtime import redaction
+from millrace.runtime.redaction import Redactor
 from millrace.sources.asking import Answer
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError
 from millrace.sources.budget import Budget

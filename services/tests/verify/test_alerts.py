@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from millrace.events import Alert
-from millrace.verify.alerts import compare, decode
-from millrace.verify.compare import Tally
+from millrace.verify.data.alerts import compare, decode
+from millrace.verify.data.compare import Tally
 
 
 def alert(name: str, **changes: Any) -> Alert:

@@ -13,15 +13,22 @@ from services.tests.mongo import matches
 from services.tests.stands import stands_for
 from services.tests.verify.test_compare import bad, good
 
-from millrace import mongo
+from millrace.clients import mongodb
+from millrace.clients.services import Peer
 from millrace.config import Settings
 from millrace.feeds.stocks import STOCKS
-from millrace.peers import Peer
-from millrace.verify import arrivals
-from millrace.verify.arrivals import Flow, between, follow, has_nothing_new, polls_often, producers
-from millrace.verify.compare import Letter, Letters, Partition, Place
-from millrace.verify.log import Log
-from millrace.verify.oracle import Record
+from millrace.verify.data import arrivals
+from millrace.verify.data.arrivals import (
+    Flow,
+    between,
+    follow,
+    has_nothing_new,
+    polls_often,
+    producers,
+)
+from millrace.verify.data.compare import Letter, Letters, Partition, Place
+from millrace.verify.data.log import Log
+from millrace.verify.data.oracle import Record
 
 TOPIC = "stock-data"
 
@@ -188,8 +195,8 @@ def workflow(
     def ask(_: Settings, host: str) -> Peer:
         return said[host].pop(0) if len(said[host]) > 1 else said[host][0]
 
-    monkeypatch.setattr(mongo, "client", lambda _: nullcontext({"millrace": database}))
-    monkeypatch.setattr(mongo, "check", lambda _: None)
+    monkeypatch.setattr(mongodb, "client", lambda _: nullcontext({"millrace": database}))
+    monkeypatch.setattr(mongodb, "check", lambda _: None)
     monkeypatch.setattr(arrivals, "Log", lambda *_: log)
     monkeypatch.setattr(arrivals, "wait_for_group", lambda *_: None)
     monkeypatch.setattr(arrivals, "ask", ask)

@@ -12,11 +12,11 @@ import pytest
 from kafka.protocol.metadata import MetadataRequest
 
 from millrace.config import Settings
-from millrace.verify import attempts_api, attempts_kafka, wire
-from millrace.verify.attempts import Attempt, expect, judge
-from millrace.verify.attempts_kafka import metadata_request
-from millrace.verify.attempts_mongodb import hello
-from millrace.verify.wire import ACCEPTED, AUTHENTICATION, AUTHORISATION, CLOSED, TLS, Answer
+from millrace.verify.access import attempts_api, attempts_kafka, wire
+from millrace.verify.access.attempts import Attempt, expect, judge
+from millrace.verify.access.attempts_kafka import metadata_request
+from millrace.verify.access.attempts_mongodb import hello
+from millrace.verify.access.wire import ACCEPTED, AUTHENTICATION, AUTHORISATION, CLOSED, TLS, Answer
 
 
 def outcome(do: Callable[[], Answer]) -> tuple[bool, str]:

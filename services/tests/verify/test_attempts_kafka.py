@@ -2,9 +2,9 @@
 
 import pytest
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
-from millrace.verify import attempts_kafka
+from millrace.verify.access import attempts_kafka
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,20 @@ from kafka.errors import KafkaTimeoutError
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import ServerSelectionTimeoutError
-from services.tests.base.broker import certificate
+from services.tests.broker import certificate
 from services.tests.stands import standing_for, stands_for
 
-from millrace import kafka, lag, peers
+from millrace.clients import kafka, lag, services
+from millrace.clients.lag import PartitionLag
+from millrace.clients.services import Peer
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
 from millrace.feeds.base import BY_LOG_POSITION, BY_LOG_SERIES
-from millrace.lag import PartitionLag
-from millrace.peers import Peer
-from millrace.verify import checks, cluster, replica_set, services, stored
+from millrace.verify import checks
 from millrace.verify.checks import Check
+from millrace.verify.data import stored
+from millrace.verify.health import cluster, processor, replica_set
 
 
 def failed(found: list[Check]) -> list[tuple[str, str]]:
@@ -257,15 +259,15 @@ def group(state: str = "Stable", members: int = 1, error: str | None = None) -> 
 
 
 def test_a_group_is_stable_and_has_members() -> None:
-    assert failed(services.group(group(), "g")) == []
-    assert failed(services.group(group("PreparingRebalance"), "g")) == [
+    assert failed(processor.group(group(), "g")) == []
+    assert failed(processor.group(group("PreparingRebalance"), "g")) == [
         ("stable", "PreparingRebalance")
     ]
-    assert failed(services.group(group("Empty", 0), "g")) == [
+    assert failed(processor.group(group("Empty", 0), "g")) == [
         ("stable", "Empty"),
         ("has members", "0"),
     ]
-    assert failed(services.group(group(error="not allowed"), "g")) == [("stable", "not allowed")]
+    assert failed(processor.group(group(error="not allowed"), "g")) == [("stable", "not allowed")]
 
 
 READY = Peer("processor", ready=True, says={"name": "processor-1", "feeds": ["metals"]})
@@ -281,14 +283,16 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(lag, "read", lambda *_: [PartitionLag("metal-prices", 0, 10, 4)])
     monkeypatch.setattr(stored, "wait_for_group", lambda *_: None)
     monkeypatch.setattr(checks, "reached", lambda server, *_: [Check(server, "r", "TLS", ok=True)])
-    monkeypatch.setattr(peers, "ask", lambda *_: READY)
+    monkeypatch.setattr(services, "ask", lambda *_: READY)
     says: dict[str, dict[str, Any]] = {"/health": {"status": "ok"}, "/gpu/info": {"gpus": [{}, {}]}}
-    monkeypatch.setattr(peers, "ask_api", lambda _, path="/health": Peer("api", True, says[path]))
+    monkeypatch.setattr(
+        services, "ask_api", lambda _, path="/health": Peer("api", True, says[path])
+    )
     return Settings(feeds=["metals"])
 
 
 def test_a_processor_that_works_passes(settings: Settings) -> None:
-    found = services.verify(settings)
+    found = processor.verify(settings)
     assert failed(found.checks) == []
     assert {check.about for check in found.checks} == {
         "processor", "group processor", "lag", "kafka-1:9092", "mongodb:27017", "api"
@@ -302,7 +306,7 @@ def test_lag_that_is_not_worked_off_fails(
         raise MillraceError("the processor is 4 records behind after 180 s")
 
     monkeypatch.setattr(stored, "wait_for_group", late)
-    assert failed(services.verify(settings).checks) == [
+    assert failed(processor.verify(settings).checks) == [
         ("is worked off", "the processor is 4 records behind after 180 s")
     ]
 
@@ -312,7 +316,7 @@ def test_a_partition_that_nobody_reads_fails(
 ) -> None:
     behind = [PartitionLag("metal-prices", number, 10, 0, held=number > 0) for number in range(3)]
     monkeypatch.setattr(lag, "read", lambda *_: behind)
-    assert failed(services.verify(settings).checks) == [
+    assert failed(processor.verify(settings).checks) == [
         ("partitions are read", "nobody reads metal-prices/0")
     ]
 
@@ -321,9 +325,9 @@ def test_a_processor_for_other_feeds_or_that_is_not_ready_fails(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     not_ready = Peer("processor", ready=False, says={"feeds": [], "problem": "no partition"})
-    monkeypatch.setattr(peers, "ask", lambda *_: not_ready)
-    monkeypatch.setattr(peers, "ask_api", lambda _: Peer("api", False, {"problem": "silent"}))
-    assert failed(services.verify(settings).checks) == [
+    monkeypatch.setattr(services, "ask", lambda *_: not_ready)
+    monkeypatch.setattr(services, "ask_api", lambda _: Peer("api", False, {"problem": "silent"}))
+    assert failed(processor.verify(settings).checks) == [
         ("ready", "no partition"),
         ("its feeds", "none"),
         ("/health", "silent"),
@@ -332,7 +336,7 @@ def test_a_processor_for_other_feeds_or_that_is_not_ready_fails(
 
 def test_the_api_is_asked_for_gpus_where_their_feed_is(settings: Settings) -> None:
     def asked(feeds: list[str]) -> list[Check]:
-        found = services.verify(settings.model_copy(update={"feeds": feeds})).checks
+        found = processor.verify(settings.model_copy(update={"feeds": feeds})).checks
         return [check for check in found if check.name == "/gpu/info"]
 
     assert asked(["metals", "gpu_metrics"]) == [Check("api", "/gpu/info", "GPUs: 2", ok=True)]
@@ -348,6 +352,6 @@ def test_the_api_is_asked_for_gpus_where_their_feed_is(settings: Settings) -> No
     ],
 )
 def test_an_api_that_knows_no_gpu_fails(answer: Peer, said: str) -> None:
-    check = services.gpus(answer)
+    check = processor.gpus(answer)
     assert not check.ok
     assert check.found.startswith(said)

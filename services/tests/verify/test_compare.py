@@ -11,7 +11,7 @@ from services.tests.feeds.events import stock
 from services.tests.verify.remembered import Remembered
 
 from millrace.feeds.stocks import STOCKS, StockPrice
-from millrace.verify.compare import (
+from millrace.verify.data.compare import (
     SHOWN,
     Letter,
     Letters,
@@ -20,7 +20,7 @@ from millrace.verify.compare import (
     Tally,
     compare,
 )
-from millrace.verify.oracle import Record, Stored, outcomes
+from millrace.verify.data.oracle import Record, Stored, outcomes
 
 THRESHOLD = 0.05
 

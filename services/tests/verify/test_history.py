@@ -9,14 +9,14 @@ from services.tests.mongo import matches
 from services.tests.stands import stands_for
 from services.tests.verify.test_compare import event
 
-from millrace import peers
+from millrace.clients import services
+from millrace.clients.services import Peer
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds.stocks import STOCKS
-from millrace.peers import Peer
 from millrace.sources import replay
-from millrace.verify import history
-from millrace.verify.compare import Tally
+from millrace.verify.data import history
+from millrace.verify.data.compare import Tally
 
 
 def stored(number: int) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_a_replay_that_does_not_finish_is_an_error(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_silent_service_is_not_ready() -> None:
-    peer = peers.ask(Settings(http_port=1), "127.0.0.1")
+    peer = services.ask(Settings(http_port=1), "127.0.0.1")
     assert peer == Peer(
         "127.0.0.1", ready=False, says={"problem": "does not answer (ConnectionError)"}
     )

@@ -13,20 +13,20 @@ from pymongo.collection import Collection as MongoCollection
 from redis import Redis
 from redis.client import Pipeline as RedisPipeline
 from redis.exceptions import ConnectionError as NoConnection
-from services.tests.base.broker import certificate
+from services.tests.broker import certificate
 from services.tests.feeds.events import quote
 from services.tests.mongo import matches
 from services.tests.stands import standing_for, stands_for
 
-from millrace import cache, latest, mongo
+from millrace.clients import latest_values, mongodb, redis
+from millrace.clients.latest_values import Latest
 from millrace.config import Settings
 from millrace.feeds.base import TIME_FIELD
 from millrace.feeds.quotes import QUOTES, Quote
-from millrace.latest import Latest
-from millrace.verify import latest as compared
-from millrace.verify import stored
-from millrace.verify.attempts_redis import PING, attempts
-from millrace.verify.compare import Tally
+from millrace.verify.access.attempts_redis import PING, attempts
+from millrace.verify.data import latest as compared
+from millrace.verify.data import stored
+from millrace.verify.data.compare import Tally
 
 LONG = timedelta(days=36500)
 OLD, NEW = quote(1.0), quote(2.0, seconds=1)
@@ -37,7 +37,7 @@ def document(event: Quote) -> dict[str, Any]:
 
 
 def value(event: Quote) -> Latest:
-    return latest.of(QUOTES, document(event))
+    return latest_values.of(QUOTES, document(event))
 
 
 @stands_for(MongoCollection, Redis, tools=("compare",))
@@ -161,12 +161,12 @@ class Many:
         self.documents = [document(quote(1.0, symbol=f"S{number:05}")) for number in range(count)]
         self.missing = {f"S{number:05}" for number in missing}
         self.looks = looks
-        self.right = {d["symbol"]: latest.of(QUOTES, d) for d in self.documents}
+        self.right = {d["symbol"]: latest_values.of(QUOTES, d) for d in self.documents}
         self.sizes: list[int] = []
 
     def newest(self, *_: Any, **__: Any) -> Iterator[dict[str, Any]]:
         for number, one in enumerate(self.documents):
-            assert number - sum(self.sizes) < mongo.AT_ONCE, "more are read than are compared"
+            assert number - sum(self.sizes) < mongodb.AT_ONCE, "more are read than are compared"
             yield one
 
     def values(self, _: Any, symbols: list[str]) -> list[Any]:
@@ -178,9 +178,9 @@ class Many:
         return [(values[s], values[s].price) if s in there else (None, None) for s in symbols]
 
     def compare(self, monkeypatch: pytest.MonkeyPatch, wait: float) -> Tally:
-        monkeypatch.setattr(mongo, "newest", self.newest)
-        monkeypatch.setattr(cache, "values", self.values)
-        monkeypatch.setattr(cache, "has_evicted", lambda _: False)
+        monkeypatch.setattr(mongodb, "newest", self.newest)
+        monkeypatch.setattr(redis, "values", self.values)
+        monkeypatch.setattr(redis, "has_evicted", lambda _: False)
         port = standing_for(MongoCollection, find=lambda *_, **__: ())
         return compared.compare(QUOTES, port, port, LONG, wait)
 
@@ -207,7 +207,7 @@ def test_redis_that_does_not_answer_is_one_clear_line() -> None:
         raise NoConnection("Error 111")
 
     pipeline.get = fail  # type: ignore[method-assign, assignment]
-    with pytest.raises(cache.CacheUnreachable, match="Error 111"):
+    with pytest.raises(redis.CacheUnreachable, match="Error 111"):
         pipeline.compare()
 
 

@@ -11,14 +11,14 @@ from kafka.structs import TopicPartition
 from services.tests.processor.world import Record
 from services.tests.stands import refuse_unled, stands_for
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.processor.errors import BadRecord
 from millrace.sinks.dead_letters import PREFIX, letter
-from millrace.verify import log
-from millrace.verify.compare import Letter, Partition, Place
-from millrace.verify.log import Log, origin
+from millrace.verify.data import log
+from millrace.verify.data.compare import Letter, Partition, Place
+from millrace.verify.data.log import Log, origin
 
 PLACE = TopicPartition("t", 0)
 

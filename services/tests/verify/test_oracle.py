@@ -12,7 +12,7 @@ from services.tests.verify.remembered import Remembered
 from millrace.feeds.metals import METALS
 from millrace.feeds.stocks import STOCKS, WINDOW, StockPrice
 from millrace.feeds.token_usage import TOKEN_USAGE
-from millrace.verify.oracle import DeadLetter, Outcome, Record, Repeated, Stored, outcomes
+from millrace.verify.data.oracle import DeadLetter, Outcome, Record, Repeated, Stored, outcomes
 
 THRESHOLD = 0.2
 DAY = 24 * 60

@@ -5,7 +5,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.verify.seen import SMALLEST, Seen
+from millrace.verify.data.seen import SMALLEST, Seen
 
 
 @given(st.lists(st.text(max_size=3)))

@@ -13,17 +13,17 @@ from services.tests.mongo import matches
 from services.tests.stands import standing_for, stands_for
 from services.tests.verify.test_compare import bad, event, record
 
-from millrace import kafka, lag
+from millrace.clients import kafka, lag
+from millrace.clients.lag import PartitionLag
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds.base import BY_LOG_POSITION, BY_POSITION, TIME_FIELD, Series
 from millrace.feeds.stocks import STOCKS
-from millrace.lag import PartitionLag
-from millrace.verify import stored
-from millrace.verify.compare import Letter, Partition, Place, Tally
-from millrace.verify.forgotten import Forgotten
-from millrace.verify.log import Log
-from millrace.verify.oracle import Record, Stored, outcomes
+from millrace.verify.data import stored
+from millrace.verify.data.compare import Letter, Partition, Place, Tally
+from millrace.verify.data.forgotten import Forgotten
+from millrace.verify.data.log import Log
+from millrace.verify.data.oracle import Record, Stored, outcomes
 
 OLD, NEW = 0.05, 0.5
 PRICES = (100.0, 110.0, 200.0, 201.0)

@@ -7,12 +7,14 @@ import pytest
 
 from millrace import verify
 from millrace.config import Settings
-from millrace.verify import arrivals, authorization, cluster, stored
-from millrace.verify.arrivals import Flow, WorkflowReport
-from millrace.verify.attempts import AccessReport, Outcome
+from millrace.verify.access import authorization
+from millrace.verify.access.attempts import AccessReport, Outcome
 from millrace.verify.checks import Check, report
-from millrace.verify.compare import Tally
-from millrace.verify.stored import DataReport
+from millrace.verify.data import arrivals, stored
+from millrace.verify.data.arrivals import Flow, WorkflowReport
+from millrace.verify.data.compare import Tally
+from millrace.verify.data.stored import DataReport
+from millrace.verify.health import cluster
 
 
 def data_report(*, ok: bool) -> DataReport:

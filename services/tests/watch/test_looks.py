@@ -14,13 +14,14 @@ from services.tests.api.database import Database
 from services.tests.feeds.events import metal
 from services.tests.stands import stands_for
 
-from millrace import kafka, mongo, status, watch
+from millrace import watch
+from millrace.clients import kafka, mongodb
+from millrace.clients.kafka import BrokerUnreachable
+from millrace.clients.lag import PartitionLag
+from millrace.clients.services import Peer
 from millrace.config import Settings
 from millrace.feeds.metals import METALS
-from millrace.kafka import BrokerUnreachable
-from millrace.lag import PartitionLag
-from millrace.peers import Peer
-from millrace.watch import looks
+from millrace.watch import looks, status
 from millrace.watch.looks import Watcher
 from millrace.watch.snapshot import Position, Rate
 
@@ -74,7 +75,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(kafka, "check_credentials", lambda _: None)
     monkeypatch.setattr(kafka, "admin", world.admin)
     monkeypatch.setattr(status, "lags", world.lags)
-    monkeypatch.setattr(mongo, "client", lambda *_, **__: Client(world))
+    monkeypatch.setattr(mongodb, "client", lambda *_, **__: Client(world))
     monkeypatch.setattr(looks, "ask", lambda _, host: Peer(host, True, {}))
     monkeypatch.setattr(looks, "time", SimpleNamespace(monotonic=lambda: next(world.clock)))
     return world

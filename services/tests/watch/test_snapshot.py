@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services.tests.feeds.events import metal, stock
 
+from millrace.clients.lag import PartitionLag
 from millrace.feeds.metals import METALS
 from millrace.feeds.stocks import STOCKS
-from millrace.lag import PartitionLag
 from millrace.watch.snapshot import Cost, Position, Price, Rate, costs, positions, prices, rates
 
 NOW = datetime(2026, 1, 2, 15, tzinfo=UTC)

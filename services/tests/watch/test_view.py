@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from millrace.peers import Peer
+from millrace.clients.services import Peer
 from millrace.watch.snapshot import Cost, Position, Price, Rate, Snapshot
 from millrace.watch.view import SHOWN_PRICES, age, view
 

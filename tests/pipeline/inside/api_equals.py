@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import requests
 
-from millrace import cache, mongo
+from millrace.clients import mongodb, redis
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.feeds.base import TIME_FIELD, Feed, as_shown
@@ -108,8 +108,8 @@ def pages(feed: Feed[Any], collection: Any, wanted: Mapping[str, str]) -> int:
 
 def latest(feed: Feed[Any], collection: Any) -> int:
     """The newest event of each symbol: none that is older than what was stored before."""
-    before = {d["symbol"]: d[TIME_FIELD] for d in mongo.newest(collection, 10_000)}
-    question = {"pipeline": mongo.page_pipeline("", SYMBOLS), "cursor": {}}
+    before = {d["symbol"]: d[TIME_FIELD] for d in mongodb.newest(collection, 10_000)}
+    question = {"pipeline": mongodb.page_pipeline("", SYMBOLS), "cursor": {}}
     plan = collection.database.command("explain", {"aggregate": collection.name, **question})
     if "DISTINCT_SCAN" not in str(plan):
         different.append(f"{feed.name}/latest: more is read than the newest of each symbol")
@@ -131,13 +131,13 @@ def latest(feed: Feed[Any], collection: Any) -> int:
 
 def quotes(collection: Any, redis: Any) -> int:
     """The latest price and quote of each symbol are those of Redis, and of a document."""
-    symbols = [d["symbol"] for d in mongo.newest(collection, 10_000)]
+    symbols = [d["symbol"] for d in mongodb.newest(collection, 10_000)]
     for symbol in symbols:
         for _ in range(MOMENTS):
-            before = cache.value(redis, symbol)
+            before = redis.value(redis, symbol)
             price = ask(f"/market_data/last_price/{symbol}")
             quote = ask(f"/market_data/last_quote/{symbol}")
-            if before is not None and before == cache.value(redis, symbol):
+            if before is not None and before == redis.value(redis, symbol):
                 break
             time.sleep(0.05)
         else:
@@ -153,7 +153,7 @@ def quotes(collection: Any, redis: Any) -> int:
     return len(symbols)
 
 
-with mongo.client(settings) as client, closing(cache.client(settings)) as redis_client:
+with mongodb.client(settings) as client, closing(redis.client(settings)) as redis_client:
     database = client[settings.mongodb_database]
     feeds = [FEEDS[name] for name in settings.feeds]
     found = {

@@ -13,9 +13,9 @@ from typing import Any
 import bson
 import msgspec
 
+from millrace.clients.mongodb import AS_STORED, client
 from millrace.config import Settings
 from millrace.feeds import FEEDS
-from millrace.mongo import AS_STORED, client
 
 SECONDS = 60
 # The same observation may have been polled by the producer itself, at another time.

@@ -3,8 +3,8 @@
 Usage: bad_stream.py. Prints how many were sent.
 """
 
+from millrace.clients.kafka import producer
 from millrace.config import Settings
-from millrace.kafka import producer
 
 BAD = 3000
 

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from millrace import config, logging, mongo
+from millrace import config
+from millrace.clients import mongodb
 from millrace.processor.batch import Inserted
 from millrace.processor.service import process
+from millrace.runtime import logging
 from millrace.sinks.mongodb import MongoStore
 
 stop = threading.Event()
@@ -23,6 +25,6 @@ class BrokenStore(MongoStore):
 
 settings = config.load()
 logging.configure(settings.processor_name, settings.log_level, settings.secrets())
-with mongo.client(settings) as client:
+with mongodb.client(settings) as client:
     process(settings, BrokenStore(client, settings.mongodb_database), stop)
 raise RuntimeError(f"the end of {settings!r}")

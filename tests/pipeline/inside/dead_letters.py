@@ -8,8 +8,8 @@ import json
 
 from kafka.structs import TopicPartition
 
+from millrace.clients.kafka import consumer
 from millrace.config import Settings
-from millrace.kafka import consumer
 
 
 def encoded(value: bytes | None) -> str | None:

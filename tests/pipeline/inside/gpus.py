@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from millrace import mongo
+from millrace.clients import mongodb
 from millrace.config import Settings
 from millrace.feeds.base import TIME_FIELD
 from millrace.feeds.gpu_metrics import GPU_METRICS
@@ -53,10 +53,10 @@ def sums(documents: list[dict[str, Any]], by: str) -> dict[str, list[float]]:
     }
 
 
-with mongo.client(settings) as client:
+with mongodb.client(settings) as client:
     database = client[settings.mongodb_database]
     used = list(database[TOKEN_USAGE.collection].find({TIME_FIELD: {"$gte": since, "$lt": until}}))
-    newest = [*mongo.newest(database[GPU_METRICS.collection], 10_000)]
+    newest = [*mongodb.newest(database[GPU_METRICS.collection], 10_000)]
     bounds = {"from": since.isoformat(), "to": until.isoformat(), "bucket": "minute"}
     print(
         json.dumps(

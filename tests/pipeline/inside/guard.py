@@ -6,8 +6,8 @@ Usage: guard.py SYMBOL. Prints what became of those at 1000, 999, 1000 and 1001 
 import json
 import sys
 
+from millrace.clients.latest_values import Latest
 from millrace.config import Settings
-from millrace.latest import Latest
 from millrace.sinks.redis import RedisCache
 
 cache = RedisCache(Settings(redis_ttl_seconds=5))

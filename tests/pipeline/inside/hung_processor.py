@@ -8,9 +8,11 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from millrace import config, logging, mongo
+from millrace import config
+from millrace.clients import mongodb
 from millrace.processor.batch import Inserted
 from millrace.processor.service import process
+from millrace.runtime import logging
 from millrace.sinks.mongodb import MongoStore
 
 
@@ -24,5 +26,5 @@ class HungStore(MongoStore):
 limit = {"processor_watchdog_seconds": float(sys.argv[1])}
 settings = config.load().model_copy(update=limit)
 logging.configure(settings.processor_name, settings.log_level, settings.secrets())
-with mongo.client(settings) as client:
+with mongodb.client(settings) as client:
     process(settings, HungStore(client, settings.mongodb_database), threading.Event())

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from millrace import config, logging, mongo
+from millrace import config
+from millrace.clients import mongodb
 from millrace.processor.batch import Inserted
 from millrace.processor.service import process
+from millrace.runtime import logging
 from millrace.sinks.mongodb import MongoStore
 
 
@@ -29,5 +31,5 @@ class DeadlyStore(MongoStore):
 
 settings = config.load()
 logging.configure(settings.processor_name, settings.log_level, settings.secrets())
-with mongo.client(settings) as client:
+with mongodb.client(settings) as client:
     process(settings, DeadlyStore(client, settings.mongodb_database), threading.Event())

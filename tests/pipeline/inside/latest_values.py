@@ -12,13 +12,13 @@ from typing import Any
 
 import requests
 
-from millrace import cache, mongo
+from millrace.clients import mongodb, redis
+from millrace.clients.latest_values import price_key, quote_key
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds.base import TIME_FIELD
 from millrace.feeds.quotes import QUOTES
-from millrace.latest import price_key, quote_key
-from millrace.verify import latest
+from millrace.verify.data import latest
 
 settings = Settings()
 ttl = timedelta(seconds=settings.redis_ttl_seconds)
@@ -42,9 +42,9 @@ def price(collection: Any, symbol: str) -> list[Any]:
     return [status, body, [found["price"]["value"] for found in collection.find(then)]]
 
 
-with mongo.client(settings) as client, closing(cache.client(settings)) as redis:
+with mongodb.client(settings) as client, closing(redis.client(settings)) as redis:
     collection = client[settings.mongodb_database][QUOTES.collection]
-    symbols = sorted(d["symbol"] for d in mongo.newest(collection, 10_000))
+    symbols = sorted(d["symbol"] for d in mongodb.newest(collection, 10_000))
     different: list[str] | None
     lives: dict[str, int] = {}
     try:

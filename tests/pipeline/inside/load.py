@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from millrace.clients.kafka import producer
 from millrace.config import Settings
 from millrace.feeds.stocks import StockPrice
-from millrace.kafka import producer
 
 SYMBOLS = [f"LOAD{n}" for n in range(8)]
 

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from millrace.clients.kafka import producer
 from millrace.config import Settings
 from millrace.events import Event
 from millrace.feeds import FEEDS
 from millrace.feeds.stocks import StockPrice
-from millrace.kafka import producer
 
 GOOD, BAD = 10_000, 100
 CODECS = None, "gzip", "snappy", "lz4", "zstd"

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 from millrace import sources
+from millrace.clients.kafka import producer
 from millrace.config import Settings
 from millrace.events import Event
 from millrace.feeds import FEEDS
-from millrace.kafka import producer
 
 ENOUGH = 20
 SECONDS = 20

@@ -7,8 +7,8 @@ import json
 import sys
 from collections import Counter
 
+from millrace.clients.mongodb import client
 from millrace.config import Settings
-from millrace.mongo import client
 
 settings = Settings()
 with client(settings) as connection:

@@ -11,8 +11,8 @@ from kafka import errors as kafka_errors
 from millrace.admin.kafka_cluster import KafkaCluster
 from millrace.admin.kafka_state import Desired, changes
 from millrace.admin.program import AdminError, read, reconcile, write
+from millrace.clients.kafka import CredentialsRefused, probe
 from millrace.config import secrets_directory
-from millrace.kafka import CredentialsRefused, probe
 
 
 class ConnectionFailures(logging.Handler):

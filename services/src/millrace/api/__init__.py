@@ -7,13 +7,14 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM."""
     import threading
 
-    from millrace import authority, logging, wsgi
     from millrace.api.app import create_app
     from millrace.api.auth import load_tokens
     from millrace.api.dependencies import Dependencies
     from millrace.api.ingest import MAX_REQUESTS
     from millrace.api.stream import MAX_STREAMS
+    from millrace.clients import authority
     from millrace.feeds import FEEDS
+    from millrace.runtime import gunicorn, logging
 
     settings.require("kafka_username", "kafka_password", "mongodb_username", "mongodb_password")
     if settings.redis_host:
@@ -34,12 +35,12 @@ def serve(settings: Settings) -> None:
         origins=settings.api_origins,
     )
     with about("api_tls_cert", "api_tls_key"):
-        wsgi.serve(
+        gunicorn.serve(
             app,
             settings.api_port,
             settings.api_tls_cert,
             settings.api_tls_key,
             # Whatever streams and ingestion hold, others are answered as before.
-            threads=wsgi.THREADS + MAX_STREAMS + MAX_REQUESTS,
+            threads=gunicorn.THREADS + MAX_STREAMS + MAX_REQUESTS,
             stop=stop,
         )

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import redis
+from redis import Redis
 from redis.exceptions import RedisError
 
-from millrace import cache
 from millrace.api.ports import DependencyError
-from millrace.latest import Latest
+from millrace.clients import redis
+from millrace.clients.latest_values import Latest
 
 Answer = TypeVar("Answer")
 
@@ -21,14 +21,14 @@ PAUSE_SECONDS = 1.0
 class RedisCache:
     """See ports.Cache."""
 
-    def __init__(self, client: redis.Redis, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: Redis, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
         self._failed_at = float("-inf")
 
     def get(self, symbol: str) -> Latest | None:
         """See ports.Cache."""
-        return self._ask(lambda: cache.value(self._client, symbol))
+        return self._ask(lambda: redis.value(self._client, symbol))
 
     def ping(self) -> None:
         """See ports.Cache."""
@@ -41,4 +41,4 @@ class RedisCache:
             return question()
         except RedisError as error:
             self._failed_at = self._clock()
-            raise DependencyError(str(cache.explain(error))) from error
+            raise DependencyError(str(redis.explain(error))) from error

@@ -7,15 +7,15 @@ from typing import Any
 from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
-from millrace import cache, kafka, lag, mongo
 from millrace.api.cache import LIMIT_SECONDS, RedisCache
 from millrace.api.log import CLIENT_LIMITS, KafkaLog
 from millrace.api.ports import DependencyError
 from millrace.api.store import MongoStore, Store
+from millrace.clients import kafka, lag, mongodb, redis
+from millrace.clients.lag import PartitionLag
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
-from millrace.lag import PartitionLag
 
 LIMIT_MILLISECONDS = 3000
 
@@ -41,7 +41,7 @@ class Dependencies:
         """The latest values; None where there is no Redis."""
         with self._cache_lock:
             if self._cache is None and self._settings.redis_host:
-                client = cache.client(
+                client = redis.client(
                     self._settings,
                     socket_timeout=LIMIT_SECONDS,
                     socket_connect_timeout=LIMIT_SECONDS,
@@ -65,7 +65,7 @@ class Dependencies:
     def _database(self) -> Any:
         with self._mongo_lock:
             if self._mongo is None:
-                self._mongo = mongo.client(
+                self._mongo = mongodb.client(
                     self._settings, serverSelectionTimeoutMS=LIMIT_MILLISECONDS
                 )
             return self._mongo[self._settings.mongodb_database]

@@ -12,7 +12,7 @@ from typing import Any
 
 from millrace.api.problems import bad_request
 from millrace.api.store import Document
-from millrace.lag import PartitionLag
+from millrace.clients.lag import PartitionLag
 
 STEP = 1000
 """Offsets of a partition that one query covers."""

@@ -13,7 +13,7 @@ from flask import Blueprint, Response
 from millrace.api.auth import is_authenticated, public
 from millrace.api.events import answer
 from millrace.api.ports import Cache, Dependencies, DependencyError
-from millrace.lag import PartitionLag
+from millrace.clients.lag import PartitionLag
 from millrace.progress import Progress
 
 log = structlog.get_logger(__name__)

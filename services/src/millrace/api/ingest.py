@@ -18,8 +18,8 @@ from millrace.api.problems import Problem, bad_request
 from millrace.events import Event
 from millrace.feeds.base import Feed
 from millrace.feeds.currencies import currency_of
-from millrace.problem import LONGEST_DETAIL
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
+from millrace.serving.problem import LONGEST_DETAIL
 
 MAX_REQUESTS = 8
 """So many wait for Kafka at once, with so many items each: that bounds what is in flight."""

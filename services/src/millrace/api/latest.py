@@ -9,14 +9,14 @@ import msgspec
 import structlog
 from flask import Blueprint, Response, request
 
-from millrace import latest
 from millrace.api.auth import READ, scope
 from millrace.api.events import answer, ask
 from millrace.api.ports import Dependencies, DependencyError
 from millrace.api.problems import Problem, bad_request
+from millrace.clients import latest_values
+from millrace.clients.latest_values import Latest
 from millrace.events import CLOCKS
 from millrace.feeds.base import Feed
-from millrace.latest import Latest
 
 log = structlog.get_logger(__name__)
 
@@ -100,4 +100,4 @@ def _find(feed: Feed[Any], symbol: str, dependencies: Dependencies) -> Found | N
             if value is not None:
                 return Found(value, CACHE)
     document = ask(lambda: dependencies.store().newest(feed.collection, symbol))
-    return None if document is None else Found(latest.of(feed, document), STORE)
+    return None if document is None else Found(latest_values.of(feed, document), STORE)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from millrace.api.store import Store
+from millrace.clients.lag import PartitionLag
+from millrace.clients.latest_values import Latest
 from millrace.events import Event
-from millrace.lag import PartitionLag
-from millrace.latest import Latest
 
 
 class DependencyError(Exception):

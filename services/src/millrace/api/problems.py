@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from millrace.problem import MEDIA_TYPE, document
+from millrace.serving.problem import MEDIA_TYPE, document
 
 log = structlog.get_logger(__name__)
 

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from pymongo.database import Database
 
-from millrace import logs, mongo
 from millrace.api.costs import SUMMED, CostQuery, between, pipeline
 from millrace.api.pagination import Position, Query
 from millrace.api.search import Page, search
+from millrace.clients import mongodb, topic_ids
 from millrace.feeds.base import BY_TIME, TIME_FIELD, position_index
 
 Document = Mapping[str, Any]
@@ -37,7 +37,7 @@ class Store(Protocol):
         ...
 
     def log_name(self, topic: str, log_id: str | None) -> str:
-        """The name of a topic's log: see millrace.logs."""
+        """The name of a topic's log: see millrace.clients.topic_ids."""
         ...
 
     def costs(self, collection: str, query: CostQuery) -> list[Document] | None:
@@ -53,12 +53,12 @@ class MongoStore:
 
     def newest(self, collection: str, symbol: str) -> Document | None:
         """The newest event of a symbol, if there is one."""
-        found = mongo.newest(self._database[collection], LIMIT_MILLISECONDS, symbols=[symbol])
+        found = mongodb.newest(self._database[collection], LIMIT_MILLISECONDS, symbols=[symbol])
         return next(found, None)
 
     def latest(self, collection: str, after: str, limit: int) -> list[Document]:
         """The newest event of each of the `limit` symbols after one, by symbol."""
-        return [*mongo.newest_page(self._database[collection], LIMIT_MILLISECONDS, after, limit)]
+        return [*mongodb.newest_page(self._database[collection], LIMIT_MILLISECONDS, after, limit)]
 
     def events(self, collection: str, query: Query, after: Position | None, limit: int) -> Page:
         """At most `limit` events of a query, after a position in it."""
@@ -69,7 +69,7 @@ class MongoStore:
     ) -> list[Document]:
         """What came from these offsets of a log, `end` excluded, of a partition, by offset."""
         condition: dict[str, Any] = {
-            **logs.within(log),
+            **topic_ids.within(log),
             "kafka.partition": partition,
             "kafka.offset": {"$gte": start, "$lt": end},
             **({"symbol": symbol} if symbol is not None else {}),
@@ -80,8 +80,8 @@ class MongoStore:
         return list(found)
 
     def log_name(self, topic: str, log_id: str | None) -> str:
-        """The name of a topic's log: see millrace.logs."""
-        return logs.name(self._database, topic, log_id)
+        """The name of a topic's log: see millrace.clients.topic_ids."""
+        return topic_ids.name(self._database, topic, log_id)
 
     def costs(self, collection: str, query: CostQuery) -> list[Document] | None:
         """The sums of a query, as its pipeline gives them; None: of more events than SUMMED."""

@@ -20,8 +20,8 @@ from millrace.api.fresh import FRESH_SECONDS, Fresh
 from millrace.api.ports import Dependencies, DependencyError
 from millrace.api.problems import Problem
 from millrace.api.store import Document
+from millrace.clients.lag import PartitionLag
 from millrace.feeds.base import Feed, as_shown
-from millrace.lag import PartitionLag
 
 log = structlog.get_logger(__name__)
 

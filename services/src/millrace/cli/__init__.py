@@ -9,8 +9,8 @@ import typer
 
 from millrace.cli import admin, dead_letters, described, look, producer, services, standing, verify
 from millrace.errors import MillraceError
-from millrace.exits import Exit
-from millrace.redaction import scrub
+from millrace.runtime.exit_codes import Exit
+from millrace.runtime.redaction import scrub
 
 app = typer.Typer(
     help="The programs of a deployment. Settings are MILLRACE_* variables, secrets are files:"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from millrace.exits import Exit
+from millrace.runtime.exit_codes import Exit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -26,7 +26,7 @@ def add(app: typer.Typer) -> None:
 
         from millrace import config
         from millrace.producer import timing
-        from millrace.redaction import scrub
+        from millrace.runtime.redaction import scrub
 
         settings = config.load()
         timing.from_settings(settings)
@@ -44,7 +44,8 @@ def add(app: typer.Typer) -> None:
     )
     def status(as_json: Json = False) -> None:
         """Show services, lag, dead letters and counts."""
-        from millrace import config, status
+        from millrace import config
+        from millrace.watch import status
 
         status.run(config.load(), as_json=as_json)
 
@@ -81,6 +82,6 @@ def add(app: typer.Typer) -> None:
         ] = Path("/run/secrets/ca.pem"),
     ) -> None:
         """Ask a local endpoint whether it is well."""
-        from millrace import health
+        from millrace.runtime import health_check
 
-        health.check(url, ca_file)
+        health_check.check(url, ca_file)

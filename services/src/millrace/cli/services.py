@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from millrace.cli.described import FILES, KAFKA, KAFKA_FILES, REDIS, SERVERS, command
-from millrace.exits import Exit
+from millrace.runtime.exit_codes import Exit
 
 DAY = ["%Y-%m-%d"]
 ENDED = "told to stop (SIGTERM), and everything in flight is done"

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import SettingsError
 
-from millrace import redaction
 from millrace.config import environment
 from millrace.config.base import ENV_PREFIX
 from millrace.config.settings import Settings

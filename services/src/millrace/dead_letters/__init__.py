@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
 from millrace.dead_letters.topic import DeadLetterError, opened, origin, send
-from millrace.redaction import scrub
+from millrace.runtime.redaction import scrub
 
 LONGEST_CELL = 60
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS

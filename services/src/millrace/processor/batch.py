@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
+from millrace.clients.topic_ids import FIRST
 from millrace.feeds.base import Feed
-from millrace.logs import FIRST
 from millrace.processor.breaker import Tally
 from millrace.processor.decode import Taken
 from millrace.processor.errors import BadRecord

@@ -11,8 +11,8 @@ from typing import Any
 
 import bson
 
+from millrace.clients.mongodb import AS_STORED
 from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD, Feed
-from millrace.mongo import AS_STORED
 from millrace.processor.decode import Taken
 from millrace.processor.errors import BadRecord
 from millrace.sinks.dead_letters import CONFLICT

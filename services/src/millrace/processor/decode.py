@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from millrace.clients.records import Unreadable
 from millrace.events import Event, is_ahead, reader
 from millrace.feeds.base import Feed
 from millrace.processor.errors import BadRecord
-from millrace.records import Unreadable
 
 LOG_APPEND_TIME = 1
 """The type of a record's time that is that of Kafka's clock, and not that of the sender's."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from millrace.clients.topic_ids import FIRST
 from millrace.feeds.base import CLAIMED_FIELD, Feed, Series
-from millrace.logs import FIRST
 from millrace.processor import conflicts
 from millrace.processor.batch import Batch, Message, Partition, Record
 from millrace.processor.decode import Taken, taker

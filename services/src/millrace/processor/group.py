@@ -12,7 +12,8 @@ from kafka.coordinator.base import MemberState
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import kafka, lag, orders
+from millrace import orders
+from millrace.clients import kafka, lag
 from millrace.config import Settings
 from millrace.orders import Order
 from millrace.processor import (

@@ -8,7 +8,7 @@ import structlog
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import TopicPartition
 
-from millrace import logs
+from millrace.clients import topic_ids
 from millrace.processor.batch import Partition
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ class Holdings(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class Logs:
-    """Notices that a topic was made again: see millrace.logs.
+    """Notices that a topic was made again: see millrace.clients.topic_ids.
 
     The client goes on at its own position, or at what is committed, whatever the log. It knows of
     another one when it has asked for the topic's metadata again.
@@ -70,7 +70,7 @@ class Logs:
         has then noticed nothing.
         """
         held = self._holdings.numbers
-        now = {topic: logs.known(self._client, topic) for topic in self._topics}
+        now = {topic: topic_ids.known(self._client, topic) for topic in self._topics}
         other = {t: one for t, one in now.items() if one is not None and one != self.ids.get(t)}
         made_again = other.keys() & self.ids.keys()
         came = [p for p, number in held.items() if self._checked.get(p) != number]
@@ -91,4 +91,4 @@ class Logs:
         """Whether what is committed of a partition is a position in another log."""
         place = TopicPartition(*partition)
         committed = self._client.committed(place, metadata=True, timeout_ms=timeout_ms)
-        return committed is not None and logs.is_former(committed.metadata, log_id)
+        return committed is not None and topic_ids.is_former(committed.metadata, log_id)

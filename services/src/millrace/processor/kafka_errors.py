@@ -15,8 +15,8 @@ from kafka.errors import (
     UnknownMemberIdError,
 )
 
+from millrace.clients.records import place
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
-from millrace.records import place
 
 REFUSALS = (
     AuthorizationError,

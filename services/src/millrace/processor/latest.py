@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from millrace import latest
+from millrace.clients import latest_values
 from millrace.errors import MillraceError
 from millrace.feeds.base import TIME_FIELD, Feed
 from millrace.portions import portions
@@ -202,7 +202,7 @@ class LatestValues:
     def _put(
         self, feed: Feed[Any], documents: Sequence[Document], *, create: bool
     ) -> Sequence[Kept]:
-        kept = self._cache.put([latest.of(feed, d) for d in documents], create=create)
+        kept = self._cache.put([latest_values.of(feed, d) for d in documents], create=create)
         counts = Counter(kept)
         self._metrics.cache_writes.inc(counts[Kept.WRITTEN])
         self._metrics.cache_refused.inc(counts[Kept.NOT_NEWER])

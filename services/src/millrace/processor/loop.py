@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from millrace.clients.records import Unreadable
 from millrace.config import Settings
 from millrace.feeds.base import Feed
 from millrace.processor import backoff, orders
@@ -25,7 +26,6 @@ from millrace.processor.ports import Consumer, Store
 from millrace.processor.recall import Recall
 from millrace.processor.standing import Standing
 from millrace.progress import Progress
-from millrace.records import Unreadable
 
 log = structlog.get_logger(__name__)
 

@@ -5,10 +5,10 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
+from millrace.clients.latest_values import Latest
+from millrace.clients.topic_ids import FIRST
 from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import Point
-from millrace.latest import Latest
-from millrace.logs import FIRST
 from millrace.orders import Order
 from millrace.processor.batch import Inserted, Message, Partition, Record
 from millrace.processor.breaker import Tally
@@ -78,7 +78,10 @@ class Consumer(Protocol):
 
 
 class Below(NamedTuple):
-    """What is stored of a partition below an offset, of one log of its topic: see millrace.logs."""
+    """What is stored of a partition below an offset, of one log of its topic.
+
+    See millrace.clients.topic_ids.
+    """
 
     partition: int
     offset: int

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from millrace.clients.topic_ids import FIRST
 from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import History, Past, Point
-from millrace.logs import FIRST
 from millrace.portions import portions
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment, Points

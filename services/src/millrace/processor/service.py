@@ -11,13 +11,10 @@ from typing import Any
 
 import structlog
 
-from millrace import kafka, logging, mongo
+from millrace.clients import kafka, mongodb
 from millrace.config import Settings
-from millrace.exits import Exit
 from millrace.feeds import FEEDS
 from millrace.feeds.base import Feed
-from millrace.heartbeat import Heartbeat
-from millrace.probes import Probes
 from millrace.processor import backoff
 from millrace.processor.errors import Transient, Unknown
 from millrace.processor.group import Group
@@ -27,6 +24,10 @@ from millrace.processor.metrics import Metrics
 from millrace.processor.standing import Standing
 from millrace.processor.writer import Writer
 from millrace.progress import Progress
+from millrace.runtime import logging
+from millrace.runtime.exit_codes import Exit
+from millrace.runtime.probes import Probes
+from millrace.runtime.watchdog import Watchdog
 from millrace.sinks.mongodb import MongoStore
 from millrace.sinks.redis import RedisCache
 from millrace.sinks.topics import TopicPublisher
@@ -48,7 +49,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     # The writer tries again by itself: what had been stored is a duplicate then, which is success.
-    with mongo.client(settings, retryWrites=False) as client:
+    with mongodb.client(settings, retryWrites=False) as client:
         process(settings, MongoStore(client, settings.mongodb_database), stop)
     if any(thread.name.startswith(WRITER) for thread in threading.enumerate()):
         # The interpreter would wait for an answer that the stop's budget has no time for.
@@ -63,10 +64,10 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
     metrics, progress, standing = Metrics(), Progress(), Standing()
     progress.standing = standing.problem
     latest = _latest(settings, feeds, store, metrics)
-    heartbeat = Heartbeat(settings.processor_watchdog_seconds)
+    watchdog = Watchdog(settings.processor_watchdog_seconds)
     probes = Probes(
         settings.http_port,
-        live=heartbeat.late,
+        live=watchdog.late,
         ready=lambda: _problem(store, progress, settings.processor_watchdog_seconds),
         status=lambda: {
             "name": settings.processor_name,
@@ -79,10 +80,10 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
     publisher = TopicPublisher(settings)
     give_up = threading.Event()
     try:
-        _until_there(lambda: kafka.check_credentials(settings), settings, stop, heartbeat.beat)
+        _until_there(lambda: kafka.check_credentials(settings), settings, stop, watchdog.beat)
         # One by one: the indexes of what is stored already may take long.
         for feed in feeds.values():
-            _until_there(partial(store.prepare, [feed]), settings, stop, heartbeat.beat)
+            _until_there(partial(store.prepare, [feed]), settings, stop, watchdog.beat)
         if stop.is_set():
             return
         writer = Writer(
@@ -96,7 +97,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
         )
         if latest:
             latest.start()
-        heartbeat.watch()
+        watchdog.watch()
         group = Group(settings, sorted(feeds), metrics.new_logs.inc)
         # One feed whose writes do not get done leaves enough threads to all others.
         others = settings.processor_max_in_flight * (len(feeds) - 1)
@@ -112,11 +113,11 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             metrics=metrics,
             progress=progress,
             standing=standing,
-            beat=lambda: _beat(heartbeat, progress, writer, settings.processor_watchdog_seconds),
+            beat=lambda: _beat(watchdog, progress, writer, settings.processor_watchdog_seconds),
             stop=stop,
         )
         try:
-            _until_there(group.learn_topics, settings, stop, heartbeat.beat)
+            _until_there(group.learn_topics, settings, stop, watchdog.beat)
             loop.run()
         finally:
             give_up.set()
@@ -127,7 +128,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             latest.close()
         publisher.close()
         probes.close()
-        heartbeat.rest()
+        watchdog.rest()
         log.info("stopped")
 
 
@@ -143,14 +144,14 @@ def _latest(
     )
 
 
-def _beat(heartbeat: Heartbeat, progress: Progress, writer: Writer, limit: float) -> None:
+def _beat(watchdog: Watchdog, progress: Progress, writer: Writer, limit: float) -> None:
     """The loop turns; that counts as life only if Kafka answers and the work moves too.
 
     Who gets errors is alive: it waits for MongoDB to come back.
     """
     moves = min(progress.stuck(), writer.silent(), progress.unheard()) < limit
     if moves and progress.silent() < limit:
-        heartbeat.beat()
+        watchdog.beat()
 
 
 def _problem(store: MongoStore, progress: Progress, limit: float) -> str | None:

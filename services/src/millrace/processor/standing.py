@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from millrace.progress import Partition
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 
 log = structlog.get_logger(__name__)
 

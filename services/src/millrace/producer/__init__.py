@@ -5,16 +5,17 @@ import threading
 
 import structlog
 
-from millrace import logging, sources, state
+from millrace import sources
 from millrace.config import Settings
 from millrace.feeds import FEEDS
-from millrace.heartbeat import Heartbeat
-from millrace.probes import Probes
 from millrace.producer import timing
 from millrace.producer.connection import Connection
 from millrace.producer.poller import Poller
 from millrace.producer.publisher import Publisher
 from millrace.producer.status import Status, registry
+from millrace.runtime import logging, state_files
+from millrace.runtime.probes import Probes
+from millrace.runtime.watchdog import Watchdog
 from millrace.sources.base import Source
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with state.locked(settings.producer_state_dir / "lock"):
+    with state_files.locked(settings.producer_state_dir / "lock"):
         produce(settings, source, stop)
 
 
@@ -44,21 +45,21 @@ def produce(settings: Settings, source: Source, stop: threading.Event) -> None:
         symbols=settings.producer_symbols,
         quota_left=source.budget_left,
     )
-    heartbeat = Heartbeat(HUNG_SECONDS)
-    heartbeat.watch()
-    connection = Connection(settings, stop, heartbeat.beat)
+    watchdog = Watchdog(HUNG_SECONDS)
+    watchdog.watch()
+    connection = Connection(settings, stop, watchdog.beat)
     probes = Probes(
         settings.http_port,
-        live=heartbeat.late,
+        live=watchdog.late,
         ready=lambda: connection.problem() or status.refusal(),
         status=status.page,
         registry=registry(status),
     )
     try:
-        _poll(settings, source, stop, status, heartbeat, connection)
+        _poll(settings, source, stop, status, watchdog, connection)
     finally:
         probes.close()
-        heartbeat.rest()
+        watchdog.rest()
         log.info("stopped", published=status.published)
 
 
@@ -67,7 +68,7 @@ def _poll(
     source: Source,
     stop: threading.Event,
     status: Status,
-    heartbeat: Heartbeat,
+    watchdog: Watchdog,
     connection: Connection,
 ) -> None:
     client = connection.open()
@@ -83,7 +84,7 @@ def _poll(
         connection.open,
         FEEDS[source.feed].topic,
         stop,
-        beat=heartbeat.beat,
+        beat=watchdog.beat,
         on_failure=on_failure,
         stop_seconds=settings.producer_stop_seconds,
         on_skew=lambda seconds: setattr(status, "clock_ahead_seconds", seconds),
@@ -96,7 +97,7 @@ def _poll(
         timing=timing.from_settings(settings),
         rate=settings.producer_rate_per_second,
         state_dir=settings.producer_state_dir,
-        beat=heartbeat.beat,
+        beat=watchdog.beat,
     )
     try:
         poller.run()

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from millrace.producer.timing import Timing
-from millrace.state import load_state, write_atomically
+from millrace.runtime.state_files import load_state, write_atomically
 
 
 class _Kept(msgspec.Struct):

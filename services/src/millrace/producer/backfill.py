@@ -12,7 +12,7 @@ from datetime import date
 
 import structlog
 
-from millrace import logging, sources
+from millrace import sources
 from millrace.config import Settings
 from millrace.errors import ConfigurationError, MillraceError
 from millrace.events import Event
@@ -20,6 +20,7 @@ from millrace.feeds import FEEDS
 from millrace.producer import refusals
 from millrace.producer.connection import Connection
 from millrace.producer.publisher import Publisher
+from millrace.runtime import logging
 from millrace.sources.base import Historical
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from kafka.errors import KafkaError
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
 
 log = structlog.get_logger(__name__)

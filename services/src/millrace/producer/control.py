@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from millrace.state import StateUnusable, locked, write_atomically
+from millrace.runtime.state_files import StateUnusable, locked, write_atomically
 
 FILE, LOCK = "control.json", "control.lock"
 

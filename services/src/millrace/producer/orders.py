@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from millrace import sources
+from millrace.clients.services import Peer, ask
 from millrace.config import LONGEST_SECONDS, Settings
-from millrace.console import console
 from millrace.errors import MillraceError
-from millrace.peers import Peer, ask
 from millrace.producer import control, table
 from millrace.producer.control import Control
+from millrace.runtime.console import console
 
 PATIENCE_SECONDS = 5.0
 HIGHEST_RATE = 10_000.0

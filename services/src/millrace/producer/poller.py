@@ -18,7 +18,8 @@ from millrace.producer.agenda import Agenda
 from millrace.producer.control import Control
 from millrace.producer.status import KEY_REFUSED, Status
 from millrace.producer.timing import MINUTE, Interval, Timing
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
+from millrace.runtime.state_files import StateUnusable
 from millrace.sources.base import (
     Auth,
     Batch,
@@ -29,7 +30,6 @@ from millrace.sources.base import (
     SourceError,
     Transient,
 )
-from millrace.state import StateUnusable
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources.base import Rejected
 
 log = structlog.get_logger(__name__)

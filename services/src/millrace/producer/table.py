@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from millrace.console import text
-from millrace.peers import Peer
+from millrace.clients.services import Peer
+from millrace.runtime.console import text
 
 PREFIX = "producer-"
 """Producers are called so in the network."""

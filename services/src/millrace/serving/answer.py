@@ -8,7 +8,7 @@ from typing import Any
 from gunicorn.config import Config
 from gunicorn.http import wsgi
 
-from millrace import problem
+from millrace.serving import problem
 from millrace.serving.connection import Connection
 from millrace.serving.request import Request
 

@@ -40,11 +40,11 @@ def create_app(refresh: float = 60.0, clock: Callable[[], float] = time.time) ->
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM."""
-    from millrace import logging, wsgi
+    from millrace.runtime import gunicorn, logging
 
     logging.configure("simulator", settings.log_level, settings.secrets())
     with about("simulator_tls_cert", "simulator_tls_key"):
-        wsgi.serve(
+        gunicorn.serve(
             create_app(settings.simulator_refresh_seconds),
             settings.simulator_port,
             settings.simulator_tls_cert,

@@ -5,11 +5,11 @@ The header names are those of Kafka Connect (KIP-298), so that its users' tools 
 
 from collections.abc import Iterable
 
-from millrace.logs import FIRST
+from millrace.clients.records import Unreadable
+from millrace.clients.topic_ids import FIRST
 from millrace.processor.batch import Message, Record
 from millrace.processor.errors import BadRecord
-from millrace.records import Unreadable
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 
 PREFIX = "__connect.errors."
 LONGEST_REASON = 1000

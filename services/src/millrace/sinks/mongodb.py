@@ -16,10 +16,10 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from millrace import logs, mongo
+from millrace.clients import mongodb, topic_ids
+from millrace.clients.mongodb import AUTHENTICATION_FAILED, Client, explain, reason
 from millrace.feeds.base import Feed, Index, Series
 from millrace.feeds.history import Point
-from millrace.mongo import AUTHENTICATION_FAILED, Client, explain, reason
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient, Unknown
 from millrace.processor.pace import Pace
@@ -133,7 +133,7 @@ class MongoStore:
     def log_name(self, topic: str, log_id: str | None) -> str:
         """See processor.ports.Store."""
         with _Kinds():
-            return logs.enter(self._database, topic, log_id)
+            return topic_ids.enter(self._database, topic, log_id)
 
     def _past(self, feed: Feed[Any]) -> Past:
         return Past(feed, self._database[feed.collection])
@@ -150,7 +150,7 @@ class MongoStore:
         """See processor.latest.Newest."""
         collection = self._database[feed.collection]
         with _Kinds():
-            yield from mongo.newest(collection, READ_MILLISECONDS, symbols=symbols)
+            yield from mongodb.newest(collection, READ_MILLISECONDS, symbols=symbols)
 
     def _insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
         try:

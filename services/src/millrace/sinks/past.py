@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 
-from millrace import logs
+from millrace.clients import topic_ids
 from millrace.events import EARLIEST
 from millrace.feeds.base import (
     BY_CLAIM,
@@ -91,7 +91,7 @@ class Past:
         )
         kept = {document["_id"]: document["kafka"] for document in found}
         return {
-            event_id: Place(one.get("log", logs.FIRST), one["partition"], one["offset"])
+            event_id: Place(one.get("log", topic_ids.FIRST), one["partition"], one["offset"])
             for event_id, one in kept.items()
         }
 
@@ -152,7 +152,7 @@ class Past:
 
 def _of(source: str, symbol: Any, below: Below) -> dict[str, Any]:
     own = {"source": source, "symbol": symbol, "kafka.partition": below.partition}
-    return {**logs.within(below.log), **own}
+    return {**topic_ids.within(below.log), **own}
 
 
 def _until(moment: Moment | None) -> dict[str, Any]:

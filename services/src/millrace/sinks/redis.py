@@ -7,9 +7,9 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError
 
-from millrace import cache
+from millrace.clients import redis
+from millrace.clients.latest_values import COMPLETE, Latest, price_key, quote_key
 from millrace.config import Settings
-from millrace.latest import COMPLETE, Latest, price_key, quote_key
 from millrace.processor.errors import Transient
 from millrace.processor.ports import Kept
 
@@ -43,7 +43,7 @@ class RedisCache:
     """See processor.ports.Cache."""
 
     def __init__(self, settings: Settings) -> None:
-        self._client = cache.client(settings, self._connected)
+        self._client = redis.client(settings, self._connected)
         self._ttl_ms = 1000 * settings.redis_ttl_seconds
         self.epoch = 0
 
@@ -122,4 +122,4 @@ class _Kinds:
 
     def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
         if isinstance(error, RedisError):
-            raise Transient(str(cache.explain(error))) from error
+            raise Transient(str(redis.explain(error))) from error

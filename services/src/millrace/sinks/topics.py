@@ -13,7 +13,7 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
 )
 
-from millrace import kafka
+from millrace.clients import kafka
 from millrace.config import Settings
 from millrace.processor.batch import Message
 from millrace.processor.errors import Permanent, Transient, Unknown

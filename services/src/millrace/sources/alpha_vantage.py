@@ -24,7 +24,7 @@ from millrace.config import Settings
 from millrace.feeds.currencies import currency_of, is_of_the_us
 from millrace.feeds.minting import mint, second
 from millrace.feeds.stocks import STOCKS
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.budget import Budget
 from millrace.sources.http import Client, Upstream

@@ -7,7 +7,7 @@ from typing import Any
 
 from millrace import forms
 from millrace.jsontext import Unreadable, single, value
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources.base import Rejected
 from millrace.sources.gpus import Place, usage, whole_milliseconds
 from millrace.sources.jsonlines import Record

@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources.base import Transient
 
 TIMEOUTS = (3.0, 7.0)

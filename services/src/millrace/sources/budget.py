@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from millrace.runtime.state_files import load_state, write_atomically
 from millrace.sources.base import Quota
-from millrace.state import load_state, write_atomically
 
 AGAIN = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 """How long to wait at least after the first refusal in a row, the second, and so on: an upstream

@@ -17,7 +17,7 @@ from typing import Any
 
 from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources.base import Rejected
 from millrace.sources.gpu_exporter import GpuExporter
 from millrace.sources.gpus import UNKNOWN, Place, metrics

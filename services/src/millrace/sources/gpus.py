@@ -22,7 +22,7 @@ from millrace.feeds.gpu_metrics import GPU_METRICS, GpuMetrics
 from millrace.feeds.gpus import price_at
 from millrace.feeds.minting import Refused, mint
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources.base import Batch, Rejected
 
 E = TypeVar("E", bound=Event)

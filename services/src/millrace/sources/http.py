@@ -10,7 +10,7 @@ import requests
 
 from millrace.config import Settings, secrets_directory
 from millrace.errors import ConfigurationError
-from millrace.redaction import keep
+from millrace.runtime.redaction import keep
 from millrace.sources.asking import Answer, ask, wait_asked
 from millrace.sources.base import Auth, Permanent, Quota, Transient
 

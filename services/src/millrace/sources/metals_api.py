@@ -21,7 +21,7 @@ from millrace.config import Settings
 from millrace.events import AHEAD
 from millrace.feeds.metals import METALS as FEED
 from millrace.feeds.minting import mint, second
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError
 from millrace.sources.budget import Budget
 from millrace.sources.http import Client, Upstream

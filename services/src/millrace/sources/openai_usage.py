@@ -22,13 +22,13 @@ import msgspec
 from millrace.config import Settings
 from millrace.events import CLOCKS
 from millrace.feeds.token_usage import TokenUsage
+from millrace.runtime.state_files import load_state, write_atomically
 from millrace.sources.answers import normalise
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.following import Following, Reading
 from millrace.sources.gpus import Place, batch
 from millrace.sources.marks import Mark
 from millrace.sources.streams import Held, Told, last_of_each
-from millrace.state import load_state, write_atomically
 
 LONGEST_SECONDS = 600.0
 """What began longer before is not of the time that the lines before it say: clients wait for an

@@ -19,7 +19,7 @@ from millrace.config import Settings, about
 from millrace.errors import ConfigurationError
 from millrace.feeds.minting import Refused, mint, second
 from millrace.feeds.stocks import STOCKS, StockPrice
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources import tables
 from millrace.sources.base import Batch, Permanent, Rejected
 from millrace.sources.tables import NoTable, Row

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from millrace.state import load_state, write_atomically
+from millrace.runtime.state_files import load_state, write_atomically
 
 MOST = 16
 """So much is known of each series: an upstream that answers from several caches goes to and fro."""

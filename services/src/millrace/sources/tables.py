@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from millrace.errors import MillraceError
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources.jsonlines import encoding
 
 T = TypeVar("T")

@@ -28,6 +28,7 @@ import msgspec
 
 from millrace.config import Settings
 from millrace.feeds.token_usage import WINDOW, TokenUsage
+from millrace.runtime.state_files import load_state, write_atomically
 from millrace.sources.base import Batch, Rejected, Transient
 from millrace.sources.gpus import Place, batch, usage
 from millrace.sources.scrape import Exporter, Sample
@@ -43,7 +44,6 @@ from millrace.sources.vllm_counters import (
     renamed,
     start_of,
 )
-from millrace.state import load_state, write_atomically
 
 LONGEST_INTERVAL = WINDOW.total_seconds()
 STARTED = "process_start_time_seconds"

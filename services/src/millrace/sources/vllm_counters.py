@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 from millrace.feeds.token_usage import MOST_TOKENS
-from millrace.redaction import shown
+from millrace.runtime.redaction import shown
 from millrace.sources.base import Transient
 from millrace.sources.scrape import Sample
 

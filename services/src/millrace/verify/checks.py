@@ -7,9 +7,9 @@ import msgspec
 from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
-from millrace import mongo
+from millrace.clients import mongodb
 from millrace.errors import MillraceError
-from millrace.verify import wire
+from millrace.verify.access import wire
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ def attempt(about: str, name: str, do: Callable[[], list[Check]]) -> list[Check]
     try:
         return do()
     except PyMongoError as error:
-        said = str(mongo.explain(error) or mongo.reason(error))
+        said = str(mongodb.explain(error) or mongodb.reason(error))
     except (KafkaError, MillraceError, OSError) as error:
         said = str(error) or type(error).__name__
     return [Check(about, name, said.split("\n")[0], ok=False)]

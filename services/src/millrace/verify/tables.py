@@ -3,11 +3,11 @@
 from rich.panel import Panel
 from rich.table import Table
 
-from millrace.console import console, text
-from millrace.verify.arrivals import WorkflowReport
-from millrace.verify.attempts import AccessReport
+from millrace.runtime.console import console, text
+from millrace.verify.access.attempts import AccessReport
 from millrace.verify.checks import PartReport
-from millrace.verify.stored import DataReport
+from millrace.verify.data.arrivals import WorkflowReport
+from millrace.verify.data.stored import DataReport
 
 COLUMNS = {
     "records": "records",

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 
 from millrace.config import Settings
-from millrace.console import WIDE, console
 from millrace.errors import MillraceError
+from millrace.runtime.console import WIDE, console
 from millrace.watch.looks import Watcher
 from millrace.watch.snapshot import Snapshot
 from millrace.watch.view import view

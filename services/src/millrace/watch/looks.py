@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
-from millrace import kafka, mongo, status
 from millrace.api.store import MongoStore
+from millrace.clients import kafka, mongodb
+from millrace.clients.services import Peer, ask
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
-from millrace.peers import Peer, ask
-from millrace.watch import snapshot
+from millrace.watch import snapshot, status
 from millrace.watch.snapshot import Cost, Position, Price, Snapshot
 
 LIMIT_MILLISECONDS = 3000
@@ -47,7 +47,7 @@ class Watcher:
         self._settings = settings
         self._feeds = {name: FEEDS[name] for name in settings.feeds}
         self._admin: Any = None
-        self._mongo = mongo.client(
+        self._mongo = mongodb.client(
             settings,
             serverSelectionTimeoutMS=LIMIT_MILLISECONDS,
             connectTimeoutMS=LIMIT_MILLISECONDS,
@@ -122,5 +122,5 @@ class Watcher:
                 if name == COST_FEED:
                     found.costs.extend(snapshot.costs(documents))
         except PyMongoError as error:
-            problems.append(str(mongo.explain(error) or f"MongoDB: {mongo.reason(error)}"))
+            problems.append(str(mongodb.explain(error) or f"MongoDB: {mongodb.reason(error)}"))
         return found

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from millrace.clients.lag import PartitionLag
+from millrace.clients.services import Peer
 from millrace.feeds.base import TIME_FIELD
-from millrace.lag import PartitionLag
-from millrace.peers import Peer
 
 
 class Position(NamedTuple):

@@ -5,9 +5,9 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from millrace.console import text
-from millrace.status import summary
+from millrace.runtime.console import text
 from millrace.watch.snapshot import Rate, Snapshot
+from millrace.watch.status import summary
 
 BESIDE = 130
 """Columns from which tables are put beside each other."""

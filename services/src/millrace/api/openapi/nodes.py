@@ -3,7 +3,7 @@
 from typing import Any
 
 from millrace.forms import EXAMPLE
-from millrace.problem import MEDIA_TYPE
+from millrace.serving.problem import MEDIA_TYPE
 
 Node = dict[str, Any]
 

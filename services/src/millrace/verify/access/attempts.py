@@ -1,0 +1,56 @@
+"""An attempt to come in without the right to, and what comes of it.
+
+Any error but the right one fails: a server that is down refuses nobody.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from millrace.verify.access.wire import Answer
+
+
+class Attempt(NamedTuple):
+    """Something to try, and what has to come of it."""
+
+    server: str
+    name: str
+    expected: str
+    do: Callable[[], Answer]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    server: str
+    name: str
+    expected: str
+    found: str
+    ok: bool
+
+
+class AccessReport(msgspec.Struct, frozen=True):
+    """Every attempt."""
+
+    ok: bool
+    attempts: list[Outcome]
+
+
+def judge(attempt: Attempt) -> Outcome:
+    """Do it, and compare what comes of it with what has to."""
+    try:
+        answer = attempt.do()
+    except Exception as error:
+        found, ok = f"{type(error).__name__}: {error}".split("\n")[0], False
+    else:
+        ok = answer.kind == attempt.expected
+        found = answer.text if ok else f"{answer.kind}: {answer.text}"
+    return Outcome(attempt.server, attempt.name, attempt.expected, found, ok)
+
+
+def expect(kinds: dict[Any, str], error: Exception, key: Any, text: str) -> Answer:
+    """The refusal that an error is, or the error itself if it is none."""
+    if key not in kinds:
+        raise error
+    return Answer(kinds[key], text)

@@ -1,0 +1,1 @@
+"""`millrace verify data` and `workflow`: what is stored is what the log says."""

@@ -1,0 +1,120 @@
+"""The latest values: each is what is stored, and none is older than what was stored before."""
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo.collection import Collection
+from redis import Redis
+from redis.exceptions import RedisError
+
+from millrace.clients import latest_values, mongodb, redis
+from millrace.clients.latest_values import Latest
+from millrace.feeds.base import TIME_FIELD, Feed
+from millrace.portions import portions
+from millrace.verify.data.compare import Document, Tally
+
+NAME = "latest values"
+WAIT_SECONDS = 20.0
+"""A value is on its way for milliseconds; after an outage, until the next attempt to write it."""
+POLL_SECONDS = 0.5
+LIMIT_MILLISECONDS = 25_000
+MOST = 10_000
+"""So many symbols are looked at again."""
+
+
+def compare(
+    feed: Feed[Any],
+    collection: Collection[dict[str, Any]],
+    client: Redis,
+    ttl: timedelta,
+    wait: float = WAIT_SECONDS,
+) -> Tally:
+    """Compare the value of each symbol; one that differs is looked at again for some time.
+
+    Memory does not grow with the number of symbols: a few are looked at together, and where very
+    many differ, the rest of them has one look.
+    """
+    tally = Tally()
+    waiting: dict[str, Document] = {}
+    for page in portions(mongodb.newest(collection, LIMIT_MILLISECONDS), mongodb.AT_ONCE):
+        tally.records += len(page)
+        different = _look(feed, page, collection, client, ttl)
+        for document in page:
+            text = different.get(document["symbol"])
+            if text and len(waiting) < MOST:
+                waiting[document["symbol"]] = document
+            elif text:
+                tally.differs(text)
+    deadline = time.monotonic() + wait
+    while waiting:
+        different = {
+            symbol: text
+            for page in portions(waiting.values(), mongodb.AT_ONCE)
+            for symbol, text in _look(feed, page, collection, client, ttl).items()
+        }
+        waiting = {symbol: waiting[symbol] for symbol in different}
+        if time.monotonic() > deadline:
+            for text in different.values():
+                tally.differs(text)
+            break
+        if waiting:
+            time.sleep(POLL_SECONDS)
+    tally.stored = tally.records - tally.differences
+    return tally
+
+
+def difference(
+    feed: Feed[Any],
+    newest: Document,
+    found: Latest | None,
+    price: str | None,
+    stored_then: Iterable[Document],
+    expires_after: timedelta,
+    *,
+    is_full: bool,
+) -> str | None:
+    """What is wrong with a symbol's value, or None.
+
+    `newest` was read before the value; `stored_then` are the documents of the value's own time. A
+    Redis that `is_full` has made room, and may have taken any value, or a part of it, for that.
+    """
+    symbol, expected = newest["symbol"], latest_values.of(feed, newest)
+    if is_full and (found is None or price is None):
+        return None
+    if found is None:
+        expired = datetime.now(UTC) - newest["produced_at"] > expires_after
+        return None if expired else f"{symbol} has no value in Redis"
+    if found.ts_ms < expected.ts_ms:
+        return f"{symbol} is {found.time} in Redis and {expected.time} in MongoDB"
+    if found != expected and found not in [
+        latest_values.of(feed, document) for document in stored_then
+    ]:
+        return f"{symbol} has a value in Redis that is not stored: {found.quote}"
+    if price != found.price:
+        return f"{symbol} has the price {found.price} in Redis, and {price} where it is alone"
+    return None
+
+
+def _look(
+    feed: Feed[Any],
+    newest: Sequence[Document],
+    collection: Collection[dict[str, Any]],
+    client: Redis,
+    ttl: timedelta,
+) -> dict[str, str]:
+    try:
+        values = redis.values(client, [document["symbol"] for document in newest])
+        is_full = any(None in value for value in values) and redis.has_evicted(client)
+    except RedisError as error:
+        raise redis.explain(error) from error
+    different = {}
+    for document, (found, price) in zip(newest, values, strict=True):
+        symbol = document["symbol"]
+        then = {"symbol": symbol, TIME_FIELD: found.time} if found else None
+        stored = collection.find(then, max_time_ms=LIMIT_MILLISECONDS) if then else ()
+        text = difference(feed, document, found, price, stored, ttl, is_full=is_full)
+        if text:
+            different[symbol] = text
+    return different

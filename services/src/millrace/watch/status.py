@@ -1,0 +1,197 @@
+"""`millrace status`: the pipeline as it looks from inside."""
+
+import sys
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from kafka.errors import KafkaError
+from pymongo.collection import Collection
+from pymongo.errors import ExecutionTimeout, PyMongoError
+from rich.table import Table
+
+from millrace.clients import kafka, lag, mongodb
+from millrace.clients.lag import PartitionLag
+from millrace.clients.services import Peer, ask, ask_api
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.feeds import FEEDS
+from millrace.feeds.base import TIME_FIELD
+from millrace.producer import table as producers
+from millrace.runtime.console import console, text
+
+LIMIT_MILLISECONDS = 5000
+SHOWN = "problem", "state", "source", "published", "simulated", "last_error", "status", "cache"
+"""What a service says of itself that fits in a line."""
+
+
+class NotWell(MillraceError):
+    """The pipeline, or a part of it, does not work."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What a source has brought into a collection."""
+
+    collection: str
+    source: str
+    simulated: bool
+    count: int
+    newest: datetime
+
+
+class StatusReport(msgspec.Struct, frozen=True):
+    """All of it; what could not be asked is among the problems."""
+
+    services: list[Peer]
+    lag: list[PartitionLag]
+    dead_letters: int | None
+    stored: list[Stored]
+    problems: list[str]
+    down: list[str] = []
+    """What could not be asked at all."""
+
+    @property
+    def wrong(self) -> list[str]:
+        """What is not well, each by its name."""
+        return [peer.host for peer in self.services if not peer.ready] + self.down
+
+
+def run(settings: Settings, *, as_json: bool) -> None:
+    """Print the status; raise NotWell if a service is not ready, or a server cannot be asked."""
+    report = look(settings)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    else:
+        show(report)
+    if report.wrong:
+        raise NotWell(f"not ready, or not to be asked: {', '.join(report.wrong)}")
+
+
+def look(settings: Settings) -> StatusReport:
+    """Ask everyone; somebody who does not answer is part of the status."""
+    problems: list[str] = []
+    down: list[str] = []
+    behind: list[PartitionLag] = []
+    dead_letters: int | None = None
+    stored: list[Stored] = []
+    try:
+        behind, dead_letters = _ask_kafka(settings)
+    except (KafkaError, MillraceError) as error:
+        down.append("Kafka")
+        problems.append(_line("Kafka", error))
+    try:
+        stored = _ask_mongodb(settings, problems)
+    except (PyMongoError, MillraceError) as error:
+        down.append("MongoDB")
+        known = mongodb.explain(error) if isinstance(error, PyMongoError) else error
+        problems.append(_line("MongoDB", known or error))
+    services = [ask(settings, host) for host in settings.status_hosts]
+    return StatusReport(
+        [*services, ask_api(settings)], behind, dead_letters, stored, problems, down
+    )
+
+
+def _line(server: str, error: Exception) -> str:
+    words = str(error)
+    return words if server in words else f"{server}: {words or type(error).__name__}"
+
+
+def _ask_kafka(settings: Settings) -> tuple[list[PartitionLag], int]:
+    with kafka.asking(settings) as client:
+        return lags(client, settings)
+
+
+def lags(client: Any, settings: Settings) -> tuple[list[PartitionLag], int]:
+    """How far the processor is behind in each partition, and how many dead letters are kept."""
+    topics = [FEEDS[name].topic for name in settings.feeds]
+    behind = lag.read(client, settings.processor_group_id, topics)
+    # Nobody commits offsets of the dead letters: all that are kept are behind.
+    letters = lag.read(client, settings.processor_group_id, [settings.dead_letters_topic])
+    return behind, sum(partition.lag for partition in letters)
+
+
+def _ask_mongodb(settings: Settings, problems: list[str]) -> list[Stored]:
+    with mongodb.client(settings, serverSelectionTimeoutMS=LIMIT_MILLISECONDS) as client:
+        database = client[settings.mongodb_database]
+        found: list[Stored] = []
+        for name in settings.feeds:
+            try:
+                found += by_source(database[FEEDS[name].collection])
+            except ExecutionTimeout:
+                problems.append(too_many(database[FEEDS[name].collection]))
+        return found
+
+
+def by_source(collection: Collection[dict[str, Any]]) -> list[Stored]:
+    """What each source has brought. It reads everything: ExecutionTimeout after some seconds."""
+    pipeline: list[dict[str, Any]] = [
+        {
+            "$group": {
+                "_id": {"source": "$source", "simulated": "$simulated"},
+                "count": {"$sum": 1},
+                "newest": {"$max": f"${TIME_FIELD}"},
+            }
+        },
+        {"$sort": {"_id": 1}},
+    ]
+    return [
+        Stored(
+            collection.name,
+            group["_id"]["source"],
+            group["_id"]["simulated"],
+            group["count"],
+            group["newest"],
+        )
+        for group in collection.aggregate(pipeline, maxTimeMS=LIMIT_MILLISECONDS)
+    ]
+
+
+def too_many(collection: Collection[dict[str, Any]]) -> str:
+    """What can be said of a collection whose documents cannot be counted by source in time."""
+    seconds = LIMIT_MILLISECONDS // 1000
+    count = collection.estimated_document_count()
+    return f"{collection.name}: {count:,} documents, too many to tell by source within {seconds} s"
+
+
+def show(report: StatusReport) -> None:
+    """Print tables for people."""
+    out = console()
+    services = Table("service", "ready", "says", title="Services")
+    polling = [peer for peer in report.services if peer.host.startswith(producers.PREFIX)]
+    for peer in report.services:
+        if peer in polling:
+            continue
+        ready = "[green]yes[/green]" if peer.ready else "[red]no[/red]"
+        services.add_row(peer.host, ready, text(summary(peer)))
+    out.print(services)
+    if polling:
+        producers.show(out, polling)
+    if report.lag:
+        lags = Table("topic", "partition", "records", "lag", title="Consumer lag")
+        for one in report.lag:
+            lags.add_row(one.topic, str(one.partition), f"{one.end:,}", f"{one.lag:,}")
+        out.print(lags)
+    if report.stored:
+        stored = Table("collection", "source", "simulated", "documents", "newest", title="Stored")
+        for row in report.stored:
+            simulated = "[yellow]simulated[/yellow]" if row.simulated else "real"
+            newest = f"{row.newest:%F %T} UTC"
+            stored.add_row(row.collection, text(row.source), simulated, f"{row.count:,}", newest)
+        out.print(stored)
+    if report.dead_letters is not None:
+        out.print(f"Dead letters: {report.dead_letters:,}")
+    for problem in report.problems:
+        out.print(f"[red]{text(problem)}[/red]")
+
+
+def summary(peer: Peer) -> str:
+    """The words of a service that fit in a line."""
+    shown = {
+        name: "simulated" if name == "simulated" else str(value)
+        for name, value in peer.says.items()
+        if name in SHOWN and value not in (None, False)
+    }
+    return ", ".join(
+        said if name in ("problem", "simulated", "state", "status") else f"{name} {said}"
+        for name, said in shown.items()
+    )
