@@ -443,7 +443,7 @@ def test_health_does_not_speak_of_a_redis_that_is_not_there(
 
 def test_health_is_told_while_a_dependency_lets_somebody_wait(world: World) -> None:
     now = 0.0
-    health = Health(world, clock=lambda: now)
+    health = Health(world.dependencies, clock=lambda: now)
     found = health.checks()
     asked, answers = threading.Event(), threading.Event()
 
@@ -494,7 +494,7 @@ def test_the_api_is_not_ready_without_what_it_answers_from(
 
 def test_lag_that_grows_while_nothing_is_stored_is_not_well(world: World) -> None:
     now = 0
-    health = Health(world, clock=lambda: float(now))
+    health = Health(world.dependencies, clock=lambda: float(now))
     for now in range(0, 61, 5):
         world.lag = [PartitionLag("stock-data", 0, 12 + now, 3 + now)]
         found = health.checks()["processor"]
@@ -509,7 +509,7 @@ def test_lag_that_grows_while_nothing_is_stored_is_not_well(world: World) -> Non
 
 def test_health_says_how_long_a_dependency_took(world: World) -> None:
     now = iter(number * 0.0012345678 for number in range(100))
-    found = Health(world, clock=lambda: next(now)).checks()
+    found = Health(world.dependencies, clock=lambda: next(now)).checks()
     assert [found[name]["latency_ms"] for name in ("mongodb", "kafka", "redis")] == [1.235] * 3
 
 
@@ -519,13 +519,13 @@ def test_which_dependency_does_not_answer_is_in_the_log(world: World, down: str)
     assert world.redis
     world.redis.broken = down == "redis"
     with capture_logs() as logged:
-        Health(world).checks()
+        Health(world.dependencies).checks()
     assert [(line["dependency"], line["reason"]) for line in logged] == [(down, "secret reason")]
 
 
 def test_who_asks_first_waits_for_what_is_found(world: World) -> None:
     """Of nothing that was looked at all would be well."""
-    health = Health(world)
+    health = Health(world.dependencies)
     asked, answers = threading.Event(), threading.Event()
 
     def ask() -> None:
@@ -547,7 +547,7 @@ def test_who_asks_first_waits_for_what_is_found(world: World) -> None:
 
 def test_health_checks_are_no_load(world: World) -> None:
     now = 0.0
-    health = Health(world, clock=lambda: now)
+    health = Health(world.dependencies, clock=lambda: now)
     for _ in range(5):
         health.checks()
     now = FRESH_SECONDS

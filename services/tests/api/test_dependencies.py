@@ -11,8 +11,8 @@ from services.tests.api.world import AWAY
 from services.tests.producer.test_publisher import events
 
 from millrace.api.dependencies import Dependencies
+from millrace.api.errors import DependencyError
 from millrace.api.log import WAIT_SECONDS
-from millrace.api.ports import DependencyError
 from millrace.clients import kafka, lag, mongodb, redis
 from millrace.clients.kafka import BrokerUnreachable
 from millrace.clients.lag import PartitionLag

@@ -18,7 +18,7 @@ from services.tests.stands import stands_for
 from millrace.api import latest as routes
 from millrace.api import problems
 from millrace.api.cache import RedisCache
-from millrace.api.ports import DependencyError
+from millrace.api.errors import DependencyError
 from millrace.clients import latest_values
 from millrace.clients.latest_values import Latest
 from millrace.feeds import FEEDS
@@ -39,7 +39,7 @@ def client(world: World) -> FlaskClient:
     app = Flask(__name__, static_folder=None)
     problems.register(app)
     clock: Callable[[], float] = lambda: AT_MINUTE_5 / 1000 + 1  # noqa: E731
-    app.register_blueprint(routes.blueprint(FEEDS.values(), world, 60.0, clock))
+    app.register_blueprint(routes.blueprint(FEEDS.values(), world.dependencies, 60.0, clock))
     return app.test_client()
 
 
@@ -166,7 +166,7 @@ def test_a_symbol_that_nobody_knows_is_a_problem(client: FlaskClient, path: str)
 def test_without_quotes_no_symbol_is_known(world: World) -> None:
     app = Flask(__name__, static_folder=None)
     problems.register(app)
-    app.register_blueprint(routes.blueprint([FEEDS["stocks"]], world, 60.0))
+    app.register_blueprint(routes.blueprint([FEEDS["stocks"]], world.dependencies, 60.0))
     problem(app.test_client().get("/market_data/last_price/A"), 404)
 
 

@@ -12,8 +12,8 @@ from kafka.producer.future import FutureRecordMetadata
 from services.tests.producer.test_publisher import events
 from services.tests.stands import stands_for
 
+from millrace.api.errors import DependencyError
 from millrace.api.log import PAUSE_SECONDS, WAIT_SECONDS, KafkaLog
-from millrace.api.ports import DependencyError
 
 Outcome = Exception | None
 

@@ -27,9 +27,9 @@ from services.tests.broker import certificate
 from structlog.testing import capture_logs
 
 from millrace.api import follow, fresh, stream
+from millrace.api.errors import DependencyError
 from millrace.api.follow import STEP, Follower, committed, decode, encode
 from millrace.api.fresh import FRESH_SECONDS, Fresh
-from millrace.api.ports import DependencyError
 from millrace.api.problems import Problem
 from millrace.api.stream import KEEP_ALIVE_SECONDS, LONGEST_SECONDS, lines
 from millrace.clients.lag import PartitionLag

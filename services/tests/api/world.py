@@ -15,8 +15,9 @@ from services.tests.stands import stands_for
 from millrace.api.app import create_app
 from millrace.api.auth import Token
 from millrace.api.cache import RedisCache
+from millrace.api.dependencies import Dependencies
+from millrace.api.errors import DependencyError
 from millrace.api.log import KafkaLog
-from millrace.api.ports import DependencyError
 from millrace.api.store import MongoStore
 from millrace.clients.lag import PartitionLag
 from millrace.clients.latest_values import Latest
@@ -107,6 +108,7 @@ class MemoryCache:
             raise DependencyError("secret reason")
 
 
+@stands_for(Dependencies, tools=("app",))
 class World:
     """Dependencies whose answers a test decides."""
 
@@ -139,6 +141,13 @@ class World:
             raise DependencyError("secret reason")
         return self.lag
 
+    @property
+    def dependencies(self) -> Any:
+        """Itself, in the place of the real ones."""
+        return self
+
     def app(self, *origins: str, feeds: Iterable[str] = FEEDS) -> Flask:
         served = [FEEDS[name] for name in feeds]
-        return create_app(served, TOKENS, self, stale_seconds=60.0, stop=self.stop, origins=origins)
+        return create_app(
+            served, TOKENS, self.dependencies, stale_seconds=60.0, stop=self.stop, origins=origins
+        )

@@ -38,8 +38,8 @@ from millrace.serving.limits import Limits
 pem, limits = Path(sys.argv[2]), msgspec.json.decode(sys.argv[3], type=Limits)
 world = World(*(document(n, source=100_000 * "x") for n in range(12)))
 logging.configure("api", "DEBUG", [])
-gunicorn.serve(world.app(), int(sys.argv[1]), pem, pem, gunicorn.THREADS + MAX_STREAMS + MAX_REQUESTS,
-           world.stop, limits)
+threads = gunicorn.THREADS + MAX_STREAMS + MAX_REQUESTS
+gunicorn.serve(world.app(), int(sys.argv[1]), pem, pem, threads, world.stop, limits)
 """
 BODY = json.dumps({"symbol": "A", "price": 1.5, "volume": 3, "timestamp": "2026-01-02T15:00:00Z"})
 

@@ -20,7 +20,7 @@ from millrace.api import (
     stream,
 )
 from millrace.api.auth import Token
-from millrace.api.ports import Dependencies
+from millrace.api.dependencies import Dependencies
 from millrace.feeds.base import Feed
 
 HEADERS = {

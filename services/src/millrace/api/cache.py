@@ -7,7 +7,7 @@ from typing import TypeVar
 from redis import Redis
 from redis.exceptions import RedisError
 
-from millrace.api.ports import DependencyError
+from millrace.api.errors import DependencyError
 from millrace.clients import redis
 from millrace.clients.latest_values import Latest
 
@@ -19,7 +19,7 @@ PAUSE_SECONDS = 1.0
 
 
 class RedisCache:
-    """See ports.Cache."""
+    """The latest values in Redis."""
 
     def __init__(self, client: Redis, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -27,11 +27,11 @@ class RedisCache:
         self._failed_at = float("-inf")
 
     def get(self, symbol: str) -> Latest | None:
-        """See ports.Cache."""
+        """A symbol's value; None if there is none, DependencyError if Redis does not answer."""
         return self._ask(lambda: redis.value(self._client, symbol))
 
     def ping(self) -> None:
-        """See ports.Cache."""
+        """Return if Redis answers this API's user; DependencyError otherwise."""
         self._ask(self._client.ping)
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:

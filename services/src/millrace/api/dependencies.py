@@ -8,8 +8,8 @@ from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
 from millrace.api.cache import LIMIT_SECONDS, RedisCache
+from millrace.api.errors import DependencyError
 from millrace.api.log import CLIENT_LIMITS, KafkaLog
-from millrace.api.ports import DependencyError
 from millrace.api.store import MongoStore, Store
 from millrace.clients import kafka, lag, mongodb, redis
 from millrace.clients.lag import PartitionLag
@@ -21,7 +21,7 @@ LIMIT_MILLISECONDS = 3000
 
 
 class Dependencies:
-    """The real ones. Clients are kept; one that fails is made anew."""
+    """MongoDB, Kafka and Redis, as the application asks them. A client that fails is made again."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

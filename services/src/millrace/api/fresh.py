@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from millrace.api.ports import DependencyError
+from millrace.api.errors import DependencyError
 
 T = TypeVar("T")
 FRESH_SECONDS = 1.0

@@ -11,8 +11,10 @@ import structlog
 from flask import Blueprint, Response
 
 from millrace.api.auth import is_authenticated, public
+from millrace.api.cache import RedisCache
+from millrace.api.dependencies import Dependencies
+from millrace.api.errors import DependencyError
 from millrace.api.events import answer
-from millrace.api.ports import Cache, Dependencies, DependencyError
 from millrace.clients.lag import PartitionLag
 from millrace.progress import Progress
 
@@ -85,7 +87,7 @@ class Health:
         return {"status": UNAVAILABLE, "problem": problem} if problem else {"status": OK}
 
     @staticmethod
-    def _redis(cache: Cache) -> Mapping[str, Any]:
+    def _redis(cache: RedisCache) -> Mapping[str, Any]:
         cache.ping()
         return {}
 

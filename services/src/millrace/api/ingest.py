@@ -11,9 +11,10 @@ from flask import Blueprint, Response, g
 
 from millrace.api import bodies, items, reading
 from millrace.api.auth import INGEST, scope
+from millrace.api.errors import DependencyError
 from millrace.api.events import answer
 from millrace.api.items import Rejected
-from millrace.api.ports import DependencyError, Log
+from millrace.api.log import KafkaLog
 from millrace.api.problems import Problem, bad_request
 from millrace.events import Event
 from millrace.feeds.base import Feed
@@ -49,7 +50,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
-def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], Log]) -> Blueprint:
+def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], KafkaLog]) -> Blueprint:
     """The routes for these feeds; the log is asked for when the first request needs it."""
     routes = Blueprint("ingest", __name__)
     known = {feed.name: feed for feed in feeds}

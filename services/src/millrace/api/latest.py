@@ -10,8 +10,9 @@ import structlog
 from flask import Blueprint, Response, request
 
 from millrace.api.auth import READ, scope
+from millrace.api.dependencies import Dependencies
+from millrace.api.errors import DependencyError
 from millrace.api.events import answer, ask
-from millrace.api.ports import Dependencies, DependencyError
 from millrace.api.problems import Problem, bad_request
 from millrace.clients import latest_values
 from millrace.clients.latest_values import Latest

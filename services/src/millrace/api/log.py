@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from kafka.errors import KafkaError
 
-from millrace.api.ports import DependencyError
+from millrace.api.errors import DependencyError
 from millrace.errors import MillraceError
 from millrace.events import Event
 from millrace.producer.publisher import send
@@ -53,7 +53,7 @@ class KafkaLog:
         self._failed_at = float("-inf")
 
     def append(self, topic: str, events: Sequence[Event]) -> list[bool]:
-        """See ports.Log."""
+        """Whether each event is on every in-sync replica; DependencyError if none can be sent."""
         deadline = self._clock() + WAIT_SECONDS
         futures: list[Any] = []
         problem: KafkaError | None = None

@@ -14,10 +14,11 @@ from pymongo.errors import PyMongoError
 
 from millrace.api import follow
 from millrace.api.auth import READ, scope
+from millrace.api.dependencies import Dependencies
+from millrace.api.errors import DependencyError
 from millrace.api.events import Name, ask, parameters
 from millrace.api.follow import Follower
 from millrace.api.fresh import FRESH_SECONDS, Fresh
-from millrace.api.ports import Dependencies, DependencyError
 from millrace.api.problems import Problem
 from millrace.api.store import Document
 from millrace.clients.lag import PartitionLag
