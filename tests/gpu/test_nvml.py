@@ -15,7 +15,7 @@ import pytest
 from millrace.events import Event
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.sources.base import Batch
-from millrace.sources.gpus import Place
+from millrace.sources.gpus import ServingGpu
 from millrace.sources.nvml import Nvml
 
 FIELDS = (
@@ -48,7 +48,7 @@ def smi() -> list[dict[str, str]]:
 
 def poll() -> Batch:
     """What one poll of the source brings."""
-    return Nvml(Place("gpu-host")).fetch("gpus")
+    return Nvml(ServingGpu("gpu-host")).fetch("gpus")
 
 
 def show(title: str, events: list[Event]) -> None:

@@ -1,7 +1,7 @@
 """`millrace standing`: a person tells the processor how to go on where a partition stands still.
 
 The order is kept in Kafka (see `orders`), and the processor that reads the partition looks there
-while it stands. It logs what it obeys.
+while it stands. It logs what it carries out.
 """
 
 import sys
@@ -55,7 +55,7 @@ def skip(
     """Make the record at a position a dead letter, or all up to `last`; the partition goes on.
 
     The partition has to stand there. A record that is `fatal` ends the processor before it can say
-    so: it has to be one that is not stored yet, and the next processor that starts obeys.
+    so: it has to be one that is not stored yet, and the next processor that starts carries it out.
     """
     partition, first = _place(settings, position)
     end = (first if last is None else last) + 1
@@ -132,13 +132,13 @@ def _give(
     client.commit(commits)
     _say([f"ordered: {line} ({reason})" for line in lines])
     if fatal:
-        _say(["the next processor that starts obeys: look at `millrace status`"])
+        _say(["the next processor that starts carries it out: look at `millrace status`"])
         return
-    done = _obeyed(settings, {*ends})
-    _say(["done" if done else "not obeyed yet: look at `millrace status`"])
+    done = _wait_until_carried_out(settings, {*ends})
+    _say(["done" if done else "not carried out yet: look at `millrace status`"])
 
 
-def _obeyed(settings: Settings, ordered: set[Stand]) -> bool:
+def _wait_until_carried_out(settings: Settings, ordered: set[Stand]) -> bool:
     """Whether none of them stands there any more."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while ordered & {*_stands(settings)}:

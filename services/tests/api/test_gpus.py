@@ -18,7 +18,7 @@ from services.tests.api.world import (
 from services.tests.feeds.events import START
 
 from millrace.api import gpus, problems, store
-from millrace.api.costs import CostQuery, Place, costs, pipeline
+from millrace.api.costs import CostPosition, CostQuery, costs, pipeline
 from millrace.api.gpus import CostParameters, InfoParameters
 from millrace.feeds import FEEDS
 
@@ -170,7 +170,7 @@ def test_costs_have_pages_of_the_time_that_was_asked_for_first() -> None:
 
 
 def test_the_next_page_of_costs_is_what_lies_behind() -> None:
-    place = Place(START, "a")
+    place = CostPosition(START, "a")
     query = CostQuery(by="gpu", bucket="hour", since=START, until=START, limit=7, after=place)
     (match,) = [stage["$match"] for stage in pipeline(query)[1:] if "$match" in stage]
     before, same = match["$or"]

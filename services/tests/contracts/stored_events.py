@@ -20,7 +20,7 @@ from millrace.feeds.base import TIME_FIELD, Series
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below, Place
+from millrace.processor.ports import Below, LogPosition
 
 FEED = FEEDS["stocks"]
 START = datetime(2026, 1, 2, tzinfo=UTC)
@@ -153,9 +153,9 @@ class Whereabouts:
         again = price(1, 3, log=SECOND)
         ids = [PRICES[0]["_id"], PRICES[6]["_id"], again["_id"], "nobody's"]
         assert holding([*PRICES, again]).places(FEED, ids) == {
-            ids[0]: Place("", 0, 1),
-            ids[1]: Place("", 1, 7),
-            ids[2]: Place(SECOND, 0, 3),
+            ids[0]: LogPosition("", 0, 1),
+            ids[1]: LogPosition("", 1, 7),
+            ids[2]: LogPosition(SECOND, 0, 3),
         }
 
     def test_whether_a_symbol_is_in_another_partition(self, holding: Holding) -> None:
@@ -336,7 +336,7 @@ class Reading:
             page = store.costs(TOKEN_USAGE.collection, query)
             assert len(page) <= query.limit
             found += page
-            after = costs.Place(found[-1]["_id"]["start"], found[-1]["_id"]["group"])
+            after = costs.CostPosition(found[-1]["_id"]["start"], found[-1]["_id"]["group"])
         sums = ("prompt_tokens", "completion_tokens", "events", "gpus", "priced", "price")
         assert [
             (f"{one['_id']['start']:%H:%M}", one["_id"]["group"], *(one[name] for name in sums))

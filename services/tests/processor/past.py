@@ -9,7 +9,7 @@ from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD, Series
 from millrace.feeds.history import Point
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below, Place
+from millrace.processor.ports import Below, LogPosition
 
 
 def log_of(position: Mapping[str, Any]) -> str:
@@ -75,11 +75,13 @@ class Past:
             for d in self.documents.values()
         )
 
-    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, Place]:
+    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, LogPosition]:
         """See ports.Store."""
         assert isinstance(feed, Feed)
         positions = {n: self.documents[n]["kafka"] for n in ids if n in self.documents}
-        return {n: Place(log_of(p), p["partition"], p["offset"]) for n, p in positions.items()}
+        return {
+            n: LogPosition(log_of(p), p["partition"], p["offset"]) for n, p in positions.items()
+        }
 
     def log_name(self, topic: str, log_id: str | None) -> str:
         """See ports.Store."""

@@ -21,7 +21,7 @@ from millrace.clients.latest_values import Latest
 from millrace.feeds.quotes import QUOTES, Quote
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Inserted
-from millrace.processor.derivation import Lane
+from millrace.processor.derivation import Derivation
 from millrace.processor.errors import Permanent, Transient
 from millrace.processor.latest import LatestValues
 from millrace.processor.metrics import Metrics
@@ -594,7 +594,7 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
     port: Any = world.quotes
     pace = Pace(Progress(), lambda: None, threading.Event())
     recall = Recall(QUOTES, port, pace)
-    lane = Lane(QUOTES, (QUOTES.topic, 0), 0.05, recall)
+    derivation = Derivation(QUOTES, (QUOTES.topic, 0), 0.05, recall)
     writer = Writer(
         port,
         port,
@@ -615,7 +615,7 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
         place += len(records)
         batch = Batch(QUOTES, {})
         pace.begin()
-        lane.take(records, batch, {}, records[0].offset)
+        derivation.take(records, batch, {}, records[0].offset)
         assert not batch.dead
         writer.complete(batch, lambda: True)
         if random.random() < 0.8:

@@ -222,7 +222,7 @@ def test_what_is_not_obeyed_in_time_is_said(
 ) -> None:
     pipeline.stands, pipeline.obeys = {FIRST: (17, False)}, False
     skip("stock-data/0/17")
-    assert "not obeyed yet" in capsys.readouterr().out
+    assert "not carried out yet" in capsys.readouterr().out
 
 
 def test_what_kafka_refuses_is_one_line(pipeline: Pipeline) -> None:

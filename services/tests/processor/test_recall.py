@@ -186,7 +186,7 @@ def test_few_series_are_known_at_a_time_and_the_others_are_asked_for_again(
         for number in range(40):
             produce(world, day, price, symbol=f"S{number}")
     take_all(processor, world)
-    known = [len(lane.histories) for lane in processor.loop._lanes.values()]
+    known = [len(derivation.histories) for derivation in processor.loop._derivations.values()]
     # Two generations, and what came with the last batches.
     assert sum(known) <= 2 * (5 + 20)
     moves = [change(world, event_id) for event_id in [*world.documents][40:]]
@@ -203,7 +203,7 @@ def test_partitions_share_what_may_be_known(
         for number in range(80):
             produce(world, day, 100.0, partition=1, symbol=f"T{number}")
     take_all(processor, world)
-    known = [len(lane.histories) for lane in processor.loop._lanes.values()]
+    known = [len(derivation.histories) for derivation in processor.loop._derivations.values()]
     assert len(known) == 2
     assert max(known) <= 2 * 20, "two generations of what came with a batch"
 
@@ -263,8 +263,8 @@ def test_many_values_of_one_series_are_not_kept(world: World) -> None:
     for day in range(300):
         produce(world, day, 100.0)
     take_all(processor, world)
-    (lane,) = processor.loop._lanes.values()
-    (history,) = lane.histories.young.values()
+    (derivation,) = processor.loop._derivations.values()
+    (history,) = derivation.histories.young.values()
     assert len(history) <= 2 * (points.KEPT + 3 * 10)
 
 

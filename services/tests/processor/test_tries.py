@@ -59,7 +59,7 @@ def test_what_waits_for_an_order_is_tried_when_it_is_ordered(
     clock.now += 1e9
     assert standing.due() == set()
     assert standing.places() == {FIRST: (7, True)}
-    standing.obey(FIRST)
+    standing.carry_out(FIRST)
     assert standing.due() == {FIRST}
     assert standing.places() == {FIRST: (7, False)}
 

@@ -17,7 +17,7 @@ from millrace.feeds.stocks import STOCKS
 from millrace.processor import backoff
 from millrace.processor import writer as writer_module
 from millrace.processor.batch import Batch, Inserted, Message
-from millrace.processor.derivation import Lane
+from millrace.processor.derivation import Derivation
 from millrace.processor.errors import Abandoned, Permanent, Unknown
 from millrace.processor.recall import Recall
 from millrace.sinks.dead_letters import CONFLICT, PREFIX
@@ -235,9 +235,12 @@ def test_whatever_becomes_of_the_records_of_a_batch_each_is_counted_once(
     again.value = msgspec.json.encode(stock(110.0, minutes=DAY))
     monkeypatch.setattr(world, "insert", reject_one)
     pace = processor.loop._pace
-    batch, lane = Batch(STOCKS, {}), Lane(STOCKS, FIRST, 0.05, Recall(STOCKS, world, pace))
+    batch, derivation = (
+        Batch(STOCKS, {}),
+        Derivation(STOCKS, FIRST, 0.05, Recall(STOCKS, world, pace)),
+    )
     monkeypatch.setattr(pace, "turn", lambda: None)
-    lane.take(records, batch, {}, 0)
+    derivation.take(records, batch, {}, 0)
     before = counted(processor)
     with capture_logs() as logs:
         processor.writer.complete(batch, lambda: True)

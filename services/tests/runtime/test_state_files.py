@@ -10,13 +10,13 @@ from services.tests.whole_files import Replace, Replacing
 from millrace.producer.agenda import Agenda
 from millrace.producer.timing import Schedule
 from millrace.runtime.state_files import StateUnusable, read_state, write_atomically
-from millrace.sources.gpus import Place
+from millrace.sources.gpus import ServingGpu
 from millrace.sources.openai_usage import OpenaiUsage
 from millrace.sources.scrape import Exporter
 from millrace.sources.seen import Seen
 from millrace.sources.vllm import Vllm
 
-PLACE = Place("box")
+PLACE = ServingGpu("box")
 
 
 class TestState(Replacing):

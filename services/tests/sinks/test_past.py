@@ -16,7 +16,7 @@ from millrace.feeds.base import BY_CLAIM, BY_SERIES, TIME_FIELD, Series
 from millrace.processor.errors import Transient
 from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below, Place
+from millrace.processor.ports import Below, LogPosition
 from millrace.sinks import past
 from millrace.sinks.mongodb import MongoStore
 
@@ -222,8 +222,8 @@ def test_whether_times_were_not_believed_and_where_events_are() -> None:
     ids = [plain["_id"], claimed["_id"], "another"]
     claimed["kafka"]["log"] = "later"
     assert store(plain, claimed).places(FEED, ids) == {
-        plain["_id"]: Place("", 0, 5),
-        claimed["_id"]: Place("later", 0, 6),
+        plain["_id"]: LogPosition("", 0, 5),
+        claimed["_id"]: LogPosition("later", 0, 6),
     }
 
 

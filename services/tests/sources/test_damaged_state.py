@@ -9,14 +9,14 @@ from structlog.testing import capture_logs
 from millrace.producer.agenda import _Kept
 from millrace.runtime.state_files import load_state
 from millrace.sources.budget import Budget
-from millrace.sources.gpus import Place
+from millrace.sources.gpus import ServingGpu
 from millrace.sources.openai_usage import OpenaiUsage
 from millrace.sources.scrape import Exporter
 from millrace.sources.seen import Seen
 from millrace.sources.times import next_month
 from millrace.sources.vllm import Vllm
 
-PLACE = Place("box")
+PLACE = ServingGpu("box")
 
 
 def vllm(state: Path) -> Vllm:

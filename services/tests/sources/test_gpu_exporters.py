@@ -21,11 +21,11 @@ from millrace.processor.decode import decoder
 from millrace.sources import dcgm, nvidia_smi, scrape, vllm, vllm_counters
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.gpu_exporter import GpuExporter
-from millrace.sources.gpus import Place, usage
+from millrace.sources.gpus import ServingGpu, usage
 from millrace.sources.scrape import Exporter, Sample
 from millrace.sources.vllm import Vllm
 
-PLACE = Place("here", 1, "A100 40GB")
+PLACE = ServingGpu("here", 1, "A100 40GB")
 
 DCGM_PAGE = """\
 # HELP DCGM_FI_DEV_GPU_UTIL GPU utilization (in %).
@@ -70,7 +70,7 @@ vllm:e2e_request_latency_seconds_sum{labels} {seconds}
 """
 
 
-def dcgm_source(server: Server, place: Place = PLACE) -> GpuExporter:
+def dcgm_source(server: Server, place: ServingGpu = PLACE) -> GpuExporter:
     return GpuExporter(Exporter(server.url), place, dcgm.normalise, dcgm.EMPTY, server.clock)
 
 
@@ -511,7 +511,7 @@ def test_dcgm_finds_the_labels_of_each_version_of_its_exporter(
 
 def test_a_gpu_that_nobody_names_is_unknown_and_has_no_price(exporter: Server) -> None:
     exporter.page = gpu_line('gpu="0",UUID="GPU-a",device="nvidia0"')
-    (event,) = dcgm_source(exporter, Place("here")).fetch("metrics").events
+    (event,) = dcgm_source(exporter, ServingGpu("here")).fetch("metrics").events
     assert isinstance(event, GpuMetrics)
     assert (event.name, event.price_per_hour_usd) == ("unknown", None)
 

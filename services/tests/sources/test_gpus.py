@@ -10,10 +10,10 @@ from millrace.config import Settings
 from millrace.feeds.gpu_metrics import READINGS, GpuMetrics
 from millrace.feeds.token_usage import TokenUsage
 from millrace.sources.base import Rejected
-from millrace.sources.gpus import Place, batch, metrics, usage
+from millrace.sources.gpus import ServingGpu, batch, metrics, usage
 
 NOW = 1_790_000_000.0
-PLACE = Place("box", 3, "RTX 3090")
+PLACE = ServingGpu("box", 3, "RTX 3090")
 USED = {"model": "llama", "prompt_tokens": 1, "completion_tokens": 2, "latency_ms": None}
 READ = {**dict.fromkeys(READINGS), "host": "box", "gpu_index": 3, "name": "RTX 3090"}
 
@@ -25,13 +25,13 @@ def test_a_place_is_as_configured(settings: Callable[..., Settings]) -> None:
         producer_gpu_name="RTX 3090",
         producer_gpu_price_per_hour=0.25,
     )
-    assert Place.from_settings(configured) == Place("box", 3, "RTX 3090", 0.25)
+    assert ServingGpu.from_settings(configured) == ServingGpu("box", 3, "RTX 3090", 0.25)
 
 
 def test_a_place_of_which_nothing_is_configured_is_this_host(
     settings: Callable[..., Settings],
 ) -> None:
-    assert Place.from_settings(settings()) == Place(socket.gethostname(), 0, None, None)
+    assert ServingGpu.from_settings(settings()) == ServingGpu(socket.gethostname(), 0, None, None)
 
 
 @pytest.mark.parametrize("simulated", [False, True])

@@ -11,7 +11,7 @@ import pytest
 from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.sources.base import Permanent, Rejected, Transient
-from millrace.sources.gpus import Place
+from millrace.sources.gpus import ServingGpu
 from millrace.sources.nvml import Nvml, from_settings
 
 NOW = 1_790_000_000.123
@@ -87,7 +87,7 @@ def error(code: int) -> Exception:
 
 
 def source(library: Library) -> Nvml:
-    return Nvml(Place("box"), library, lambda: NOW)
+    return Nvml(ServingGpu("box"), library, lambda: NOW)
 
 
 def test_a_gpu_has_our_units() -> None:
@@ -224,7 +224,7 @@ def test_the_real_library_says_that_there_is_no_driver_where_there_is_none() -> 
         pynvml.nvmlInit()
     except pynvml.NVMLError_LibraryNotFound:
         with pytest.raises(Permanent, match="no NVIDIA driver"):
-            Nvml(Place("box")).fetch("gpus")
+            Nvml(ServingGpu("box")).fetch("gpus")
     else:
         pynvml.nvmlShutdown()
-        assert Nvml(Place("box")).fetch("gpus").events
+        assert Nvml(ServingGpu("box")).fetch("gpus").events

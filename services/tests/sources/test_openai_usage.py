@@ -21,12 +21,12 @@ from millrace.processor.decode import Taken, decoder
 from millrace.sources import following, jsonlines, openai_usage, streams
 from millrace.sources.answers import normalise
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
-from millrace.sources.gpus import Place
+from millrace.sources.gpus import ServingGpu
 from millrace.sources.jsonlines import Line, records
 from millrace.sources.openai_usage import OpenaiUsage
 from millrace.sources.streams import Held, Told
 
-PLACE = Place("box", 0, "RTX 3090")
+PLACE = ServingGpu("box", 0, "RTX 3090")
 CREATED = 1_790_000_000
 NOW = CREATED + 2.5
 

@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 
 from millrace.events import Event
 from millrace.sources import gpus
-from millrace.sources.gpus import Place, metrics, usage
+from millrace.sources.gpus import ServingGpu, metrics, usage
 
 NOW = 1_790_000_000.0
-PLACE = Place("box", 0, "H100")
+PLACE = ServingGpu("box", 0, "H100")
 USED = {"model": "llama", "prompt_tokens": 1, "completion_tokens": 2, "latency_ms": None}
 READ = {"host": "box", "gpu_index": 0, **dict.fromkeys(gpus._READINGS)}
 
@@ -33,7 +33,7 @@ def observed(name: str, price: float | None = None) -> Event:
     return event
 
 
-def used(place: Place) -> Event:
+def used(place: ServingGpu) -> Event:
     event = usage("test", place, USED, "1", NOW, simulated=False)
     assert isinstance(event, Event)
     return event

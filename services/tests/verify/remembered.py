@@ -7,7 +7,7 @@ from millrace.feeds.base import Series
 
 
 class Remembered:
-    """What is stored of records that the log has forgotten: see oracle.Forgotten."""
+    """What is stored of records that the log has unlogged: see oracle.Unlogged."""
 
     def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
         self._documents = documents

@@ -26,7 +26,7 @@ from millrace.verify.data.arrivals import (
     polls_often,
     producers,
 )
-from millrace.verify.data.compare import Letter, Letters, Partition, Place
+from millrace.verify.data.compare import Letter, Letters, Partition, RecordPosition
 from millrace.verify.data.log import Log
 from millrace.verify.data.oracle import Record
 
@@ -63,9 +63,9 @@ def followed(
     before: int = 0,
     log: str = "",
 ) -> Flow:
-    letters: Letters = {Place(TOPIC, 0, n): [Letter(None, None)] for n in dead}
+    letters: Letters = {RecordPosition(TOPIC, 0, n): [Letter(None, None)] for n in dead}
     database: Any = {STOCKS.collection: FakeCollection(offsets)}
-    placed = [(Place(TOPIC, 0, record.offset, log), record) for record in records]
+    placed = [(RecordPosition(TOPIC, 0, record.offset, log), record) for record in records]
     return follow(STOCKS, placed, database, letters, before)
 
 

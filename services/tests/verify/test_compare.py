@@ -16,7 +16,7 @@ from millrace.verify.data.compare import (
     Letter,
     Letters,
     Partition,
-    Place,
+    RecordPosition,
     Tally,
     compare,
 )
@@ -62,7 +62,7 @@ class World:
             elif one.value == b"{nope":
                 self.letters[self.place(one.offset)] = [Letter(one.key, one.value)]
 
-    def place(self, offset: int) -> Place:
+    def place(self, offset: int) -> RecordPosition:
         return self.partition.place(offset)
 
     def compare(self) -> Tally:
@@ -176,7 +176,7 @@ def test_an_event_that_another_partition_has_stored_is_a_repetition() -> None:
 def test_what_is_newer_than_the_end_is_left_alone() -> None:
     world = World(good(0))
     world.documents.append({"_id": "newer", "kafka": {"partition": 0, "offset": 1}})
-    newer, other = world.place(1), Place("metal-prices", 0, 0)
+    newer, other = world.place(1), RecordPosition("metal-prices", 0, 0)
     world.letters |= {newer: [Letter(None, None)], other: [Letter(None, None)]}
     assert world.compare().differences == 0
     assert world.letters.keys() == {newer, other}

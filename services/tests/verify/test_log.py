@@ -17,7 +17,7 @@ from millrace.errors import MillraceError
 from millrace.processor.errors import BadRecord
 from millrace.sinks.dead_letters import PREFIX, letter
 from millrace.verify.data import log
-from millrace.verify.data.compare import Letter, Partition, Place
+from millrace.verify.data.compare import Letter, Partition, RecordPosition
 from millrace.verify.data.log import Log, origin
 
 PLACE = TopicPartition("t", 0)
@@ -156,7 +156,9 @@ def test_a_topic_that_is_not_there_is_an_error(consumer: FakeConsumer) -> None:
 def test_dead_letters_are_known_by_where_they_come_from(consumer: FakeConsumer) -> None:
     with Log(Settings(), named) as opened:
         letters = opened.letters("t")
-    assert letters == {Place("stock-data", 2, 7): [Letter(b"k", b"%d" % n) for n in range(5)]}
+    assert letters == {
+        RecordPosition("stock-data", 2, 7): [Letter(b"k", b"%d" % n) for n in range(5)]
+    }
 
 
 @pytest.mark.parametrize(
@@ -164,17 +166,17 @@ def test_dead_letters_are_known_by_where_they_come_from(consumer: FakeConsumer) 
     [[], [(PREFIX + "topic", None)], [(PREFIX + "topic", b"t"), (PREFIX + "offset", b"x")]],
 )
 def test_a_letter_without_origin_is_from_nowhere(headers: list[Any]) -> None:
-    assert origin(headers) == Place("unknown", 0, 0)
+    assert origin(headers) == RecordPosition("unknown", 0, 0)
 
 
 def test_a_letter_that_came_twice_has_its_last_place() -> None:
     first = [(PREFIX + "topic", b"a"), (PREFIX + "partition", b"0"), (PREFIX + "offset", b"1")]
     again = [(PREFIX + "topic", b"a"), (PREFIX + "partition", b"0"), (PREFIX + "offset", b"9")]
-    assert origin([*first, *again]) == Place("a", 0, 9)
+    assert origin([*first, *again]) == RecordPosition("a", 0, 9)
 
 
 def test_a_dead_letter_of_a_log_that_has_a_name_says_it() -> None:
     record = Record("stock-data", 2, 7, b"k", b"v")
     for name in ("", "later"):
         headers: Any = letter("dead-letters", record, BadRecord("stage", "bad"), name).headers
-        assert origin(headers) == Place("stock-data", 2, 7, name)
+        assert origin(headers) == RecordPosition("stock-data", 2, 7, name)

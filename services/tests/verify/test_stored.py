@@ -20,10 +20,10 @@ from millrace.errors import MillraceError
 from millrace.feeds.base import BY_LOG_POSITION, BY_POSITION, TIME_FIELD, Series
 from millrace.feeds.stocks import STOCKS
 from millrace.verify.data import stored
-from millrace.verify.data.compare import Letter, Partition, Place, Tally
-from millrace.verify.data.forgotten import Forgotten
+from millrace.verify.data.compare import Letter, Partition, RecordPosition, Tally
 from millrace.verify.data.log import Log
 from millrace.verify.data.oracle import Record, Stored, outcomes
+from millrace.verify.data.unlogged import Unlogged
 
 OLD, NEW = 0.05, 0.5
 PRICES = (100.0, 110.0, 200.0, 201.0)
@@ -102,7 +102,7 @@ def faultless(threshold: float) -> tuple[list[dict[str, Any]], list[bytes]]:
 def compare(alerts: Sequence[bytes], *, now: float = OLD, start: int = 0) -> Tally:
     documents, _ = faultless(OLD)
     records = log_of_prices()
-    letters = {Place("stock-data", 0, 4): [Letter(records[4].key, records[4].value)]}
+    letters = {RecordPosition("stock-data", 0, 4): [Letter(records[4].key, records[4].value)]}
     log: Any = FakeLog(alerts)
     collection: Any = FakeCollection(documents)
     partition = Partition("stock-data", 0, start, len(records))
@@ -133,9 +133,9 @@ def test_what_is_of_a_log_that_is_gone_is_counted_and_no_difference(start: int) 
     collection: Any = FakeCollection([again, elsewhere, *(o.document for o in made)])
     bad = records[4]
     letters = {
-        Place("stock-data", 0, 4, LATER): [Letter(bad.key, bad.value)],
-        Place("stock-data", 0, 1): [Letter(b"gone", None)],
-        Place("stock-data", 1, 4): [Letter(b"gone", None), Letter(b"gone", None)],
+        RecordPosition("stock-data", 0, 4, LATER): [Letter(bad.key, bad.value)],
+        RecordPosition("stock-data", 0, 1): [Letter(b"gone", None)],
+        RecordPosition("stock-data", 1, 4): [Letter(b"gone", None), Letter(b"gone", None)],
     }
     alert = made[1].alert
     assert alert is not None
@@ -168,13 +168,13 @@ def test_no_more_is_read_of_what_is_forgotten_than_is_asked_for() -> None:
     old = {**documents[0], "_id": "old", TIME_FIELD: documents[0][TIME_FIELD] - 2 * STOCKS.window}
     elsewhere = {**documents[3], "_id": "elsewhere", "kafka": {"partition": 1, "offset": 9}}
     collection: Any = FakeCollection([old, *documents, elsewhere])
-    forgotten = Forgotten(STOCKS, collection, Partition("stock-data", 0, 3, 5))
+    unlogged = Unlogged(STOCKS, collection, Partition("stock-data", 0, 3, 5))
     series = Series(documents[0]["source"], "A")
-    assert forgotten.count() == 4
-    assert [d["_id"] for d in forgotten.documents(0, series)] == [d["_id"] for d in documents[:3]]
-    assert list(forgotten.documents(0, Series("another", "A"))) == []
+    assert unlogged.count() == 4
+    assert [d["_id"] for d in unlogged.documents(0, series)] == [d["_id"] for d in documents[:3]]
+    assert list(unlogged.documents(0, Series("another", "A"))) == []
     ids = [document["_id"] for document in documents]
-    assert forgotten.known([*ids, "elsewhere", "new"]) == [*ids[:3], "elsewhere"]
+    assert unlogged.known([*ids, "elsewhere", "new"]) == [*ids[:3], "elsewhere"]
     assert collection.read == 7
 
 
@@ -184,9 +184,9 @@ def test_of_a_whole_log_nothing_is_forgotten_but_events_may_be_stored_from_anoth
     documents, _ = faultless(OLD)
     elsewhere = {**documents[3], "_id": "elsewhere", "kafka": {"partition": 1, "offset": 9}}
     collection: Any = FakeCollection([*documents, elsewhere])
-    forgotten = Forgotten(STOCKS, collection, Partition("stock-data", 0, 0, 5))
-    assert list(forgotten.documents(0, Series(documents[0]["source"], "A"))) == []
-    assert forgotten.known([documents[0]["_id"], "elsewhere"]) == ["elsewhere"]
+    unlogged = Unlogged(STOCKS, collection, Partition("stock-data", 0, 0, 5))
+    assert list(unlogged.documents(0, Series(documents[0]["source"], "A"))) == []
+    assert unlogged.known([documents[0]["_id"], "elsewhere"]) == ["elsewhere"]
 
 
 def lags(monkeypatch: pytest.MonkeyPatch, *positions: int) -> list[int]:

@@ -37,7 +37,7 @@ _GPU = {"$concat": ["$host", "/", {"$toString": "$gpu_index"}]}
 _GROUPS: Mapping[By, Any] = {"model": "$model", "gpu": _GPU, "host": "$host"}
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class CostPosition(msgspec.Struct, frozen=True, array_like=True):
     """The place of a cost in the order of costs."""
 
     start: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -52,7 +52,7 @@ class CostQuery(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     until: datetime
     limit: int
-    after: Place | None = None
+    after: CostPosition | None = None
 
 
 def between(query: CostQuery) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def pipeline(query: CostQuery) -> list[dict[str, Any]]:
     ]
 
 
-def _behind(place: Place) -> dict[str, Any]:
+def _behind(place: CostPosition) -> dict[str, Any]:
     return {
         "$or": [
             {"_id.start": {"$lt": place.start}},

@@ -15,8 +15,8 @@ from millrace.api.costs import (
     SUMMED,
     Bucket,
     By,
+    CostPosition,
     CostQuery,
-    Place,
     beginning,
     costs,
 )
@@ -67,7 +67,7 @@ class CostCursor(msgspec.Struct, frozen=True, array_like=True):
 
     since: Annotated[datetime, msgspec.Meta(tz=True)]
     until: Annotated[datetime, msgspec.Meta(tz=True)]
-    after: Place
+    after: CostPosition
 
 
 def blueprint(
@@ -132,7 +132,7 @@ def blueprint(
         following = None
         if len(found) > wanted.limit:
             found = found[: wanted.limit]
-            last = Place(found[-1]["_id"]["start"], found[-1]["_id"]["group"])
+            last = CostPosition(found[-1]["_id"]["start"], found[-1]["_id"]["group"])
             following = encode(asked, CostCursor(since, until, last))
         return answer(
             {

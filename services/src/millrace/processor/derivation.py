@@ -13,11 +13,11 @@ from millrace.processor.decode import Taken, taker
 from millrace.processor.errors import BadRecord
 from millrace.processor.generations import Generations
 from millrace.processor.points import Moment, Points
-from millrace.processor.ports import Below, Place
+from millrace.processor.ports import Below, LogPosition
 from millrace.processor.recall import Recall
 
 
-class Lane:
+class Derivation:
     """One partition of a feed: its records become parts of a batch, in order.
 
     Derived values depend on the records before in this partition alone. What is needed of those
@@ -170,11 +170,11 @@ class Lane:
             history.learn(moment, found, below.offset)
             self._asked.add(history)
 
-    def _places(self, records: Sequence[Record]) -> Mapping[str, Place]:
+    def _places(self, records: Sequence[Record]) -> Mapping[str, LogPosition]:
         """Where the events of these records are stored already, if that makes a difference."""
         return self._recall.places(lambda: [event.event_id for _, event in self._events(records)])
 
-    def _is_repeated(self, place: Place | None, offset: int) -> bool:
+    def _is_repeated(self, place: LogPosition | None, offset: int) -> bool:
         """Whether an event that is stored from there came before this offset, or elsewhere."""
         own = self._log, self._partition[1]
         return place is not None and (place[:2] != own or place.offset < offset)

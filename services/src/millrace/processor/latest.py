@@ -36,7 +36,7 @@ MOST = 10_000
 
 OK, UNAVAILABLE = "ok", "unavailable"
 Document = Mapping[str, Any]
-Place = tuple[str, str]
+LogPosition = tuple[str, str]
 """Collection and symbol."""
 
 
@@ -68,8 +68,8 @@ class LatestValues:
         self._metrics = metrics
         self._longest_wait = longest_wait
         self._lock = threading.Lock()
-        self._waiting: dict[Place, Document] = {}
-        self._doubtful: set[Place] = set()
+        self._waiting: dict[LogPosition, Document] = {}
+        self._doubtful: set[LogPosition] = set()
         self._forgot = False
         self._epoch: int | None = None
         self._stop, self._wake = threading.Event(), threading.Event()
@@ -97,7 +97,7 @@ class LatestValues:
         """
         if collection not in self._feeds:
             return
-        newest: dict[Place, Document] = {}
+        newest: dict[LogPosition, Document] = {}
         doubtful = set()
         for index, document in enumerate(documents):
             place = collection, document["symbol"]
@@ -122,7 +122,7 @@ class LatestValues:
             except Exception as error:
                 unexpected = not isinstance(error, Transient | MillraceError)
                 pause = backoff.seconds(attempt, self._longest_wait)
-                self._tell(UNAVAILABLE)
+                self._set_state(UNAVAILABLE)
                 self._metrics.cache_failures.inc()
                 log.warning(
                     "latest values wait", reason=str(error), seconds=pause, exc_info=unexpected
@@ -131,13 +131,13 @@ class LatestValues:
                 self._stop.wait(pause)
             else:
                 attempt = 0
-                self._tell(OK)
+                self._set_state(OK)
                 self._wake.wait(LOOK_SECONDS)
                 self._wake.clear()
         with suppress(Transient, MillraceError):
             self._write_waiting()
 
-    def _tell(self, state: str) -> None:
+    def _set_state(self, state: str) -> None:
         self.state = state
         self._metrics.cache_up.set(state == OK)
 
@@ -149,13 +149,15 @@ class LatestValues:
             self._put_back(waiting, doubtful)
             raise
 
-    def _take(self) -> tuple[dict[Place, Document], set[Place]]:
+    def _take(self) -> tuple[dict[LogPosition, Document], set[LogPosition]]:
         with self._lock:
             taken = self._waiting, self._doubtful
             self._waiting, self._doubtful = {}, set()
             return taken
 
-    def _put_back(self, documents: Mapping[Place, Document], doubtful: Iterable[Place]) -> None:
+    def _put_back(
+        self, documents: Mapping[LogPosition, Document], doubtful: Iterable[LogPosition]
+    ) -> None:
         with self._lock:
             for place, document in documents.items():
                 _keep(self._waiting, place, document)
@@ -185,7 +187,9 @@ class LatestValues:
         self._epoch = epoch
         log.info("all latest values are in Redis")
 
-    def _write(self, waiting: Mapping[Place, Document], doubtful: Iterable[Place]) -> None:
+    def _write(
+        self, waiting: Mapping[LogPosition, Document], doubtful: Iterable[LogPosition]
+    ) -> None:
         """Put the documents, and the newest of those symbols that Redis has no value of."""
         places = set(doubtful)
         for collection, feed in self._feeds.items():
@@ -209,7 +213,7 @@ class LatestValues:
         return kept
 
 
-def _keep(newest: dict[Place, Document], place: Place, document: Document) -> None:
+def _keep(newest: dict[LogPosition, Document], place: LogPosition, document: Document) -> None:
     known = newest.get(place)
     if known is None or document[TIME_FIELD] > known[TIME_FIELD]:
         newest[place] = document

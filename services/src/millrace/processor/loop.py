@@ -16,7 +16,7 @@ from millrace.feeds.base import Feed
 from millrace.processor import backoff, orders
 from millrace.processor.batch import Batch, Partition, Record, Unread
 from millrace.processor.breaker import Breaker, Tally
-from millrace.processor.derivation import Lane
+from millrace.processor.derivation import Derivation
 from millrace.processor.errors import Abandoned, Permanent, Stuck, Transient, Unknown
 from millrace.processor.flight import InFlight
 from millrace.processor.metrics import Metrics
@@ -87,7 +87,7 @@ class Loop:
         self._tallies: dict[str, Tally] = {}
         self._logs: dict[str, tuple[str | None, str]] = {}
         self._recalled: Mapping[Partition, int] = {}
-        self._lanes: dict[Partition, Lane] = {}
+        self._derivations: dict[Partition, Derivation] = {}
         self._in_flight = InFlight(settings.processor_max_in_flight)
         self._ready: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}
@@ -194,7 +194,7 @@ class Loop:
                     if order := self._orders.skips(partition, records[0].offset):
                         orders.skip(partition, records, batch, order)
                     else:
-                        self._lane(partition, batch.log).take(records, batch, known, below)
+                        self._derivation(partition, batch.log).take(records, batch, known, below)
                 except (Transient, Permanent, Interrupted):
                     raise
                 except Exception as error:
@@ -218,7 +218,7 @@ class Loop:
 
     def _stand(self, partition: Partition, offset: int, error: BaseException) -> None:
         """Let it stand still at an offset, from which it is read again later."""
-        self._lanes.pop(partition, None)
+        self._derivations.pop(partition, None)
         self._consumer.seek({partition: offset})
         self._standing.stand(partition, offset, f"{type(error).__name__}: {error}")
 
@@ -228,7 +228,7 @@ class Loop:
         breaker = self._breakers[topic]
         if not is_ordered and (reason := breaker.count(batch.consumed, len(batch.dead))):
             for partition, offset in batch.first.items():
-                self._lanes.pop(partition, None)
+                self._derivations.pop(partition, None)
                 self._standing.stand(partition, offset, reason, again=False)
             self._consumer.seek(batch.first)
             return
@@ -255,16 +255,20 @@ class Loop:
             self._logs[topic] = log_id, self._store.log_name(topic, log_id)
         return self._logs[topic]
 
-    def _lane(self, partition: Partition, log: str) -> Lane:
-        lane = self._lanes.get(partition)
-        if lane is None:
+    def _derivation(self, partition: Partition, log: str) -> Derivation:
+        derivation = self._derivations.get(partition)
+        if derivation is None:
             feed = self._feeds[partition[0]]
             recall = Recall(feed, self._store, self._pace, log)
-            lane = Lane(feed, partition, self._settings.stock_alert_threshold, recall, log)
-            self._lanes[partition] = lane
+            derivation = Derivation(
+                feed, partition, self._settings.stock_alert_threshold, recall, log
+            )
+            self._derivations[partition] = derivation
         safe = self._in_flight.oldest(partition[0])
-        lane.histories.age(MOST_SERIES // len(self._lanes), self._in_flight.submitted, safe)
-        return lane
+        derivation.histories.age(
+            MOST_SERIES // len(self._derivations), self._in_flight.submitted, safe
+        )
+        return derivation
 
     def _follow(self) -> bool:
         """Whether the assignment changed: what is in flight of partitions that went is not ours.
@@ -279,7 +283,7 @@ class Loop:
         log.info("the assigned partitions changed", held=len(self._holdings))
         for partition, number in before.items():
             if self._holdings.get(partition) != number:
-                for known in (self._lanes, self._ready, self._committed):
+                for known in (self._derivations, self._ready, self._committed):
                     known.pop(partition, None)
                 self._standing.forget(partition)
         self._starting_over = set(self._feeds)
@@ -326,7 +330,7 @@ class Loop:
             other.positions.clear()
         for partition, offset in first.items():
             if isinstance(error, Abandoned):
-                self._lanes.pop(partition, None)
+                self._derivations.pop(partition, None)
                 self._consumer.seek({partition: offset})
             else:
                 self._stand(partition, offset, error)

@@ -1,4 +1,4 @@
-"""What operators have ordered about partitions that stand still, and what of it is obeyed when."""
+"""What operators have ordered about partitions that stand still, and when it is carried out."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -49,8 +49,8 @@ class Orders:
             if order != known and order.covers(offset) and (order.skip or waits):
                 topic, number = partition
                 told = msgspec.to_builtins(order)
-                log.warning("obeys an order", topic=topic, partition=number, **told)
-                self._standing.obey(partition)
+                log.warning("carries out an order", topic=topic, partition=number, **told)
+                self._standing.carry_out(partition)
                 if not order.skip:
                     self._read_on(topic)
 

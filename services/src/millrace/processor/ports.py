@@ -88,7 +88,7 @@ class Below(NamedTuple):
     log: str = FIRST
 
 
-class Place(NamedTuple):
+class LogPosition(NamedTuple):
     """Where an event is stored from."""
 
     log: str
@@ -144,7 +144,7 @@ class Store(Protocol):
         As `has_claims`.
         """
 
-    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, Place]:
+    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, LogPosition]:
         """Where those of these events that are stored come from. As `has_claims`."""
 
     def log_name(self, topic: str, log_id: str | None) -> str:

@@ -9,7 +9,7 @@ from millrace.feeds.history import History, Past, Point
 from millrace.portions import portions
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment, Points
-from millrace.processor.ports import Below, Place, Store
+from millrace.processor.ports import Below, LogPosition, Store
 
 AT_ONCE = 500
 """So many series are asked for in one question."""
@@ -36,7 +36,7 @@ class Recall:
         before, self.asks_places = self.asks_places, True
         return not before
 
-    def places(self, ids: Callable[[], Sequence[str]]) -> Mapping[str, Place]:
+    def places(self, ids: Callable[[], Sequence[str]]) -> Mapping[str, LogPosition]:
         """Where those of these events that are stored come from, if it makes a difference.
 
         An event whose time was not believed has another time in the log when it comes again, and
@@ -50,7 +50,7 @@ class Recall:
             self._knows_claims = True
         if not self.asks_places:
             return {}
-        found: dict[str, Place] = {}
+        found: dict[str, LogPosition] = {}
         for number, some in enumerate(portions(ids(), AT_ONCE)):
             if number:
                 self._pace.beat()  # They are few, and of no use one by one.

@@ -77,7 +77,7 @@ class Standing:
         for partition in self.due():
             self._found[partition].again_at = self._clock() + seconds
 
-    def obey(self, partition: Partition) -> None:
+    def carry_out(self, partition: Partition) -> None:
         """An operator orders it to go on: read it as soon as nothing of its topic is in flight."""
         self._found[partition].again_at = self._clock()
 

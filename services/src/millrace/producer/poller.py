@@ -82,17 +82,17 @@ class Poller:
         self._agenda = Agenda(
             source.units, self._timing, state_dir / "state.json", clock, runs=self._control.runs
         )
-        self._obey()
+        self._apply_orders()
 
     def run(self) -> None:
         """Poll until told to stop; what is finished waits for that, too."""
         while True:
             self._beat()
-            self._heed()
-            self._mind_the_clock()
+            self._read_orders()
+            self._follow_clock()
             unit, due = self._agenda.next()
             due = max(due, self._rest_until)
-            self._tell(unit, due)
+            self._report_next_poll(unit, due)
             if self._stop.is_set():
                 return
             wait = due - self._clock()
@@ -104,7 +104,7 @@ class Poller:
                 self._poll(unit)
                 self._agenda.save()
 
-    def _mind_the_clock(self) -> None:
+    def _follow_clock(self) -> None:
         """What is due is a time of day: when that is set back, nothing waits the longer for it."""
         before, self._offset = self._offset, self._clock() - self._monotonic()
         set_back = before - self._offset
@@ -114,7 +114,7 @@ class Poller:
         self._agenda.resume()
         self._rest_until -= set_back
 
-    def _tell(self, unit: str | None, due: float) -> None:
+    def _report_next_poll(self, unit: str | None, due: float) -> None:
         self._status.quota_left = self._source.budget_left
         resting = unit is None or self._control.paused
         self._status.next_poll = (
@@ -124,7 +124,7 @@ class Poller:
             self._status.state = "finished"
             log.info("everything is published", published=self._status.published)
 
-    def _heed(self) -> None:
+    def _read_orders(self) -> None:
         """Notice what a person has ordered since."""
         before, self._control = self._control, self._read(self._control)
         if self._control == before:
@@ -134,14 +134,14 @@ class Poller:
         if timing.text != self._timing.text or (before.paused and not self._control.paused):
             self._timing = timing
             self._agenda.resume(timing)
-        self._obey()
+        self._apply_orders()
 
     def _read(self, otherwise: Control) -> Control:
         try:
             found = control.read(self._state_dir)
         except StateUnusable as error:
             if self._is_readable:
-                log.warning("orders are not heeded", problem=str(error))
+                log.warning("orders cannot be read", problem=str(error))
             self._is_readable = False
             return otherwise
         self._is_readable = True
@@ -157,7 +157,7 @@ class Poller:
             log.info("polling less often, as the request budget demands", interval=wanted)
         return Interval(wanted)
 
-    def _obey(self) -> None:
+    def _apply_orders(self) -> None:
         rate = self._control.rate_per_second or self._rate
         if isinstance(self._source, Paced):
             self._status.rate_per_second = self._source.pace(rate, self._timing.spacing)

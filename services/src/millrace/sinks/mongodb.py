@@ -24,7 +24,7 @@ from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient, Unknown
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below, Place
+from millrace.processor.ports import Below, LogPosition
 from millrace.sinks.past import Past
 
 DUPLICATE_KEY = 11000
@@ -125,7 +125,7 @@ class MongoStore:
         with _Kinds():
             return self._past(feed).is_elsewhere(source, symbols, partition)
 
-    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, Place]:
+    def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, LogPosition]:
         """See processor.ports.Store."""
         with _Kinds():
             return self._past(feed).places(ids)

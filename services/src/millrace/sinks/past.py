@@ -23,7 +23,7 @@ from millrace.feeds.base import (
 from millrace.feeds.history import Point
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
-from millrace.processor.ports import Below, Place
+from millrace.processor.ports import Below, LogPosition
 
 LIMIT_MILLISECONDS = 5_000
 """An answer takes milliseconds: it is one seek in the index a series."""
@@ -81,7 +81,7 @@ class Past:
         }
         return self._has_one(condition, BY_SERIES)
 
-    def places(self, ids: Sequence[str]) -> dict[str, Place]:
+    def places(self, ids: Sequence[str]) -> dict[str, LogPosition]:
         """See processor.ports.Store."""
         found = self._collection.find(
             {"_id": {"$in": [*ids]}},
@@ -91,7 +91,7 @@ class Past:
         )
         kept = {document["_id"]: document["kafka"] for document in found}
         return {
-            event_id: Place(one.get("log", topic_ids.FIRST), one["partition"], one["offset"])
+            event_id: LogPosition(one.get("log", topic_ids.FIRST), one["partition"], one["offset"])
             for event_id, one in kept.items()
         }
 

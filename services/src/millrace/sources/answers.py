@@ -9,7 +9,7 @@ from millrace import forms
 from millrace.jsontext import Unreadable, single, value
 from millrace.runtime.redaction import shown
 from millrace.sources.base import Rejected
-from millrace.sources.gpus import Place, usage, whole_milliseconds
+from millrace.sources.gpus import ServingGpu, usage, whole_milliseconds
 from millrace.sources.jsonlines import Record
 from millrace.sources.streams import Told
 
@@ -18,7 +18,7 @@ PAIRS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens
 """The names of tokens read and written."""
 
 
-def normalise(record: Record, place: Place, now: float) -> Iterator[Told | Rejected]:
+def normalise(record: Record, place: ServingGpu, now: float) -> Iterator[Told | Rejected]:
     """What the answers of a record, or the parts of one, say about usage: some say nothing."""
     digest = sha256(record.raw).hexdigest()
     try:
@@ -48,7 +48,7 @@ def _hint(text: bytes) -> str | None:
     return None
 
 
-def _told(answer: Any, place_in_file: str, place: Place, now: float) -> Told | Rejected | None:
+def _told(answer: Any, place_in_file: str, place: ServingGpu, now: float) -> Told | Rejected | None:
     if not isinstance(answer, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - it is data
     single(answer)

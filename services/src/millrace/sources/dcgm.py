@@ -20,7 +20,7 @@ from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.runtime.redaction import shown
 from millrace.sources.base import Rejected
 from millrace.sources.gpu_exporter import GpuExporter
-from millrace.sources.gpus import UNKNOWN, Place, metrics
+from millrace.sources.gpus import UNKNOWN, ServingGpu, metrics
 from millrace.sources.scrape import Exporter, Sample
 
 PREFIX = "DCGM_FI_"
@@ -55,12 +55,12 @@ EMPTY = "the page has no GPU of DCGM: its exporter starts yet, or the URL is wro
 
 def from_settings(settings: Settings) -> GpuExporter:
     """The source as configured."""
-    exporter, place = Exporter.from_settings(settings), Place.from_settings(settings)
+    exporter, place = Exporter.from_settings(settings), ServingGpu.from_settings(settings)
     return GpuExporter(exporter, place, normalise, EMPTY)
 
 
 def normalise(
-    samples: Sequence[Sample], place: Place, now: float, *, simulated: bool
+    samples: Sequence[Sample], place: ServingGpu, now: float, *, simulated: bool
 ) -> list[GpuMetrics | Rejected]:
     """An event of each GPU that the samples are about; one that cannot be believed is rejected."""
     labels: dict[tuple[str, str], dict[str, str]] = {}
@@ -119,7 +119,7 @@ def _events(
     number: str,
     labels: dict[str, str],
     values: dict[str, float],
-    place: Place,
+    place: ServingGpu,
     now: float,
     simulated: bool,
 ) -> list[GpuMetrics | Rejected]:

@@ -120,7 +120,7 @@ class Following:
                 head = self._reader.around(path, 0, packed.TAIL)[1]
             except packed.Broken:
                 if path not in self._fresh:
-                    self._tell(path, status, "it cannot be unpacked", lost)
+                    self._report(path, status, "it cannot be unpacked", lost)
                 continue
             except Unreadable:
                 new.append(Found(path, status, None))
@@ -131,7 +131,7 @@ class Following:
                 new.append(Found(path, status, None))
         return new
 
-    def _tell(self, path: Path, status: os.stat_result, why: str, lost: list[Rejected]) -> None:
+    def _report(self, path: Path, status: os.stat_result, why: str, lost: list[Rejected]) -> None:
         """Say once what is wrong with a file."""
         if status.st_ino not in self._told:
             self._told.add(status.st_ino)
@@ -159,12 +159,12 @@ class Following:
                 before, data = self._reader.around(path, offset, left)
             except packed.Broken:
                 if path not in self._fresh:
-                    self._tell(path, status, f"it cannot be unpacked behind byte {offset}", lost)
+                    self._report(path, status, f"it cannot be unpacked behind byte {offset}", lost)
                 elif mark:
                     marks.append(mark)
                 continue
             except Unreadable as error:
-                self._tell(path, status, f"it cannot be read: {error}", lost)
+                self._report(path, status, f"it cannot be read: {error}", lost)
                 # It is read from there once it can be.
                 marks.append(mark or Mark(status.st_ino, 0, digest(b""), changed))
                 continue

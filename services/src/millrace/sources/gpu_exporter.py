@@ -6,7 +6,7 @@ from typing import Protocol
 
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.sources.base import Batch, Rejected, Transient
-from millrace.sources.gpus import Place, batch
+from millrace.sources.gpus import ServingGpu, batch
 from millrace.sources.scrape import Exporter, Sample
 
 
@@ -14,7 +14,7 @@ class Normalise(Protocol):
     """How the pages of one exporter are read."""
 
     def __call__(
-        self, samples: Sequence[Sample], place: Place, now: float, *, simulated: bool
+        self, samples: Sequence[Sample], place: ServingGpu, now: float, *, simulated: bool
     ) -> list[GpuMetrics | Rejected]:
         """An event of each GPU that the samples are about; `now` is in seconds since 1970."""
 
@@ -32,7 +32,7 @@ class GpuExporter:
     def __init__(
         self,
         exporter: Exporter,
-        place: Place,
+        place: ServingGpu,
         normalise: Normalise,
         empty: str,
         clock: Callable[[], float] = time.time,

@@ -47,7 +47,7 @@ _READINGS = {
 
 
 @dataclass(frozen=True)
-class Place:
+class ServingGpu:
     """The GPU that a model runs on, as far as a source does not say it itself."""
 
     host: str
@@ -57,7 +57,7 @@ class Place:
     """US dollars; None: what the table of prices says."""
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Place":
+    def from_settings(cls, settings: Settings) -> "ServingGpu":
         """The place as configured."""
         return cls(
             settings.producer_host or socket.gethostname(),
@@ -135,7 +135,7 @@ def _believed(symbol: str, readings: Mapping[str, Any]) -> tuple[dict[str, Any],
 
 def usage(
     source: str,
-    place: Place,
+    place: ServingGpu,
     used: Mapping[str, Any],
     identity: str,
     now: float,

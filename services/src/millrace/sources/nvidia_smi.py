@@ -14,7 +14,7 @@ from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.runtime.redaction import shown
 from millrace.sources.base import Rejected
 from millrace.sources.gpu_exporter import GpuExporter
-from millrace.sources.gpus import UNKNOWN, Place, metrics
+from millrace.sources.gpus import UNKNOWN, ServingGpu, metrics
 from millrace.sources.scrape import Exporter, Sample
 
 PREFIX = "nvidia_smi_"
@@ -35,12 +35,12 @@ EMPTY = (
 
 def from_settings(settings: Settings) -> GpuExporter:
     """The source as configured."""
-    exporter, place = Exporter.from_settings(settings), Place.from_settings(settings)
+    exporter, place = Exporter.from_settings(settings), ServingGpu.from_settings(settings)
     return GpuExporter(exporter, place, normalise, EMPTY)
 
 
 def normalise(
-    samples: Sequence[Sample], place: Place, now: float, *, simulated: bool
+    samples: Sequence[Sample], place: ServingGpu, now: float, *, simulated: bool
 ) -> list[GpuMetrics | Rejected]:
     """An event of each GPU that the samples are about; one that cannot be believed is rejected."""
     values: dict[str, dict[str, float]] = {}
@@ -62,7 +62,7 @@ def _events(
     uuid: str,
     labels: Mapping[str, str],
     values: Mapping[str, float],
-    place: Place,
+    place: ServingGpu,
     now: float,
     simulated: bool,
 ) -> list[GpuMetrics | Rejected]:

@@ -15,7 +15,7 @@ import pynvml
 from millrace.config import Settings
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
-from millrace.sources.gpus import UNKNOWN, Place, batch, metrics
+from millrace.sources.gpus import UNKNOWN, ServingGpu, batch, metrics
 
 MEBIBYTE = 1024 * 1024
 MILLI = 1000
@@ -34,7 +34,7 @@ class Nvml:
     budget_left = None
 
     def __init__(
-        self, place: Place, library: Any = pynvml, clock: Callable[[], float] = time.time
+        self, place: ServingGpu, library: Any = pynvml, clock: Callable[[], float] = time.time
     ) -> None:
         self._place = place
         self._library = library
@@ -122,4 +122,4 @@ def _known(value: Any) -> Any:
 
 def from_settings(settings: Settings) -> Nvml:
     """The source as configured."""
-    return Nvml(Place.from_settings(settings))
+    return Nvml(ServingGpu.from_settings(settings))

@@ -26,7 +26,7 @@ from millrace.runtime.state_files import load_state, write_atomically
 from millrace.sources.answers import normalise
 from millrace.sources.base import Batch, Permanent, Rejected, Transient
 from millrace.sources.following import Following, Reading
-from millrace.sources.gpus import Place, batch
+from millrace.sources.gpus import ServingGpu, batch
 from millrace.sources.marks import Mark
 from millrace.sources.streams import Held, Told, last_of_each
 
@@ -61,7 +61,7 @@ class OpenaiUsage:
     budget_left = None
 
     def __init__(
-        self, path: Path, place: Place, state: Path, clock: Callable[[], float] = time.time
+        self, path: Path, place: ServingGpu, state: Path, clock: Callable[[], float] = time.time
     ) -> None:
         self._path = path
         self._following = Following(path)
@@ -124,7 +124,7 @@ def from_settings(settings: Settings) -> OpenaiUsage:
     """The source as configured."""
     return OpenaiUsage(
         settings.producer_usage_file,
-        Place.from_settings(settings),
+        ServingGpu.from_settings(settings),
         settings.producer_state_dir / "usage.json",
     )
 

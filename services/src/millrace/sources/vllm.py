@@ -30,7 +30,7 @@ from millrace.config import Settings
 from millrace.feeds.token_usage import WINDOW, TokenUsage
 from millrace.runtime.state_files import load_state, write_atomically
 from millrace.sources.base import Batch, Rejected, Transient
-from millrace.sources.gpus import Place, batch, usage
+from millrace.sources.gpus import ServingGpu, batch, usage
 from millrace.sources.scrape import Exporter, Sample
 from millrace.sources.vllm_counters import (
     KEPT,
@@ -78,7 +78,7 @@ class Vllm:
     def __init__(
         self,
         exporter: Exporter,
-        place: Place,
+        place: ServingGpu,
         state: Path,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -219,6 +219,6 @@ def from_settings(settings: Settings) -> Vllm:
     """The source as configured."""
     return Vllm(
         Exporter.from_settings(settings),
-        Place.from_settings(settings),
+        ServingGpu.from_settings(settings),
         settings.producer_state_dir / "counters.json",
     )

@@ -15,7 +15,7 @@ from millrace import noise
 from millrace.config import Settings
 from millrace.events import Event
 from millrace.sources.base import SHORTEST_GAP, Batch, Rejected, gap
-from millrace.sources.gpus import Place, metrics, usage
+from millrace.sources.gpus import ServingGpu, metrics, usage
 
 METRICS, TOKENS = "gpu_metrics", "token_usage"
 DAY_SECONDS = 86_400
@@ -169,7 +169,7 @@ class Workload:
             "completion_tokens": completion,
             "latency_ms": round(80 + 1000 * completion / 60, 1),
         }
-        place = Place(self._host, gpu.index, gpu.name)
+        place = ServingGpu(self._host, gpu.index, gpu.name)
         event = usage(
             "workload",
             place,

@@ -23,7 +23,7 @@ from millrace.feeds import FEEDS, Feed
 from millrace.portions import portions
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
-from millrace.verify.data.compare import Letters, Partition, Place
+from millrace.verify.data.compare import Letters, Partition, RecordPosition
 from millrace.verify.data.log import Log
 from millrace.verify.data.stored import wait_for_group
 
@@ -187,7 +187,7 @@ def between(first: Sequence[Partition], last: Sequence[Partition]) -> list[Parti
 
 def follow(
     feed: Feed[Any],
-    records: Iterable[tuple[Place, Any]],
+    records: Iterable[tuple[RecordPosition, Any]],
     database: Database[dict[str, Any]],
     letters: Letters,
     documents_before: int,
@@ -198,7 +198,7 @@ def follow(
     dead = published = stored = found = 0
     for some in portions(records, AT_ONCE):
         published += len(some)
-        places: dict[Place, str] = {}
+        places: dict[RecordPosition, str] = {}
         for place, record in some:
             if place in letters:
                 dead += 1
@@ -216,8 +216,8 @@ def follow(
     return Flow(published, stored, found - stored, dead, documents_before, after)
 
 
-def _is_at(position: Mapping[str, Any] | None, place: Place) -> bool:
-    return position is not None and place == Place(**position)
+def _is_at(position: Mapping[str, Any] | None, place: RecordPosition) -> bool:
+    return position is not None and place == RecordPosition(**position)
 
 
 def producers(peers: Iterable[Peer]) -> list[str]:

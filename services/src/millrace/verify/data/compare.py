@@ -16,7 +16,7 @@ SHOWN = 20
 """How many differences are told one by one."""
 
 
-class Place(NamedTuple):
+class RecordPosition(NamedTuple):
     """Where a record is, or was; in the log of that name, see millrace.clients.topic_ids."""
 
     topic: str
@@ -48,7 +48,7 @@ class Letter(NamedTuple):
         )
 
 
-Letters = dict[Place, list[Letter]]
+Letters = dict[RecordPosition, list[Letter]]
 
 
 @dataclass
@@ -89,9 +89,9 @@ class Partition:
     log: str = FIRST
     """The name of the log that the topic is now: see millrace.clients.topic_ids."""
 
-    def place(self, offset: int) -> Place:
+    def place(self, offset: int) -> RecordPosition:
         """A place in this partition."""
-        return Place(self.topic, self.number, offset, self.log)
+        return RecordPosition(self.topic, self.number, offset, self.log)
 
 
 def compare(
@@ -160,7 +160,7 @@ class _Documents:
 
 
 def _compare_record(
-    place: Place,
+    place: RecordPosition,
     record: Record,
     outcome: Outcome,
     found: Document | None,
@@ -209,7 +209,9 @@ def _compare_record(
         _compare_document(place, outcome, found, tally)
 
 
-def _compare_document(place: Place, outcome: Stored, found: Document, tally: Tally) -> None:
+def _compare_document(
+    place: RecordPosition, outcome: Stored, found: Document, tally: Tally
+) -> None:
     expected = outcome.document
     if expected == found:
         return

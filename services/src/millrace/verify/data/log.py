@@ -10,7 +10,7 @@ from millrace.clients import kafka, topic_ids
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.sinks.dead_letters import CONFLICT, PARTIAL, PREFIX, SKIPPED
-from millrace.verify.data.compare import Letter, Letters, Partition, Place
+from millrace.verify.data.compare import Letter, Letters, Partition, RecordPosition
 
 SILENCE_SECONDS = 30.0
 """A log that goes no further for so long although its end is not reached is an error."""
@@ -87,15 +87,15 @@ def _letter(record: Any) -> Letter:
     return Letter(record.key, record.value, PARTIAL in said, skipped, conflict)
 
 
-def origin(headers: Iterable[tuple[str, bytes]]) -> Place:
+def origin(headers: Iterable[tuple[str, bytes]]) -> RecordPosition:
     """Where a dead letter's record was. A letter that came twice has its last place last."""
     texts: Mapping[str, bytes] = dict(headers)
     try:
-        return Place(
+        return RecordPosition(
             texts[PREFIX + "topic"].decode(),
             int(texts[PREFIX + "partition"]),
             int(texts[PREFIX + "offset"]),
             texts.get(PREFIX + "log", b"").decode(),
         )
     except (KeyError, ValueError, AttributeError):
-        return Place("unknown", 0, 0)
+        return RecordPosition("unknown", 0, 0)

@@ -73,7 +73,7 @@ class DeadLetter:
 Outcome = Stored | Repeated | DeadLetter
 
 
-class Forgotten(Protocol):
+class Unlogged(Protocol):
     """What is stored of records that are not in this partition's log: retention has removed them,
     or the topic had fewer partitions and the event came in another one before, or the topic was
     another log."""
@@ -88,14 +88,14 @@ class Forgotten(Protocol):
 
 
 class Nothing:
-    """Nothing was removed: see Forgotten."""
+    """Nothing was removed: see Unlogged."""
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:  # noqa: ARG002
-        """See Forgotten."""
+        """See Unlogged."""
         return ()
 
     def known(self, event_ids: Collection[str]) -> Collection[str]:  # noqa: ARG002
-        """See Forgotten."""
+        """See Unlogged."""
         return ()
 
 
@@ -103,16 +103,16 @@ def outcomes(
     feed: Feed[Any],
     records: Iterable[Record],
     alert_threshold: float,
-    forgotten: Forgotten | None = None,
+    unlogged: Unlogged | None = None,
     skipped: Container[tuple[int, int]] = frozenset(),
 ) -> Iterator[Outcome]:
     """What each record leads to. Records of one partition come in the order of their offsets.
 
     `skipped` are those, by partition and offset, that an operator had made dead letters. What is
-    `forgotten` cannot be checked, and what comes after it depends on it. Memory grows with
-    the number of events by a digest of their ids only, and not with what is forgotten.
+    `unlogged` cannot be checked, and what comes after it depends on it. Memory grows with
+    the number of events by a digest of their ids only, and not with what is unlogged.
     """
-    before = forgotten or Nothing()
+    before = unlogged or Nothing()
     histories: dict[tuple[int, Series], Past] = {}
     seen, contents = Seen(), Seen()
     for batch in _batches(_decoded(feed, records, skipped)):

@@ -24,9 +24,9 @@ from millrace.feeds.base import position_index
 from millrace.progress import named
 from millrace.verify.data import alerts, compare, history, latest
 from millrace.verify.data.compare import Document, Letters, Partition, Tally
-from millrace.verify.data.forgotten import Forgotten, former_documents
 from millrace.verify.data.log import Log
 from millrace.verify.data.oracle import Outcome, Record, Stored, outcomes
+from millrace.verify.data.unlogged import Unlogged, former_documents
 
 WAIT_SECONDS = 180.0
 POLL_SECONDS = 0.5
@@ -62,7 +62,7 @@ def verify(settings: Settings) -> DataReport:
             own = [p for p in partitions if p.topic == feed.topic]
             collection = database[feed.collection]
             parts[feed.name] = _feed(feed, own, log, collection, letters, settings)
-        parts[LETTERS] = _strangers(letters, [feed.topic for feed in feeds])
+        parts[LETTERS] = _foreign_letters(letters, [feed.topic for feed in feeds])
         if replayed is not None or history.is_replayed(database):
             parts[history.NAME] = history.compare(database, settings, replayed)
         parts |= _latest_values(feeds, database, settings)
@@ -129,9 +129,9 @@ def _feed(
     skipped = {p.number: _skipped(letters, collection, p) for p in partitions}
 
     def outcomes_of(partition: Partition, threshold: float) -> Iterator[tuple[Record, Outcome]]:
-        forgotten = Forgotten(feed, collection, partition)
+        unlogged = Unlogged(feed, collection, partition)
         records, again = tee(_records(log, partition))
-        found = outcomes(feed, again, threshold, forgotten, skipped[partition.number])
+        found = outcomes(feed, again, threshold, unlogged, skipped[partition.number])
         return zip(records, _noting_alerts(found, expected[threshold]), strict=True)
 
     def place_of(event_id: str) -> dict[str, Any] | None:
@@ -143,7 +143,7 @@ def _feed(
     highest = max(thresholds)
     for partition in partitions:
         if partition.start:
-            tally.trimmed += Forgotten(feed, collection, partition).count()
+            tally.trimmed += Unlogged(feed, collection, partition).count()
         compare.compare(
             partition,
             outcomes_of(partition, highest),
@@ -234,7 +234,7 @@ def _skipped(
     return {(partition.number, offset) for offset in offsets}
 
 
-def _strangers(letters: Letters, topics: Sequence[str]) -> Tally:
+def _foreign_letters(letters: Letters, topics: Sequence[str]) -> Tally:
     """What is left among the dead letters belongs to records that are newer, or to none."""
     tally = Tally()
     for place in sorted(letters):

@@ -14,8 +14,8 @@ from millrace.verify.data.compare import Partition
 LIMIT_MILLISECONDS = 25_000
 
 
-class Forgotten:
-    """See oracle.Forgotten. It is asked for little at a time: it may be years of documents."""
+class Unlogged:
+    """See oracle.Unlogged. It is asked for little at a time: it may be years of documents."""
 
     def __init__(
         self, feed: Feed[Any], collection: Collection[dict[str, Any]], partition: Partition
@@ -35,11 +35,11 @@ class Forgotten:
         return self._collection.count_documents(self._all, hint=hint, maxTimeMS=LIMIT_MILLISECONDS)
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:  # noqa: ARG002 - one
-        """See oracle.Forgotten. What is older than a feed's window is no part of its history."""
+        """See oracle.Unlogged. What is older than a feed's window is no part of its history."""
         if not (self._feed.stored_fields and self._partition.start):
             return ()
         own = {**self._all, "source": series.source, "symbol": series.symbol}
-        # By the index of one series: another would bring every document that has been forgotten.
+        # By the index of one series: another would bring every document that has been unlogged.
         index = series_index(self._partition.log)
         newest = self._collection.find_one(
             own,
@@ -61,7 +61,7 @@ class Forgotten:
         )
 
     def known(self, event_ids: Ids[str]) -> Ids[str]:
-        """See oracle.Forgotten."""
+        """See oracle.Unlogged."""
         log, number = self._partition.log, self._partition.number
         elsewhere: list[Any] = [self._all, {"kafka.partition": {"$ne": number}}]
         if log:
