@@ -94,7 +94,9 @@ def test_another_page_is_not_there(service: Service) -> None:
         check(f"{service.url}/else", CA)
 
 
-@pytest.mark.parametrize("program", ["images/millrace/health", "services/src/millrace/health.py"])
+@pytest.mark.parametrize(
+    "program", ["images/millrace/health", "services/src/millrace/runtime/health_check.py"]
+)
 def test_what_the_engine_runs_says_the_same(service: Service, program: str) -> None:
     def ask(url: str) -> tuple[int, str]:
         command = [*(["bash"] if program.endswith("health") else [sys.executable]), program, url]

@@ -33,7 +33,7 @@ def test_equal_data_is_said_in_a_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(stored, "verify", lambda _: data_report(ok=True))
-    verify.data(Settings(), as_json=False)
+    verify.show_data(Settings(), as_json=False)
     shown = capsys.readouterr().out
     assert "12,154" in shown
     (row,) = (line for line in shown.splitlines() if " stocks " in line)
@@ -47,7 +47,7 @@ def test_a_difference_is_told_and_ends_with_1(
 ) -> None:
     monkeypatch.setattr(stored, "verify", lambda _: data_report(ok=False))
     with pytest.raises(SystemExit) as caught:
-        verify.data(Settings(), as_json=False)
+        verify.show_data(Settings(), as_json=False)
     assert caught.value.code == 1
     shown = capsys.readouterr().out
     assert "stock-data[0]@1: it is [lost]" in shown
@@ -60,7 +60,7 @@ def test_programs_get_json_and_the_same_status(
 ) -> None:
     monkeypatch.setattr(authorization, "verify", lambda _: access_report(ok=ok))
     try:
-        verify.access(Settings(), as_json=True)
+        verify.show_access(Settings(), as_json=True)
         code = 0
     except SystemExit as error:
         code = int(str(error.code))
@@ -74,7 +74,7 @@ def test_attempts_are_shown_with_their_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(authorization, "verify", lambda _: access_report(ok=True))
-    verify.access(Settings(), as_json=False)
+    verify.show_access(Settings(), as_json=False)
     shown = capsys.readouterr().out
     assert "plaintext" in shown
     assert "1 of 1 attempts were refused" in shown
@@ -89,7 +89,7 @@ def test_checks_that_failed_are_said_again_below_the_table(
     ]
     monkeypatch.setattr(cluster, "verify", lambda _: report("Kafka", found))
     with pytest.raises(SystemExit) as caught:
-        verify.kafka(Settings(), as_json=False)
+        verify.show_kafka(Settings(), as_json=False)
     assert caught.value.code == 1
     shown = capsys.readouterr().out
     assert "failed stock-data: leaders: none for [0]" in shown
@@ -101,7 +101,7 @@ def test_a_workflow_that_works_ends_with_a_banner(
 ) -> None:
     flows = {"metals": Flow(4, 3, 1, 0, 10, 13), "stocks": Flow(0, 0, 0, 0, 5, 5)}
     monkeypatch.setattr(arrivals, "verify", lambda *_: WorkflowReport(True, 9.5, flows, []))
-    verify.workflow(Settings(), seconds=1, as_json=False)
+    verify.show_workflow(Settings(), seconds=1, as_json=False)
     shown = capsys.readouterr().out
     assert "The pipeline works: 4 new events" in shown
     assert "none in this time" in shown
@@ -113,7 +113,7 @@ def test_a_workflow_in_which_nothing_comes_names_the_producers(
     silent = WorkflowReport(False, 180.0, {}, ["producer-metals: last error: [quota]"])
     monkeypatch.setattr(arrivals, "verify", lambda *_: silent)
     with pytest.raises(SystemExit) as caught:
-        verify.workflow(Settings(), seconds=180, as_json=False)
+        verify.show_workflow(Settings(), seconds=180, as_json=False)
     assert caught.value.code == 1
     shown = capsys.readouterr().out
     assert "no event producer-metals: last error: [quota]" in shown

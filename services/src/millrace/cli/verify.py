@@ -35,7 +35,7 @@ def verify_data(as_json: Json = False) -> None:
     """Every event is stored or a dead letter, once, and equal to its source."""
     from millrace import config, verify
 
-    verify.data(config.load(), as_json=as_json)
+    verify.show_data(config.load(), as_json=as_json)
 
 
 @described.command(
@@ -51,7 +51,7 @@ def verify_access(as_json: Json = False) -> None:
     """Clients without the right to are refused."""
     from millrace import config, verify
 
-    verify.access(config.load(), as_json=as_json)
+    verify.show_access(config.load(), as_json=as_json)
 
 
 @described.command(
@@ -67,7 +67,7 @@ def verify_kafka(as_json: Json = False) -> None:
     """Brokers answer, topics are as declared, every replica is in sync."""
     from millrace import config, verify
 
-    verify.kafka(config.load(), as_json=as_json)
+    verify.show_kafka(config.load(), as_json=as_json)
 
 
 @described.command(
@@ -83,7 +83,7 @@ def verify_mongodb(as_json: Json = False) -> None:
     """Members serve, one is primary, collections have their indexes."""
     from millrace import config, verify
 
-    verify.mongodb(config.load(), as_json=as_json)
+    verify.show_mongodb(config.load(), as_json=as_json)
 
 
 @described.command(
@@ -99,7 +99,7 @@ def verify_processor(as_json: Json = False) -> None:
     """The processor is ready and has caught up, and the API answers."""
     from millrace import config, verify
 
-    verify.processor(config.load(), as_json=as_json)
+    verify.show_processor(config.load(), as_json=as_json)
 
 
 @described.command(
@@ -125,4 +125,4 @@ def verify_workflow(
     """The next events of the producers arrive in the database."""
     from millrace import config, verify
 
-    verify.workflow(config.load(), seconds=seconds, as_json=as_json)
+    verify.show_workflow(config.load(), seconds=seconds, as_json=as_json)

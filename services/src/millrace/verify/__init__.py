@@ -9,7 +9,7 @@ from millrace.config import Settings
 from millrace.runtime.exit_codes import Exit
 
 
-def data(settings: Settings, *, as_json: bool) -> None:
+def show_data(settings: Settings, *, as_json: bool) -> None:
     """Compare everything that is stored with the log and its source; exit with 1 if it differs."""
     from millrace.verify import tables
     from millrace.verify.data import stored
@@ -18,7 +18,7 @@ def data(settings: Settings, *, as_json: bool) -> None:
     _show(report, tables.data, as_json=as_json)
 
 
-def access(settings: Settings, *, as_json: bool) -> None:
+def show_access(settings: Settings, *, as_json: bool) -> None:
     """Try to come in without the right to; exit with 1 if anything but a refusal happens."""
     from millrace.verify import tables
     from millrace.verify.access import authorization
@@ -27,7 +27,7 @@ def access(settings: Settings, *, as_json: bool) -> None:
     _show(report, tables.access, as_json=as_json)
 
 
-def kafka(settings: Settings, *, as_json: bool) -> None:
+def show_kafka(settings: Settings, *, as_json: bool) -> None:
     """Ask the brokers and look at the topics; exit with 1 if anything is not as declared."""
     from millrace.verify import tables
     from millrace.verify.health import cluster
@@ -35,7 +35,7 @@ def kafka(settings: Settings, *, as_json: bool) -> None:
     _show(cluster.verify(settings), tables.part, as_json=as_json)
 
 
-def mongodb(settings: Settings, *, as_json: bool) -> None:
+def show_mongodb(settings: Settings, *, as_json: bool) -> None:
     """Ask the members and look at the collections; exit with 1 if anything is not as declared."""
     from millrace.verify import tables
     from millrace.verify.health import replica_set
@@ -43,7 +43,7 @@ def mongodb(settings: Settings, *, as_json: bool) -> None:
     _show(replica_set.verify(settings), tables.part, as_json=as_json)
 
 
-def processor(settings: Settings, *, as_json: bool) -> None:
+def show_processor(settings: Settings, *, as_json: bool) -> None:
     """Ask the processor, its group and the API; exit with 1 if one of them does not work."""
     from millrace.verify import tables
     from millrace.verify.health import processor
@@ -51,7 +51,7 @@ def processor(settings: Settings, *, as_json: bool) -> None:
     _show(processor.verify(settings), tables.part, as_json=as_json)
 
 
-def workflow(settings: Settings, *, seconds: float, as_json: bool) -> None:
+def show_workflow(settings: Settings, *, seconds: float, as_json: bool) -> None:
     """Follow the next events into the database; exit with 1 if none come, or one is lost."""
     from millrace.verify import tables
     from millrace.verify.data import arrivals
