@@ -57,6 +57,8 @@ class Consumer:
         self._log_id: str | None = None
         self._checked: Mapping[Partition, int] = {}
         self.failures: list[BaseException] = []
+        self.strange: list[Partition] = []
+        """Of each the next record that is read cannot be."""
         self.polls = 0
 
     @property
@@ -84,6 +86,11 @@ class Consumer:
         self.polls += 1
         if self.failures:
             raise self.failures.pop(0)
+        while self.strange:
+            self._find_positions()
+            partition = self.strange.pop(0)
+            if (offset := self._state.position(partition).offset) < len(world.log[partition]):
+                raise Stuck(partition, offset, "strange")
         self._processor.jobs.go_on()
         chance.fault()
         if chance.seldom(Weather.STRANGE) and (mine := sorted(self.holdings)):
