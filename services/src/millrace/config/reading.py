@@ -13,6 +13,7 @@ from millrace.config import environment
 from millrace.config.base import ENV_PREFIX
 from millrace.config.settings import Settings
 from millrace.errors import ConfigurationError
+from millrace.runtime import redaction
 
 
 def problems(values: Mapping[str, Any], prefix: str) -> list[str]:
