@@ -1008,8 +1008,13 @@ def test_an_indented_answer_without_end_spoils_none_behind_it(gateway: Gateway) 
     assert len(told) == 3
 
 
-def test_answers_of_an_array_without_an_id_are_several(gateway: Gateway) -> None:
-    gateway.write([chat(5, id=None), chat(5, id=None)])
+@pytest.mark.parametrize(
+    "answers",
+    [[[chat(5, id=None)] * 2], [json.dumps(chat(5, id=None), indent=2).encode()] * 2],
+    ids=["an array", "indented"],
+)
+def test_answers_without_an_id_are_several(gateway: Gateway, answers: list[Any]) -> None:
+    gateway.write(*answers)
     assert len({one.event_id for one in gateway.poll().events}) == 2
 
 

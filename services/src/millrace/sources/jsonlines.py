@@ -149,7 +149,7 @@ def _ends(data: bytes, encoding: str, at: int = 0) -> Iterator[tuple[int, int]]:
 def _in_utf_8(text: bytes, encoding: str) -> bytes:
     """A line without the byte order mark that it may begin with."""
     if encoding in BOMS.values():
-        text = text.decode(encoding, "replace").encode(errors="replace")
+        text = text.decode(encoding, "replace").encode()
     return text.removeprefix(BOM)
 
 
