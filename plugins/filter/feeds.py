@@ -30,7 +30,8 @@ ON_DOCUMENTS = ("find", "insert", "createIndex", "listIndexes")
 # What it refers to it keeps as the services' data says.
 ON_REFERENCES = (*ON_DOCUMENTS, "update")
 # It notes which log of a topic was the first, once.
-LOGS, ON_LOGS = "logs", ("find", "insert")
+LOGS = "logs"
+ON_LOGS = ("find", "insert")
 
 
 def known() -> Mapping[str, Any]:
