@@ -29,6 +29,8 @@ DAY_EXAMPLE = "2026-01-02"
 _MISSING = frozenset(
     {"", "-", "nan", "nat", "null", "none", "na", "n/a", "#n/a", "<na>", "undefined"}
 )
+UNDECODED = "\ufffd"
+"""What programs put where bytes are no character of the encoding that they take them for."""
 _UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
 _FIRST, _LAST = 315_532_800, 7_258_118_400
 """The seconds from 1980 to 2200: numbers of another unit lie outside of them, and so do the digits
@@ -37,14 +39,15 @@ MICROSECOND = timedelta(microseconds=1)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def number(value: Any, *, whole: bool = False, or_null: bool = True) -> Any:
+def number(value: Any, *, whole: bool = False, or_null: bool = False) -> Any:
     """A number that is text, or a whole one that is written with a fraction of zero.
 
     What is neither text nor a float is returned as it is; ValueError of what is no number.
     `or_null` is whether there need be none: then it is said how that is written.
     """
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"is {value}, which is no number: send null where there is no value")
+        advice = ": send null where there is no value" if or_null else ""
+        raise ValueError(f"is {value}, which is no number{advice}")
     if isinstance(value, str):
         if len(value) > _LONGEST or not _NUMBER.fullmatch(value):
             raise ValueError(
@@ -75,6 +78,10 @@ def name(text: str) -> str:
         raise ValueError(
             f"is {_quoted(text)}: it must not begin or end with a space, nor have a character that"
             " cannot be seen"
+        )
+    if UNDECODED in text:
+        raise ValueError(
+            f"is {_quoted(text)}, which was not decoded as it was written: write it in UTF-8"
         )
     if is_missing(text) and not (text.isalpha() and text.isupper()):
         raise ValueError(

@@ -105,14 +105,14 @@ def test_how_a_number_is_written_does_not_make_another_event(
         ("price", '"1 234"', "without separators and units"),
         ("price", '"$12"', "which is no number"),
         ("price", '"12%"', "which is no number"),
-        ("price", '"NaN"', "null where there is no value"),
-        ("price", '""', "null where there is no value"),
+        ("price", '"NaN"', "without separators and units"),
+        ("price", '""', "without separators and units"),
         ("price", '"0x10"', "which is no number"),
         ("price", '"1_000"', "which is no number"),
         ("price", '"\u0661"', "which is no number"),
         ("price", json.dumps("9" * 10_000), "which is no number"),
         ("price", '"1e999"', "`price` is too large"),
-        ("price", "NaN", "`price` is nan, which is no number: send null"),
+        ("price", "NaN", "`price` is nan, which is no number"),
         ("price", "Infinity", "`price` is inf, which is no number"),
         ("price", "-Infinity", "`price` is -inf, which is no number"),
         ("price", "1e999", "`price` is inf, which is no number"),
@@ -126,6 +126,11 @@ def test_how_a_number_is_written_does_not_make_another_event(
         ("symbol", '"BRK\\u00a0B"', "a character that cannot be seen"),
         ("symbol", '"A\\nB"', "`symbol` is 'A\\nB'"),
         ("symbol", '"\\ud800"', "`symbol` is '\\ud800'"),
+        (
+            "symbol",
+            '"AB\\ufffd"',
+            "`symbol` is 'AB\\ufffd', which was not decoded as it was written",
+        ),
         ("event_id", '" 1"', "`event_id` is ' 1'"),
         ("symbol", '"NaN"', "`symbol` is 'NaN', as programs write what is missing: fill it in"),
         ("symbol", '"None"', "`symbol` is 'None', as programs write what is missing"),
@@ -329,6 +334,19 @@ def test_an_absent_value_of_a_gpu_is_null(client: FlaskClient, world: World) -> 
     ((_, event),) = world.kafka.records
     assert event.symbol == "gpu-host/0"
     assert (event.utilization, event.power_w) == (None, 281.44)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "advice"), [("utilization", True), ("gpu_index", False)])
+@pytest.mark.parametrize("text", ['"NaN"', "NaN"])
+def test_null_is_advised_where_it_may_be(
+    client: FlaskClient, name: str, advice: bool, text: str
+) -> None:
+    plain = {key: json.dumps(value) for key, value in item({}, "gpu_metrics").items()}
+    body = ", ".join(f'"{key}": {value}' for key, value in (plain | {name: text}).items())
+    answer = post(client, "/v1/ingest/gpu_metrics", f'{{"events": [{{{body}}}]}}'.encode())
+    (found,) = check_any(answer)
+    assert f"`{name}` is" in found["reason"]
+    assert ("null where there is no value" in found["reason"]) is advice
 
 
 GOOD = [sent(symbol='"A"'), sent(symbol='"B"')]
@@ -551,6 +569,8 @@ def test_a_number_in_a_query_is_taken(client: FlaskClient, limit: str) -> None:
 
 def test_the_numbers_of_a_feed_are_known() -> None:
     assert items.numbers(FEEDS["stocks"]) == {
-        **dict.fromkeys(("open", "high", "low", "price"), False),
-        "volume": True,
+        **dict.fromkeys(("open", "high", "low", "price"), (False, False)),
+        "volume": (True, False),
     }
+    gpu = items.numbers(FEEDS["gpu_metrics"])
+    assert (gpu["gpu_index"], gpu["utilization"]) == ((True, False), (False, True))

@@ -302,6 +302,15 @@ def test_a_row_that_ends_within_a_character_is_refused(tmp_path: Path) -> None:
     assert [one.symbol for one in batch.rejected] == ["prices.csv, line 3"]
 
 
+def test_half_a_character_of_utf_16_is_in_no_ticker(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    rows = [HEADER, ROW.replace("AAPL", "AA\ud83d"), ROW.replace("AAPL", "IBM")]
+    path.write_bytes("\n".join(rows).encode("utf-16", "surrogatepass"))
+    batch = Replay(path, []).fetch("")
+    assert [event.symbol for event in batch.events] == ["IBM"]
+    assert "which was not decoded as it was written" in batch.rejected[0].reason
+
+
 def test_tickers_that_look_like_nothing_are_tickers(tmp_path: Path) -> None:
     path = tmp_path / "prices.csv"
     names = ["NA", "NAN", "NONE", "NULL"]

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -118,26 +118,36 @@ def _understood(feed: Feed[Any], name: str, value: Any) -> Any:
     """A number or a time, in whatever form it has, or a name."""
     if name == "observed_at":
         return forms.time(value)
-    whole = numbers(feed).get(name)
-    if whole is not None:
-        return forms.number(value, whole=whole)
+    kind = numbers(feed).get(name)
+    if kind is not None:
+        return forms.number(value, **kind._asdict())
     return forms.name(value) if isinstance(value, str) else value
 
 
-def numbers(feed: Feed[Any]) -> Mapping[str, bool]:
-    """The fields of a feed that are numbers, and whether these are whole."""
+class Number(NamedTuple):
+    """What a number may be."""
+
+    whole: bool
+    or_null: bool
+
+
+def numbers(feed: Feed[Any]) -> Mapping[str, Number]:
+    """The fields of a feed that are numbers."""
     kind: Any = feed.event_type
     return _numbers(kind)
 
 
 @cache
-def _numbers(kind: type[Event]) -> Mapping[str, bool]:
+def _numbers(kind: type[Event]) -> Mapping[str, Number]:
     described: Any = msgspec.inspect.type_info(kind)
     found = {}
     for field in described.fields:
         kinds = {type(one) for one in getattr(field.type, "types", (field.type,))}
         if kinds & {msgspec.inspect.IntType, msgspec.inspect.FloatType}:
-            found[field.name] = msgspec.inspect.FloatType not in kinds
+            found[field.name] = Number(
+                whole=msgspec.inspect.FloatType not in kinds,
+                or_null=msgspec.inspect.NoneType in kinds,
+            )
     return found
 
 

@@ -138,7 +138,7 @@ def _whole(found: Any) -> Any:
 
 
 def _number_if_any(found: Any) -> Any:
-    return None if forms.is_missing(found) else forms.number(found)
+    return None if forms.is_missing(found) else forms.number(found, or_null=True)
 
 
 def _name(found: Any) -> Any:

@@ -160,7 +160,7 @@ def _event(row: Row, symbol: str, day: date, now: datetime) -> StockPrice:
 def _number(text: str) -> float:
     if forms.is_missing(text):
         raise ValueError(f"is {text}: every row needs a number here")
-    number: float = forms.number(text, or_null=False)
+    number: float = forms.number(text)
     return number
 
 
