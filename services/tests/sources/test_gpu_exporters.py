@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from services.tests.sources.exporter import NOW, Server
 
@@ -1137,7 +1137,15 @@ samples = st.lists(
 )
 
 
+ABSURD = [
+    Sample("vllm:generation_tokens_total", {"model_name": "m", "engine": engine}, value)
+    for engine, value in (("0", 1.7e308), ("1", 1.7e308))
+]
+
+
 @given(samples, samples)
+@example([], ABSURD)
+@example(ABSURD, [sample._replace(value=-sample.value) for sample in ABSURD])
 def test_whatever_is_scraped_the_processor_takes_what_is_not_rejected(
     first: list[Sample], second: list[Sample]
 ) -> None:

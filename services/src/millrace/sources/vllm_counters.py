@@ -138,7 +138,9 @@ def normalise(before: Mapping[Counter, float], now: Mapping[Counter, float]) -> 
     models: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for counter, value in now.items():
         earlier = before.get(counter, 0.0)
-        models[counter.model][counter.name] += value - earlier if value >= earlier else value
+        moved = value - earlier if value >= earlier else value
+        # Of several that are no counts the sum may be no number: it is rejected as too large.
+        models[counter.model][counter.name] += max(-LARGEST, min(moved, LARGEST))
     return [
         {
             "model": model,
