@@ -18,9 +18,11 @@ from ansible.plugins.filter.core import to_json
 VARIABLE = "millrace_producers"
 SPEC = Path(__file__).parents[2] / "roles/producer/meta/argument_specs.yml"
 FORM = "write it as a list, each with name, feed and source"
+EMPTY = "it is empty: fill it in, or leave it out"
 NO_GPU = "nvml needs a GPU, and no container gets one: use dcgm (docs/feeds.md)"
 # As the services call a setting of a producer, which the inventory calls like what is behind that.
 OURS = re.compile(r"\b(?:MILLRACE_PRODUCER|producer)_(\w+)")
+VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 RENAMED = {"usage_file": "usage_volume"}
 
 
@@ -43,7 +45,7 @@ def settings_of_producer(producer: Mapping[str, Any], host: str) -> dict[str, An
     Some of it contradicts the rest.
     """
     kinds, _ = services()
-    said = {name: value for name, value in producer.items() if value is not None}
+    said = dict(producer)
     volume = said.pop("usage_volume", "")
     settings = {f"producer_{name}": value for name, value in said.items()}
     if "host" in kinds[producer["source"]].reads:
@@ -51,24 +53,26 @@ def settings_of_producer(producer: Mapping[str, Any], host: str) -> dict[str, An
     return settings | ({"producer_usage_file": "/var/lib/usage/usage.jsonl"} if volume else {})
 
 
-def as_read(value: Any) -> Any:
-    """A value as the container has it: a list, or text."""
-    plain = json.loads(to_json(value))
-    return plain if isinstance(plain, str | list) else to_json(plain)
-
-
 def problems_of(producer: Any, spec: Mapping[str, Any]) -> Iterator[str]:
     """Say what is wrong with one producer, each in a line that names the field."""
     if not isinstance(producer, Mapping):
         yield FORM
         return
+    options = spec["options"]
+    there = ", ".join(options)
+    if strange := [name for name in producer if not isinstance(name, str)]:
+        # YAML reads on, off, yes and no as what is true or false.
+        yield f"there is no field {', '.join(map(str, strange))} (there are {there})"
+        return
+    if empty := [name for name, value in producer.items() if value is None]:
+        yield from (f"{name}: {EMPTY}" for name in empty)
+        return
     found = ArgumentSpecValidator(
-        spec["options"],
+        options,
         mutually_exclusive=spec["mutually_exclusive"],
         required_by=spec["required_by"],
     ).validate(dict(producer))
     if unknown := sorted(map(str, found.unsupported_parameters)):
-        there = ", ".join(spec["options"])
         yield f"there is no field {', '.join(unknown)} (there are {there})"
     if found.error_messages:
         yield from (error.msg for error in found.errors if not isinstance(error, UnsupportedError))
@@ -77,9 +81,15 @@ def problems_of(producer: Any, spec: Mapping[str, Any]) -> Iterator[str]:
         return
     if not re.fullmatch("[a-z0-9-]+", str(producer["name"])):
         yield "name: it must consist of lower-case letters, digits and hyphens"
+    volume = producer.get("usage_volume")
+    if volume and not VOLUME.fullmatch(volume):
+        yield "usage_volume: it must be the name of a volume: letters, digits, _, . and -"
+    if producer["source"] == "openai_usage" and not volume:
+        yield "usage_volume: openai_usage reads a file in it: name the volume of the gateway"
     _, problems = services()
     settings = settings_of_producer(producer, "host")
-    for line in problems({name: as_read(value) for name, value in settings.items()}):
+    # Ansible's own kinds of text and lists are none to others.
+    for line in problems(json.loads(to_json(settings))):
         yield OURS.sub(lambda match: RENAMED.get(field := match[1].lower(), field), line)
 
 

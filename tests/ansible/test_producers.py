@@ -30,7 +30,7 @@ def problems(*producers: Any) -> list[str]:
     [
         METALS,
         METALS | {"interval_seconds": 60},
-        METALS | {"interval_seconds": "60", "symbols": ["XAU"], "url": None},
+        METALS | {"interval_seconds": "60", "symbols": ["XAU"]},
         METALS | {"schedule": "0 6 * * *"},
         METALS | {"schedule": "0 6 * * *", "jitter_seconds": 30, "missed": "skip"},
         TOKENS | {"rate_per_second": 4, "seed": 2, "host": "box"},
@@ -78,6 +78,12 @@ def test_what_is_declared_here_is_accepted(path: str) -> None:
         ),
         # Of YAML it is a whole number; a container reads the word.
         (TOKENS | {"seed": True}, "seed: Input should be a valid integer"),
+        (METALS | {True: True}, "there is no field True (there are name, feed, source, "),
+        (METALS | {"symbols": None}, "symbols: it is empty: fill it in, or leave it out"),
+        (METALS | {"url": None}, "url: it is empty: fill it in, or leave it out"),
+        (OPENAI | {"usage_volume": "../x"}, "usage_volume: it must be the name of a volume: "),
+        (OPENAI, "usage_volume: openai_usage reads a file in it: name the volume of the gateway"),
+        (VLLM | {"url": "http://v/m", "schedule": "* * * * *"}, "schedule: vllm must be polled "),
         (TOKENS | {"gpu_name": "H100"}, "gpu_name: source workload for token_usage does not read"),
         (VLLM | {"url": "http://v/metrics"}, "interval_seconds: vllm must be polled every 30 sec"),
         (VLLM | {"interval_seconds": 9}, "vllm has nothing to ask: set url to the URL of its"),
@@ -118,7 +124,7 @@ def test_what_is_no_list_is_said_in_one_line(producers: Any) -> None:
 
 
 def test_a_container_is_told_what_is_declared_and_where_it_is() -> None:
-    declared = METALS | {"interval_seconds": 5, "url": None, "symbols": ["XAU"]}
+    declared = METALS | {"interval_seconds": 5, "symbols": ["XAU"]}
     assert FILTERS.settings_of_producer(declared, "here") == {
         "producer_name": "a",
         "producer_feed": "metals",

@@ -64,6 +64,12 @@ def test_what_is_no_whole_number_within_its_bounds_is_refused(value: Any) -> Non
     ]
 
 
+def test_true_is_no_number_of_a_container() -> None:
+    """Of YAML it is a word, which is what the container reads."""
+    (line,) = SETTINGS.setting_problems({"millrace_stale_seconds": True})
+    assert line.startswith("millrace_stale_seconds: Input should be a valid number")
+
+
 def test_a_variable_that_is_called_like_a_setting_is_checked() -> None:
     variables = {"millrace_stale_seconds": "60", "millrace_instance": "x", "other": 5}
     assert SETTINGS.setting_problems(variables) == []

@@ -105,7 +105,7 @@ def test_everything_that_is_wrong_is_said_at_once(settings: Callable[..., Settin
         "MILLRACE_PRODUCER_SEED: source vllm for token_usage does not read it; remove it; vllm has"
         " nothing to ask: set MILLRACE_PRODUCER_URL to the URL of its metrics;"
         " MILLRACE_PRODUCER_INTERVAL_SECONDS: vllm must be polled every 30 seconds at least, for a"
-        " rate to be known"
+        " rate to be known; it is 60"
     )
 
 

@@ -7,7 +7,7 @@ the environment is refused.
 """
 
 from millrace.config.base import ENV_PREFIX, LONGEST_SECONDS, about
-from millrace.config.reading import load, problems
+from millrace.config.reading import as_read, load, problems
 from millrace.config.settings import Settings, secrets_directory
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "LONGEST_SECONDS",
     "Settings",
     "about",
+    "as_read",
     "load",
     "problems",
     "secrets_directory",

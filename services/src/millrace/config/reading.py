@@ -1,5 +1,6 @@
 """Reads the settings of this process, and says in one line what is wrong with them."""
 
+import json
 import os
 import sys
 import warnings
@@ -20,7 +21,7 @@ def problems(values: Mapping[str, Any], prefix: str) -> list[str]:
     """What is wrong with those of these values that are to become settings.
 
     Each is named like its setting behind the prefix, as an inventory names it. Others are passed
-    over.
+    over. They are judged `as_read`.
     """
     lines = []
     for setting, field in Settings.model_fields.items():
@@ -29,11 +30,16 @@ def problems(values: Mapping[str, Any], prefix: str) -> list[str]:
             continue
         taken: Any = Annotated[field.annotation, field]
         try:
-            TypeAdapter(taken).validate_python(values[name])
+            TypeAdapter(taken).validate_python(as_read(values[name]))
         except ValidationError as error:
             found = error.errors(include_input=False, include_context=False)
             lines += [environment.refused(name, item) for item in found]
     return lines
+
+
+def as_read(value: Any) -> Any:
+    """A value of an inventory as a container has it: a list, or text."""
+    return value if isinstance(value, str | list) else json.dumps(value)
 
 
 def load() -> Settings:

@@ -13,7 +13,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
     """What is wrong with these settings of one producer, which have name, source and feed."""
     if wrong := config.problems(values, ""):
         return wrong
-    settings = ProducerSettings(**values)
+    settings = ProducerSettings(**{name: config.as_read(value) for name, value in values.items()})
     try:
         timing.from_settings(settings)
     except ConfigurationError as error:

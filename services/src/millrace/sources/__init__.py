@@ -64,11 +64,11 @@ def problems(settings: ProducerSettings) -> Iterator[str]:
     if kind.needs_url and not settings.producer_url:
         yield f"{name} has nothing to ask: set {prefix}URL to the URL of its metrics"
     longest = LONGEST_INTERVALS.get(name, inf)
-    if settings.producer_interval_seconds > longest:
-        yield (
-            f"{prefix}INTERVAL_SECONDS: {name} must be polled every {longest:g} seconds at least,"
-            " for a rate to be known"
-        )
+    often = f"{name} must be polled every {longest:g} seconds at least, for a rate to be known"
+    if settings.producer_schedule and longest < inf:
+        yield f"{prefix}SCHEDULE: {often}: set {prefix}INTERVAL_SECONDS instead"
+    elif settings.producer_interval_seconds > longest:
+        yield f"{prefix}INTERVAL_SECONDS: {often}; it is {settings.producer_interval_seconds:g}"
     if name == "metals_api":
         from millrace.sources.metals_api import METALS
 
