@@ -648,7 +648,7 @@ def test_vllm_that_is_polled_too_seldom_for_a_rate_is_refused(settings: Any) -> 
         sources.make(settings(**values))
     assert str(caught.value) == (
         "MILLRACE_PRODUCER_INTERVAL_SECONDS: vllm must be polled every 30 seconds at least, for a"
-        " rate to be known"
+        " rate to be known; it is 60"
     )
 
 
