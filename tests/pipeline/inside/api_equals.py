@@ -129,15 +129,15 @@ def latest(feed: Feed[Any], collection: Any) -> int:
     return len(events)
 
 
-def quotes(collection: Any, redis: Any) -> int:
+def quotes(collection: Any, connection: Any) -> int:
     """The latest price and quote of each symbol are those of Redis, and of a document."""
     symbols = [d["symbol"] for d in mongodb.newest(collection, 10_000)]
     for symbol in symbols:
         for _ in range(MOMENTS):
-            before = redis.value(redis, symbol)
+            before = redis.value(connection, symbol)
             price = ask(f"/market_data/last_price/{symbol}")
             quote = ask(f"/market_data/last_quote/{symbol}")
-            if before is not None and before == redis.value(redis, symbol):
+            if before is not None and before == redis.value(connection, symbol):
                 break
             time.sleep(0.05)
         else:
