@@ -42,15 +42,15 @@ def price(collection: Any, symbol: str) -> list[Any]:
     return [status, body, [found["price"]["value"] for found in collection.find(then)]]
 
 
-with mongodb.client(settings) as client, closing(redis.client(settings)) as redis:
+with mongodb.client(settings) as client, closing(redis.client(settings)) as connection:
     collection = client[settings.mongodb_database][QUOTES.collection]
     symbols = sorted(d["symbol"] for d in mongodb.newest(collection, 10_000))
     different: list[str] | None
     lives: dict[str, int] = {}
     try:
-        different = latest.compare(QUOTES, collection, redis, ttl, wait=1.0).examples
+        different = latest.compare(QUOTES, collection, connection, ttl, wait=1.0).examples
         keys = [key(symbol) for symbol in symbols for key in (price_key, quote_key)]
-        lives = {key: redis.pttl(key) for key in keys if redis.exists(key)}
+        lives = {key: connection.pttl(key) for key in keys if connection.exists(key)}
     except MillraceError:
         different = None
     found = {
