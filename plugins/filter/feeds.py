@@ -46,16 +46,12 @@ def known() -> Mapping[str, Any]:
     return FEEDS
 
 
-def unknown(names: Iterable[str]) -> str:
-    """Say which of these feeds do not exist, and which do; empty if all do."""
-    missing = sorted(set(names) - known().keys())
-    return f"no such feed: {', '.join(missing)} (known: {', '.join(known())})" if missing else ""
-
-
 def found(names: Sequence[str]) -> list[Any]:
     """Give the feeds of these names."""
-    if problem := unknown(names):
-        raise AnsibleFilterError(f"millrace_feeds: {problem}")
+    if missing := sorted(set(names) - known().keys()):
+        raise AnsibleFilterError(
+            f"millrace_feeds: no such feed: {', '.join(missing)} (known: {', '.join(known())})"
+        )
     return [known()[name] for name in names]
 
 

@@ -7,7 +7,7 @@ from millrace.feeds.base import Series
 
 
 class Remembered:
-    """What is stored of records that the log has unlogged: see oracle.Unlogged."""
+    """What is stored of records that the log has not got: see oracle.Unlogged."""
 
     def __init__(self, documents: Sequence[dict[str, Any]]) -> None:
         self._documents = documents

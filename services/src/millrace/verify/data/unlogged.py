@@ -39,7 +39,7 @@ class Unlogged:
         if not (self._feed.stored_fields and self._partition.start):
             return ()
         own = {**self._all, "source": series.source, "symbol": series.symbol}
-        # By the index of one series: another would bring every document that has been unlogged.
+        # By the index of one series: another would bring every document without a record.
         index = series_index(self._partition.log)
         newest = self._collection.find_one(
             own,
