@@ -69,7 +69,7 @@ class Engine:
         self.seen[identity] = Seen(identity, "vpc-1", 0, self.seen[identity].started)
 
     def remove(self, identity: str) -> None:
-        del self.seen[identity]
+        self.seen.pop(identity, None)
 
 
 class Pool:
@@ -170,6 +170,29 @@ def test_terminated_host_goes_with_its_network_and_its_address(agent: Any) -> No
     agent.cloud.says = Desired()
     settle(agent)
     assert (agent.engine.seen, agent.engine.vpcs, agent.addresses.published) == ({}, [], {})
+
+
+def test_removal_that_fails_halfway_is_tried_again_until_nothing_is_left(
+    agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[str] = []
+
+    def release(volume: str) -> None:
+        released.append(volume)
+        if len(released) == 1:
+            raise OSError("a device that went away")
+
+    settle(agent)
+    agent.attached["i-1"] = ("vol-1",)
+    monkeypatch.setattr(agent.volumes, "release", release)
+    monkeypatch.setattr("lab.agent.RETRY_SECONDS", 0)
+    agent.called("ec2", "TerminateInstances", {})
+    agent.cloud.says = Desired()
+    agent.step()
+    assert (agent.engine.seen, agent.problems.keys()) == ({}, {"i-1"})
+    settle(agent)
+    assert (released, agent.problems, agent.attached) == (["vol-1", "vol-1"], {}, {})
+    assert list((agent.lab.state / "instances").iterdir()) == []
 
 
 def test_failure_is_kept_and_tried_again_later(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,12 @@ def test_terminated_host_goes_before_its_network_and_keeps_its_volume() -> None:
     assert plan(desired, left) == [Action("remove-network", "vpc-1")]
 
 
+def test_what_a_removal_left_is_removed_again() -> None:
+    assert plan(Desired(), Actual(folders=["i-1"])) == [Action("remove", "i-1")]
+    assert plan(Desired(), Actual(folders=["i-1"]), busy={"i-1"}) == []
+    assert plan(DESIRED, replace(ACTUAL, folders=["i-1"])) == []
+
+
 def test_deleted_volume_goes_when_no_container_has_it() -> None:
     assert plan(Desired(), ACTUAL) == [Action("remove", "i-1")]
     assert plan(Desired(), Actual(files=["vol-1"])) == [Action("delete-volume", "vol-1")]

@@ -130,6 +130,18 @@ def test_files_of_volumes(tmp_path: Path) -> None:
     assert volumes.files() == []
 
 
+def test_device_that_somebody_gives_back_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.volumes.BLOCK", tmp_path)
+    file = tmp_path / "loop7" / "loop" / "backing_file"
+    file.parent.mkdir(parents=True)
+    file.write_text("/lab/vol-1.img (deleted)\n")
+    # Found, and not to be read any more.
+    (tmp_path / "loop0" / "loop" / "backing_file").mkdir(parents=True)
+    assert Volumes(Path("/lab")).devices() == {"/lab/vol-1.img": "loop7"}
+
+
 def test_image_is_defined_by_content_mode_and_base(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("true\n")

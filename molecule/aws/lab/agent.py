@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -32,6 +33,7 @@ class Agent:
         self.engine = Engine(lab)
         self.addresses = Addresses(lab)
         self.volumes = Volumes(lab.state / "volumes")
+        self.folders = lab.state / "instances"
         self.wake = threading.Event()
         self.lock = threading.Lock()
         self.devices = threading.Lock()
@@ -106,7 +108,8 @@ class Agent:
                 filters=filters if run == item.started else None,
                 reboots=self.rebooted[identity],
             )
-        return Actual(containers, self.engine.networks(), self.volumes.files())
+        folders = [path.name for path in self.folders.glob("*")]
+        return Actual(containers, self.engine.networks(), self.volumes.files(), folders)
 
     def publish(self, desired: Desired, seen: dict[str, Seen]) -> None:
         """Have the public addresses of the hosts that run, and no others."""
@@ -165,7 +168,7 @@ class Agent:
     def change(self, action: Action, host: Host) -> None:
         """What is done to a host that is to run."""
         if action.kind == "create":
-            folder = self.lab.state / "instances" / host.id
+            folder = self.folders / host.id
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "authorized_keys").write_text(host.key + "\n")
             shutil.copy(self.lab.state / "tls" / "ca.crt", folder / "ca.crt")
@@ -197,21 +200,27 @@ class Agent:
                 volume: self.volumes.attach(volume, self.desired.volumes[volume])
                 for volume in host.volumes
             }
-            (self.lab.state / "instances" / host.id / "devices").write_text(listing(devices))
-            gone = set(self.attached.get(host.id, ())) - set(host.volumes)
+            (self.folders / host.id / "devices").write_text(listing(devices))
+            self.release(host.id, set(self.attached.get(host.id, ())) - set(host.volumes))
             self.attached[host.id] = host.volumes
-            self.release(gone)
 
-    def release(self, volumes: Iterable[str]) -> None:
-        """Give back the devices that no host has now: a volume may be attached to another one."""
-        used = {volume for attached in self.attached.values() for volume in attached}
-        for volume in set(volumes) - used:
+    def release(self, identity: str, volumes: Iterable[str]) -> None:
+        """Give back the devices that a host had, unless the volume is another one's by now."""
+        others = {
+            volume
+            for other, attached in self.attached.items()
+            for volume in attached
+            if other != identity
+        }
+        for volume in set(volumes) - others:
             self.volumes.release(volume)
 
     def remove(self, identity: str) -> None:
-        """Drop a host; its data volumes stay."""
+        """Drop a host, and its files last: as long as they are there it is tried again."""
         self.engine.remove(self.engine.name(identity))
         with self.devices:
-            self.release(self.attached.pop(identity, ()))
+            self.release(identity, self.attached.get(identity, ()))
+            self.attached.pop(identity, None)
         self.filters.pop(identity, None)
-        shutil.rmtree(self.lab.state / "instances" / identity, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.folders / identity)

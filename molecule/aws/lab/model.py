@@ -53,6 +53,8 @@ class Actual:
     containers: Mapping[str, Container] = field(default_factory=dict)
     networks: Collection[str] = ()
     files: Collection[str] = ()
+    # Hosts whose files are there, also where a removal came no further than the container.
+    folders: Collection[str] = ()
 
 
 Kind = Literal[
@@ -104,7 +106,8 @@ def plan(desired: Desired, actual: Actual, busy: Collection[str] = ()) -> list[A
             continue
         if kind := host_action(host, actual.containers.get(identity)):
             actions.append(Action(kind, identity))
-    gone = sorted(set(actual.containers) - set(desired.hosts) - set(busy))
+    there = {*actual.containers, *actual.folders}
+    gone = sorted(there - set(desired.hosts) - set(busy))
     actions += [Action("remove", identity) for identity in gone]
     attached = {volume for item in actual.containers.values() for volume in item.volumes}
     deleted = sorted(set(actual.files) - set(desired.volumes) - attached - set(busy))

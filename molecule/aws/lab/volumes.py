@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 
 from lab.settings import LabError
+
+BLOCK = Path("/sys/block")
 
 
 def command(*words: str) -> str:
@@ -32,10 +35,13 @@ class Volumes:
 
     def devices(self) -> dict[str, str]:
         """The files behind this machine's loop devices, and the devices' names."""
-        return {
-            backing.read_text().strip().removesuffix(" (deleted)"): backing.parts[3]
-            for backing in Path("/sys/block").glob("loop*/loop/backing_file")
-        }
+        found = {}
+        for backing in BLOCK.glob("loop*/loop/backing_file"):
+            # Other labs give theirs back meanwhile.
+            with contextlib.suppress(OSError):
+                file = backing.read_text().strip().removesuffix(" (deleted)")
+                found[file] = backing.parents[1].name
+        return found
 
     def device(self, volume: str) -> str | None:
         """The loop device of a volume, by its kernel's name."""
@@ -78,6 +84,6 @@ def listing(devices: dict[str, str]) -> str:
     """What a host reads: kernel's name, minor number and volume id as its serial number is."""
     lines = []
     for volume, device in sorted(devices.items()):
-        major, _, minor = Path(f"/sys/block/{device}/dev").read_text().strip().partition(":")
+        major, _, minor = (BLOCK / device / "dev").read_text().strip().partition(":")
         lines.append(f"{device} {major} {minor} {volume.replace('-', '')}\n")
     return "".join(lines)
