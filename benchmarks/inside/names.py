@@ -28,7 +28,7 @@ from millrace.processor.batch import Inserted
 from millrace.processor.latest import LatestValues
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Kept
-from millrace.sinks.mongodb import MongoStore
+from millrace.processor.sinks.mongodb import MongoStore
 
 TIME = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 BATCH = 2000

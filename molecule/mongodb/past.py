@@ -16,8 +16,8 @@ from millrace.feeds.stocks import STOCKS
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below
+from millrace.processor.sinks.mongodb import MongoStore
 from millrace.progress import Progress
-from millrace.sinks.mongodb import MongoStore
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 FEED = replace(STOCKS, collection="written", window=timedelta(minutes=10))

@@ -229,7 +229,9 @@ RUN_BY_NOBODY = {
     ),
     "rm -rf .venv .cache": "would remove what the tests run in",
     "make mutants": "takes hours",
-    'make mutants ARGS="--package sinks"': "takes minutes, and asks the package index for mutmut",
+    'make mutants ARGS="--package processor.sinks"': (
+        "takes minutes, and asks the package index for mutmut"
+    ),
     "scripts/lock": "asks the package index for every dependency",
     "scripts/lock --upgrade": "the same",
 }

@@ -31,7 +31,7 @@ from services.tests.contracts.stored_events import (
 
 from millrace.api import store as api
 from millrace.feeds import FEEDS
-from millrace.sinks.mongodb import MongoStore
+from millrace.processor.sinks.mongodb import MongoStore
 
 NAME = "contracts"
 

@@ -14,7 +14,7 @@ from services.tests.contracts.latest_values import FIELDS, CachePort, Hashes, St
 
 from millrace.clients import redis as connections
 from millrace.config import Settings
-from millrace.sinks.redis import RedisCache
+from millrace.processor.sinks.redis import RedisCache
 
 
 @pytest.fixture

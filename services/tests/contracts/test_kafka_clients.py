@@ -13,8 +13,8 @@ from services.tests.contracts.kafka_admin import Asking, Grouped
 from services.tests.contracts.kafka_clients import Consuming, Producing
 from services.tests.dead_letters import fakes
 from services.tests.processor import test_group, test_orders
+from services.tests.processor.sinks import test_topics
 from services.tests.producer import test_publisher, test_service
-from services.tests.sinks import test_topics
 from services.tests.verify import test_log
 
 from millrace.config import Settings

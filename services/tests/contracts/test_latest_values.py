@@ -7,7 +7,7 @@ from services.tests.api import test_latest as api
 from services.tests.clients import test_latest_values
 from services.tests.contracts.latest_values import FIELDS, CachePort, Hashes, Strings, Writing
 from services.tests.processor.cache import MemoryCache
-from services.tests.sinks import test_redis, test_redis_guard
+from services.tests.processor.sinks import test_redis, test_redis_guard
 
 
 class TestMemoryCache(CachePort):

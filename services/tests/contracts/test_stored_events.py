@@ -28,13 +28,13 @@ from services.tests.contracts.stored_events import (
 )
 from services.tests.mongo import aggregated, matches
 from services.tests.processor.cache import Quotes
+from services.tests.processor.sinks.test_past import Collection
 from services.tests.processor.world import World
-from services.tests.sinks.test_past import Collection
 from services.tests.verify import test_checks
 from services.tests.watch import test_status
 
 from millrace.api.store import MongoStore as ApiStore
-from millrace.sinks.mongodb import MongoStore
+from millrace.processor.sinks.mongodb import MongoStore
 
 
 class TestProcessorsWorld(Past, Whereabouts, Writing):

@@ -11,11 +11,11 @@ from services.tests.dead_letters.fakes import TOPIC, Headers, Kafka
 
 from millrace import dead_letters
 from millrace.clients import kafka as module
+from millrace.clients.letter_headers import PARTIAL
 from millrace.config import Settings
 from millrace.dead_letters import topic
 from millrace.dead_letters.topic import DeadLetterError
 from millrace.errors import MillraceError
-from millrace.sinks.dead_letters import PARTIAL
 
 SETTINGS = Settings(dead_letters_topic=TOPIC)
 

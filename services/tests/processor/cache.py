@@ -15,8 +15,8 @@ from millrace.feeds.base import TIME_FIELD
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Transient
 from millrace.processor.ports import Kept
-from millrace.sinks.mongodb import MongoStore
-from millrace.sinks.redis import RedisCache
+from millrace.processor.sinks.mongodb import MongoStore
+from millrace.processor.sinks.redis import RedisCache
 
 DONE = "done"
 

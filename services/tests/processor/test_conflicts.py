@@ -10,12 +10,12 @@ from services.tests.processor.process import Processor
 from services.tests.processor.scenario import FIRST, metric, produce, start
 from services.tests.processor.world import World
 
+from millrace.clients.letter_headers import CONFLICT, PREFIX
 from millrace.feeds.stocks import STOCKS
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.processor.batch import Inserted
 from millrace.processor.conflicts import between_documents, between_events, said
 from millrace.processor.decode import Taken
-from millrace.sinks.dead_letters import CONFLICT, PREFIX
 from millrace.verify.data.oracle import Repeated, Stored
 
 

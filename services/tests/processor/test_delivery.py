@@ -17,6 +17,7 @@ from services.tests.processor.chance import Crash, Weather
 from services.tests.processor.process import Processor, in_one_thread
 from services.tests.processor.world import World
 
+from millrace.clients.letter_headers import CONFLICT, PREFIX, SKIPPED
 from millrace.clients.records import Unreadable
 from millrace.config import Settings
 from millrace.events import LATEST
@@ -26,7 +27,6 @@ from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.orders import Order
 from millrace.processor.errors import Permanent
 from millrace.processor.standing import LONGEST_SECONDS
-from millrace.sinks.dead_letters import CONFLICT, PREFIX, SKIPPED
 from millrace.verify.data.oracle import DeadLetter, Repeated, Stored
 
 PARTITIONS = 2

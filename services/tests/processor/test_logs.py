@@ -11,9 +11,9 @@ from services.tests.processor.scenario import FIRST, change, fail_with, metric, 
 from services.tests.processor.world import World
 from services.tests.verify.remembered import Remembered
 
+from millrace.clients.letter_headers import PREFIX
 from millrace.processor.errors import Transient, Unknown
 from millrace.processor.standing import LONGEST_SECONDS
-from millrace.sinks.dead_letters import PREFIX
 from millrace.verify.data import oracle
 
 

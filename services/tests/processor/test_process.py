@@ -27,8 +27,8 @@ from millrace.config import Settings
 from millrace.feeds.quotes import QUOTES
 from millrace.processor import latest, loop, service
 from millrace.processor.errors import Transient
+from millrace.processor.sinks.mongodb import MongoStore
 from millrace.runtime import logging
-from millrace.sinks.mongodb import MongoStore
 
 FIRST = (QUOTES.topic, 0)
 SOON = 10.0

@@ -13,6 +13,7 @@ from services.tests.processor.process import Processor, in_one_thread
 from services.tests.processor.scenario import FIRST, change, fail_with, metric, produce, start
 from services.tests.processor.world import World
 
+from millrace.clients.letter_headers import PARTIAL, PREFIX, SKIPPED
 from millrace.config import Settings
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.orders import Order
@@ -21,7 +22,6 @@ from millrace.processor.batch import Inserted
 from millrace.processor.breaker import Breaker
 from millrace.processor.errors import Stuck, Unknown
 from millrace.processor.standing import LONGEST_SECONDS
-from millrace.sinks.dead_letters import PARTIAL, PREFIX, SKIPPED
 from millrace.verify.data.oracle import Stored
 
 OTHER = ("other", 0)

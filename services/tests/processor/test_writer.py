@@ -13,6 +13,7 @@ from services.tests.processor.scenario import DAY, FIRST, change, fail_with, met
 from services.tests.processor.world import DEAD, World
 from structlog.testing import capture_logs
 
+from millrace.clients.letter_headers import CONFLICT, PREFIX
 from millrace.feeds.stocks import STOCKS
 from millrace.processor import backoff
 from millrace.processor import writer as writer_module
@@ -20,7 +21,6 @@ from millrace.processor.batch import Batch, Inserted, Message
 from millrace.processor.derivation import Derivation
 from millrace.processor.errors import Abandoned, Permanent, Unknown
 from millrace.processor.recall import Recall
-from millrace.sinks.dead_letters import CONFLICT, PREFIX
 
 
 def test_a_transient_error_is_no_dead_letter_however_often_it_comes(world: World) -> None:

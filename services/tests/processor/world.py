@@ -19,8 +19,8 @@ from millrace.feeds.stocks import STOCKS
 from millrace.orders import Order
 from millrace.processor.batch import Inserted, Message, Partition
 from millrace.processor.breaker import Tally
-from millrace.sinks.mongodb import MongoStore
-from millrace.sinks.topics import TopicPublisher
+from millrace.processor.sinks.mongodb import MongoStore
+from millrace.processor.sinks.topics import TopicPublisher
 from millrace.verify.data import oracle
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from services.tests.processor.world import Record
 from services.tests.stands import refuse_unled, stands_for
 
 from millrace.clients import kafka
+from millrace.clients.letter_headers import PREFIX
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.processor.errors import BadRecord
-from millrace.sinks.dead_letters import PREFIX, letter
+from millrace.processor.sinks.dead_letters import letter
 from millrace.verify.data import log
 from millrace.verify.data.compare import Letter, Partition, RecordPosition
 from millrace.verify.data.log import Log, origin

@@ -8,7 +8,7 @@ import sys
 
 from millrace.clients.latest_values import Latest
 from millrace.config import Settings
-from millrace.sinks.redis import RedisCache
+from millrace.processor.sinks.redis import RedisCache
 
 cache = RedisCache(Settings(redis_ttl_seconds=5))
 absent = cache.put([Latest(sys.argv[1], 1000, "1.0", "{}")], create=False)

@@ -14,8 +14,8 @@ from millrace import config
 from millrace.clients import mongodb
 from millrace.processor.batch import Inserted
 from millrace.processor.service import process
+from millrace.processor.sinks.mongodb import MongoStore
 from millrace.runtime import logging
-from millrace.sinks.mongodb import MongoStore
 
 
 class DeadlyStore(MongoStore):

@@ -9,10 +9,10 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from millrace.clients import kafka
+from millrace.clients.letter_headers import PARTIAL, PREFIX
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
-from millrace.sinks.dead_letters import PARTIAL, PREFIX
 
 GROUP = "operator-dead-letters"
 REPLAY_OF = "millrace.replay-of"

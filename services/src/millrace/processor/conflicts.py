@@ -11,11 +11,11 @@ from typing import Any
 
 import bson
 
+from millrace.clients.letter_headers import CONFLICT
 from millrace.clients.mongodb import AS_STORED
 from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD, Feed
 from millrace.processor.decode import Taken
 from millrace.processor.errors import BadRecord
-from millrace.sinks.dead_letters import CONFLICT
 
 NOT_SAID = frozenset({"produced_at", "schema_version", "unit", "price_per_hour_usd", "span_s"})
 DERIVED = frozenset({"meta", "cost_per_token", "ts"})

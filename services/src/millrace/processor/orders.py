@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 import structlog
 
+from millrace.clients.letter_headers import SKIPPED
 from millrace.orders import Order
 from millrace.processor.batch import Batch, Partition, Record
 from millrace.processor.errors import BadRecord, Transient, Unknown
 from millrace.processor.ports import Consumer
 from millrace.processor.standing import Standing
-from millrace.sinks.dead_letters import SKIPPED
 
 log = structlog.get_logger(__name__)
 

@@ -21,6 +21,9 @@ from millrace.processor.group import Group
 from millrace.processor.latest import LatestValues
 from millrace.processor.loop import LOOK_SECONDS, Loop
 from millrace.processor.metrics import Metrics
+from millrace.processor.sinks.mongodb import MongoStore
+from millrace.processor.sinks.redis import RedisCache
+from millrace.processor.sinks.topics import TopicPublisher
 from millrace.processor.standing import Standing
 from millrace.processor.writer import Writer
 from millrace.progress import Progress
@@ -28,9 +31,6 @@ from millrace.runtime import logging
 from millrace.runtime.exit_codes import Exit
 from millrace.runtime.probes import Probes
 from millrace.runtime.watchdog import Watchdog
-from millrace.sinks.mongodb import MongoStore
-from millrace.sinks.redis import RedisCache
-from millrace.sinks.topics import TopicPublisher
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from millrace.processor.conflicts import between_documents
 from millrace.processor.errors import Abandoned, BadRecord, Transient, Unknown
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Publisher, Store
-from millrace.sinks.dead_letters import letter
+from millrace.processor.sinks.dead_letters import letter
 
 log = structlog.get_logger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Any
 from kafka.structs import TopicPartition
 
 from millrace.clients import kafka, topic_ids
+from millrace.clients.letter_headers import CONFLICT, PARTIAL, PREFIX, SKIPPED
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.sinks.dead_letters import CONFLICT, PARTIAL, PREFIX, SKIPPED
 from millrace.verify.data.compare import Letter, Letters, Partition, RecordPosition
 
 SILENCE_SECONDS = 30.0

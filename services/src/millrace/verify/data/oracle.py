@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import bson
 from bson.errors import BSONError
 
+from millrace.clients.letter_headers import SKIPPED
 from millrace.clients.mongodb import AS_STORED
 from millrace.clients.topic_ids import FIRST
 from millrace.events import Alert
@@ -22,7 +23,6 @@ from millrace.feeds.history import Past
 from millrace.processor.conflicts import said
 from millrace.processor.decode import Taken, taker
 from millrace.processor.errors import BadRecord
-from millrace.sinks.dead_letters import SKIPPED
 from millrace.verify.data.seen import Seen
 
 AT_ONCE = 500

@@ -1,24 +1,15 @@
-"""A dead letter: the record as it came, and headers that say where it came from and why it failed.
-
-The header names are those of Kafka Connect (KIP-298), so that its users' tools understand them.
-"""
+"""A dead letter: the record as it came, and headers that say where that was and why it failed."""
 
 from collections.abc import Iterable
 
+from millrace.clients.letter_headers import PARTIAL, PREFIX
 from millrace.clients.records import Unreadable
 from millrace.clients.topic_ids import FIRST
 from millrace.processor.batch import Message, Record
 from millrace.processor.errors import BadRecord
 from millrace.runtime.redaction import shown
 
-PREFIX = "__connect.errors."
 LONGEST_REASON = 1000
-SKIPPED = "OPERATOR"
-"""The stage of a record that became a dead letter because an operator ordered it."""
-CONFLICT = "CONFLICT"
-"""The stage of an event that is not stored: another of its id is, with other content."""
-PARTIAL = PREFIX + "partial"
-"""Header of a letter that does not hold its record as it was sent: what it holds instead."""
 WHOLE_BYTES = 768 * 1024
 """Every broker takes a letter of so many bytes; of a larger one, parts of these sizes are kept."""
 LONGEST_VALUE, LONGEST_KEY, LONGEST_HEADERS = 512 * 1024, 64 * 1024, 128 * 1024

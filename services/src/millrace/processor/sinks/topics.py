@@ -17,7 +17,7 @@ from millrace.clients import kafka
 from millrace.config import Settings
 from millrace.processor.batch import Message
 from millrace.processor.errors import Permanent, Transient, Unknown
-from millrace.sinks.dead_letters import shortened
+from millrace.processor.sinks.dead_letters import shortened
 
 DELIVERY_SECONDS = 20
 STOP_SECONDS = 2.0

@@ -20,12 +20,13 @@ from kafka.producer.future import FutureRecordMetadata
 from services.tests.stands import stands_for
 
 from millrace.clients import kafka
+from millrace.clients.letter_headers import PARTIAL, PREFIX
 from millrace.config import Settings
 from millrace.processor.batch import Message
 from millrace.processor.errors import Permanent, Transient, Unknown
-from millrace.sinks import topics
-from millrace.sinks.dead_letters import LONGEST_VALUE, PARTIAL, PREFIX, shortened
-from millrace.sinks.topics import TopicPublisher
+from millrace.processor.sinks import topics
+from millrace.processor.sinks.dead_letters import LONGEST_VALUE, shortened
+from millrace.processor.sinks.topics import TopicPublisher
 
 MESSAGES = [Message("dead-letters", b"k", b"%d" % n, [("h", b"x")]) for n in range(3)]
 Publish = Callable[[], None]

@@ -2,13 +2,14 @@
 
 import pytest
 
+from millrace.clients.letter_headers import PREFIX
 from millrace.processor.batch import Unread
 from millrace.processor.errors import BadRecord
+from millrace.processor.sinks.dead_letters import LONGEST_REASON, letter
 from millrace.processor.standing import LONGEST_REASON as LONGEST_STANDING
 from millrace.processor.standing import Standing
 from millrace.runtime import redaction
 from millrace.runtime.redaction import Redactor
-from millrace.sinks.dead_letters import LONGEST_REASON, PREFIX, letter
 
 KEY = 10 * "k3y"
 

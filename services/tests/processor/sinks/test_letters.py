@@ -4,16 +4,15 @@ from typing import Any
 
 import pytest
 
+from millrace.clients.letter_headers import PARTIAL, PREFIX
 from millrace.clients.records import Unreadable
 from millrace.processor.batch import Message, Unread
 from millrace.processor.errors import BadRecord
-from millrace.sinks.dead_letters import (
+from millrace.processor.sinks.dead_letters import (
     LONGEST_HEADERS,
     LONGEST_KEY,
     LONGEST_REASON,
     LONGEST_VALUE,
-    PARTIAL,
-    PREFIX,
     WHOLE_BYTES,
     letter,
     shortened,

@@ -14,7 +14,7 @@ from millrace.clients import redis
 from millrace.clients.latest_values import COMPLETE, Latest, price_key, quote_key
 from millrace.config import Settings
 from millrace.processor.ports import Kept
-from millrace.sinks.redis import RedisCache
+from millrace.processor.sinks.redis import RedisCache
 
 SETTINGS = Settings(
     redis_host="redis",

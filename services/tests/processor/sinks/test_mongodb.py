@@ -25,7 +25,7 @@ from millrace.feeds import FEEDS
 from millrace.feeds.base import BY_TIME, Index
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Permanent, Transient, Unknown
-from millrace.sinks.mongodb import LARGEST_DOCUMENT, MongoStore
+from millrace.processor.sinks.mongodb import LARGEST_DOCUMENT, MongoStore
 
 DUPLICATE = {"code": 11000, "keyPattern": {"_id": 1}, "errmsg": "dup"}
 NOT_PRIMARY, DISK_FULL = 10107, 14031

@@ -25,7 +25,7 @@ from millrace.clients.latest_values import Latest
 from millrace.config import Settings
 from millrace.processor.errors import Transient
 from millrace.processor.ports import Kept
-from millrace.sinks.redis import FINISH, PUT, RedisCache
+from millrace.processor.sinks.redis import FINISH, PUT, RedisCache
 
 SETTINGS = Settings(
     redis_host="redis",

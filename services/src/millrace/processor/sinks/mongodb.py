@@ -25,7 +25,7 @@ from millrace.processor.errors import Permanent, Transient, Unknown
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below, LogPosition
-from millrace.sinks.past import Past
+from millrace.processor.sinks.past import Past
 
 DUPLICATE_KEY = 11000
 # The document is at fault: BadValue, TypeMismatch, DottedFieldName, DollarPrefixedFieldName,

@@ -17,8 +17,8 @@ from millrace.processor.errors import Transient
 from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below, LogPosition
-from millrace.sinks import past
-from millrace.sinks.mongodb import MongoStore
+from millrace.processor.sinks import past
+from millrace.processor.sinks.mongodb import MongoStore
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 FEED = FEEDS["stocks"]
