@@ -31,7 +31,9 @@ class World:
         found: list[Quote] = []
         for pause in pauses:
             self.now += pause
-            found += self.source.fetch("quotes").events  # type: ignore[arg-type]
+            batch = self.source.fetch("quotes")
+            assert batch.simulated
+            found += batch.events  # type: ignore[arg-type]
         return found
 
 

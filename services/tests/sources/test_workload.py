@@ -129,6 +129,12 @@ def test_another_rate_holds_from_the_next_event_on(turns: list[tuple[float, floa
     assert len(ids) == len({*ids})
 
 
+def test_another_rate_before_the_first_poll_brings_nothing_from_before_the_start() -> None:
+    world = World("token_usage", step=100.0)
+    world.source.pace(len(GPUS) * 1.0, 60)
+    assert all(event.observed_at.timestamp() > START - 100 for event in world.after(0.0))
+
+
 def test_an_interval_that_is_ordered_loses_nothing() -> None:
     tokens = World("token_usage")
     tokens.after(0.0)
