@@ -39,10 +39,12 @@ def services() -> Any:
     return sources.KINDS, declared.problems
 
 
-def settings_of_producer(producer: Mapping[str, Any], host: str) -> dict[str, Any]:
+def settings_of_producer(
+    producer: Mapping[str, Any], host: str, simulator: str = ""
+) -> dict[str, Any]:
     """Return the settings of a declared producer on a host: what is declared, and nothing else.
 
-    Some of it contradicts the rest.
+    Some of it may contradict the rest. `simulator` is the URL to poll where none is declared.
     """
     kinds, _ = services()
     said = dict(producer)
@@ -50,6 +52,8 @@ def settings_of_producer(producer: Mapping[str, Any], host: str) -> dict[str, An
     settings = {f"producer_{name}": value for name, value in said.items()}
     if "host" in kinds[producer["source"]].reads:
         settings["producer_host"] = said.get("host") or host
+    if simulator and not said.get("url"):
+        settings["producer_url"] = simulator
     return settings | ({"producer_usage_file": "/var/lib/usage/usage.jsonl"} if volume else {})
 
 

@@ -145,3 +145,18 @@ def test_a_container_is_told_what_is_declared_and_where_it_is() -> None:
 def test_only_sources_that_read_it_are_told_their_host(source: str) -> None:
     told = FILTERS.settings_of_producer({"name": "a", "source": source, "feed": "any"}, "here")
     assert ("producer_host" in told) is ("host" in KINDS[source].reads)
+
+
+@pytest.mark.parametrize(
+    ("declared", "polled"),
+    [
+        ({}, "https://simulator"),
+        ({"url": ""}, "https://simulator"),
+        ({"url": "https://a"}, "https://a"),
+    ],
+)
+def test_without_a_key_the_simulator_is_polled_unless_a_url_is_declared(
+    declared: dict[str, str], polled: str
+) -> None:
+    told = FILTERS.settings_of_producer(METALS | declared, "here", "https://simulator")
+    assert told["producer_url"] == polled

@@ -780,7 +780,7 @@ def test_a_latency_is_taken(latency: str, value: float | None) -> None:
         (line(chat(5, usage={"prompt_tokens": 10**400})), "prompt_tokens"),
         (line(chat(5, latency_ms="12 ms")), "`latency_ms` is '12 ms', which is no number"),
         (line(chat(5, latency_ms=10**400)), "latency_ms"),
-        (line(chat(5, latency_ms=float("inf"))), "`latency_ms` is inf, which is no number: send null"),
+        (line(chat(5, latency_ms=float("inf"))), "`latency_ms` is inf, which is no number: send"),
         (line(chat(5, created="2026-09-21T14:13:20")), "`created` lacks its offset from UTC"),
         (line(chat(5, created=0)), "`created` is 0: a number is a Unix time since 1980"),
         (line(chat(5, created=True)), "`created` is no time"),
