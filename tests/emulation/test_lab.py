@@ -214,8 +214,9 @@ def test_down_leaves_nothing(fleet: Fleet) -> None:
     fleet.run(group, {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1}})
     fleet.settle()
     assert len(containers()) == 2
-    # Also if somebody has emptied its folder meanwhile.
+    # Also if somebody has emptied its folder: a host that ends of it is started again, with this.
     shutil.rmtree(fleet.lab.state)
+    (fleet.lab.state / "volumes").mkdir(parents=True)
     assert str(fleet.lab.state) in output("losetup", "--all")
     result = command(fleet.lab.state, "down")
     assert result.returncode == 0, result.stderr

@@ -146,6 +146,7 @@ def down(lab: Lab) -> list[str]:
         removed.append(volume)
     Addresses(lab).tear_down()
     Registry(lab, engine.client).forget()
-    for path in lab.state.glob("*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    # The folder too, which may be there again where somebody had emptied it while the lab ran.
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(lab.state)
     return removed
