@@ -72,10 +72,10 @@ test-quick: bootstrap-dev ## Of it linters, unit tests and the whole pipeline, f
 	@scripts/test --quick $(ARGS)
 
 aws-lab: bootstrap-dev images ## Keep an emulated EC2 running, to deploy onto and look around; says how to use it
-	@PYTHONPATH=molecule/aws python -m lab up $(ARGS)
+	@python -m emulator up $(ARGS)
 
 aws-lab-down: bootstrap-dev ## Remove the emulated EC2 with everything in it
-	@PYTHONPATH=molecule/aws python -m lab down $(ARGS)
+	@python -m emulator down $(ARGS)
 
 bench: bootstrap-dev ## Measure the processor next to its peers
 	python benchmarks/run.py $(ARGS)

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from results import COMPRESSIONS, CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Names, Results
-
 from lab import INSTANCE, Lab, Process, Usage, peers_site, programs, run, servers
+from results import COMPRESSIONS, CONFLUENT, PLAIN, PROCESSOR, Drain, Latency, Names, Results
 
 SETTLE_SECONDS = 8
 PLACES = {

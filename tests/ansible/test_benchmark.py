@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from tests.ansible.conftest import ROOT, load
 
-# The emulation is called `lab` too.
 lab = load(ROOT / "benchmarks/lab.py", "benchmark_lab")
 
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from millrace.cli import app
 
-SOURCES = ["images", "inventories", "molecule/aws/lab", "playbooks", "plugins", "roles", "scripts"]
+SOURCES = ["images", "inventories", "emulator", "playbooks", "plugins", "roles", "scripts"]
 SOURCES += ["services/src", "Makefile"]
 NAMED = re.compile(
     r"(?:`|[Rr]un )(?:\.venv/bin/)?"
@@ -74,12 +74,10 @@ def test_make_starts_the_emulation_as_its_scenario_does() -> None:
     shown = subprocess.run(
         ["make", "--dry-run", "aws-lab"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert shown.stdout.splitlines()[-1].split() == [
-        *("PYTHONPATH=molecule/aws", "python", "-m", "lab", "up")
-    ]
+    assert shown.stdout.splitlines()[-1].split() == ["python", "-m", "emulator", "up"]
     tasks = yaml.safe_load((ROOT / "molecule/aws/create.yml").read_text())[0]["tasks"]
     argv = tasks[0]["ansible.builtin.command"]["argv"]
-    assert [word for word in argv[1:] if not word.startswith("--")] == ["-m", "lab", "up"]
+    assert [word for word in argv[1:] if not word.startswith("--")] == ["-m", "emulator", "up"]
 
 
 def messages() -> list[str]:

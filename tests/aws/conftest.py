@@ -18,7 +18,7 @@ import pytest
 import yaml
 from botocore.config import Config
 
-from tests.aws.emulator import OWN_AGENT, Emulator
+from tests.aws.moto_server import OWN_AGENT, MotoServer
 from tests.documented.commands import blocks, inline
 
 ROOT = Path(__file__).parents[2]
@@ -48,9 +48,9 @@ class Result:
 class Aws:
     """An emulated account and the playbooks that work on it."""
 
-    def __init__(self, emulator: Emulator, directory: Path) -> None:
+    def __init__(self, moto: MotoServer, directory: Path) -> None:
         """Make an inventory of the test's own and the image that hosts are made from."""
-        self.emulator = emulator
+        self.moto = moto
         self.directory = directory
         self.inventory = directory / "inventory"
         source = ROOT / "inventories" / "aws"
@@ -77,7 +77,7 @@ class Aws:
         return boto3.client(
             service,
             region_name=options.get("region", REGION),
-            endpoint_url=self.emulator.url,
+            endpoint_url=self.moto.url,
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
             config=Config(user_agent_extra=OWN_AGENT),
@@ -132,7 +132,7 @@ class Aws:
     def type(self, command: list[str], environment: dict[str, str] | None = None) -> Result:
         """Run a command as somebody who is logged in to the emulated account."""
         own = {
-            "AWS_ENDPOINT_URL": self.emulator.url,
+            "AWS_ENDPOINT_URL": self.moto.url,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_MAX_ATTEMPTS": "2",
@@ -224,11 +224,11 @@ def tags(item: dict[str, Any]) -> dict[str, str]:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """An account with nothing in it."""
     assert shutil.which("ansible-playbook"), "put .venv/bin first on PATH"
-    emulator = Emulator()
-    emulator.start()
+    moto = MotoServer()
+    moto.start()
     try:
-        emulator.clear()
-        yield Aws(emulator, tmp_path_factory.mktemp("aws"))
+        moto.clear()
+        yield Aws(moto, tmp_path_factory.mktemp("aws"))
     finally:
-        emulator.stop()
+        moto.stop()
         Path(f"/run/lock/millrace-{INSTANCE}-{REGION}").unlink(missing_ok=True)

@@ -16,7 +16,7 @@ WRITES = ("Create", "Run", "Put", "Import", "Attach", "Authorize")
 
 def made(aws: Aws) -> list[str]:
     """The calls that change something."""
-    return [x for x in aws.emulator.calls if x.split(":")[1].startswith(WRITES)]
+    return [x for x in aws.moto.calls if x.split(":")[1].startswith(WRITES)]
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def made(aws: Aws) -> list[str]:
 def test_what_aws_refuses_at_once_is_one_line_and_nothing_was_made(
     aws: Aws, refused: tuple[str, ...], code: str, says: str
 ) -> None:
-    aws.emulator.calls.clear()
-    aws.emulator.refuse = dict.fromkeys(refused, (1, code))
+    aws.moto.calls.clear()
+    aws.moto.refuse = dict.fromkeys(refused, (1, code))
     result = aws.run("playbooks/provision.yml")
-    aws.emulator.refuse = {}
+    aws.moto.refuse = {}
     assert result.code != 0
     assert says in result.words
     assert "Traceback" not in result.output
@@ -50,17 +50,17 @@ def test_what_aws_refuses_at_once_is_one_line_and_nothing_was_made(
 
 
 def test_without_credentials_nothing_is_a_success(aws: Aws) -> None:
-    aws.emulator.calls.clear()
+    aws.moto.calls.clear()
     unset = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
     result = aws.run("playbooks/plan.yml", environment=unset | {"AWS_EC2_METADATA_DISABLED": "1"})
     assert result.code != 0
     assert "no credentials: set AWS_PROFILE" in result.words
     assert "PLAY" not in result.output
-    assert aws.emulator.calls.total() == 0
+    assert aws.moto.calls.total() == 0
 
 
 def test_wrong_settings_are_said_all_at_once_and_nobody_is_asked(aws: Aws) -> None:
-    aws.emulator.calls.clear()
+    aws.moto.calls.clear()
     host = {"name": "all-1", "roles": ["kafka"], "type": "t3.small", "data_gb": "20 GB"}
     result = aws.run("site.yml", millrace_fleet=[host], millrace_zones="a")
     assert result.code != 0
@@ -83,7 +83,7 @@ def test_wrong_settings_are_said_all_at_once_and_nobody_is_asked(aws: Aws) -> No
 def test_what_no_host_could_run_is_refused_before_there_is_one(
     aws: Aws, chosen: dict[str, Any], says: str
 ) -> None:
-    aws.emulator.calls.clear()
+    aws.moto.calls.clear()
     result = aws.run("site.yml", **chosen)
     assert result.code != 0
     assert says in result.words
@@ -104,7 +104,7 @@ def test_zones_are_those_that_the_account_has(aws: Aws) -> None:
     assert result.code == 0, result.output
     for zone in "ab":
         assert re.search(rf"subnet +{INSTANCE}-public-{zone} ", result.output)
-    aws.emulator.calls.clear()
+    aws.moto.calls.clear()
     roles = ["kafka", "mongodb", "simulator", "processor", "api", "producers"]
     misspelt = {"name": "all-1", "roles": roles, "type": "t3.smal", "data_gb": 20, "node_id": 1}
     result = aws.run("playbooks/provision.yml", millrace_zones=[], millrace_fleet=[misspelt])
@@ -118,7 +118,7 @@ def test_zones_are_those_that_the_account_has(aws: Aws) -> None:
 
 
 def test_an_account_without_the_policy_that_bounds_roles_is_told_how_to_make_it(aws: Aws) -> None:
-    aws.emulator.calls.clear()
+    aws.moto.calls.clear()
     result = aws.run("playbooks/provision.yml", millrace_permissions_boundary="none-such")
     assert result.code != 0
     assert "the account has no policy none-such to bound the roles of hosts" in result.words
@@ -129,7 +129,7 @@ def test_an_account_without_the_policy_that_bounds_roles_is_told_how_to_make_it(
 def test_a_key_pair_of_somebody_else_stays_theirs(aws: Aws) -> None:
     ec2 = aws.client("ec2")
     theirs = ec2.create_key_pair(KeyName=INSTANCE)["KeyFingerprint"]
-    aws.emulator.calls.clear()
+    aws.moto.calls.clear()
     result = aws.run("playbooks/provision.yml")
     assert result.code != 0
     assert "that does not belong to this environment" in result.words
@@ -144,10 +144,10 @@ def test_hosts_beyond_the_quota_of_vcpus_are_refused_before_the_first_change(aws
     theirs = ec2.run_instances(ImageId=aws.image, MinCount=1, MaxCount=1, InstanceType="c5.large")[
         "Instances"
     ][0]["InstanceId"]
-    aws.emulator.calls.clear()
-    aws.emulator.vcpus = 8.0
+    aws.moto.calls.clear()
+    aws.moto.vcpus = 8.0
     result = aws.run("playbooks/provision.yml")
-    aws.emulator.vcpus = None
+    aws.moto.vcpus = None
     ec2.terminate_instances(InstanceIds=[theirs])
     assert result.code != 0
     assert (
@@ -165,7 +165,7 @@ def test_a_missing_secret_is_named_before_the_first_change(aws: Aws) -> None:
     name = f"/{INSTANCE}/deployment"
     manager = aws.client("secretsmanager")
     manager.create_secret(Name=name, SecretString=json.dumps(secrets))
-    aws.emulator.calls.clear()
+    aws.moto.calls.clear()
     settings: dict[str, Any] = {"millrace_secrets_source": "secretsmanager"}
     result = aws.run("playbooks/provision.yml", **settings)
     assert result.code != 0
@@ -181,7 +181,7 @@ def test_a_missing_secret_is_named_before_the_first_change(aws: Aws) -> None:
     }
     secrets["vault_api_token_operator"] = "changeme"
     manager.put_secret_value(SecretId=name, SecretString=json.dumps(secrets))
-    aws.emulator.calls.clear()
+    aws.moto.calls.clear()
     result = aws.run("playbooks/provision.yml", **settings)
     assert result.code != 0
     assert f"{kept}: vault_api_token_operator is a known default or placeholder" in result.words
@@ -203,7 +203,7 @@ def test_a_subnet_of_somebody_else_is_seen_before_it_is_in_the_way(aws: Aws) -> 
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.42.0.0/25", AvailabilityZone=f"{REGION}a")[
         "Subnet"
     ]["SubnetId"]
-    aws.emulator.calls.clear()
+    aws.moto.calls.clear()
     result = aws.run("playbooks/provision.yml")
     assert result.code != 0
     assert f"10.42.0.0/24 is taken by {subnet}" in result.words

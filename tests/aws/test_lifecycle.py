@@ -69,12 +69,12 @@ def killed(aws: Aws) -> list[Result]:
     """Provision, ended by AWS at one place after the other, and at last not at all."""
     results = []
     for action, number, code, _ in KILLED:
-        aws.emulator.calls.clear()
-        aws.emulator.refuse[action] = (number, code)
+        aws.moto.calls.clear()
+        aws.moto.refuse[action] = (number, code)
         results.append(aws.run("playbooks/provision.yml", **FLEET))
-        aws.emulator.refuse.clear()
+        aws.moto.refuse.clear()
     # Exactly what the hosts need, one of which runs.
-    aws.emulator.vcpus = 4.0
+    aws.moto.vcpus = 4.0
     return [*results, aws.run("playbooks/provision.yml", **FLEET)]
 
 
@@ -91,7 +91,7 @@ def test_a_run_that_was_killed_says_why_and_the_next_one_goes_on(killed: list[Re
         assert says in result.words, result.output[-3000:]
         assert "it goes on from here" in result.words
         assert "Traceback" not in result.output
-        # The emulator's account had no such quota yet, and no run was refused for it.
+        # The account had no such quota yet, and no run was refused for it.
         assert "Whether the quota of vCPUs suffices is not known" in result.words
     assert killed[-1].code == 0
     assert "quota" not in killed[-1].words
@@ -102,13 +102,13 @@ def test_a_second_run_changes_nothing_though_there_is_a_newer_image(made: Aws) -
     made.client("ssm").put_parameter(
         Name="/test/ami", Value=newer(made), Type="String", Overwrite=True
     )
-    made.emulator.calls.clear()
+    made.moto.calls.clear()
     result = made.run("playbooks/provision.yml", **FLEET)
     assert (result.code, result.changed) == (0, 0), result.output
-    assert made.emulator.calls["servicequotas:GetServiceQuota"] == 0
+    assert made.moto.calls["servicequotas:GetServiceQuota"] == 0
     images = {name: host["ImageId"] for name, host in made.instances().items()}
     assert images == dict.fromkeys(before, made.image)
-    asked = {action.split(":")[1] for action in made.emulator.calls}
+    asked = {action.split(":")[1] for action in made.moto.calls}
     verbs = r"(Describe|List|Get|GET|HEAD)"
     assert [name for name in asked if not re.match(verbs, name)] == []
 
@@ -216,7 +216,7 @@ def test_each_host_is_as_the_fleet_says(made: Aws) -> None:
             # Data outlives its host, the system does not.
             assert disk["DeleteOnTermination"] is (device != "/dev/sdf")
     # Without it a T3 host would begin without a credit.
-    launch = made.emulator.said["ec2:RunInstances"]
+    launch = made.moto.said["ec2:RunInstances"]
     assert launch["CreditSpecification.CpuCredits"] == ["unlimited"]
     # The operator's policy lets neither be launched without our tag.
     kinds = [launch[f"TagSpecification.{n}.ResourceType"] for n in (1, 2)]
@@ -387,7 +387,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     assert made.instances().keys() == before.keys()
 
     # Three hosts of two each: the one that is replaced is not counted twice.
-    made.emulator.vcpus = 6.0
+    made.moto.vcpus = 6.0
     result = made.run("site.yml", tags="provision", replace="data", **larger)
     assert result.code == 0, result.output
     again = made.run("playbooks/provision.yml", **larger)
@@ -403,7 +403,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     assert len(after["app"]["SecurityGroups"]) == 4
     assert after["data"]["InstanceId"] != before["data"]["InstanceId"]
     assert after["data"]["InstanceType"] == "m5.large"
-    launches = {x["InstanceType"][0]: x for x in made.emulator.launches[-2:]}
+    launches = {x["InstanceType"][0]: x for x in made.moto.launches[-2:]}
     assert launches["t3.micro"]["CreditSpecification.CpuCredits"] == ["unlimited"]
     # Not burstable: AWS would not launch it with a choice of credits.
     assert "CreditSpecification.CpuCredits" not in launches["m5.large"]
@@ -413,7 +413,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     assert "PublicIpAddress" not in after["api-2"]
     assert_a_way_out(made, after["api-2"]["SubnetId"])
     assert_all_of_it_expires(made, "2099-12-31")
-    # The emulator remembers the tags of what is gone: the host that was replaced and its disk.
+    # moto remembers the tags of what is gone: the host that was replaced and its disk.
     assert theirs(made) == tagged
 
     budget = made.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"][0]
@@ -527,11 +527,11 @@ def test_teardown_leaves_nothing(made: Aws) -> None:
 
     volumes = made.volumes()
     s3, bucket = made.client("s3"), f"{INSTANCE}-123456789012-{REGION}"
-    # It refuses whoever comes without TLS, as the emulator's clients do.
+    # It refuses whoever comes without TLS, as moto's clients do.
     s3.delete_bucket_policy(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="kafka/backup", Body=b"data")
     # AWS is slow: the first try is refused.
-    made.emulator.late["ec2:DeleteVpc"] = "DependencyViolation"
+    made.moto.late["ec2:DeleteVpc"] = "DependencyViolation"
     result = made.run("teardown.yml", confirm=INSTANCE)
     assert result.code == 0, result.output
     assert made.everything().keys() == {"volumes", "buckets"}
@@ -551,7 +551,7 @@ def test_the_operators_policy_allows_every_call(made: Aws) -> None:
     allowed = [action for statement in document["Statement"] for action in statement["Action"]]
     # These are named after the request, or after other actions; or anybody may ask.
     others = ("s3:", "budgets:", "sts:")
-    seen = {action for action in made.emulator.seen if not action.startswith(others)}
+    seen = {action for action in made.moto.seen if not action.startswith(others)}
     assert {"ec2:ModifyInstanceMetadataOptions", "ec2:DescribeInstanceTypes"} <= seen
     refused = [x for x in seen if not any(fnmatch(x, pattern) for pattern in allowed)]
     assert sorted(refused) == []

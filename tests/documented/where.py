@@ -165,21 +165,21 @@ RUN_BY = {
         "ansible-playbook teardown.yml -e millrace_instance=",
     ),
     # On EC2: names and folders are the emulation's.
-    AWS + "playbooks/secrets.yml": (FLEET + "lab/cli.py", "playbooks/secrets.yml"),
+    AWS + "playbooks/secrets.yml": ("emulator/cli.py", "playbooks/secrets.yml"),
     AWS + "playbooks/plan.yml": (FLEET + "converge.yml", "playbooks/plan.yml"),
-    AWS + "site.yml": (FLEET + "lab/cli.py", "site.yml"),
+    AWS + "site.yml": ("emulator/cli.py", "site.yml"),
     AWS + "site.yml -e replace=kafka-1": (
         "tests/aws/test_lifecycle.py",
         '"site.yml", tags="provision", replace="data"',
     ),
-    AWS + "playbooks/verify.yml": (FLEET + "lab/cli.py", "playbooks/verify.yml"),
+    AWS + "playbooks/verify.yml": ("emulator/cli.py", "playbooks/verify.yml"),
     AWS + "playbooks/verify_kafka.yml": (FLEET + "verify.yml", "playbooks/verify_"),
     AWS + "playbooks/status.yml": (FLEET + "verify.yml", "playbooks/status.yml"),
     AWS + "playbooks/stop.yml": (FLEET + "verify.yml", "playbooks/stop.yml"),
     AWS + "playbooks/start.yml": (FLEET + "verify.yml", "playbooks/start.yml"),
     AWS + "playbooks/expire.yml": ("tests/aws/test_lifecycle.py", "playbooks/expire.yml"),
-    AWS + "teardown.yml": (FLEET + "lab/cli.py", "teardown.yml"),
-    AWS + "teardown.yml -e delete_data=millrace": (FLEET + "lab/cli.py", "-e delete_data="),
+    AWS + "teardown.yml": ("emulator/cli.py", "teardown.yml"),
+    AWS + "teardown.yml -e delete_data=millrace": ("emulator/cli.py", "-e delete_data="),
     "aws iam create-policy --policy-name millrace-hosts"
     " --policy-document file://docs/aws-hosts-boundary.json": (
         "tests/aws/conftest.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -286,3 +287,20 @@ def test_a_log_is_shown_without_the_credentials_of_an_index(
     log = tmp_path / "log"
     log.write_text("Looking in indexes: https://me:0p3n@index.example/simple\nfailed\n")
     assert "https://me:***@index.example/simple\nfailed" in str(build.failed("it", log))
+
+
+def test_run_says_what_it_waits_for_and_gives_up(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = build.CACHE / "lock"
+    with path.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        monkeypatch.setattr(build, "LOCK_SECONDS", 0.5)
+        monkeypatch.setattr(sys, "argv", ["images/build", "--check"])
+        refusal = rf"^images/build: another images/build has held {path} for 0\.5 s: end it"
+        with pytest.raises(SystemExit, match=refusal):
+            build.main()
+    assert capsys.readouterr().out == f"waiting for another images/build, which holds {path} ...\n"
+    with build.locked(), path.open("w") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert capsys.readouterr().out == ""

@@ -13,9 +13,9 @@ import docker
 import docker.errors
 from docker.types import IPAMConfig, IPAMPool
 
-from lab import cgroups
-from lab.model import Host
-from lab.settings import INSTANCE_LABEL, LABEL, NETWORK_LABEL, Lab, LabError
+from emulator import cgroups
+from emulator.model import Host
+from emulator.settings import INSTANCE_LABEL, LABEL, NETWORK_LABEL, Lab, LabError
 
 STOP_SECONDS = 90
 

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[1]
 # The account and the credentials that moto's documentation uses.
 ACCOUNT = "123456789012"
 CREDENTIAL = "testing"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.model import Action, Actual, Container, Desired, Host, plan
+from emulator.model import Action, Actual, Container, Desired, Host, plan
 
 HOST = Host("i-1", "vpc-1", "10.0.0.4", "198.19.0.1", True, "ssh-ed25519 AAAA", ("vol-1",), "rules")
 CONTAINER = Container("i-1", "vpc-1", True, ("vol-1",), "rules")

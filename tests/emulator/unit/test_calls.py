@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from lab.calls import OWN_AGENT, Recorder, operation
+from emulator.calls import OWN_AGENT, Recorder, operation
 
 AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=testing/20260101/{region}/{service}/aws4_request, "

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lab.agent import Agent
-from lab.engine import Seen
-from lab.model import Desired, Host
-from lab.settings import Lab
+from emulator.agent import Agent
+from emulator.engine import Seen
+from emulator.model import Desired, Host
+from emulator.settings import Lab
 
 HOST = Host("i-1", "vpc-1", "10.0.0.4", "198.19.0.1", True, "ssh-ed25519 AAAA")
 DESIRED = Desired({"i-1": HOST}, {"vpc-1": "10.0.0.0/16"})
@@ -99,10 +99,10 @@ def filtered() -> list[int]:
 @pytest.fixture
 def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filtered: list[int]) -> Any:
     """An agent without a machine."""
-    monkeypatch.setattr("lab.agent.Cloud", lambda lab: Cloud())
-    monkeypatch.setattr("lab.agent.Engine", lambda lab: Engine())
-    monkeypatch.setattr("lab.agent.Addresses", lambda lab: Addresses())
-    monkeypatch.setattr("lab.agent.restore", lambda text, within: filtered.append(within))
+    monkeypatch.setattr("emulator.agent.Cloud", lambda lab: Cloud())
+    monkeypatch.setattr("emulator.agent.Engine", lambda lab: Engine())
+    monkeypatch.setattr("emulator.agent.Addresses", lambda lab: Addresses())
+    monkeypatch.setattr("emulator.agent.restore", lambda text, within: filtered.append(within))
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls" / "ca.crt").touch()
     made = Agent(Lab(state=tmp_path), "image")
@@ -185,7 +185,7 @@ def test_removal_that_fails_halfway_is_tried_again_until_nothing_is_left(
     settle(agent)
     agent.attached["i-1"] = ("vol-1",)
     monkeypatch.setattr(agent.volumes, "release", release)
-    monkeypatch.setattr("lab.agent.RETRY_SECONDS", 0)
+    monkeypatch.setattr("emulator.agent.RETRY_SECONDS", 0)
     agent.called("ec2", "TerminateInstances", {})
     agent.cloud.says = Desired()
     agent.step()
@@ -204,6 +204,6 @@ def test_failure_is_kept_and_tried_again_later(agent: Any, monkeypatch: pytest.M
     agent.engine.fails = False
     agent.step()
     assert (agent.engine.vpcs, agent.settled) == ([], False)
-    monkeypatch.setattr("lab.agent.RETRY_SECONDS", 0)
+    monkeypatch.setattr("emulator.agent.RETRY_SECONDS", 0)
     settle(agent)
     assert agent.problems == {}

@@ -13,8 +13,8 @@ from typing import Any
 import boto3
 import pytest
 
-from lab.server import AMI_PARAMETER
-from lab.settings import CREDENTIAL, ROOT, Lab, load
+from emulator.server import AMI_PARAMETER
+from emulator.settings import CREDENTIAL, ROOT, Lab, load
 
 OPTIONS = {
     "--prefix": "mr-awstest",
@@ -27,9 +27,9 @@ OPTIONS = {
 def command(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """One of the lab's commands, as `make aws-lab` runs them."""
     return subprocess.run(
-        [sys.executable, "-m", "lab", "--state", str(state), *words],
+        [sys.executable, "-m", "emulator", "--state", str(state), *words],
         cwd=ROOT,
-        env={"PYTHONPATH": "molecule/aws", "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+        env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
         capture_output=True,
         text=True,
         check=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.filters import rules
+from emulator.filters import rules
 
 EVERYTHING = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 

@@ -9,10 +9,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from lab.calls import OWN_AGENT
-from lab.filters import rules
-from lab.model import Desired, Host
-from lab.settings import CREDENTIAL, Lab
+from emulator.calls import OWN_AGENT
+from emulator.filters import rules
+from emulator.model import Desired, Host
+from emulator.settings import CREDENTIAL, Lab
 
 ALIVE = ("pending", "running", "stopping", "stopped")
 

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from lab.addresses import Addresses, Pool
-from lab.calls import Application, Environ, Recorder, StartResponse
-from lab.settings import ACCOUNT, ROOT, Lab
+from emulator.addresses import Addresses, Pool
+from emulator.calls import Application, Environ, Recorder, StartResponse
+from emulator.settings import ACCOUNT, ROOT, Lab
 
 AMI = "ami-0debian13a1b2c3d4"
 AMI_PARAMETER = "/aws/service/debian/release/13/latest/amd64"
@@ -127,7 +127,7 @@ def serve(lab: Lab, image: str) -> None:
     configure(lab)
     from werkzeug.serving import make_server
 
-    from lab.agent import Agent
+    from emulator.agent import Agent
 
     Addresses(lab).set_up()
     agent = Agent(lab, image)

@@ -11,7 +11,7 @@ import docker
 import docker.errors
 import yaml
 
-from lab.settings import LABEL, ROOT, LabError
+from emulator.settings import LABEL, ROOT, LabError
 
 HERE = Path(__file__).parent
 

@@ -43,7 +43,7 @@ class Quiet(WSGIRequestHandler):
         """Be silent."""
 
 
-class Emulator:
+class MotoServer:
     """A server on a free port of this machine."""
 
     def __init__(self) -> None:

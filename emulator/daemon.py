@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from lab import addresses
-from lab.addresses import Addresses
-from lab.engine import Engine
-from lab.images import build, have
-from lab.registry import MIRRORED, Registry
-from lab.server import STATUS_PATH
-from lab.settings import ROOT, SETTINGS_LABEL, Lab, LabError, load, parse
-from lab.volumes import Volumes
+from emulator import addresses
+from emulator.addresses import Addresses
+from emulator.engine import Engine
+from emulator.images import build, have
+from emulator.registry import MIRRORED, Registry
+from emulator.server import STATUS_PATH
+from emulator.settings import ROOT, SETTINGS_LABEL, Lab, LabError, load, parse
+from emulator.volumes import Volumes
 
 # On a busy machine as well: a lab that does not start ends at once, and says why.
 START_SECONDS = 300
+# Another lab may build every image from packages and compress it for the mirror.
+LOCK_SECONDS = 3600
 
 
 def status(lab: Lab) -> dict[str, Any]:
@@ -46,17 +48,36 @@ def process(lab: Lab) -> int | None:
             words = path.read_text().split("\0")
         except OSError:
             continue
-        if words[1:3] == ["-m", "lab"] and {"serve", str(lab.state)} <= set(words):
+        if words[1:3] == ["-m", "emulator"] and {"serve", str(lab.state)} <= set(words):
             return int(path.parent.name)
     return None
 
 
 @contextlib.contextmanager
-def alone(cache: Path) -> Iterator[None]:
-    """Labs make the same images and fill the same mirror: one after the other."""
+def locked(cache: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Let labs build the same images and fill the same mirror one after the other.
+
+    Say that it waits for another lab. LabError if that takes longer than LOCK_SECONDS.
+    """
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    path = cache / "lock"
+    end = time.monotonic() + LOCK_SECONDS
+    waits = False
+    with path.open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise LabError(
+                        f"another lab has held {path} for {LOCK_SECONDS} s: "
+                        "end it, then run this again"
+                    ) from None
+                if not waits:
+                    say(f"waiting for another lab, which holds {path} ...")
+                waits = True
+                time.sleep(0.2)
         yield
 
 
@@ -75,7 +96,7 @@ def up(lab: Lab, say: Callable[[str], None]) -> None:
     lab.save()
     engine = Engine(lab)
     say("images of the hosts, of the registry and for its mirror ...")
-    with alone(lab.cache):
+    with locked(lab.cache, say):
         have("debian", *MIRRORED)
         image = build(engine.client, "host")
         registry_image = build(engine.client, "registry")
@@ -87,13 +108,13 @@ def up(lab: Lab, say: Callable[[str], None]) -> None:
     lab.calls.unlink(missing_ok=True)
     lab.calls.touch()
     with (lab.state / "daemon.log").open("w") as log:
+        words = ["--state", str(lab.state), "serve", "--image", image]
         started = subprocess.Popen(
-            [sys.executable, "-m", "lab", "--state", str(lab.state), "serve", "--image", image],
+            [sys.executable, "-m", "emulator", *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
             start_new_session=True,
         )
     end = time.monotonic() + START_SECONDS

@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-from lab.settings import LabError
+from emulator.settings import LabError
 
 BLOCK = Path("/sys/block")
 

@@ -14,9 +14,9 @@ from urllib.request import Request, urlopen
 import docker
 import docker.errors
 
-from lab.authority import make_certificates
-from lab.images import references
-from lab.settings import ACCOUNT, LABEL, SETTINGS_LABEL, Lab, LabError
+from emulator.authority import make_certificates
+from emulator.images import references
+from emulator.settings import ACCOUNT, LABEL, SETTINGS_LABEL, Lab, LabError
 
 # Images of Docker Hub that hosts run.
 MIRRORED = ("kafka", "mongo", "redis")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from lab.settings import ROOT, Lab, LabError
+from emulator.settings import ROOT, Lab, LabError
 
 SOURCE = ROOT / "inventories" / "aws"
 NAMED = "tag:Environment: millrace\n"

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import docker
 import pytest
 
-from lab.settings import LABEL
+from emulator.settings import LABEL
 
 from .conftest import Fleet, command
 

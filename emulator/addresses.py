@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from lab.filters import INBOUND
-from lab.settings import Lab, LabError
-from lab.volumes import command
+from emulator.filters import INBOUND
+from emulator.settings import Lab, LabError
+from emulator.volumes import command
 
 BOOT_SECONDS = 30
 

@@ -1,4 +1,4 @@
-"""`python -m lab up|environment|down|status|settle`: keep an emulated EC2 running."""
+"""`python -m emulator up|environment|down|status|settle`: keep an emulated EC2 running."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import docker.errors
 
-from lab import daemon, environment
-from lab.settings import ROOT, Lab, LabError
+from emulator import daemon, environment
+from emulator.settings import ROOT, Lab, LabError
 
 DEFAULT = Lab()
 
@@ -77,10 +77,10 @@ PORTS = {
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(
-        prog="python -m lab",
+        prog="python -m emulator",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: PYTHONPATH=molecule/aws python -m lab up --port 5568 (make aws-lab)\n\n"
+        epilog="example: python -m emulator up --port 5568 (make aws-lab)\n\n"
         "exit codes: 0 done; 1 not done, for the reason in the last line; 2 not understood",
     )
     result.add_argument(
@@ -116,7 +116,7 @@ def settle(lab: Lab, seconds: float) -> None:
     end = time.monotonic() + seconds
     while not (status := daemon.status(lab))["settled"]:
         if time.monotonic() > end:
-            sys.exit(f"lab: not settled after {seconds:.0f} s: {json.dumps(status)}")
+            sys.exit(f"emulator: not settled after {seconds:.0f} s: {json.dumps(status)}")
         time.sleep(0.2)
 
 
@@ -172,7 +172,7 @@ def main() -> None:
         subprocess.SubprocessError,
         docker.errors.DockerException,
     ) as error:
-        sys.exit(f"lab: {error}")
+        sys.exit(f"emulator: {error}")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -205,6 +205,6 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.command == "settle":
         settle(lab, arguments.timeout)
     else:
-        from lab.server import serve
+        from emulator.server import serve
 
         serve(lab, arguments.image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shlex
 import subprocess
@@ -18,16 +19,16 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lab import cgroups, cli, environment
-from lab.addresses import Pool, conflicts, restore
-from lab.authority import make_certificates
-from lab.cli import usage
-from lab.cloud import data_volumes
-from lab.engine import Engine
-from lab.images import definition, references
-from lab.registry import MIRRORED, Registry
-from lab.settings import ROOT, Lab, LabError, load, parse
-from lab.volumes import Volumes
+from emulator import cgroups, cli, daemon, environment
+from emulator.addresses import Pool, conflicts, restore
+from emulator.authority import make_certificates
+from emulator.cli import usage
+from emulator.cloud import data_volumes
+from emulator.engine import Engine
+from emulator.images import definition, references
+from emulator.registry import MIRRORED, Registry
+from emulator.settings import ROOT, Lab, LabError, load, parse
+from emulator.volumes import Volumes
 
 
 def test_saved_settings_are_found_again(tmp_path: Path) -> None:
@@ -92,6 +93,26 @@ def test_what_is_typed_can_be_where_there_are_spaces(tmp_path: Path) -> None:
     assert typed[-1].endswith("teardown.yml -e confirm=other -e delete_data=other")
 
 
+def test_lab_says_whom_it_waits_for_and_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    with (tmp_path / "lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        monkeypatch.setattr(daemon, "LOCK_SECONDS", 0.5)
+        refusal = rf"another lab has held {tmp_path}/lock for 0\.5 s: end it"
+        with pytest.raises(LabError, match=refusal), daemon.locked(tmp_path, said.append):
+            pytest.fail("it went on")
+    assert said == [f"waiting for another lab, which holds {tmp_path}/lock ..."]
+    with (
+        daemon.locked(tmp_path, said.append),
+        (tmp_path / "lock").open("w") as other,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert len(said) == 1
+
+
 def test_public_addresses_are_used_again_last() -> None:
     pool = Pool("198.19.0.0/30")
     assert [pool.next() for _ in range(3)] == ["198.19.0.1", "198.19.0.2", "198.19.0.1"]
@@ -133,7 +154,7 @@ def test_files_of_volumes(tmp_path: Path) -> None:
 def test_device_that_somebody_gives_back_meanwhile_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.volumes.BLOCK", tmp_path)
+    monkeypatch.setattr("emulator.volumes.BLOCK", tmp_path)
     file = tmp_path / "loop7" / "loop" / "backing_file"
     file.parent.mkdir(parents=True)
     file.write_text("/lab/vol-1.img (deleted)\n")
@@ -232,7 +253,7 @@ def test_rules_wait_until_a_host_has_closed_itself(monkeypatch: pytest.MonkeyPat
         run.append("check" if "-C" in words else words[-3])
         return subprocess.CompletedProcess(words, next(codes), "", "")
 
-    monkeypatch.setattr("lab.addresses.subprocess.run", fake)
+    monkeypatch.setattr("emulator.addresses.subprocess.run", fake)
     restore("*mangle", within=7)
     assert run == ["check", "check", "check", "iptables-restore"]
 
@@ -241,8 +262,8 @@ def test_host_that_never_closes_itself_is_said(monkeypatch: pytest.MonkeyPatch) 
     def fake(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(words, 1, "", "")
 
-    monkeypatch.setattr("lab.addresses.subprocess.run", fake)
-    monkeypatch.setattr("lab.addresses.BOOT_SECONDS", 0)
+    monkeypatch.setattr("emulator.addresses.subprocess.run", fake)
+    monkeypatch.setattr("emulator.addresses.BOOT_SECONDS", 0)
     with pytest.raises(LabError, match="did not close"):
         restore("*mangle", within=7)
 
@@ -267,7 +288,7 @@ def test_what_is_not_understood_is_told_before_anything_is_made(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "run", lambda _: pytest.fail("it went on"))
-    monkeypatch.setattr(sys, "argv", ["lab", *words.split()])
+    monkeypatch.setattr(sys, "argv", ["emulator", *words.split()])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
@@ -292,8 +313,8 @@ def test_what_a_lab_cannot_do_is_one_line(
         raise error
 
     monkeypatch.setattr(cli, "run", fail)
-    monkeypatch.setattr(sys, "argv", ["lab", "status"])
-    with pytest.raises(SystemExit, match=r"^lab: why$"):
+    monkeypatch.setattr(sys, "argv", ["emulator", "status"])
+    with pytest.raises(SystemExit, match=r"^emulator: why$"):
         cli.main()
 
 
@@ -301,7 +322,7 @@ def test_what_a_lab_cannot_do_is_one_line(
 def test_the_help_of_a_lab_says_what_each_argument_is(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["lab", *command.split(), "--help"])
+    monkeypatch.setattr(sys, "argv", ["emulator", *command.split(), "--help"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 0

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from lab.addresses import Addresses, restore
-from lab.cloud import Cloud
-from lab.engine import Engine, Seen
-from lab.model import Action, Actual, Container, Desired, Host, plan
-from lab.settings import Lab
-from lab.volumes import Volumes, listing
+from emulator.addresses import Addresses, restore
+from emulator.cloud import Cloud
+from emulator.engine import Engine, Seen
+from emulator.model import Action, Actual, Container, Desired, Host, plan
+from emulator.settings import Lab
+from emulator.volumes import Volumes, listing
 
 LOG = logging.getLogger("lab")
 PERIOD = 1.0

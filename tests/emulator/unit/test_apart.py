@@ -7,8 +7,8 @@ from itertools import combinations
 
 import yaml
 
-from lab.settings import ROOT, Lab
-from tests.emulation.conftest import OPTIONS
+from emulator.settings import ROOT, Lab
+from tests.emulator.containers.conftest import OPTIONS
 
 NAMES = ("prefix", "port", "address", "public_range")
 
@@ -16,7 +16,9 @@ NAMES = ("prefix", "port", "address", "public_range")
 def labs() -> dict[str, dict[str, str]]:
     """Of each lab what no other may have: by who starts it."""
     named = {"make aws-lab": {name: str(getattr(Lab(), name)) for name in NAMES}}
-    named["tests/emulation"] = {name: OPTIONS[f"--{name.replace('_', '-')}"] for name in NAMES}
+    named["tests/emulator/containers"] = {
+        name: OPTIONS[f"--{name.replace('_', '-')}"] for name in NAMES
+    }
     for file in (ROOT / "molecule").glob("*/molecule.yml"):
         provisioner = yaml.safe_load(file.read_text()).get("provisioner", {})
         values = provisioner.get("inventory", {}).get("group_vars", {}).get("all", {})
@@ -27,7 +29,7 @@ def labs() -> dict[str, dict[str, str]]:
 
 def test_no_two_labs_share_a_name_a_port_an_address_or_a_range() -> None:
     found = labs()
-    assert {"make aws-lab", "tests/emulation", "aws", "aws_fleets"} <= set(found)
+    assert {"make aws-lab", "tests/emulator/containers", "aws", "aws_fleets"} <= set(found)
     for (one, its), (other, others) in combinations(found.items(), 2):
         shared = [name for name in NAMES if its[name] == others[name]]
         assert not shared, f"{one} and {other} share {shared}"
