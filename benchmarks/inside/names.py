@@ -22,13 +22,13 @@ from millrace.api.store import MongoStore as ApiStore
 from millrace.clients.latest_values import Latest
 from millrace.feeds import FEEDS
 from millrace.feeds.quotes import QUOTES, Quote
-from millrace.portions import portions
 from millrace.processor import service
 from millrace.processor.batch import Inserted
 from millrace.processor.latest import LatestValues
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Kept
 from millrace.processor.sinks.mongodb import MongoStore
+from millrace.runtime.chunks import chunks
 
 TIME = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 BATCH = 2000
@@ -88,7 +88,7 @@ def store(count: int) -> None:
     collection = database()[QUOTES.collection]
     collection.drop()
     MongoStore(collection.database.client, collection.database.name).prepare([QUOTES])
-    for some in portions(documents(count), BATCH):
+    for some in chunks(documents(count), BATCH):
         collection.insert_many(some, ordered=False)
 
 
@@ -102,9 +102,7 @@ def latest_values() -> LatestValues:
 def away() -> None:
     """What the writer threads leave while nobody takes it."""
     values = latest_values()
-    for some in portions(
-        documents(database()[QUOTES.collection].estimated_document_count()), BATCH
-    ):
+    for some in chunks(documents(database()[QUOTES.collection].estimated_document_count()), BATCH):
         values.offer(QUOTES.collection, some, Inserted(len(some)))
 
 

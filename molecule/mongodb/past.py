@@ -11,13 +11,13 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
+from millrace.clients.progress import Progress
 from millrace.feeds.base import Series
 from millrace.feeds.stocks import STOCKS
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment
 from millrace.processor.ports import Below
 from millrace.processor.sinks.mongodb import MongoStore
-from millrace.progress import Progress
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 FEED = replace(STOCKS, collection="written", window=timedelta(minutes=10))

@@ -15,11 +15,11 @@ from services.tests.api.test_ingest import QUOTE, check, post
 from services.tests.api.test_items import item
 from services.tests.api.world import AUTHORIZED, World, document
 
-from millrace import forms
 from millrace.api import items, reading
 from millrace.api.reading import MAX_ITEMS
 from millrace.events import Event
 from millrace.feeds import FEEDS
+from millrace.parsing import scalars
 
 PATH = "/v1/ingest/quotes"
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -245,20 +245,20 @@ def test_what_is_no_time_is_refused_in_words(
 
 def test_digits_that_are_a_date_are_no_time_of_another_century() -> None:
     with pytest.raises(ValueError, match="Unix time"):
-        forms.time(20260102)
+        scalars.time(20260102)
 
 
 @pytest.mark.parametrize(
     "value", [951_868_800, 951_868_800.0, "951868800000", 951_868_800_000_000, 951_868_800 * 10**9]
 )
 def test_a_number_is_a_time_of_the_last_century_too(value: Any) -> None:
-    assert forms.time(value) == datetime(2000, 3, 1, tzinfo=UTC)
+    assert scalars.time(value) == datetime(2000, 3, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("digits", ["20130228", "201302281600", "20130228160000", "36586"])
 def test_digits_of_a_date_are_no_unix_time(digits: str) -> None:
     with pytest.raises(ValueError, match="a number is a Unix time since 1980"):
-        forms.time(digits)
+        scalars.time(digits)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_digits_of_a_date_are_no_unix_time(digits: str) -> None:
     ],
 )
 def test_a_day_is_taken(text: str) -> None:
-    assert forms.day(text) == date(2000, 3, 1)
+    assert scalars.day(text) == date(2000, 3, 1)
 
 
 @pytest.mark.parametrize(
@@ -302,30 +302,30 @@ def test_a_day_is_taken(text: str) -> None:
 )
 def test_what_is_no_day_is_refused_in_words(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match="is ") as caught:
-        forms.day(text)
+        scalars.day(text)
     assert reason in str(caught.value)
     assert len(str(caught.value)) < 250
 
 
 @given(st.integers(10**15, 7 * 10**15))
 def test_the_size_of_a_number_tells_its_unit(microseconds: int) -> None:
-    time = datetime(1970, 1, 1, tzinfo=UTC) + microseconds * forms.MICROSECOND
-    assert forms.time(microseconds) == forms.time(1000 * microseconds) == time
+    time = datetime(1970, 1, 1, tzinfo=UTC) + microseconds * scalars.MICROSECOND
+    assert scalars.time(microseconds) == scalars.time(1000 * microseconds) == time
     whole = time.replace(microsecond=0)
-    assert forms.time(microseconds // 1_000_000) == whole
-    assert forms.time(microseconds // 1_000_000 * 1000) == whole
-    assert forms.time(time.isoformat()) == forms.time(str(time)) == time
+    assert scalars.time(microseconds // 1_000_000) == whole
+    assert scalars.time(microseconds // 1_000_000 * 1000) == whole
+    assert scalars.time(time.isoformat()) == scalars.time(str(time)) == time
 
 
 @given(st.text() | st.integers() | st.floats() | st.none())
 def test_anything_is_a_time_with_an_offset_or_refused_in_words(value: Any) -> None:
-    for read in (forms.time, forms.number):
+    for read in (scalars.time, scalars.number):
         try:
             found = read(value)
         except ValueError as error:
             assert str(error).startswith(("is ", "lacks "))
         else:
-            assert read is forms.number or found.tzinfo is not None
+            assert read is scalars.number or found.tzinfo is not None
 
 
 def test_an_absent_value_of_a_gpu_is_null(client: FlaskClient, world: World) -> None:

@@ -197,7 +197,7 @@ def test_a_letter_of_a_replayed_record_names_itself_when_it_is_replayed(kafka: K
 def test_replay_sends_each_letter_once_however_often_it_runs(
     kafka: Kafka, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(topic, "PORTION", 4)
+    monkeypatch.setattr(topic, "AT_ONCE", 4)
     fill(kafka, 10)
     dead_letters.replay(SETTINGS)
     assert capsys.readouterr().out == "10 dead letters replayed, 0 skipped\n"
@@ -223,7 +223,7 @@ def test_the_list_tells_replayed_from_not_replayed(
 def test_what_is_not_acknowledged_is_replayed_the_next_time(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(topic, "PORTION", 4)
+    monkeypatch.setattr(topic, "AT_ONCE", 4)
     fill(kafka, 10)
     kafka.refuse_after = 6
     with pytest.raises(DeadLetterError, match="not acknowledged"):
@@ -238,7 +238,7 @@ def test_letters_that_come_while_replaying_wait_for_the_next_time(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A record that is still bad comes back at once: replaying would never end."""
-    monkeypatch.setattr(topic, "PORTION", 1)
+    monkeypatch.setattr(topic, "AT_ONCE", 1)
     fill(kafka, 4)
     kafka.on_send = lambda: fill(kafka, 1)
     dead_letters.replay(SETTINGS)

@@ -17,6 +17,7 @@ from services.tests.processor.chance import Chance, Weather
 from services.tests.processor.world import DEAD, NOTHING, Record, World
 from services.tests.stands import stands_for
 
+from millrace.clients.progress import Progress
 from millrace.config import Settings
 from millrace.orders import Order
 from millrace.processor import backoff, pace, points, recall
@@ -31,7 +32,6 @@ from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Look
 from millrace.processor.standing import Standing
 from millrace.processor.writer import Writer
-from millrace.progress import Progress
 
 WRITERS = 2
 LONGEST_WRITE = 12

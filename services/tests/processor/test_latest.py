@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from millrace.clients import latest_values
 from millrace.clients.latest_values import Latest
+from millrace.clients.progress import Progress
 from millrace.feeds.quotes import QUOTES, Quote
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Inserted
@@ -28,7 +29,6 @@ from millrace.processor.metrics import Metrics
 from millrace.processor.pace import Pace
 from millrace.processor.recall import Recall
 from millrace.processor.writer import Writer
-from millrace.progress import Progress
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 SOON = 5.0

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from millrace.clients.progress import Progress
 from millrace.processor import service
 from millrace.processor.errors import Transient
-from millrace.progress import Progress
 
 PARTITION = ("stock-data", 0)
 LIMIT = 90.0

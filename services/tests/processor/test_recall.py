@@ -15,6 +15,7 @@ from services.tests.processor.process import Processor, in_one_thread
 from services.tests.processor.scenario import DAY, FIRST, change, fail_with, produce, start
 from services.tests.processor.world import World
 
+from millrace.clients.progress import Progress
 from millrace.feeds.base import Series
 from millrace.feeds.metals import METALS
 from millrace.feeds.token_usage import TOKEN_USAGE
@@ -22,7 +23,6 @@ from millrace.processor import loop, pace, points, recall
 from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.ports import Below
 from millrace.processor.recall import Recall
-from millrace.progress import Progress
 
 
 class Watched:

@@ -9,12 +9,12 @@ import msgspec
 from flask import Blueprint, Response, request
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
-from millrace import forms
 from millrace.api.auth import READ, scope
 from millrace.api.pagination import Order, Position, Query, Symbols, decode, encode
 from millrace.api.problems import Problem, bad_request, unavailable
 from millrace.api.store import LIMIT_MILLISECONDS, Document, Store
 from millrace.feeds.base import Feed, as_shown
+from millrace.parsing import scalars
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
@@ -128,8 +128,8 @@ def _read(name: str, text: str) -> Any:
     """Text stays text, `null` and numbers too: only a number and a time are read as such."""
     try:
         if name == "limit":
-            return forms.number(text, whole=True)
-        return forms.time_in_query(text) if name in TIMES else text
+            return scalars.number(text, whole=True)
+        return scalars.time_in_query(text) if name in TIMES else text
     except ValueError as error:
         raise bad_request(f"`{name}` {error}.") from None
 

@@ -16,7 +16,7 @@ from millrace.api.dependencies import Dependencies
 from millrace.api.errors import DependencyError
 from millrace.api.events import answer
 from millrace.clients.lag import PartitionLag
-from millrace.progress import Progress
+from millrace.clients.progress import Progress
 
 log = structlog.get_logger(__name__)
 

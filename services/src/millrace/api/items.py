@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from millrace import forms, jsontext
 from millrace.events import Event, is_ahead
 from millrace.feeds.base import Feed
 from millrace.feeds.minting import Refused, checked
-from millrace.jsontext import Unreadable
+from millrace.parsing import json_text, scalars
+from millrace.parsing.json_text import Unreadable
 
 E = TypeVar("E", bound=Event)
 
@@ -36,7 +36,7 @@ def source_of(token_id: str) -> str:
 def read(data: bytes | msgspec.Raw) -> Any:
     """The value that a JSON text stands for; Rejected if it is none, or says a thing twice."""
     try:
-        return jsontext.single(jsontext.value(data))
+        return json_text.single(json_text.value(data))
     except (Unreadable, ValueError) as error:
         raise Rejected(str(error)) from None
 
@@ -117,11 +117,11 @@ def _with_one_time(feed: Feed[Any], item: dict[str, Any]) -> tuple[dict[str, Any
 def _understood(feed: Feed[Any], name: str, value: Any) -> Any:
     """A number or a time, in whatever form it has, or a name."""
     if name == "observed_at":
-        return forms.time(value)
+        return scalars.time(value)
     kind = numbers(feed).get(name)
     if kind is not None:
-        return forms.number(value, **kind._asdict())
-    return forms.name(value) if isinstance(value, str) else value
+        return scalars.number(value, **kind._asdict())
+    return scalars.name(value) if isinstance(value, str) else value
 
 
 class Number(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from millrace.api.problems import bad_request
-from millrace.jsontext import Repeating, Unreadable, reason, single, value
+from millrace.parsing.json_text import Repeating, Unreadable, reason, single, value
 
 MAX_ITEMS = 500
 HOW = 'Send {"events": [...]}, or an array of items, or one item a line as application/x-ndjson.'

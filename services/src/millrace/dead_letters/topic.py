@@ -13,12 +13,13 @@ from millrace.clients.letter_headers import PARTIAL, PREFIX
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
+from millrace.runtime.chunks import chunks
 
 GROUP = "operator-dead-letters"
 REPLAY_OF = "millrace.replay-of"
 """Header of a replayed record: where its dead letter is."""
 ANSWER_SECONDS = 15
-PORTION = 500
+AT_ONCE = 500
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -85,17 +86,10 @@ class Letters:
         raise DeadLetterError(f"there is no dead letter {position} (positions look like 0/17)")
 
     def not_replayed(self) -> Iterator[list[Any]]:
-        """Those that are there now, in portions of one partition."""
+        """Those that are there now, some of one partition at a time."""
         done = self.replayed()
         for place in self._partitions:
-            portion: list[Any] = []
-            for record in self._read(place, done[place.partition], self._ends[place]):
-                portion.append(record)
-                if len(portion) == PORTION:
-                    yield portion
-                    portion = []
-            if portion:
-                yield portion
+            yield from chunks(self._read(place, done[place.partition], self._ends[place]), AT_ONCE)
 
     def mark_replayed(self, record: Any) -> None:
         """Move the group's position behind this record."""
@@ -109,7 +103,7 @@ class Letters:
         heard = time.monotonic()
         # The position also passes offsets that hold no record.
         while start < end:
-            records = self._client.poll(timeout_ms=500, max_records=PORTION).get(place, [])
+            records = self._client.poll(timeout_ms=500, max_records=AT_ONCE).get(place, [])
             for record in records:
                 if record.offset < end:
                     yield record

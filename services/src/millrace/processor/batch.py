@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
+from millrace.clients.progress import Partition as Partition
 from millrace.clients.topic_ids import FIRST
 from millrace.feeds.base import Feed
 from millrace.processor.breaker import Tally
 from millrace.processor.decode import Taken
 from millrace.processor.errors import BadRecord
-from millrace.progress import Partition as Partition
 
 
 class Record(Protocol):

@@ -17,12 +17,12 @@ import structlog
 from millrace.clients import latest_values
 from millrace.errors import MillraceError
 from millrace.feeds.base import TIME_FIELD, Feed
-from millrace.portions import portions
 from millrace.processor import backoff
 from millrace.processor.batch import Inserted
 from millrace.processor.errors import Transient
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Cache, Kept
+from millrace.runtime.chunks import chunks
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +177,7 @@ class LatestValues:
         # What is forgotten from now on may be of a symbol that has been passed.
         self._epoch, self._forgot = None, False
         for feed in self._feeds.values():
-            for documents in portions(self._newest(feed, None), AT_ONCE):
+            for documents in chunks(self._newest(feed, None), AT_ONCE):
                 if self._stop.is_set():
                     raise Transient("told to stop while Redis is filled")
                 self._put(feed, documents, create=True)
@@ -194,13 +194,13 @@ class LatestValues:
         places = set(doubtful)
         for collection, feed in self._feeds.items():
             own = [place for place in waiting if place[0] == collection]
-            for part in portions(own, AT_ONCE):
+            for part in chunks(own, AT_ONCE):
                 kept = self._put(feed, [waiting[place] for place in part], create=False)
                 places |= {
                     place for place, one in zip(part, kept, strict=True) if one is Kept.ABSENT
                 }
             symbols = sorted(symbol for name, symbol in places if name == collection)
-            for documents in portions(self._newest(feed, symbols), AT_ONCE):
+            for documents in chunks(self._newest(feed, symbols), AT_ONCE):
                 self._put(feed, documents, create=True)
 
     def _put(

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from millrace.clients.progress import Progress
 from millrace.clients.records import Unreadable
 from millrace.config import Settings
 from millrace.feeds.base import Feed
@@ -25,7 +26,6 @@ from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.ports import Consumer, Store
 from millrace.processor.recall import Recall
 from millrace.processor.standing import Standing
-from millrace.progress import Progress
 
 log = structlog.get_logger(__name__)
 

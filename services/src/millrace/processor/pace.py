@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from millrace.progress import Progress
+from millrace.clients.progress import Progress
 
 TAKE_SECONDS = 10.0
 """After so long of asking, what is complete is handed over."""

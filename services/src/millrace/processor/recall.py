@@ -6,10 +6,10 @@ from typing import Any
 from millrace.clients.topic_ids import FIRST
 from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import History, Past, Point
-from millrace.portions import portions
 from millrace.processor.pace import Pace
 from millrace.processor.points import Moment, Points
 from millrace.processor.ports import Below, LogPosition, Store
+from millrace.runtime.chunks import chunks
 
 AT_ONCE = 500
 """So many series are asked for in one question."""
@@ -51,7 +51,7 @@ class Recall:
         if not self.asks_places:
             return {}
         found: dict[str, LogPosition] = {}
-        for number, some in enumerate(portions(ids(), AT_ONCE)):
+        for number, some in enumerate(chunks(ids(), AT_ONCE)):
             if number:
                 self._pace.beat()  # They are few, and of no use one by one.
             found |= self._store.places(self._feed, some)
@@ -71,9 +71,7 @@ class Recall:
         symbols: dict[str, list[str]] = {}
         for series in wanted:
             symbols.setdefault(series.source, []).append(series.symbol)
-        parts = (
-            (source, some) for source in symbols for some in portions(symbols[source], AT_ONCE)
-        )
+        parts = ((source, some) for source in symbols for some in chunks(symbols[source], AT_ONCE))
         for number, (source, some) in enumerate(parts):
             if number:
                 self._pace.turn()
@@ -111,7 +109,7 @@ class Recall:
             groups.setdefault((series.source, moment), []).append(series.symbol)
         first = True
         for (source, moment), symbols in groups.items():
-            for some in portions(symbols, AT_ONCE):
+            for some in chunks(symbols, AT_ONCE):
                 if not first:
                     self._pace.turn()
                 first = False

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from millrace.clients import kafka, mongodb
+from millrace.clients.progress import Progress
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.feeds.base import Feed
@@ -26,7 +27,6 @@ from millrace.processor.sinks.redis import RedisCache
 from millrace.processor.sinks.topics import TopicPublisher
 from millrace.processor.standing import Standing
 from millrace.processor.writer import Writer
-from millrace.progress import Progress
 from millrace.runtime import logging
 from millrace.runtime.exit_codes import Exit
 from millrace.runtime.probes import Probes

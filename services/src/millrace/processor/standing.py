@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from millrace.progress import Partition
+from millrace.clients.progress import Partition
 from millrace.runtime.redaction import shown
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ months; so prices wander without end but never leave a plausible band.
 
 import math
 
-from millrace.noise import smooth
+from millrace.sources.noise import smooth
 
 SHORTEST_TURN = 60.0
 OCTAVES = 9

@@ -5,8 +5,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from millrace import forms
-from millrace.jsontext import Unreadable, single, value
+from millrace.parsing import scalars
+from millrace.parsing.json_text import Unreadable, single, value
 from millrace.runtime.redaction import shown
 from millrace.sources.base import Rejected
 from millrace.sources.gpus import ServingGpu, usage, whole_milliseconds
@@ -122,7 +122,7 @@ def _time(answer: Mapping[str, Any]) -> datetime:
     name = "created" if "created" in answer else "created_at"
     if answer.get(name) is None:
         raise ValueError("it has no time: neither created nor created_at")
-    return whole_milliseconds(_of(name, answer, forms.time).timestamp())
+    return whole_milliseconds(_of(name, answer, scalars.time).timestamp())
 
 
 def _of(name: str, fields: Mapping[str, Any], read: Any) -> Any:
@@ -134,12 +134,12 @@ def _of(name: str, fields: Mapping[str, Any], read: Any) -> Any:
 
 
 def _whole(found: Any) -> Any:
-    return forms.number(found, whole=True)
+    return scalars.number(found, whole=True)
 
 
 def _number_if_any(found: Any) -> Any:
-    return None if forms.is_missing(found) else forms.number(found, or_null=True)
+    return None if scalars.is_missing(found) else scalars.number(found, or_null=True)
 
 
 def _name(found: Any) -> Any:
-    return forms.name(found) if isinstance(found, str) else found
+    return scalars.name(found) if isinstance(found, str) else found

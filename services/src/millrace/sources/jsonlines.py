@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from millrace.jsontext import Unreadable, value
+from millrace.parsing.json_text import Unreadable, value
 
 BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 BOM = b"\xef\xbb\xbf"

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import structlog
 
-from millrace import forms
 from millrace.config import Settings, about
 from millrace.errors import ConfigurationError
 from millrace.feeds.minting import Refused, mint, second
 from millrace.feeds.stocks import STOCKS, StockPrice
+from millrace.parsing import scalars
 from millrace.runtime.redaction import shown
 from millrace.sources import tables
 from millrace.sources.base import Batch, Permanent, Rejected
@@ -112,7 +112,7 @@ def rows(path: Path, now: datetime, wanted: Wanted) -> Iterator[StockPrice | Rej
     for row in tables.read(path, COLUMNS):
         where = f"{path.name}, line {row.line}"
         try:
-            symbol, day = row.read("Ticker", forms.name), row.read("Date", forms.day)
+            symbol, day = row.read("Ticker", scalars.name), row.read("Date", scalars.day)
             if not wanted(symbol, day):
                 continue
             if before := lines.get((symbol, day)):
@@ -158,12 +158,12 @@ def _event(row: Row, symbol: str, day: date, now: datetime) -> StockPrice:
 
 
 def _number(text: str) -> float:
-    if forms.is_missing(text):
+    if scalars.is_missing(text):
         raise ValueError(f"is {text}: every row needs a number here")
-    number: float = forms.number(text)
+    number: float = scalars.number(text)
     return number
 
 
 def _whole_number(text: str) -> float:
-    number: float = forms.number(_number(text), whole=True)
+    number: float = scalars.number(_number(text), whole=True)
     return number

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from millrace import noise
 from millrace.config import Settings
 from millrace.events import Event
+from millrace.sources import noise
 from millrace.sources.base import SHORTEST_GAP, Batch, Rejected, gap
 from millrace.sources.gpus import ServingGpu, metrics, usage
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from millrace.forms import EXAMPLE
+from millrace.parsing.scalars import EXAMPLE
 from millrace.serving.problem import MEDIA_TYPE
 
 Node = dict[str, Any]

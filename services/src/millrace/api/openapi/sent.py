@@ -10,7 +10,7 @@ from millrace.api.openapi.nodes import SENT_TIME, Node, list_of
 from millrace.api.reading import MAX_ITEMS
 from millrace.events import Event
 from millrace.feeds import Feed
-from millrace.forms import NUMBER
+from millrace.parsing.scalars import NUMBER
 
 
 def batch(feeds: Sequence[Feed[Any]]) -> Node:

@@ -20,9 +20,9 @@ from millrace.clients import mongodb, topic_ids
 from millrace.clients.services import Peer, ask
 from millrace.config import Settings
 from millrace.feeds import FEEDS, Feed
-from millrace.portions import portions
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
+from millrace.runtime.chunks import chunks
 from millrace.verify.data.compare import Letters, Partition, RecordPosition
 from millrace.verify.data.log import Log
 from millrace.verify.data.stored import wait_for_group
@@ -196,7 +196,7 @@ def follow(
     decode = decoder(feed)
     collection = database[feed.collection]
     dead = published = stored = found = 0
-    for some in portions(records, AT_ONCE):
+    for some in chunks(records, AT_ONCE):
         published += len(some)
         places: dict[RecordPosition, str] = {}
         for place, record in some:

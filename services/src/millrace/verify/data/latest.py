@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from millrace.clients import latest_values, mongodb, redis
 from millrace.clients.latest_values import Latest
 from millrace.feeds.base import TIME_FIELD, Feed
-from millrace.portions import portions
+from millrace.runtime.chunks import chunks
 from millrace.verify.data.compare import Document, Tally
 
 NAME = "latest values"
@@ -38,7 +38,7 @@ def compare(
     """
     tally = Tally()
     waiting: dict[str, Document] = {}
-    for page in portions(mongodb.newest(collection, LIMIT_MILLISECONDS), mongodb.AT_ONCE):
+    for page in chunks(mongodb.newest(collection, LIMIT_MILLISECONDS), mongodb.AT_ONCE):
         tally.records += len(page)
         different = _look(feed, page, collection, client, ttl)
         for document in page:
@@ -51,7 +51,7 @@ def compare(
     while waiting:
         different = {
             symbol: text
-            for page in portions(waiting.values(), mongodb.AT_ONCE)
+            for page in chunks(waiting.values(), mongodb.AT_ONCE)
             for symbol, text in _look(feed, page, collection, client, ttl).items()
         }
         waiting = {symbol: waiting[symbol] for symbol in different}

@@ -15,13 +15,13 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from millrace.clients import kafka, lag, mongodb, redis, topic_ids
+from millrace.clients.progress import named
 from millrace.clients.topic_ids import FIRST
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.events import Alert
 from millrace.feeds import FEEDS, Feed
 from millrace.feeds.base import position_index
-from millrace.progress import named
 from millrace.verify.data import alerts, compare, history, latest
 from millrace.verify.data.compare import Document, Letters, Partition, Tally
 from millrace.verify.data.log import Log

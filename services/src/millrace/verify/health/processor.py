@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from millrace.clients import kafka, lag, services
+from millrace.clients.progress import named
 from millrace.clients.services import Peer
 from millrace.config import Settings
 from millrace.feeds import FEEDS
-from millrace.progress import named
 from millrace.verify import checks
 from millrace.verify.checks import Check, PartReport
 from millrace.verify.data import stored

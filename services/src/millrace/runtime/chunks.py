@@ -7,8 +7,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def portions(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """The items as they come, `size` in memory at a time; the last list may be shorter."""
     rest = iter(items)
-    while portion := list(islice(rest, size)):
-        yield portion
+    while chunk := list(islice(rest, size)):
+        yield chunk

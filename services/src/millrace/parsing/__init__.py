@@ -1,0 +1,1 @@
+"""Reading what others send, in the forms in which they write it."""
