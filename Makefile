@@ -60,7 +60,7 @@ test-unit: bootstrap-dev ## Unit, contract and property tests: no containers
 	pytest $(ARGS)
 
 images: bootstrap ## Pull or build the images
-	@ansible-playbook playbooks/engine.yml playbooks/images.yml -e '{"docker_engine_networks": []}' $(ARGS)
+	@ansible-playbook playbooks/engine.yml playbooks/deploy/images.yml -e '{"docker_engine_networks": []}' $(ARGS)
 
 molecule: bootstrap-dev images ## The pipeline and every role in real containers, fleets on emulated EC2 (SCENARIOS="kafka default" for some)
 	@scripts/molecule $(SCENARIOS) $(ARGS)

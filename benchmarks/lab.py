@@ -199,5 +199,5 @@ def servers(keep: bool) -> Iterator[tuple[str, Path]]:
         yield image.strip(), directory
     finally:
         if not keep:
-            play("playbooks/teardown.yml", confirm=INSTANCE, keep_images=True)
+            play("playbooks/deploy/teardown.yml", confirm=INSTANCE, keep_images=True)
             shutil.rmtree(directory)

@@ -12,9 +12,9 @@ turn comes. What is made of secrets, or of facts, is not known yet, and waits fo
 
     - name: Check the names of variables, and what the roles would not take
       known_variables:
-        roles: "{{ playbook_dir }}/../roles"
-        playbooks: "{{ playbook_dir }}"
-        inventories: "{{ playbook_dir }}/../inventories"
+        roles: "{{ millrace_checkout }}/roles"
+        playbooks: "{{ millrace_checkout }}/playbooks"
+        inventories: "{{ millrace_checkout }}/inventories"
         prefix: millrace_
 """
 
@@ -52,7 +52,7 @@ def filled(playbooks: Path) -> dict[str, tuple[str, str]]:
     """Read which variables playbooks fill, each with the file that does and what it says."""
     told = playbooks / "vars" / "services.yml"
     found = {name: (told, value) for name, value in yaml.safe_load(told.read_text()).items()}
-    for path in playbooks.glob("*.yml"):
+    for path in (*playbooks.glob("*.yml"), *playbooks.glob("deploy/*.yml")):
         for play in yaml.safe_load(path.read_text()):
             for role in play.get("roles", []):
                 if isinstance(role, dict):

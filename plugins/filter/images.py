@@ -67,7 +67,7 @@ def image_reference(images: str, name: str, registry: str = "", source: str = "a
     With a registry the engine is elsewhere, and pulls official images. Without one it is here:
     what it has says whether they were pulled or built, unless the source does.
 
-    {{ playbook_dir ~ '/../images' | image_reference('mongo', millrace_registry, 'auto') }}
+    {{ (millrace_checkout ~ '/images') | image_reference('mongo', millrace_registry, 'auto') }}
     """
     image = versions(images)[name]
     if not image.official:

@@ -38,7 +38,7 @@ def test_versions_that_cannot_provision_are_refused(version: str, works: bool) -
         ["ansible-playbook", "site.yml"],
         ["ansible-playbook", "teardown.yml"],
         ["ansible-playbook", "playbooks/status.yml"],
-        ["ansible-playbook", "-i", "localhost,", "playbooks/kafka.yml"],
+        ["ansible-playbook", "-i", "localhost,", "playbooks/deploy/kafka.yml"],
         ["ansible-playbook", "-i", "inventories/aws", "playbooks/plan.yml"],
         ["ansible-inventory"],
     ],

@@ -16,7 +16,11 @@ import pytest
 import yaml
 from tests.ansible.conftest import INSTANCE, ROOT, Playbook, forget_runs, load
 
-PLAYBOOKS = {path.stem: path for path in sorted((ROOT / "playbooks").glob("*.yml"))}
+PLAYBOOKS = {
+    path.stem: path
+    for folder in ("playbooks", "playbooks/deploy")
+    for path in sorted((ROOT / folder).glob("*.yml"))
+}
 # Where it is no error that there are no hosts.
 WITHOUT_HOSTS = {
     "aws_teardown",
@@ -43,7 +47,8 @@ lock = load(ROOT / "plugins/action/run_lock.py")
 @pytest.mark.parametrize("name", PLAYBOOKS.keys() - {"begin"})
 def test_every_playbook_begins_with_it(name: str) -> None:
     first = yaml.safe_load(PLAYBOOKS[name].read_text())[0]
-    assert first["ansible.builtin.import_playbook"] == "begin.yml"
+    begin = PLAYBOOKS[name].parent / first["ansible.builtin.import_playbook"]
+    assert begin == PLAYBOOKS["begin"]
     assert first["vars"]["begin_needs_hosts"] is (name not in WITHOUT_HOSTS)
     assert (first["vars"]["begin_changes"] is False) is (name in CHANGES_NOTHING)
 
@@ -59,7 +64,7 @@ def test_a_playbook_that_reads_secrets_begins_with_a_look_at_them(name: str) -> 
     "name", ["certificates", "kafka", "mongodb", "redis", "processor", "api", "producers"]
 )
 def test_a_part_says_what_makes_the_secrets_that_it_lacks(playbook: Playbook, name: str) -> None:
-    done = playbook.run(f"playbooks/{name}.yml")
+    done = playbook.run(str(PLAYBOOKS[name].relative_to(ROOT)))
     assert done.returncode == 2
     last = " ".join(done.stdout.rpartition("The run ended because of this:")[2].split())
     assert f"{playbook.vault} does not exist; it must hold vault_ca_passphrase, vault_kafka" in last
@@ -119,7 +124,7 @@ def test_all_that_is_declared_is_there() -> None:
     assert "put each of them there" in declared.problem([], {"fleet": []}, "mine")
 
 
-@pytest.mark.parametrize("name", ["site.yml", "playbooks/status.yml", "playbooks/kafka.yml"])
+@pytest.mark.parametrize("name", ["site.yml", "playbooks/status.yml", "playbooks/deploy/kafka.yml"])
 def test_stopped_hosts_are_an_error_and_not_a_success(playbook: Playbook, name: str) -> None:
     done = playbook.run(name, millrace_fleet=FLEET)
     assert done.returncode == 2

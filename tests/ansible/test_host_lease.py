@@ -53,7 +53,9 @@ class Controllers:
         text = (ROOT / "plugins/action/host_lease.py").read_text()
         (path / "action").mkdir()
         (path / "action/host_lease.py").write_text(text.replace("RENEWED = 60", "RENEWED = 1"))
-        begin: dict[str, Any] = {"ansible.builtin.import_playbook": f"{ROOT}/playbooks/begin.yml"}
+        begin: dict[str, Any] = {
+            "ansible.builtin.import_playbook": f"{ROOT}/playbooks/deploy/begin.yml"
+        }
         begin["vars"] = {"begin_changes": True, "begin_needs_hosts": True}
         work = {"hosts": "fleet", "gather_facts": False, "tasks": []}
         touch = {"path": f"{path}/at work", "state": "touch"}
@@ -168,7 +170,9 @@ def test_a_host_that_is_away_is_nobodys_where_hosts_may_be_away(
 ) -> None:
     host = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_connection": "ssh"}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"fleet": {"hosts": {"away": host}}}))
-    begin: dict[str, Any] = {"ansible.builtin.import_playbook": f"{ROOT}/playbooks/begin.yml"}
+    begin: dict[str, Any] = {
+        "ansible.builtin.import_playbook": f"{ROOT}/playbooks/deploy/begin.yml"
+    }
     begin["vars"] = {"begin_changes": True, "begin_needs_hosts": needs_hosts}
     work = {"hosts": "fleet", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {}}]}
     (tmp_path / "change.yml").write_text(yaml.safe_dump([begin, work]))

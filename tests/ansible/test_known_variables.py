@@ -58,7 +58,7 @@ def test_what_a_playbook_fills_is_refused_with_what_to_set_instead() -> None:
     names = ["kafka_image", "service_log_level", "api_tokens"]
     assert known_variables.overridden(names, told) == [
         "playbooks/vars/services.yml fills api_tokens, and an inventory does not: change it there",
-        "playbooks/kafka.yml fills kafka_image, and an inventory does not: set"
+        "playbooks/deploy/kafka.yml fills kafka_image, and an inventory does not: set"
         " millrace_kafka_image, or change it there",
         "playbooks/vars/services.yml fills service_log_level, and an inventory does not: set"
         " millrace_log_level, or change it there",

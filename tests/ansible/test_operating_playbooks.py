@@ -13,7 +13,11 @@ from tests.ansible.conftest import ROOT
 from millrace import cli
 
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
-DESTRUCTIVE = ("reset_mongodb", "teardown")
+DESTRUCTIVE = {
+    "reset_mongodb": ("deploy/begin.yml", "tasks/confirm.yml"),
+    "deploy/teardown": ("begin.yml", "../tasks/confirm.yml"),
+}
+"""Playbooks, each with what it includes first."""
 
 
 def plays(name: str) -> list[dict[str, Any]]:
@@ -39,8 +43,11 @@ def test_every_proof_is_one_that_the_command_line_knows() -> None:
 @pytest.mark.parametrize("name", DESTRUCTIVE)
 def test_what_destroys_asks_before_anything_else(name: str) -> None:
     begin, first, *_ = plays(name)
-    assert begin["ansible.builtin.import_playbook"] == "begin.yml"
-    assert first["tasks"][0]["ansible.builtin.include_tasks"] == "tasks/confirm.yml"
+    included = (
+        begin["ansible.builtin.import_playbook"],
+        first["tasks"][0]["ansible.builtin.include_tasks"],
+    )
+    assert included == DESTRUCTIVE[name]
 
 
 def test_the_processor_forgets_its_position_before_the_database_goes() -> None:

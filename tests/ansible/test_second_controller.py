@@ -21,7 +21,7 @@ class Controllers:
         playbook.fill_vault()
 
     def run(
-        self, name: str, playbook: str = "playbooks/certificates.yml", **more: Any
+        self, name: str, playbook: str = "playbooks/deploy/certificates.yml", **more: Any
     ) -> CompletedProcess[str]:
         return self.playbook.run(
             playbook,
@@ -49,7 +49,7 @@ def test_certificates_of_another_authority_stay_until_that_is_asked_for(
         assert certificate.not_valid_before_utc < begun - timedelta(minutes=50)
 
     # Before anything is changed, so in preflight too.
-    for name in ("playbooks/preflight.yml", "playbooks/certificates.yml"):
+    for name in ("playbooks/deploy/preflight.yml", "playbooks/deploy/certificates.yml"):
         refused = controllers.run("second", name)
         assert refused.returncode == 2
         said = " ".join(refused.stdout.rpartition("The run ended because of this:")[2].split())

@@ -120,7 +120,7 @@ def producer(**changes: str) -> dict[str, str]:
 def test_what_cannot_work_is_refused(
     playbook: Playbook, variables: dict[str, Any], message: str
 ) -> None:
-    done = playbook.run("playbooks/preflight.yml", **variables)
+    done = playbook.run("playbooks/deploy/preflight.yml", **variables)
     assert done.returncode != 0
     assert message in " ".join(done.stdout.split())
     assert "changed=0" in done.stdout
@@ -141,5 +141,7 @@ def test_an_order_to_all_producers_names_the_playbook_for_one(playbook: Playbook
     playbook.fill_vault()
     done = playbook.run("playbooks/producers.yml", producer="metals", do="pause")
     assert done.returncode != 0
-    assert "playbooks/producer.yml -e producer=metals -e do=pause" in " ".join(done.stdout.split())
+    assert "playbooks/control_producer.yml -e producer=metals -e do=pause" in " ".join(
+        done.stdout.split()
+    )
     assert "changed=0" in done.stdout

@@ -41,7 +41,7 @@ def test_what_aws_refuses_at_once_is_one_line_and_nothing_was_made(
 ) -> None:
     aws.moto.calls.clear()
     aws.moto.refuse = dict.fromkeys(refused, (1, code))
-    result = aws.run("playbooks/provision.yml")
+    result = aws.run("playbooks/deploy/provision.yml")
     aws.moto.refuse = {}
     assert result.code != 0
     assert says in result.words
@@ -107,10 +107,10 @@ def test_zones_are_those_that_the_account_has(aws: Aws) -> None:
     aws.moto.calls.clear()
     roles = ["kafka", "mongodb", "simulator", "processor", "api", "producers"]
     misspelt = {"name": "all-1", "roles": roles, "type": "t3.smal", "data_gb": 20, "node_id": 1}
-    result = aws.run("playbooks/provision.yml", millrace_zones=[], millrace_fleet=[misspelt])
+    result = aws.run("playbooks/deploy/provision.yml", millrace_zones=[], millrace_fleet=[misspelt])
     assert result.code != 0
     assert "offers t3.smal for all-1: give the host a type that there is" in result.words
-    result = aws.run("playbooks/provision.yml", millrace_zones=["e", "z"])
+    result = aws.run("playbooks/deploy/provision.yml", millrace_zones=["e", "z"])
     assert result.code != 0
     assert f"{REGION} has no zone z for this account" in result.words
     assert f"{REGION}e does not offer t3.small for kafka-1" in result.words
@@ -119,7 +119,7 @@ def test_zones_are_those_that_the_account_has(aws: Aws) -> None:
 
 def test_an_account_without_the_policy_that_bounds_roles_is_told_how_to_make_it(aws: Aws) -> None:
     aws.moto.calls.clear()
-    result = aws.run("playbooks/provision.yml", millrace_permissions_boundary="none-such")
+    result = aws.run("playbooks/deploy/provision.yml", millrace_permissions_boundary="none-such")
     assert result.code != 0
     assert "the account has no policy none-such to bound the roles of hosts" in result.words
     assert "aws iam create-policy --policy-name none-such" in result.words
@@ -130,7 +130,7 @@ def test_a_key_pair_of_somebody_else_stays_theirs(aws: Aws) -> None:
     ec2 = aws.client("ec2")
     theirs = ec2.create_key_pair(KeyName=INSTANCE)["KeyFingerprint"]
     aws.moto.calls.clear()
-    result = aws.run("playbooks/provision.yml")
+    result = aws.run("playbooks/deploy/provision.yml")
     assert result.code != 0
     assert "that does not belong to this environment" in result.words
     assert made(aws) == []
@@ -146,7 +146,7 @@ def test_hosts_beyond_the_quota_of_vcpus_are_refused_before_the_first_change(aws
     ][0]["InstanceId"]
     aws.moto.calls.clear()
     aws.moto.vcpus = 8.0
-    result = aws.run("playbooks/provision.yml")
+    result = aws.run("playbooks/deploy/provision.yml")
     aws.moto.vcpus = None
     ec2.terminate_instances(InstanceIds=[theirs])
     assert result.code != 0
@@ -167,7 +167,7 @@ def test_a_missing_secret_is_named_before_the_first_change(aws: Aws) -> None:
     manager.create_secret(Name=name, SecretString=json.dumps(secrets))
     aws.moto.calls.clear()
     settings: dict[str, Any] = {"millrace_secrets_source": "secretsmanager"}
-    result = aws.run("playbooks/provision.yml", **settings)
+    result = aws.run("playbooks/deploy/provision.yml", **settings)
     assert result.code != 0
     kept = f"the secret {name} of Secrets Manager"
     assert f"{kept} lacks vault_kafka_producer_password" in result.words
@@ -182,7 +182,7 @@ def test_a_missing_secret_is_named_before_the_first_change(aws: Aws) -> None:
     secrets["vault_api_token_operator"] = "changeme"
     manager.put_secret_value(SecretId=name, SecretString=json.dumps(secrets))
     aws.moto.calls.clear()
-    result = aws.run("playbooks/provision.yml", **settings)
+    result = aws.run("playbooks/deploy/provision.yml", **settings)
     assert result.code != 0
     assert f"{kept}: vault_api_token_operator is a known default or placeholder" in result.words
     assert "Change it there" in result.words
@@ -204,7 +204,7 @@ def test_a_subnet_of_somebody_else_is_seen_before_it_is_in_the_way(aws: Aws) -> 
         "Subnet"
     ]["SubnetId"]
     aws.moto.calls.clear()
-    result = aws.run("playbooks/provision.yml")
+    result = aws.run("playbooks/deploy/provision.yml")
     assert result.code != 0
     assert f"10.42.0.0/24 is taken by {subnet}" in result.words
     assert made(aws) == []

@@ -71,11 +71,11 @@ def killed(aws: Aws) -> list[Result]:
     for action, number, code, _ in KILLED:
         aws.moto.calls.clear()
         aws.moto.refuse[action] = (number, code)
-        results.append(aws.run("playbooks/provision.yml", **FLEET))
+        results.append(aws.run("playbooks/deploy/provision.yml", **FLEET))
         aws.moto.refuse.clear()
     # Exactly what the hosts need, one of which runs.
     aws.moto.vcpus = 4.0
-    return [*results, aws.run("playbooks/provision.yml", **FLEET)]
+    return [*results, aws.run("playbooks/deploy/provision.yml", **FLEET)]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_second_run_changes_nothing_though_there_is_a_newer_image(made: Aws) -
         Name="/test/ami", Value=newer(made), Type="String", Overwrite=True
     )
     made.moto.calls.clear()
-    result = made.run("playbooks/provision.yml", **FLEET)
+    result = made.run("playbooks/deploy/provision.yml", **FLEET)
     assert (result.code, result.changed) == (0, 0), result.output
     assert made.moto.calls["servicequotas:GetServiceQuota"] == 0
     images = {name: host["ImageId"] for name, host in made.instances().items()}
@@ -377,7 +377,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     }
     moved = [HOSTS[0] | {"subnet": "private"}, *larger["millrace_fleet"][1:]]
     nowhere = {"millrace_fleet": moved, "millrace_ami_parameter": "/no/such"}
-    refused = made.run("playbooks/provision.yml", **larger | nowhere)
+    refused = made.run("playbooks/deploy/provision.yml", **larger | nowhere)
     assert refused.code != 0
     assert "data is t3.small and should be m5.large" in refused.words
     assert f"app is in {INSTANCE}-public-a and should be in {INSTANCE}-private-a" in refused.words
@@ -390,7 +390,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
     made.moto.vcpus = 6.0
     result = made.run("site.yml", tags="provision", replace="data", **larger)
     assert result.code == 0, result.output
-    again = made.run("playbooks/provision.yml", **larger)
+    again = made.run("playbooks/deploy/provision.yml", **larger)
     assert (again.code, again.changed) == (0, 0), again.output
 
     after = made.instances()

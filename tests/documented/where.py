@@ -53,7 +53,7 @@ SESSIONS = [
     ),
     Session(
         OPERATING + "producers.md",
-        ".venv/bin/ansible-playbook playbooks/producer.yml",
+        ".venv/bin/ansible-playbook playbooks/control_producer.yml",
         r"paused[\s\S]*failed=0",
     ),
     Session(OPERATING + "producers.md", "docker exec millrace-producer-metals", r"paused"),
@@ -135,7 +135,10 @@ RUN_BY = {
         'make mongo-factory-reset ARGS="-e confirm=',
     ),
     "ansible-playbook site.yml": (DEFAULT + "verify.yml", "name: site.yml"),
-    "ansible-playbook teardown.yml": ("molecule/backing/destroy.yml", "playbooks/teardown.yml"),
+    "ansible-playbook teardown.yml": (
+        "molecule/backing/destroy.yml",
+        "playbooks/deploy/teardown.yml",
+    ),
     'make verify ARGS="-v"': ("molecule/default/verify.yml", 'make verify ARGS="-v"'),
     **dict.fromkeys(
         [
