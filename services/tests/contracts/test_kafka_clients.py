@@ -11,8 +11,9 @@ from services.tests.contracts import kafka_admin as admin
 from services.tests.contracts import kafka_clients as clients
 from services.tests.contracts.kafka_admin import Asking, Grouped
 from services.tests.contracts.kafka_clients import Consuming, Producing
+from services.tests.control import test_processor
 from services.tests.dead_letters import fakes
-from services.tests.processor import test_group, test_orders
+from services.tests.processor import test_group
 from services.tests.processor.sinks import test_topics
 from services.tests.producer import test_publisher, test_service
 from services.tests.verify import test_log
@@ -51,7 +52,7 @@ class TestNaming(clients.Naming):
 
 
 def standing(_records: int) -> tuple[Any, str]:
-    made = test_orders.Pipeline()
+    made = test_processor.Pipeline()
     made.without_leader = {TopicPartition("stock-data", 9)}
     return made, "stock-data"
 

@@ -17,9 +17,9 @@ from services.tests.processor.chance import Chance, Weather
 from services.tests.processor.world import DEAD, NOTHING, Record, World
 from services.tests.stands import stands_for
 
+from millrace.clients.operator_commands import Command
 from millrace.clients.progress import Progress
 from millrace.config import Settings
-from millrace.orders import Order
 from millrace.processor import backoff, pace, points, recall
 from millrace.processor import loop as loop_module
 from millrace.processor.batch import Partition
@@ -150,9 +150,9 @@ class Consumer:
         mine = (p for p in self._state.assigned_partitions() if p.topic == topic)
         return max((known[p] for p in mine if p in known), default=(0, Tally()))[1]
 
-    def orders(self, partitions: Collection[Partition]) -> Mapping[Partition, Order]:
+    def commands(self, partitions: Collection[Partition]) -> Mapping[Partition, Command]:
         self._world.chance.fault()
-        return {p: order for p, order in self._world.orders.items() if p in partitions}
+        return {p: command for p, command in self._world.commands.items() if p in partitions}
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         for partition, position in positions.items():

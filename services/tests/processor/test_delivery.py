@@ -18,13 +18,13 @@ from services.tests.processor.process import Processor, in_one_thread
 from services.tests.processor.world import World
 
 from millrace.clients.letter_headers import CONFLICT, PREFIX, SKIPPED
+from millrace.clients.operator_commands import Command
 from millrace.clients.records import Unreadable
 from millrace.config import Settings
 from millrace.events import LATEST
 from millrace.feeds import Feed
 from millrace.feeds.stocks import STOCKS
 from millrace.feeds.token_usage import TOKEN_USAGE
-from millrace.orders import Order
 from millrace.processor.errors import Permanent
 from millrace.processor.standing import LONGEST_SECONDS
 from millrace.verify.data.oracle import DeadLetter, Repeated, Stored
@@ -110,22 +110,22 @@ class Delivery(RuleBasedStateMachine):
                 self.remove(processor)
 
     def skip(self, processor: Processor) -> None:
-        """Order to skip where a partition stands, and some records behind."""
+        """Command to skip where a partition stands, and some records behind."""
         for partition, (offset, _) in processor.standing.places().items():
-            earlier = self.world.orders.get(partition)
+            earlier = self.world.commands.get(partition)
             if earlier and earlier.end > self.world.committed[partition]:
                 continue  # nobody is so quick
             if self.is_stored_behind(partition, offset):
                 continue  # what was derived with it and is stored stays: the page says so
             end = min(offset + self.world.chance.one_of(1, 2, 3), len(self.world.log[partition]))
             now = datetime.now(UTC)
-            order = Order(offset, end, skip=True, reason="known", by="operator", at=now)
-            self.world.orders[partition] = order
+            command = Command(offset, end, skip=True, reason="known", by="operator", at=now)
+            self.world.commands[partition] = command
 
     @precondition(lambda self: self.world.processors)
     @rule(seed=seeds)
     def take_over(self, seed: int) -> None:
-        """Another gets all, while the first writes; it stands, and is ordered to skip."""
+        """Another gets all, while the first writes; it stands, and is commanded to skip."""
         if len(self.world.processors) < MOST_PROCESSORS:
             self.start()
         other = self.world.processors[-1]

@@ -23,10 +23,9 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.stands import stands_for
 
-from millrace import orders
-from millrace.clients import kafka, topic_ids
+from millrace.clients import kafka, operator_commands, topic_ids
+from millrace.clients.operator_commands import Command
 from millrace.config import Settings
-from millrace.orders import Order
 from millrace.processor import group as group_module
 from millrace.processor.breaker import Tally
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
@@ -406,20 +405,20 @@ def test_the_newest_tally_that_is_committed_counts(
 
 
 def test_orders_are_read_and_what_is_no_order_is_none(group: Group, admins: list[Admin]) -> None:
-    order = Order(3, 5, skip=True, reason="bad", by="operator", at=datetime.now(UTC))
-    assert group.orders([MINE]) == {}
-    admins[0].texts = {MINE: orders.written(order), ALSO_MINE: "something"}
-    assert group.orders([MINE, ALSO_MINE, THEIRS]) == {MINE: order}
+    command = Command(3, 5, skip=True, reason="bad", by="operator", at=datetime.now(UTC))
+    assert group.commands([MINE]) == {}
+    admins[0].texts = {MINE: operator_commands.written(command), ALSO_MINE: "something"}
+    assert group.commands([MINE, ALSO_MINE, THEIRS]) == {MINE: command}
 
 
 def test_who_may_not_read_orders_works_on(group: Group, admins: list[Admin]) -> None:
     group.look()
     admins[0].refusal = GroupAuthorizationFailedError()
-    assert group.orders([MINE]) == {}
+    assert group.commands([MINE]) == {}
     admins[0].refusal = KafkaConnectionError()
     with pytest.raises(Transient, match=r"^Kafka, ask for orders: KafkaConnectionError"):
-        group.orders([MINE])
-    assert group.orders([MINE]) == {}, "it asks over the same connection"
+        group.commands([MINE])
+    assert group.commands([MINE]) == {}, "it asks over the same connection"
 
 
 def record(offset: int) -> Any:

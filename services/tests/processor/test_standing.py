@@ -1,4 +1,4 @@
-"""Partitions that stand still in the loop, and what operators order about them."""
+"""Partitions that stand still in the loop, and what operators command about them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from services.tests.processor.scenario import FIRST, change, fail_with, metric, 
 from services.tests.processor.world import World
 
 from millrace.clients.letter_headers import PARTIAL, PREFIX, SKIPPED
+from millrace.clients.operator_commands import Command
 from millrace.config import Settings
 from millrace.feeds.token_usage import TOKEN_USAGE
-from millrace.orders import Order
 from millrace.processor import backoff, loop, points
 from millrace.processor.batch import Inserted
 from millrace.processor.breaker import Breaker
@@ -66,8 +66,8 @@ def turn(processor: Processor, turns: int) -> None:
         processor.step()
 
 
-def order(first: int, end: int, *, skip: bool) -> Order:
-    return Order(first, end, skip, reason="known", by="operator", at=datetime.now(UTC))
+def command(first: int, end: int, *, skip: bool) -> Command:
+    return Command(first, end, skip, reason="known", by="operator", at=datetime.now(UTC))
 
 
 @pytest.mark.parametrize("kill", [True, False])
@@ -96,7 +96,7 @@ def test_a_processor_that_dies_before_the_breaker_opens_counts_on(world: World) 
 def test_an_operator_lets_a_feed_read_on_whatever_is_bad_up_to_its_end(world: World) -> None:
     processor = bad_stream(world)
     (offset, _) = processor.standing.places()[FIRST]
-    world.orders[FIRST] = order(offset, len(world.log[FIRST]), skip=False)
+    world.commands[FIRST] = command(offset, len(world.log[FIRST]), skip=False)
     turn(processor, 200)
     assert world.committed[FIRST] == 34
     assert len(world.letters) == 30
@@ -116,7 +116,7 @@ def test_what_is_behind_a_skipped_record_is_counted(world: World) -> None:
     (offset, _) = processor.standing.places()[FIRST]
     letters = len(world.letters)
     for skipped in range(offset, offset + 3):
-        world.orders[FIRST] = order(skipped, skipped + 1, skip=True)
+        world.commands[FIRST] = command(skipped, skipped + 1, skip=True)
         turn(processor, 100)
         assert processor.standing.places()[FIRST] == (skipped + 1, True)
         assert len(world.letters) == letters + 1
@@ -153,11 +153,11 @@ def test_what_is_skipped_behind_the_breaker_is_in_no_history(
     world.produce(0, b"no event")
     turn(processor, 5)
     assert processor.standing.places()[FIRST] == (9, True)
-    world.orders[FIRST] = order(9, 12, skip=True)
+    world.commands[FIRST] = command(9, 12, skip=True)
     turn(processor, 100)
     last = produce(world, 6, 110.0)
     turn(processor, 100)
-    world.orders[FIRST] = order(12, 13, skip=False)
+    world.commands[FIRST] = command(12, 13, skip=False)
     turn(processor, 100)
     assert change(world, last) == pytest.approx(10)
 
@@ -168,10 +168,10 @@ def test_an_operator_skips_records_that_stop_a_partition(world: World) -> None:
     for day in range(2):
         produce(world, day, 100.0, symbol="WRONG")
     produce(world, 2, 110.0)
-    world.orders[FIRST] = order(7, 9, skip=True)
+    world.commands[FIRST] = command(7, 9, skip=True)
     turn(processor, 100)
-    assert world.committed[FIRST] == 1, "an order about other offsets is obeyed"
-    world.orders[FIRST] = order(1, 3, skip=True)
+    assert world.committed[FIRST] == 1, "a command about other offsets is obeyed"
+    world.commands[FIRST] = command(1, 3, skip=True)
     turn(processor, 100)
     assert world.committed[FIRST] == 4
     assert len(world.documents) == 2
@@ -186,7 +186,7 @@ def test_an_operator_skips_records_that_stop_a_partition(world: World) -> None:
 def test_what_was_ordered_holds_when_it_is_read_again(world: World) -> None:
     for day in range(3):
         produce(world, day, 100.0)
-    world.orders[FIRST] = order(1, 2, skip=True)
+    world.commands[FIRST] = command(1, 2, skip=True)
     processor = start(world)
     turn(processor, 20)
     assert world.committed[FIRST] == 3
@@ -201,8 +201,8 @@ def test_what_is_tried_again_by_itself_obeys_what_was_ordered_a_moment_ago(world
     turn(processor, 1)
     assert processor.standing.places()[FIRST][0] == 0
     world.now += LONGEST_SECONDS
-    processor.loop._looked_at = world.now  # It has just looked for orders.
-    world.orders[FIRST] = order(0, 1, skip=True)
+    processor.loop._looked_at = world.now  # It has just looked for commands.
+    world.commands[FIRST] = command(0, 1, skip=True)
     turn(processor, 20)
     assert not world.documents
     assert len(world.letters) == 1
@@ -218,12 +218,12 @@ def test_where_orders_cannot_be_read_the_other_partitions_go_on(
     turn(processor, 1)
     asked: list[float] = []
 
-    def orders(_: object) -> Any:
+    def commands(_: object) -> Any:
         asked.append(world.now)
         raise away()
 
     with monkeypatch.context() as patch:
-        patch.setattr(processor.consumer, "orders", orders)
+        patch.setattr(processor.consumer, "commands", commands)
         produce(world, 0, 100.0, partition=1, symbol="GOOG")
         world.now += 2
         began = world.now
@@ -247,7 +247,7 @@ def test_what_is_ordered_is_taken_though_the_other_records_of_its_feed_have_to_w
 
     event_id = produce(world, 0, 100.0)
     other = produce(world, 0, 100.0, partition=1, symbol="GOOG")
-    world.orders[FIRST] = order(0, 1, skip=skip)
+    world.commands[FIRST] = command(0, 1, skip=skip)
     processor = start(world)
     world.newest_of = fail_once  # type: ignore[method-assign]
     turn(processor, 20)
@@ -264,7 +264,7 @@ def test_an_operator_skips_what_cannot_even_be_read(world: World) -> None:
     stuck = Stuck(FIRST, 0, "no end")
     processor.consumer.failures = [stuck]
     turn(processor, 1)
-    world.orders[FIRST] = order(0, 1, skip=True)
+    world.commands[FIRST] = command(0, 1, skip=True)
     for _ in range(50):
         if processor.consumer.look().positions[FIRST][0] == 0:
             processor.consumer.failures = [stuck]
@@ -296,7 +296,7 @@ def test_what_is_skipped_is_not_stored_by_who_had_it_in_flight(world: World) -> 
     former, other = former_and_next(world)
     other.consumer.failures = [Stuck(FIRST, 1, "strange")]
     turn(other, 1)
-    world.orders[FIRST] = order(1, 2, skip=True)
+    world.commands[FIRST] = command(1, 2, skip=True)
     world.now += LONGEST_SECONDS
     later = produce(world, 2, 110.0)
     turn(other, 20)
@@ -353,7 +353,7 @@ def test_what_is_read_again_behind_a_failed_write_is_not_stored_before(world: Wo
     processor.jobs.threads = 2
     turn(processor, 1)
     assert processor.standing.places()[FIRST][0] == 1
-    world.orders[FIRST] = order(1, 2, skip=True)
+    world.commands[FIRST] = command(1, 2, skip=True)
     turn(processor, 100)
     assert world.committed[FIRST] == 3
     assert change(world, behind) == pytest.approx(10)
@@ -576,7 +576,7 @@ def test_nobody_is_asked_for_orders_while_nothing_stands_still(
 ) -> None:
     processor = start(world)
     turn(processor, 2)  # It knows what was ordered of what came.
-    monkeypatch.setattr(processor.consumer, "orders", fail_with(away()))
+    monkeypatch.setattr(processor.consumer, "commands", fail_with(away()))
     produce(world, 0, 100.0)
     for _ in range(100):
         processor.loop.step()

@@ -12,11 +12,11 @@ from services.tests.processor.chance import Chance, Weather
 from services.tests.processor.past import Past
 from services.tests.stands import stands_for
 
+from millrace.clients.operator_commands import Command
 from millrace.events import LATEST, Alert
 from millrace.feeds import Feed
 from millrace.feeds.history import Point
 from millrace.feeds.stocks import STOCKS
-from millrace.orders import Order
 from millrace.processor.batch import Inserted, Message, Partition
 from millrace.processor.breaker import Tally
 from millrace.processor.sinks.mongodb import MongoStore
@@ -71,7 +71,7 @@ class World(Past):
         """The same, as clients have it."""
         self.committed_in: dict[Partition, str | None] = {}
         """The log that the committed offset says it is in."""
-        self.orders: dict[Partition, Order] = {}
+        self.commands: dict[Partition, Command] = {}
         self.documents: dict[str, dict[str, Any]] = {}
         self.letters: list[Message] = []
         self.alerts: list[Message] = []

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from millrace.config import LONGEST_SECONDS
 from millrace.events import Event
-from millrace.producer import control, refusals
-from millrace.producer.control import Control
+from millrace.producer import overrides, refusals
+from millrace.producer.overrides import Overrides
 from millrace.producer.poller import PERMANENT_SECONDS, REFUSED_SECONDS, Poller
 from millrace.producer.publisher import Undelivered
 from millrace.producer.refusals import LONGEST_REASON
@@ -72,7 +72,7 @@ class World:
         self.directory = state
         self.state = state / "state.json"
         self.interrupt: Callable[[], None] = lambda: None
-        self.orders: dict[float, Callable[[Control], Control]] = {}
+        self.commands: dict[float, Callable[[Overrides], Overrides]] = {}
         self.stop = Stop(self)
 
     def fetch(self, unit: str) -> Batch:
@@ -88,9 +88,9 @@ class World:
         self.interrupt()
         self.published.extend(events)
 
-    def order(self, after: float, **values: object) -> None:
-        """A person gives this order so many seconds after the start."""
-        self.orders[after] = lambda before: msgspec.structs.replace(before, **values)
+    def tell(self, after: float, **values: object) -> None:
+        """An operator commands this so many seconds after the start."""
+        self.commands[after] = lambda before: msgspec.structs.replace(before, **values)
 
     def run(
         self, *answers: Answer, interval: float = 60.0, timing: Timing | None = None
@@ -125,8 +125,8 @@ class Stop(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         self.on_wait()
         self._world.now += timeout or 0
-        for when in [when for when in self._world.orders if START + when <= self._world.now]:
-            control.change(self._world.directory, self._world.orders.pop(when), check=False)
+        for when in [when for when in self._world.commands if START + when <= self._world.now]:
+            overrides.change(self._world.directory, self._world.commands.pop(when), check=False)
         if not self._world.answers:
             self.set()
         return self.is_set()
@@ -222,7 +222,7 @@ def test_a_restart_asks_at_once_after_a_quota_too(tmp_path: Path) -> None:
 
 
 def test_a_person_may_have_it_asked_in_spite_of_a_quota(world: World) -> None:
-    world.order(50, runs=1)
+    world.tell(50, runs=1)
     _, second = world.run(Quota("used up", datetime.fromtimestamp(START + 18_000, UTC)), batch(1))
     assert 50 <= second <= 51
 
@@ -418,8 +418,8 @@ def test_an_error_at_a_scheduled_time_is_tried_again_before_the_next(world: Worl
 
 
 def test_a_pause_begins_and_ends_within_a_second(world: World) -> None:
-    world.order(61, paused=True)
-    world.order(500, paused=False)
+    world.tell(61, paused=True)
+    world.tell(500, paused=False)
     first, second, third = world.run(batch(1), batch(2), batch(3))
     assert (first, second) == (0, 60)
     assert 500 <= third <= 501
@@ -427,17 +427,17 @@ def test_a_pause_begins_and_ends_within_a_second(world: World) -> None:
 
 
 def test_a_pause_survives_a_restart(world: World) -> None:
-    world.order(1, paused=True)
-    world.order(1000, paused=False)
+    world.tell(1, paused=True)
+    world.tell(1000, paused=False)
     world.run(batch(1))
-    control.change(world.directory, world.orders.pop(1), check=False)
+    overrides.change(world.directory, world.commands.pop(1), check=False)
     first = world.run(batch(2))[0]
     assert 1000 <= first <= 1001
 
 
 def test_a_paused_producer_says_so_and_is_ready(world: World) -> None:
-    world.order(1, paused=True)
-    world.order(10, paused=False)
+    world.tell(1, paused=True)
+    world.tell(10, paused=False)
     shown = []
     world.stop.on_wait = lambda: shown.append(world.status.page()["state"])
     world.run(Auth("error 101"), batch(1))
@@ -451,15 +451,15 @@ def test_a_paused_producer_says_so_and_is_ready(world: World) -> None:
 def test_what_a_pause_missed_is_run_or_skipped(
     world: World, missed: Literal["run", "skip"], polled: float
 ) -> None:
-    world.order(10, paused=True)
-    world.order(7200, paused=False)
+    world.tell(10, paused=True)
+    world.tell(7200, paused=False)
     first = world.run(batch(1), timing=Schedule("30 * * * *", missed=missed))[0]
     assert polled <= first <= polled + 1
 
 
 def test_another_interval_holds_at_once(world: World) -> None:
-    world.order(10, interval_seconds=5.0)
-    world.order(20, interval_seconds=None)
+    world.tell(10, interval_seconds=5.0)
+    world.tell(20, interval_seconds=None)
     first, *later = world.run(*[batch(n) for n in range(6)], interval=1000)
     assert first == 0
     assert [b - a for a, b in pairwise(later)][:1] == [5]
@@ -468,25 +468,25 @@ def test_another_interval_holds_at_once(world: World) -> None:
 
 def test_the_budget_bounds_an_interval_that_is_ordered(tmp_path: Path) -> None:
     world = World(tmp_path, shortest=3600)
-    control.change(tmp_path, lambda c: Control(interval_seconds=1.0), check=False)
+    overrides.change(tmp_path, lambda c: Overrides(interval_seconds=1.0), check=False)
     assert world.run(batch(1), batch(2)) == [0, 3600]
     assert world.status.timing == "every 3600 s"
 
 
 def test_an_order_beyond_what_is_taken_does_not_end_a_producer(world: World) -> None:
     """It was kept before there was a bound: each start ended with a date that does not exist."""
-    control.change(world.directory, lambda c: Control(interval_seconds=1e12), check=False)
+    overrides.change(world.directory, lambda c: Overrides(interval_seconds=1e12), check=False)
     assert world.run(batch(1)) == [0]
     assert world.status.timing == f"every {LONGEST_SECONDS:g} s"
 
 
 def test_an_order_of_an_interval_does_not_touch_a_schedule(world: World) -> None:
-    control.change(world.directory, lambda c: Control(interval_seconds=1.0), check=False)
+    overrides.change(world.directory, lambda c: Overrides(interval_seconds=1.0), check=False)
     assert world.run(batch(1), timing=Schedule("30 * * * *")) == [1800]
 
 
 def test_a_poll_out_of_turn_happens_once_and_the_schedule_stays(world: World) -> None:
-    world.order(100, runs=1)
+    world.tell(100, runs=1)
     first, *later = world.run(batch(1), batch(2), batch(3), timing=Schedule("30 * * * *"))
     assert 100 <= first <= 101
     assert later == [1800, 5400]
@@ -495,27 +495,27 @@ def test_a_poll_out_of_turn_happens_once_and_the_schedule_stays(world: World) ->
 
 def test_a_poll_out_of_turn_is_not_lost_by_a_restart(world: World) -> None:
     world.run(batch(1), timing=Schedule("30 * * * *"))
-    control.change(world.directory, lambda c: Control(runs=1), check=False)
+    overrides.change(world.directory, lambda c: Overrides(runs=1), check=False)
     world.now = START + 2000
     assert world.run(batch(2), timing=Schedule("30 * * * *")) == [2000]
 
 
 def test_a_refused_key_is_tried_at_once_if_a_person_asks(world: World) -> None:
-    world.order(50, runs=1)
+    world.tell(50, runs=1)
     _, second = world.run(Auth("error 101"), batch(1))
     assert 50 <= second <= 51
 
 
 def test_orders_that_cannot_be_read_leave_those_in_force(world: World) -> None:
-    file = world.directory / control.FILE
+    file = world.directory / overrides.FILE
     world.stop.on_wait = lambda: file.write_text("{") and None
     assert world.run(batch(1), batch(2)) == [0, 60]
     assert world.status.paused is False
 
 
 def test_the_status_says_when_the_next_poll_is_and_what_was_heeded(world: World) -> None:
-    world.order(5, paused=True)
-    world.order(9, paused=False)
+    world.tell(5, paused=True)
+    world.tell(9, paused=False)
     world.run(Transient("unwell"), batch(1), batch(2))
     page = world.status.page()
     assert world.status.next_poll == datetime.fromtimestamp(world.polls[-1][1] + START + 60, UTC)
@@ -538,8 +538,8 @@ def test_a_source_that_is_paced_has_the_rate_that_is_ordered(world: World) -> No
         return rate
 
     world.pace = pace  # type: ignore[attr-defined]
-    world.order(10, rate_per_second=50.0)
-    world.order(20, rate_per_second=None)
+    world.tell(10, rate_per_second=50.0)
+    world.tell(20, rate_per_second=None)
     world.run(batch(1), batch(2))
     assert paces == [(20, 60), (50, 60), (20, 60)]
     assert world.status.rate_per_second == 20

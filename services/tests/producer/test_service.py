@@ -1,4 +1,4 @@
-"""A producer as it runs, but for Kafka: its probes, and orders that reach it over its state."""
+"""A producer as it runs, but for Kafka: its probes, and commands that reach it over its state."""
 
 import contextlib
 import json
@@ -18,9 +18,9 @@ from services.tests.stands import stands_for
 
 from millrace import producer, sources
 from millrace.config import Settings
-from millrace.producer import orders
+from millrace.control import producer as commands
+from millrace.control.producer import Command
 from millrace.producer.connection import Connection
-from millrace.producer.orders import Order
 from millrace.runtime import logging
 from millrace.runtime.state_files import StateUnusable, locked
 from millrace.sources.base import Auth, Batch
@@ -125,13 +125,13 @@ def test_orders_reach_it_and_survive_it(
 ) -> None:
     running = start()
 
-    def give(order: Order) -> dict[str, Any]:
+    def give(command: Command) -> dict[str, Any]:
         capsys.readouterr()
-        orders.give(running.settings, order, check=False, as_json=True)
+        commands.give(running.settings, command, check=False, as_json=True)
         return dict(json.loads(capsys.readouterr().out.splitlines()[-1]))
 
     running.wait(lambda says: says["published"] > 10)
-    answer = give(orders.pause)
+    answer = give(commands.pause)
     assert answer["changed"]
     assert answer["noticed"]
     assert answer["producer"]["state"] == "paused"
@@ -141,14 +141,14 @@ def test_orders_reach_it_and_survive_it(
     assert running.get("/live").ok
     assert running.get("/ready").ok
     assert "millrace_producer_paused 1.0" in running.get("/metrics").text
-    assert not give(orders.pause)["changed"]
-    assert give(orders.rate(500))["producer"]["rate_per_second"] == 500
+    assert not give(commands.pause)["changed"]
+    assert give(commands.rate(500))["producer"]["rate_per_second"] == 500
 
     running.close()
     running = start()
     says = running.wait(lambda says: says["state"] == "paused")
     assert (says["rate_per_second"], says["published"]) == (500, 0)
-    give(orders.resume)
+    give(commands.resume)
     running.wait(lambda says: says["published"] > 10)
 
 

@@ -8,11 +8,11 @@ import typer
 from millrace.cli import described
 from millrace.cli.described import Check, Function, Json
 
-group = described.group("Look at the producer of this container, and give it orders.")
+group = described.group("Look at the producer of this container, and give it commands.")
 
 
-def order(name: str, arguments: str = "") -> Callable[[Function], Function]:
-    """Declare a command that gives an order."""
+def command(name: str, arguments: str = "") -> Callable[[Function], Function]:
+    """Declare a command that the producer obeys."""
 
     def declare(function: Function) -> Function:
         return described.command(
@@ -20,7 +20,7 @@ def order(name: str, arguments: str = "") -> Callable[[Function], Function]:
             name,
             settings=("MILLRACE_PRODUCER_*", "MILLRACE_HTTP_PORT"),
             example=f"millrace producer {name}{arguments} --check",
-            ok="the order is kept, or is in force already; the line says whether it is noticed",
+            ok="the command is kept, or is in force already; the line says whether it is noticed",
             failed="this producer cannot do that, or a setting is wrong",
         )(function)
 
@@ -38,39 +38,39 @@ def order(name: str, arguments: str = "") -> Callable[[Function], Function]:
 def producer_show(as_json: Json = False) -> None:
     """Show what it does, when it polls next and what is left of its quota."""
     from millrace import config
-    from millrace.producer import orders
+    from millrace.control import producer
 
-    orders.show(config.load(), as_json=as_json)
+    producer.show(config.load(), as_json=as_json)
 
 
-@order("pause")
+@command("pause")
 def producer_pause(check: Check = False, as_json: Json = False) -> None:
     """Poll nothing until it is told to resume."""
     from millrace import config
-    from millrace.producer import orders
+    from millrace.control import producer
 
-    orders.give(config.load(), orders.pause, check=check, as_json=as_json)
+    producer.give(config.load(), producer.pause, check=check, as_json=as_json)
 
 
-@order("resume")
+@command("resume")
 def producer_resume(check: Check = False, as_json: Json = False) -> None:
     """Go on polling."""
     from millrace import config
-    from millrace.producer import orders
+    from millrace.control import producer
 
-    orders.give(config.load(), orders.resume, check=check, as_json=as_json)
+    producer.give(config.load(), producer.resume, check=check, as_json=as_json)
 
 
-@order("run-now")
+@command("run-now")
 def producer_run_now(check: Check = False, as_json: Json = False) -> None:
     """Poll once, out of turn."""
     from millrace import config
-    from millrace.producer import orders
+    from millrace.control import producer
 
-    orders.give(config.load(), orders.run_now, check=check, as_json=as_json)
+    producer.give(config.load(), producer.run_now, check=check, as_json=as_json)
 
 
-@order("rate", " 5")
+@command("rate", " 5")
 def producer_rate(
     per_second: Annotated[
         float | None, typer.Argument(help="Left out: the rate that is declared.")
@@ -80,12 +80,12 @@ def producer_rate(
 ) -> None:
     """Make so many events a second: sources that invent them."""
     from millrace import config
-    from millrace.producer import orders
+    from millrace.control import producer
 
-    orders.give(config.load(), orders.rate(per_second), check=check, as_json=as_json)
+    producer.give(config.load(), producer.rate(per_second), check=check, as_json=as_json)
 
 
-@order("interval", " 60")
+@command("interval", " 60")
 def producer_interval(
     seconds: Annotated[
         float | None, typer.Argument(help="Left out: the interval that is declared.")
@@ -95,6 +95,6 @@ def producer_interval(
 ) -> None:
     """Poll every so many seconds."""
     from millrace import config
-    from millrace.producer import orders
+    from millrace.control import producer
 
-    orders.give(config.load(), orders.interval(seconds), check=check, as_json=as_json)
+    producer.give(config.load(), producer.interval(seconds), check=check, as_json=as_json)

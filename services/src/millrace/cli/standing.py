@@ -41,9 +41,10 @@ def standing_skip(
     check: Check = False,
 ) -> None:
     """Make the record at which a partition stands a dead letter, and go on behind it."""
-    from millrace import config, standing
+    from millrace import config
+    from millrace.control import processor
 
-    standing.skip(config.load(), position, last=last, reason=reason, check=check, fatal=fatal)
+    processor.skip(config.load(), position, last=last, reason=reason, check=check, fatal=fatal)
 
 
 @described.command(
@@ -61,6 +62,7 @@ def standing_resume(
     check: Check = False,
 ) -> None:
     """Read all that is in a topic now, however many records become dead letters."""
-    from millrace import config, standing
+    from millrace import config
+    from millrace.control import processor
 
-    standing.resume(config.load(), topic, reason=reason, check=check)
+    processor.resume(config.load(), topic, reason=reason, check=check)

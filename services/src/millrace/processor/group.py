@@ -12,10 +12,9 @@ from kafka.coordinator.base import MemberState
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import orders
-from millrace.clients import kafka, lag
+from millrace.clients import kafka, lag, operator_commands
+from millrace.clients.operator_commands import GROUP, Command
 from millrace.config import Settings
-from millrace.orders import Order
 from millrace.processor import (
     membership,  # noqa: F401 - members do not stay outside
     notes,
@@ -160,20 +159,20 @@ class Group:
         self._noted_at = max(self._noted_at, newest.at)
         return Tally(newest.records, newest.bad)
 
-    def orders(self, partitions: Collection[Partition]) -> Mapping[Partition, Order]:
+    def commands(self, partitions: Collection[Partition]) -> Mapping[Partition, Command]:
         """See ports.Consumer."""
         wanted = [TopicPartition(*partition) for partition in partitions]
         try:
             with Kinds("ask for orders"):
-                found = self._asking().list_group_offsets({orders.GROUP: wanted})[orders.GROUP]
+                found = self._asking().list_group_offsets({GROUP: wanted})[GROUP]
         except Permanent as refused:
             log.warning("reads no orders of operators", reason=str(refused))
             return {}
         except (Transient, Unknown):
             self._hang_up()
             raise
-        read = {tuple(p): orders.read(one.metadata or "") for p, one in found.items()}
-        return {p: order for p, order in read.items() if order is not None}
+        read = {tuple(p): operator_commands.read(one.metadata or "") for p, one in found.items()}
+        return {p: command for p, command in read.items() if command is not None}
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """See ports.Consumer."""

@@ -14,14 +14,14 @@ from millrace.clients.progress import Progress
 from millrace.clients.records import Unreadable
 from millrace.config import Settings
 from millrace.feeds.base import Feed
-from millrace.processor import backoff, orders
+from millrace.processor import backoff
 from millrace.processor.batch import Batch, Partition, Record, Unread
 from millrace.processor.breaker import Breaker, Tally
+from millrace.processor.commands import Commands, skip
 from millrace.processor.derivation import Derivation
 from millrace.processor.errors import Abandoned, Permanent, Stuck, Transient, Unknown
 from millrace.processor.flight import InFlight
 from millrace.processor.metrics import Metrics
-from millrace.processor.orders import Orders
 from millrace.processor.pace import Interrupted, Pace
 from millrace.processor.ports import Consumer, Store
 from millrace.processor.recall import Recall
@@ -81,7 +81,7 @@ class Loop:
             topic: Breaker(settings.processor_breaker_records, settings.processor_breaker_share)
             for topic in feeds
         }
-        self._orders = Orders(
+        self._commands = Commands(
             consumer, self._standing, lambda topic: self._breakers[topic].restore(Tally())
         )
         self._tallies: dict[str, Tally] = {}
@@ -133,7 +133,7 @@ class Loop:
             wait(self._in_flight.heads(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._settle()
         full = self._in_flight.full(self._starting_over)
-        self._orders.try_again(self._in_flight.topics())
+        self._commands.try_again(self._in_flight.topics())
         held = self._standing.held()
         closed = full | self._rests.at(time.monotonic())
         if closed or held or self._held:
@@ -156,7 +156,7 @@ class Loop:
         try:
             return self._consumer.poll(seconds)
         except Stuck as error:
-            if self._orders.skips(error.partition, error.offset) is None:
+            if self._commands.skips(error.partition, error.offset) is None:
                 self._standing.stand(error.partition, error.offset, str(error))
                 return {}
             self._consumer.seek({error.partition: error.offset + 1})
@@ -171,7 +171,7 @@ class Loop:
         self._pace.begin()
         for topic, own in topics.items():
             failure = None
-            for part, is_ordered in zip(self._orders.apart(own), (False, True), strict=True):
+            for part, is_ordered in zip(self._commands.apart(own), (False, True), strict=True):
                 try:
                     self._take_feed(topic, part, is_ordered=is_ordered)
                 except Transient as error:
@@ -191,8 +191,8 @@ class Loop:
                 below = stored.get(partition, records[0].offset)
                 try:
                     batch.log_id, batch.log = self._log(topic)
-                    if order := self._orders.skips(partition, records[0].offset):
-                        orders.skip(partition, records, batch, order)
+                    if command := self._commands.skips(partition, records[0].offset):
+                        skip(partition, records, batch, command)
                     else:
                         self._derivation(partition, batch.log).take(records, batch, known, below)
                 except (Transient, Permanent, Interrupted):
@@ -213,7 +213,7 @@ class Loop:
         for topic in {topic for topic, _ in self._holdings} - self._tallies.keys():
             self._tallies[topic] = self._consumer.tally(topic)
             self._breakers[topic].restore(self._tallies[topic])
-        self._orders.recall(self._holdings.keys())
+        self._commands.recall(self._holdings.keys())
         self._recalled = self._holdings
 
     def _stand(self, partition: Partition, offset: int, error: BaseException) -> None:
@@ -241,7 +241,7 @@ class Loop:
     def _is_wanted(self, batch: Batch) -> bool:
         """Whether a batch in flight is not read again, here or by another. For writer threads.
 
-        Who reads it again may know of an order to skip some of it. Of a former log nothing is.
+        Who reads it again may know of a command to skip some of it. Of a former log nothing is.
         """
         now = self._consumer.holdings
         is_held = all(now.get(p) == batch.holdings[p] for p in [*batch.first])
@@ -361,7 +361,7 @@ class Loop:
             self._progress.look(lag, look.unread, stand, joined=self._consumer.joined)
             self._metrics.show_lag(lag)
             self._metrics.show_standing([p for p in lag if p in stand])
-            self._orders.look()
+            self._commands.look()
 
     def _pass_empty_offsets(self, positions: Mapping[Partition, tuple[int, int]]) -> None:
         """Commit past offsets without a record too, such as the mark at a transaction's end."""

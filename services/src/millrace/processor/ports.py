@@ -6,10 +6,10 @@ from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 from millrace.clients.latest_values import Latest
+from millrace.clients.operator_commands import Command
 from millrace.clients.topic_ids import FIRST
 from millrace.feeds.base import Feed, Series
 from millrace.feeds.history import Point
-from millrace.orders import Order
 from millrace.processor.batch import Inserted, Message, Partition, Record
 from millrace.processor.breaker import Tally
 from millrace.processor.pace import Pace
@@ -61,8 +61,8 @@ class Consumer(Protocol):
     def tally(self, topic: str) -> Tally:
         """The tally that was committed last with a partition that is held here. As `poll`."""
 
-    def orders(self, partitions: Collection[Partition]) -> Mapping[Partition, Order]:
-        """What an operator has ordered last for each of these. Transient, Unknown."""
+    def commands(self, partitions: Collection[Partition]) -> Mapping[Partition, Command]:
+        """What an operator commanded last for each of these. Transient, Unknown."""
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """Read from these offsets again."""

@@ -24,7 +24,7 @@ class Stand:
     reason: str
     times: int
     again_at: float | None
-    """None: only when an operator orders it."""
+    """None: only when an operator commands it."""
     held: bool = True
 
 
@@ -50,7 +50,7 @@ class Standing:
         log.error("stands still", topic=topic, partition=number, offset=offset, reason=said)
 
     def places(self) -> dict[Partition, tuple[int, bool]]:
-        """At which offset each is held, and whether it waits for an order."""
+        """At which offset each is held, and whether it waits for a command."""
         return {p: (one.offset, one.again_at is None) for p, one in self._found.items() if one.held}
 
     def held(self) -> set[Partition]:
@@ -78,7 +78,7 @@ class Standing:
             self._found[partition].again_at = self._clock() + seconds
 
     def carry_out(self, partition: Partition) -> None:
-        """An operator orders it to go on: read it as soon as nothing of its topic is in flight."""
+        """An operator lets it go on: read it as soon as nothing of its topic is in flight."""
         self._found[partition].again_at = self._clock()
 
     def moved(self, partition: Partition, position: int) -> None:

@@ -13,9 +13,9 @@ import structlog
 from millrace.config import LONGEST_SECONDS
 from millrace.errors import MillraceError
 from millrace.events import Event
-from millrace.producer import control, refusals
+from millrace.producer import overrides, refusals
 from millrace.producer.agenda import Agenda
-from millrace.producer.control import Control
+from millrace.producer.overrides import Overrides
 from millrace.producer.status import KEY_REFUSED, Status
 from millrace.producer.timing import MINUTE, Interval, Timing
 from millrace.runtime.redaction import shown
@@ -34,13 +34,13 @@ from millrace.sources.base import (
 log = structlog.get_logger(__name__)
 
 SLICE_SECONDS = 1.0
-"""An order of a person is noticed within this time."""
+"""A command is noticed within this time."""
 PERMANENT_SECONDS = 900.0
 REFUSED_SECONDS = 3600.0
 """A new key recreates the container; a key that the provider accepts after all is noticed so."""
 LONGEST_BACKOFF = 300.0
 SET_BACK_SECONDS = 1.0
-ORDERS = ("paused", "interval_seconds", "rate_per_second", "runs")
+OVERRIDES = ("paused", "interval_seconds", "rate_per_second", "runs")
 WORTH_A_LINE_SECONDS = 10.0
 """Whoever polls more often logs no line a poll; the status counts."""
 
@@ -62,7 +62,7 @@ class Poller:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`timing` and `rate` are those declared; orders in the state directory may differ."""
+        """`timing` and `rate` are those declared; overrides in the state directory may differ."""
         self._source = source
         self._publish = publish
         self._status = status
@@ -77,18 +77,18 @@ class Poller:
         self._latest: dict[str, str] = {}
         self._rest_until = 0.0
         self._is_readable = True
-        self._control = self._read(Control())
+        self._overrides = self._read(Overrides())
         self._timing = self._wanted_timing()
         self._agenda = Agenda(
-            source.units, self._timing, state_dir / "state.json", clock, runs=self._control.runs
+            source.units, self._timing, state_dir / "state.json", clock, runs=self._overrides.runs
         )
-        self._apply_orders()
+        self._apply_overrides()
 
     def run(self) -> None:
         """Poll until told to stop; what is finished waits for that, too."""
         while True:
             self._beat()
-            self._read_orders()
+            self._read_overrides()
             self._follow_clock()
             unit, due = self._agenda.next()
             due = max(due, self._rest_until)
@@ -96,7 +96,7 @@ class Poller:
             if self._stop.is_set():
                 return
             wait = due - self._clock()
-            if unit is None or self._control.paused:
+            if unit is None or self._overrides.paused:
                 self._stop.wait(SLICE_SECONDS)
             elif wait > 0:
                 self._stop.wait(min(wait, SLICE_SECONDS))
@@ -116,7 +116,7 @@ class Poller:
 
     def _report_next_poll(self, unit: str | None, due: float) -> None:
         self._status.quota_left = self._source.budget_left
-        resting = unit is None or self._control.paused
+        resting = unit is None or self._overrides.paused
         self._status.next_poll = (
             None if resting else datetime.fromtimestamp(max(due, self._clock()), UTC)
         )
@@ -124,21 +124,21 @@ class Poller:
             self._status.state = "finished"
             log.info("everything is published", published=self._status.published)
 
-    def _read_orders(self) -> None:
-        """Notice what a person has ordered since."""
-        before, self._control = self._control, self._read(self._control)
-        if self._control == before:
+    def _read_overrides(self) -> None:
+        """Notice what an operator has commanded since."""
+        before, self._overrides = self._overrides, self._read(self._overrides)
+        if self._overrides == before:
             return
-        log.info("ordered", **{name: getattr(self._control, name) for name in ORDERS})
+        log.info("ordered", **{name: getattr(self._overrides, name) for name in OVERRIDES})
         timing = self._wanted_timing()
-        if timing.text != self._timing.text or (before.paused and not self._control.paused):
+        if timing.text != self._timing.text or (before.paused and not self._overrides.paused):
             self._timing = timing
             self._agenda.resume(timing)
-        self._apply_orders()
+        self._apply_overrides()
 
-    def _read(self, otherwise: Control) -> Control:
+    def _read(self, otherwise: Overrides) -> Overrides:
         try:
-            found = control.read(self._state_dir)
+            found = overrides.read(self._state_dir)
         except StateUnusable as error:
             if self._is_readable:
                 log.warning("orders cannot be read", problem=str(error))
@@ -150,22 +150,22 @@ class Poller:
     def _wanted_timing(self) -> Timing:
         if self._declared.interval is None:
             return self._declared
-        # An order that was kept may be older than the bound on what is taken.
-        wanted = min(self._control.interval_seconds or self._declared.interval, LONGEST_SECONDS)
+        # An override that was kept may be older than the bound on what is taken.
+        wanted = min(self._overrides.interval_seconds or self._declared.interval, LONGEST_SECONDS)
         if wanted < self._source.shortest_interval:
             wanted = self._source.shortest_interval
             log.info("polling less often, as the request budget demands", interval=wanted)
         return Interval(wanted)
 
-    def _apply_orders(self) -> None:
-        rate = self._control.rate_per_second or self._rate
+    def _apply_overrides(self) -> None:
+        rate = self._overrides.rate_per_second or self._rate
         if isinstance(self._source, Paced):
             self._status.rate_per_second = self._source.pace(rate, self._timing.spacing)
-        if self._agenda.ask(self._control.runs):
+        if self._agenda.ask(self._overrides.runs):
             self._rest_until = 0.0
         self._status.timing = self._timing.text if self._source.endless else "once"
-        self._status.paused = self._control.paused
-        self._status.orders = self._control.number
+        self._status.paused = self._overrides.paused
+        self._status.orders = self._overrides.number
 
     def _poll(self, unit: str) -> None:
         started = self._clock()

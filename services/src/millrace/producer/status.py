@@ -28,7 +28,7 @@ class Status(msgspec.Struct):
     timing: str = ""
     rate_per_second: float | None = None
     orders: int = 0
-    """How many orders of a person were noticed."""
+    """How many commands of an operator were noticed."""
     published: int = 0
     unchanged: int = 0
     rejected: int = 0

@@ -1,4 +1,4 @@
-"""`millrace producer`: a person looks at the producer of this container and gives it orders."""
+"""`millrace producer`: a person looks at the producer of this container and gives it commands."""
 
 import math
 import sys
@@ -12,14 +12,14 @@ from millrace import sources
 from millrace.clients.services import Peer, ask
 from millrace.config import LONGEST_SECONDS, Settings
 from millrace.errors import MillraceError
-from millrace.producer import control, table
-from millrace.producer.control import Control
+from millrace.producer import overrides, table
+from millrace.producer.overrides import Overrides
 from millrace.runtime.console import console
 
 PATIENCE_SECONDS = 5.0
 HIGHEST_RATE = 10_000.0
 
-Order = Callable[[Settings, Control, Mapping[str, Any]], Control]
+Command = Callable[[Settings, Overrides, Mapping[str, Any]], Overrides]
 """What is then in force; given the settings, what is in force, and what the producer says."""
 replace = msgspec.structs.replace
 
@@ -37,11 +37,11 @@ def show(settings: Settings, *, as_json: bool) -> None:
         table.show(console(), [peer])
 
 
-def give(settings: Settings, order: Order, *, check: bool, as_json: bool) -> None:
-    """Give an order, wait until it is noticed, and print what became of it."""
+def give(settings: Settings, command: Command, *, check: bool, as_json: bool) -> None:
+    """Give a command, wait until it is noticed, and print what became of it."""
     says = _ask(settings).says
-    now, changed = control.change(
-        settings.producer_state_dir, lambda before: order(settings, before, says), check=check
+    now, changed = overrides.change(
+        settings.producer_state_dir, lambda before: command(settings, before, says), check=check
     )
     if not check:
         says = _noticed(settings, now.number)
@@ -59,17 +59,17 @@ def give(settings: Settings, order: Order, *, check: bool, as_json: bool) -> Non
     sys.stdout.write(f"{settings.producer_name}: {result}; {_line(says)}\n")
 
 
-def pause(_settings: Settings, before: Control, _says: Mapping[str, Any]) -> Control:
+def pause(_settings: Settings, before: Overrides, _says: Mapping[str, Any]) -> Overrides:
     """Nothing is polled."""
     return replace(before, paused=True)
 
 
-def resume(_settings: Settings, before: Control, _says: Mapping[str, Any]) -> Control:
+def resume(_settings: Settings, before: Overrides, _says: Mapping[str, Any]) -> Overrides:
     """Polling goes on."""
     return replace(before, paused=False)
 
 
-def run_now(_settings: Settings, before: Control, says: Mapping[str, Any]) -> Control:
+def run_now(_settings: Settings, before: Overrides, says: Mapping[str, Any]) -> Overrides:
     """One poll out of turn."""
     if before.paused:
         raise Refused("it is paused: resume it first")
@@ -78,27 +78,27 @@ def run_now(_settings: Settings, before: Control, says: Mapping[str, Any]) -> Co
     return replace(before, runs=before.runs + 1)
 
 
-def rate(per_second: float | None) -> Order:
+def rate(per_second: float | None) -> Command:
     """Another rate, or the declared one."""
     if per_second is not None and not 0 < per_second <= HIGHEST_RATE:
         raise Refused(f"a rate is more than 0 and at most {HIGHEST_RATE:,.0f} a second")
 
-    def order(settings: Settings, before: Control, _says: Mapping[str, Any]) -> Control:
+    def command(settings: Settings, before: Overrides, _says: Mapping[str, Any]) -> Overrides:
         asked = (settings.producer_source, settings.producer_feed)
         if asked not in sources.WITH_RATE:
             those = ", ".join(" for ".join(one) for one in sources.WITH_RATE)
             raise Refused(f"source {' for '.join(asked)} has no rate (there is one of {those})")
         return replace(before, rate_per_second=per_second)
 
-    return order
+    return command
 
 
-def interval(seconds: float | None) -> Order:
+def interval(seconds: float | None) -> Command:
     """Another interval, or the declared one."""
     if seconds is not None and not 0 < seconds <= LONGEST_SECONDS:
         raise Refused(f"an interval is more than 0 and at most {LONGEST_SECONDS:,} seconds")
 
-    def order(settings: Settings, before: Control, says: Mapping[str, Any]) -> Control:
+    def command(settings: Settings, before: Overrides, says: Mapping[str, Any]) -> Overrides:
         if settings.producer_schedule:
             raise Refused(
                 f"it polls at a schedule ({settings.producer_schedule}), which is declared"
@@ -113,7 +113,7 @@ def interval(seconds: float | None) -> Order:
             )
         return replace(before, interval_seconds=seconds)
 
-    return order
+    return command
 
 
 def _ask(settings: Settings) -> Peer:
@@ -122,7 +122,7 @@ def _ask(settings: Settings) -> Peer:
 
 
 def _noticed(settings: Settings, number: int) -> dict[str, Any]:
-    """What the producer says as soon as it has noticed the order, or after some seconds."""
+    """What the producer says as soon as it has noticed the command, or after some seconds."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
         says = _ask(settings).says

@@ -1,4 +1,4 @@
-"""What operators have ordered about partitions that stand still, and when it is carried out."""
+"""What operators command about partitions that stand still, and when it is carried out."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -6,7 +6,7 @@ import msgspec
 import structlog
 
 from millrace.clients.letter_headers import SKIPPED
-from millrace.orders import Order
+from millrace.clients.operator_commands import Command
 from millrace.processor.batch import Batch, Partition, Record
 from millrace.processor.errors import BadRecord, Transient, Unknown
 from millrace.processor.ports import Consumer
@@ -15,12 +15,12 @@ from millrace.processor.standing import Standing
 log = structlog.get_logger(__name__)
 
 LATER_SECONDS = 5.0
-"""So much later is a partition tried again where orders about it cannot be read."""
+"""So much later is a partition tried again where commands about it cannot be read."""
 Records = Mapping[Partition, Sequence[Record]]
 
 
-class Orders:
-    """Of one consumer thread. What is ordered holds also when it is read again."""
+class Commands:
+    """Of one consumer thread. What is commanded holds also when it is read again."""
 
     def __init__(
         self, consumer: Consumer, standing: Standing, read_on: Callable[[str], None]
@@ -29,33 +29,33 @@ class Orders:
         self._consumer = consumer
         self._standing = standing
         self._read_on = read_on
-        self._known: dict[Partition, Order] = {}
+        self._known: dict[Partition, Command] = {}
 
     def recall(self, partitions: Collection[Partition]) -> None:
-        """Know what was ordered of what came. Transient, Unknown."""
-        self._known = {**self._consumer.orders(partitions)}
+        """Know what was commanded of what came. Transient, Unknown."""
+        self._known = {**self._consumer.commands(partitions)}
 
-    def skips(self, partition: Partition, offset: int) -> Order | None:
-        """The order to skip this record, if there is one."""
-        order = self._known.get(partition)
-        return order if order is not None and order.skip and order.covers(offset) else None
+    def skips(self, partition: Partition, offset: int) -> Command | None:
+        """The command to skip this record, if there is one."""
+        command = self._known.get(partition)
+        return command if command is not None and command.skip and command.covers(offset) else None
 
     def look(self) -> None:
-        """Obey what is ordered by now of partitions that stand still. Transient, Unknown."""
+        """Obey what is commanded by now of partitions that stand still. Transient, Unknown."""
         standing = self._standing.places()
-        for partition, order in (self._consumer.orders(standing) if standing else {}).items():
+        for partition, command in (self._consumer.commands(standing) if standing else {}).items():
             offset, waits = standing[partition]
-            known, self._known[partition] = self._known.get(partition), order
-            if order != known and order.covers(offset) and (order.skip or waits):
+            known, self._known[partition] = self._known.get(partition), command
+            if command != known and command.covers(offset) and (command.skip or waits):
                 topic, number = partition
-                told = msgspec.to_builtins(order)
+                told = msgspec.to_builtins(command)
                 log.warning("carries out an order", topic=topic, partition=number, **told)
                 self._standing.carry_out(partition)
-                if not order.skip:
+                if not command.skip:
                     self._read_on(topic)
 
     def try_again(self, busy: Collection[str]) -> None:
-        """Read on where a partition stands, once it is known what is ordered about it by now.
+        """Read on where a partition stands, once it is known what is commanded about it by now.
 
         Not of the topics that are busy.
         """
@@ -71,29 +71,29 @@ class Orders:
             self._standing.try_again(busy)
 
     def apart(self, polled: Records) -> tuple[Records, Records]:
-        """What is counted, and what is ordered, each up to where the order begins or ends.
+        """What is counted, and what is commanded, each up to where the command begins or ends.
 
         What is behind that is read again, so that not one record more goes uncounted.
         """
         counted: dict[Partition, Sequence[Record]] = {}
-        ordered: dict[Partition, Sequence[Record]] = {}
+        commanded: dict[Partition, Sequence[Record]] = {}
         for partition, records in polled.items():
-            order, first = self._known.get(partition), records[0].offset
+            command, first = self._known.get(partition), records[0].offset
             taken = records
-            if order is not None and first < order.end:
-                edge = order.end if order.covers(first) else order.first
+            if command is not None and first < command.end:
+                edge = command.end if command.covers(first) else command.first
                 taken = [record for record in records if record.offset < edge]
             if len(taken) < len(records):
                 self._consumer.seek({partition: taken[-1].offset + 1})
-            is_ordered = order is not None and order.covers(first)
-            (ordered if is_ordered else counted)[partition] = taken
-        return counted, ordered
+            is_commanded = command is not None and command.covers(first)
+            (commanded if is_commanded else counted)[partition] = taken
+        return counted, commanded
 
 
-def skip(partition: Partition, records: Sequence[Record], batch: Batch, order: Order) -> None:
+def skip(partition: Partition, records: Sequence[Record], batch: Batch, command: Command) -> None:
     """Put records into a batch as dead letters, whatever they hold."""
     for record in records:
-        batch.dead.append((record, BadRecord(SKIPPED, f"skipped: {order.reason}")))
+        batch.dead.append((record, BadRecord(SKIPPED, f"skipped: {command.reason}")))
     batch.first.setdefault(partition, records[0].offset)
     batch.positions[partition] = records[-1].offset + 1
     batch.consumed += len(records)

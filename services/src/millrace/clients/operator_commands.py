@@ -1,7 +1,7 @@
 """What an operator tells the processor about a partition that stands still.
 
-An order is a commit of a consumer group that nobody is in: its text says what is to be done, and
-Kafka's access rules say who may give it. Its partition's next order takes its place.
+A command is a commit of a consumer group that nobody is in: its text says what is to be done, and
+Kafka's access rules say who may give it. Its partition's next command takes its place.
 """
 
 from datetime import datetime
@@ -11,7 +11,7 @@ import msgspec
 GROUP = "operator-orders"
 
 
-class Order(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True):
     """About the records from offset `first` to before `end`."""
 
     first: int
@@ -27,14 +27,14 @@ class Order(msgspec.Struct, frozen=True):
         return self.first <= offset < self.end
 
 
-def written(order: Order) -> str:
+def written(command: Command) -> str:
     """The text of the commit."""
-    return msgspec.json.encode(order).decode()
+    return msgspec.json.encode(command).decode()
 
 
-def read(text: str) -> Order | None:
-    """The order in the text of a commit, if one is there."""
+def read(text: str) -> Command | None:
+    """The command in the text of a commit, if one is there."""
     try:
-        return msgspec.json.decode(text, type=Order)
+        return msgspec.json.decode(text, type=Command)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None

@@ -1,7 +1,7 @@
 """`millrace standing`: a person tells the processor how to go on where a partition stands still.
 
-The order is kept in Kafka (see `orders`), and the processor that reads the partition looks there
-while it stands. It logs what it carries out.
+The command is kept in Kafka (see `clients/operator_commands.py`), and the processor that reads the
+partition looks there while it stands. It logs what it carries out.
 """
 
 import sys
@@ -14,18 +14,18 @@ from typing import Any, NamedTuple
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from millrace import orders
 from millrace.clients import kafka, lag
+from millrace.clients.operator_commands import GROUP, Command, written
 from millrace.clients.services import ask
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
 
 MOST = 1000
-"""So many records are skipped by one order."""
+"""So many records are skipped by one command."""
 LONGEST_REASON = 200
 PATIENCE_SECONDS = 20.0
-"""A processor looks for orders each 5 seconds, and begins when nothing of the feed is in flight."""
+"""A processor looks for commands each 5 s, and begins when nothing of the feed is in flight."""
 
 
 class Refused(MillraceError):
@@ -33,7 +33,7 @@ class Refused(MillraceError):
 
 
 class Stand(NamedTuple):
-    """Where a partition stands still, and whether it waits for an order."""
+    """Where a partition stands still, and whether it waits for a command."""
 
     partition: TopicPartition
     offset: int
@@ -127,8 +127,8 @@ def _give(
     now = datetime.now(UTC)
     commits = {}
     for stand, end in ends.items():
-        order = orders.Order(stand.offset, end, skip, reason, settings.kafka_username, now)
-        commits[stand.partition] = OffsetAndMetadata(end, orders.written(order), -1)
+        command = Command(stand.offset, end, skip, reason, settings.kafka_username, now)
+        commits[stand.partition] = OffsetAndMetadata(end, written(command), -1)
     client.commit(commits)
     _say([f"ordered: {line} ({reason})" for line in lines])
     if fatal:
@@ -181,13 +181,13 @@ def _stands(settings: Settings) -> Sequence[Stand]:
 
 @contextmanager
 def _log(settings: Settings) -> Iterator[Any]:
-    """The topics; what Kafka has against an order is one clear line."""
+    """The topics; what Kafka has against a command is one clear line."""
     kafka.check_credentials(settings)
-    client = kafka.consumer(settings, group_id=orders.GROUP)
+    client = kafka.consumer(settings, group_id=GROUP)
     try:
         yield client
     except KafkaError as error:
-        raise Refused(f"Kafka, group {orders.GROUP}: {error!r}") from error
+        raise Refused(f"Kafka, group {GROUP}: {error!r}") from error
     finally:
         client.close(autocommit=False)
 

@@ -1,4 +1,4 @@
-"""Orders: kept over restarts, refused where they make no sense, and said again change nothing."""
+"""Commands: kept over restarts, refused where they make no sense, and said again change nothing."""
 
 import json
 import threading
@@ -10,17 +10,18 @@ import pytest
 
 from millrace.clients.services import Peer
 from millrace.config import Settings
+from millrace.control import producer as commands
+from millrace.control.producer import Command, Refused
 from millrace.errors import MillraceError
-from millrace.producer import control, orders
-from millrace.producer.control import Control
-from millrace.producer.orders import Order, Refused
+from millrace.producer import overrides
+from millrace.producer.overrides import Overrides
 from millrace.runtime.state_files import StateUnusable, locked
 
 Give = Callable[..., dict[str, Any]]
 
 
 class Producer:
-    """Stands for the producer of the container: it answers, and notices orders if it is well."""
+    """Stands for the producer of the container: it answers, and notices commands if it is well."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -35,7 +36,7 @@ class Producer:
     def ask(self, _settings: Settings, host: str) -> Peer:
         assert host == "localhost"
         if self.is_well:
-            self.says["orders"] = control.read(self.directory).number
+            self.says["orders"] = overrides.read(self.directory).number
         return Peer(host, self.is_well, self.says)
 
 
@@ -43,14 +44,14 @@ class Producer:
 def producer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Producer:
     fake = Producer(tmp_path)
     monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path / "none"))
-    monkeypatch.setattr(orders, "ask", fake.ask)
-    monkeypatch.setattr(orders, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(commands, "ask", fake.ask)
+    monkeypatch.setattr(commands, "PATIENCE_SECONDS", 0.0)
     return fake
 
 
 @pytest.fixture
 def give(producer: Producer, capsys: pytest.CaptureFixture[str]) -> Give:
-    def order(order: Order, *, check: bool = False, **values: Any) -> dict[str, Any]:
+    def obey(command: Command, *, check: bool = False, **values: Any) -> dict[str, Any]:
         values = {
             "producer_name": "ticks",
             "producer_source": "generator",
@@ -58,17 +59,17 @@ def give(producer: Producer, capsys: pytest.CaptureFixture[str]) -> Give:
             **values,
         }
         settings = Settings(producer_state_dir=producer.directory, **values)
-        orders.give(settings, order, check=check, as_json=True)
+        commands.give(settings, command, check=check, as_json=True)
         return dict(json.loads(capsys.readouterr().out))
 
-    return order
+    return obey
 
 
 def test_an_order_is_new_once(give: Give, producer: Producer) -> None:
-    for order in (orders.pause, orders.resume, orders.rate(50), orders.interval(5)):
-        assert give(order)["changed"]
-        assert not give(order)["changed"]
-    assert control.read(producer.directory) == Control(
+    for command in (commands.pause, commands.resume, commands.rate(50), commands.interval(5)):
+        assert give(command)["changed"]
+        assert not give(command)["changed"]
+    assert overrides.read(producer.directory) == Overrides(
         number=4, paused=False, rate_per_second=50, interval_seconds=5
     )
 
@@ -76,45 +77,45 @@ def test_an_order_is_new_once(give: Give, producer: Producer) -> None:
 def test_what_was_declared_comes_back_where_no_value_is_given(
     give: Give, producer: Producer
 ) -> None:
-    give(orders.rate(50))
-    give(orders.rate(None))
-    assert control.read(producer.directory).rate_per_second is None
+    give(commands.rate(50))
+    give(commands.rate(None))
+    assert overrides.read(producer.directory).rate_per_second is None
 
 
 def test_every_run_now_is_new(give: Give, producer: Producer) -> None:
-    assert give(orders.run_now)["changed"]
-    assert give(orders.run_now)["changed"]
-    assert control.read(producer.directory).runs == 2
+    assert give(commands.run_now)["changed"]
+    assert give(commands.run_now)["changed"]
+    assert overrides.read(producer.directory).runs == 2
 
 
 def test_a_check_changes_nothing(give: Give, producer: Producer) -> None:
-    assert give(orders.pause, check=True)["changed"]
+    assert give(commands.pause, check=True)["changed"]
     assert not any(producer.directory.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("order", "values", "says"),
+    ("command", "values", "says"),
     [
         (
-            orders.rate(5),
+            commands.rate(5),
             {"producer_source": "replay", "producer_feed": "stocks"},
             r"replay for stocks has no rate \(there is one of generator for quotes",
         ),
         (
-            orders.rate(5),
+            commands.rate(5),
             {"producer_source": "workload", "producer_feed": "gpu_metrics"},
             "workload for gpu_metrics has no rate",
         ),
-        (orders.interval(5), {"producer_schedule": "0 6 * * *"}, "at a schedule"),
-        (orders.interval(31), {"producer_source": "vllm"}, "every 30 seconds at least"),
+        (commands.interval(5), {"producer_schedule": "0 6 * * *"}, "at a schedule"),
+        (commands.interval(31), {"producer_source": "vllm"}, "every 30 seconds at least"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    give: Give, producer: Producer, order: Order, values: dict[str, Any], says: str
+    give: Give, producer: Producer, command: Command, values: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(Refused, match=says):
-        give(order, **values)
-    assert control.read(producer.directory) == Control()
+        give(command, **values)
+    assert overrides.read(producer.directory) == Overrides()
 
 
 def test_what_ended_is_neither_run_again_nor_polled_at_an_interval(
@@ -122,22 +123,22 @@ def test_what_ended_is_neither_run_again_nor_polled_at_an_interval(
 ) -> None:
     producer.says |= {"state": "finished", "timing": "once"}
     with pytest.raises(Refused, match="everything is published"):
-        give(orders.run_now)
+        give(commands.run_now)
     with pytest.raises(Refused, match="polled once"):
-        give(orders.interval(5))
+        give(commands.interval(5))
 
 
 def test_what_is_paused_is_not_run(give: Give) -> None:
-    give(orders.pause)
+    give(commands.pause)
     with pytest.raises(Refused, match="resume it first"):
-        give(orders.run_now)
+        give(commands.run_now)
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, 1e12, float("nan"), float("inf")])
 def test_a_number_that_is_none_is_refused(wrong: float) -> None:
-    for order in (orders.rate, orders.interval):
+    for command in (commands.rate, commands.interval):
         with pytest.raises(Refused):
-            order(wrong)
+            command(wrong)
 
 
 def test_an_order_to_a_producer_that_does_not_answer_is_kept(
@@ -145,13 +146,13 @@ def test_an_order_to_a_producer_that_does_not_answer_is_kept(
 ) -> None:
     producer.is_well = False
     producer.says = {"problem": "does not answer (ConnectionError)"}
-    answer = give(orders.pause)
+    answer = give(commands.pause)
     assert (answer["changed"], answer["noticed"]) == (True, False)
-    assert control.read(producer.directory).paused
+    assert overrides.read(producer.directory).paused
     settings = Settings(
         producer_name="ticks", producer_source="generator", producer_state_dir=producer.directory
     )
-    orders.give(settings, orders.resume, check=False, as_json=False)
+    commands.give(settings, commands.resume, check=False, as_json=False)
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert "not noticed yet" in said
@@ -160,20 +161,20 @@ def test_an_order_to_a_producer_that_does_not_answer_is_kept(
 
 def test_outside_of_a_producer_there_is_nobody_to_tell(tmp_path: Path) -> None:
     with pytest.raises(MillraceError, match="MILLRACE_PRODUCER_NAME"):
-        orders.show(Settings(), as_json=False)
+        commands.show(Settings(), as_json=False)
 
 
 def test_orders_that_cannot_be_read_are_not_written_over(give: Give, producer: Producer) -> None:
-    (producer.directory / control.FILE).write_text("{")
+    (producer.directory / overrides.FILE).write_text("{")
     with pytest.raises(StateUnusable, match="remove it"):
-        give(orders.pause)
+        give(commands.pause)
 
 
 def test_orders_given_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     def ask() -> None:
         for _ in range(20):
-            control.change(
-                tmp_path, lambda before: orders.replace(before, runs=before.runs + 1), check=False
+            overrides.change(
+                tmp_path, lambda before: commands.replace(before, runs=before.runs + 1), check=False
             )
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -181,7 +182,7 @@ def test_orders_given_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert control.read(tmp_path).runs == 80
+    assert overrides.read(tmp_path).runs == 80
 
 
 def test_two_processes_cannot_work_with_one_state(tmp_path: Path) -> None:

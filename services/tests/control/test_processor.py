@@ -10,19 +10,19 @@ from kafka.errors import GroupAuthorizationFailedError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from services.tests.stands import refuse_unled, stands_for
 
-from millrace import orders, standing
-from millrace.clients import kafka, lag
+from millrace.clients import kafka, lag, operator_commands
 from millrace.clients.lag import PartitionLag
 from millrace.clients.services import Peer
 from millrace.config import Settings
+from millrace.control import processor
+from millrace.control.processor import MOST, Refused
 from millrace.errors import MillraceError
-from millrace.standing import MOST, Refused
 
 SETTINGS = Settings(status_hosts=["processor", "producer"], kafka_username="operator")
 FIRST, SECOND = TopicPartition("stock-data", 0), TopicPartition("stock-data", 1)
 
 
-@stands_for(KafkaConsumer, tools=("ask", "consumer", "monotonic", "sleep", "orders"))
+@stands_for(KafkaConsumer, tools=("ask", "consumer", "monotonic", "sleep", "given"))
 class Pipeline:
     """A processor that obeys, and Kafka as its operator sees it."""
 
@@ -46,7 +46,7 @@ class Pipeline:
         return Peer(host, ready=False, says={"standing": rows})
 
     def consumer(self, _settings: Settings, *, group_id: str) -> "Pipeline":
-        assert group_id == orders.GROUP
+        assert group_id == operator_commands.GROUP
         self.open += 1
         return self
 
@@ -78,8 +78,8 @@ class Pipeline:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def orders(self) -> dict[TopicPartition, tuple[int, int, bool, str, str]]:
-        found = {p: orders.read(one.metadata) for p, one in self.commits.items()}
+    def given(self) -> dict[TopicPartition, tuple[int, int, bool, str, str]]:
+        found = {p: operator_commands.read(one.metadata) for p, one in self.commits.items()}
         return {p: (o.first, o.end, o.skip, o.reason, o.by) for p, o in found.items() if o}
 
 
@@ -88,8 +88,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Any:
     made = Pipeline()
     monkeypatch.setattr(kafka, "check_credentials", lambda _: None)
     monkeypatch.setattr(kafka, "consumer", made.consumer)
-    monkeypatch.setattr(standing, "ask", made.ask)
-    monkeypatch.setattr(standing, "time", made)
+    monkeypatch.setattr(processor, "ask", made.ask)
+    monkeypatch.setattr(processor, "time", made)
     yield made
     assert not made.open, "a client was left open"
 
@@ -102,7 +102,7 @@ def skip(
     check: bool = False,
     fatal: bool = False,
 ) -> None:
-    standing.skip(SETTINGS, position, last=last, reason=reason, check=check, fatal=fatal)
+    processor.skip(SETTINGS, position, last=last, reason=reason, check=check, fatal=fatal)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def done_before_17(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_record_is_skipped(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     pipeline.stands = {FIRST: (17, False)}
     skip("stock-data/0/17", reason=" known ")
-    assert pipeline.orders() == {FIRST: (17, 18, True, "known", "operator")}
+    assert pipeline.given() == {FIRST: (17, 18, True, "known", "operator")}
     assert capsys.readouterr().out == (
         "ordered: skip from stock-data/0/17 to before offset 18 (known)\ndone\n"
     )
@@ -125,13 +125,13 @@ def test_a_record_is_skipped(pipeline: Pipeline, capsys: pytest.CaptureFixture[s
 def test_several_are(pipeline: Pipeline) -> None:
     pipeline.stands = {FIRST: (17, True)}
     skip("stock-data/0/17", 19)
-    assert pipeline.orders()[FIRST][:3] == (17, 20, True)
+    assert pipeline.given()[FIRST][:3] == (17, 20, True)
 
 
 def test_a_check_orders_nothing(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     pipeline.stands = {FIRST: (17, True)}
     skip("stock-data/0/17", check=True)
-    standing.resume(SETTINGS, "stock-data", reason="mended", check=True)
+    processor.resume(SETTINGS, "stock-data", reason="mended", check=True)
     assert not pipeline.commits
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "would order: skip from stock-data/0/17 to before offset 18"
@@ -144,8 +144,8 @@ def test_a_feed_is_read_on_where_its_breaker_stopped_it(pipeline: Pipeline) -> N
         SECOND: (3, False),
         TopicPartition("metals", 0): (1, True),
     }
-    standing.resume(SETTINGS, "stock-data", reason="mended", check=False)
-    assert pipeline.orders() == {FIRST: (17, 20, False, "mended", "operator")}
+    processor.resume(SETTINGS, "stock-data", reason="mended", check=False)
+    assert pipeline.given() == {FIRST: (17, 20, False, "mended", "operator")}
 
 
 @pytest.mark.parametrize(
@@ -180,16 +180,16 @@ def test_an_order_has_a_reason_of_one_line(pipeline: Pipeline, reason: str) -> N
 def test_only_what_waits_for_an_order_is_read_on(pipeline: Pipeline) -> None:
     pipeline.stands = {FIRST: (17, False)}
     with pytest.raises(Refused, match="no partition of stock-data waits for an order"):
-        standing.resume(SETTINGS, "stock-data", reason="mended", check=False)
+        processor.resume(SETTINGS, "stock-data", reason="mended", check=False)
     with pytest.raises(Refused, match="no feed has a topic weather"):
-        standing.resume(SETTINGS, "weather", reason="mended", check=False)
+        processor.resume(SETTINGS, "weather", reason="mended", check=False)
 
 
 def test_nothing_is_ordered_where_a_partition_has_no_leader(pipeline: Pipeline) -> None:
     pipeline.stands = {FIRST: (17, True), SECOND: (3, True)}
     pipeline.without_leader = {SECOND}
     with pytest.raises(MillraceError, match=r"stock-data/1: .*; try again"):
-        standing.resume(SETTINGS, "stock-data", reason="mended", check=False)
+        processor.resume(SETTINGS, "stock-data", reason="mended", check=False)
     with pytest.raises(MillraceError, match=r"stock-data/1: .*; try again"):
         skip("stock-data/1/3")
     assert not pipeline.commits
@@ -213,7 +213,7 @@ def test_a_record_that_ends_the_processor_is_skipped_by_the_next(
     with pytest.raises(Refused, match="the last record of stock-data/0 is at offset 19"):
         skip("stock-data/0/18", 20, fatal=True)
     skip("stock-data/0/18", fatal=True)
-    assert pipeline.orders() == {FIRST: (18, 19, True, "bad", "operator")}
+    assert pipeline.given() == {FIRST: (18, 19, True, "bad", "operator")}
     assert capsys.readouterr().out.splitlines()[-1].startswith("the next processor that starts")
 
 

@@ -1,0 +1,1 @@
+"""What an operator tells services that run: `millrace standing` and `millrace producer`."""
