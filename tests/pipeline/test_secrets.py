@@ -1,8 +1,9 @@
 """Replace every secret under watch: the pipeline goes on with the new ones, and none shows.
 
-Every secret of the vault gets a new value. While `site.yml -vvvv --diff` applies them, every
-process's arguments and environment are sampled; then a service is crashed, another ends by an
-exception, and everything that anybody could read is searched for the old and the new values.
+Every secret of the vault gets a new value, and Kafka a new certificate. While `site.yml -vvvv
+--diff` applies them, every process's arguments and environment are sampled; then a service is
+crashed, another ends by an exception, and everything that anybody could read is searched for the
+old and the new values.
 
 The keys of the upstream APIs, which travel in URLs, get values too. With a key a producer trusts
 the public authorities only, so polling the simulator fails, with the key in the URL that fails.
@@ -168,6 +169,8 @@ def test_every_secret_is_replaced_and_none_shows(
     assert len(changed) >= 9, "the vault holds fewer secrets than the pipeline has"
     assert {"vault_metals_api_key", "vault_alpha_vantage_api_key"} <= changed
     vault.write(new)
+    certificate = Path(f"/etc/{pipeline.instance}/pki/kafka-1/cert.pem")
+    replaced_certificate = certificate.read_bytes()
     needles = {value for values in (old, new) for value in values.values() if len(value) >= 8}
 
     facts = tmp_path / "facts"
@@ -182,6 +185,7 @@ def test_every_secret_is_replaced_and_none_shows(
             [
                 *("ansible-playbook", "--inventory", inventory),
                 *("-vvvv", "--diff", "--extra-vars", json.dumps(keyed_producers()), "site.yml"),
+                *("-e", '{"certificates_replace": ["kafka-1"]}'),
             ],
             cwd=ROOT,
             env=environment,
@@ -191,6 +195,7 @@ def test_every_secret_is_replaced_and_none_shows(
             check=False,
         )
     assert done.returncode == 0, done.stdout[-6000:]
+    assert certificate.read_bytes() != replaced_certificate
 
     before = pipeline.container("processor").attrs["State"]["StartedAt"]
     pipeline.crash("processor")
