@@ -56,7 +56,7 @@ def test_members_are_waited_for() -> None:
 
 def test_a_group_that_is_in_use_keeps_its_position(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rewind, "MEMBERS_SECONDS", -1.0)
-    client = FakeClient(2)
+    client = FakeClient(3)
     with pytest.raises(AdminError, match=r"group g has 2 members .* stop them first"):
         rewind.rewind(client, "g", check=False)
     assert client.deleted == []

@@ -17,6 +17,7 @@ from millrace.config import Settings
 from millrace.control import processor
 from millrace.control.processor import MOST, Refused
 from millrace.errors import MillraceError
+from millrace.runtime import retry
 
 SETTINGS = Settings(status_hosts=["processor", "producer"], kafka_username="operator")
 FIRST, SECOND = TopicPartition("stock-data", 0), TopicPartition("stock-data", 1)
@@ -89,7 +90,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(kafka, "check_credentials", lambda _: None)
     monkeypatch.setattr(kafka, "consumer", made.consumer)
     monkeypatch.setattr(processor, "ask", made.ask)
-    monkeypatch.setattr(processor, "time", made)
+    monkeypatch.setattr(retry, "time", made)
     yield made
     assert not made.open, "a client was left open"
 

@@ -17,6 +17,7 @@ from millrace.clients import mongodb
 from millrace.clients.services import Peer
 from millrace.config import Settings
 from millrace.feeds.stocks import STOCKS
+from millrace.runtime import retry
 from millrace.verify.data import arrivals
 from millrace.verify.data.arrivals import (
     Flow,
@@ -179,6 +180,13 @@ def polling(host: str, **says: Any) -> Peer:
     return Peer(host, True, {"feed": "stocks", "timing": "every 0.25 s", **counts, **says})
 
 
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock is a second later, and no pause takes any time."""
+    clock = SimpleNamespace(monotonic=iter(range(1000)).__next__, sleep=lambda _: None)
+    for module in (arrivals, retry):
+        monkeypatch.setattr(module, "time", clock)
+
+
 def workflow(
     monkeypatch: pytest.MonkeyPatch,
     records: Sequence[Record],
@@ -200,9 +208,7 @@ def workflow(
     monkeypatch.setattr(arrivals, "Log", lambda *_: log)
     monkeypatch.setattr(arrivals, "wait_for_group", lambda *_: None)
     monkeypatch.setattr(arrivals, "ask", ask)
-    monkeypatch.setattr(arrivals, "time", SimpleNamespace(
-        monotonic=iter(range(1000)).__next__, sleep=lambda _: None
-    ))  # fmt: skip
+    quick(monkeypatch)
     settings = Settings(feeds=["stocks"], status_hosts=["processor", *said])
     return arrivals.verify(settings, seconds)
 
@@ -269,9 +275,7 @@ def test_the_wait_goes_on_until_every_feed_that_has_to_has_come(
             stocks, quotes = next(ends)
             return [Partition(TOPIC, 0, 0, stocks), Partition("quotes", 0, 0, quotes)]
 
-    monkeypatch.setattr(arrivals, "time", SimpleNamespace(
-        monotonic=iter(range(1000)).__next__, sleep=lambda _: None
-    ))  # fmt: skip
+    quick(monkeypatch)
     ticks = polling("producer-ticks", feed="quotes")
     log: Any = Growing()
     first = [Partition(TOPIC, 0, 0, 5), Partition("quotes", 0, 0, 1)]

@@ -1,6 +1,5 @@
 """A MongoDB server as the administration command sees it: read its state, make changes."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -17,7 +16,8 @@ from millrace.admin.mongodb_state import (
     user_fields,
 )
 from millrace.admin.plan import Change, Fields, Key
-from millrace.admin.program import DECLARED, OTHER, AdminError
+from millrace.admin.program import DECLARED, OTHER, POLL_SECONDS, AdminError
+from millrace.runtime.retry import wait_for
 
 AUTHENTICATION_FAILED = 18
 UNAUTHORIZED = 13
@@ -211,17 +211,20 @@ class MongoServer:
         return dict(self._anonymous().admin.command("hello"))
 
     def _wait(self, what: str, ask: Callable[[], T]) -> T:
-        deadline = time.monotonic() + self._desired.wait_seconds
         reason = ""
-        while time.monotonic() < deadline:
+
+        def answered() -> T | None:
+            nonlocal reason
             try:
-                if answer := ask():
-                    return answer
+                return ask()
             except ConnectionFailure as error:
                 reason = f": {first_line(error)}"
-            time.sleep(0.2)
-        seconds = f"{self._desired.wait_seconds:g}"
-        raise AdminError(f"{self._desired.hosts} {what} within {seconds} s{reason}")
+                return None
+
+        seconds = self._desired.wait_seconds
+        if answer := wait_for(answered, bool, seconds, POLL_SECONDS):
+            return answer
+        raise AdminError(f"{self._desired.hosts} {what} within {seconds:g} s{reason}")
 
 
 def _resource_name(database: str, resource: Mapping[str, Any]) -> str:

@@ -1,17 +1,19 @@
 """The shape that the administration commands share: desired state on stdin, a report on stdout."""
 
 import sys
-import time
 from collections.abc import Callable, Sequence
+from operator import not_
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from millrace.admin.plan import Change, Fields, Key, State, render, simulate
 from millrace.errors import MillraceError
+from millrace.runtime.retry import wait_for
 
 EFFECT_SECONDS = 15.0
 """How long a change that a server has accepted may take until it is seen."""
+POLL_SECONDS = 0.2
 
 DECLARED = "as declared"
 OTHER = "another"
@@ -53,11 +55,9 @@ def reconcile(server: Server, planned: Planned, *, check: bool) -> Report:
     found, notes = planned(actual)
     if found and not check:
         server.apply(found)
-        deadline = time.monotonic() + EFFECT_SECONDS
-        while left := planned(server.read())[0]:
-            if time.monotonic() > deadline:
-                raise AdminError(f"accepted, but not seen within {EFFECT_SECONDS:g} s: {left[0]}")
-            time.sleep(0.2)
+        left = wait_for(lambda: planned(server.read())[0], not_, EFFECT_SECONDS, POLL_SECONDS)
+        if left:
+            raise AdminError(f"accepted, but not seen within {EFFECT_SECONDS:g} s: {left[0]}")
     return Report(
         changed=bool(found),
         changes=[str(change) for change in found],

@@ -4,13 +4,13 @@ Its next member starts at the beginning of what is kept. Nobody may be in the gr
 member would go on where it is, and commit that again.
 """
 
-import time
 from typing import Any
 
 import msgspec
 
 from millrace.admin.kafka import client_of
 from millrace.admin.program import AdminError, Report, read, write
+from millrace.runtime.retry import wait_for
 
 MEMBERS_SECONDS = 45.0
 """Longer than Kafka takes a member that went without a word for one that comes back."""
@@ -36,23 +36,24 @@ def run(*, check: bool) -> None:
 
 def rewind(client: Any, group: str, *, check: bool) -> Report:
     """Wait until the group is empty and remove it; a group that is not there has read nothing."""
-    state, members = _state(client, group)
-    known = state != DEAD
+    known = _state(client, group)[0] != DEAD
     if known and not check:
-        deadline = time.monotonic() + MEMBERS_SECONDS
-        while state not in (EMPTY, DEAD):
-            if time.monotonic() > deadline:
-                raise AdminError(
-                    f"group {group} has {members} members after {MEMBERS_SECONDS:g} s:"
-                    " stop them first"
-                )
-            time.sleep(POLL_SECONDS)
-            state, members = _state(client, group)
+        state, members = wait_for(
+            lambda: _state(client, group), _is_empty, MEMBERS_SECONDS, POLL_SECONDS
+        )
+        if not _is_empty((state, members)):
+            raise AdminError(
+                f"group {group} has {members} members after {MEMBERS_SECONDS:g} s: stop them first"
+            )
         answer = client.delete_groups([group])[group]
         if answer not in DELETED:
             raise AdminError(f"group {group}: {answer}")
     changes = [f"group {group} starts at the beginning"] if known else []
     return Report(changed=known, changes=changes, notes=[], diff={"before": "", "after": ""})
+
+
+def _is_empty(found: tuple[str, int]) -> bool:
+    return found[0] in (EMPTY, DEAD)
 
 
 def _state(client: Any, group: str) -> tuple[str, int]:

@@ -5,10 +5,10 @@ partition looks there while it stands. It logs what it carries out.
 """
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from operator import not_
 from typing import Any, NamedTuple
 
 from kafka.errors import KafkaError
@@ -20,12 +20,14 @@ from millrace.clients.services import ask
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
+from millrace.runtime.retry import wait_for
 
 MOST = 1000
 """So many records are skipped by one command."""
 LONGEST_REASON = 200
 PATIENCE_SECONDS = 20.0
 """A processor looks for commands each 5 s, and begins when nothing of the feed is in flight."""
+POLL_SECONDS = 1.0
 
 
 class Refused(MillraceError):
@@ -140,12 +142,9 @@ def _give(
 
 def _wait_until_carried_out(settings: Settings, ordered: set[Stand]) -> bool:
     """Whether none of them stands there any more."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while ordered & {*_stands(settings)}:
-        if time.monotonic() > give_up:
-            return False
-        time.sleep(1.0)
-    return True
+    return not wait_for(
+        lambda: ordered & {*_stands(settings)}, not_, PATIENCE_SECONDS, POLL_SECONDS
+    )
 
 
 def _place(settings: Settings, position: str) -> tuple[TopicPartition, int]:

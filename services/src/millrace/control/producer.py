@@ -2,7 +2,6 @@
 
 import math
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,8 +14,10 @@ from millrace.errors import MillraceError
 from millrace.producer import overrides, table
 from millrace.producer.overrides import Overrides
 from millrace.runtime.console import console
+from millrace.runtime.retry import wait_for
 
 PATIENCE_SECONDS = 5.0
+POLL_SECONDS = 0.2
 HIGHEST_RATE = 10_000.0
 
 Command = Callable[[Settings, Overrides, Mapping[str, Any]], Overrides]
@@ -123,12 +124,12 @@ def _ask(settings: Settings) -> Peer:
 
 def _noticed(settings: Settings, number: int) -> dict[str, Any]:
     """What the producer says as soon as it has noticed the command, or after some seconds."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        says = _ask(settings).says
-        if says.get("orders", 0) >= number or time.monotonic() > give_up:
-            return says
-        time.sleep(0.2)
+    return wait_for(
+        lambda: _ask(settings).says,
+        lambda says: says.get("orders", 0) >= number,
+        PATIENCE_SECONDS,
+        POLL_SECONDS,
+    )
 
 
 def _line(says: Mapping[str, Any]) -> str:

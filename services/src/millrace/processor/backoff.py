@@ -1,14 +1,13 @@
 """How long to wait before trying again."""
 
-import random
+from millrace.runtime import retry
 
 FIRST_SECONDS = 0.1
 
 
 def seconds(attempt: int, longest: float) -> float:
-    """Exponential from the attempt's number (0, 1, ...), at most `longest`, with full jitter."""
-    exponential = FIRST_SECONDS * float(1 << min(attempt, 20))
-    return random.uniform(0.5, 1.0) * min(longest, exponential)  # noqa: S311
+    """Exponential from the attempt's number (0, 1, ...), at most `longest`, with jitter."""
+    return retry.backoff(attempt, FIRST_SECONDS, longest)
 
 
 class Rests:

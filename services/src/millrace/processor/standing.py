@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from millrace.clients.progress import Partition
+from millrace.runtime import retry
 from millrace.runtime.redaction import shown
 
 log = structlog.get_logger(__name__)
@@ -42,7 +43,7 @@ class Standing:
         """This partition does not pass this offset; it is tried again later and later."""
         known = self._found.get(partition)
         times = known.times + 1 if known and known.offset == offset else 0
-        wait = min(LONGEST_SECONDS, FIRST_SECONDS * float(1 << min(times, 10)))
+        wait = retry.exponential(times, FIRST_SECONDS, LONGEST_SECONDS)
         again_at = self._clock() + wait if again else None
         said = shown(reason, LONGEST_REASON)
         self._found = {**self._found, partition: Stand(offset, said, times, again_at)}

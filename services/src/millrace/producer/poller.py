@@ -1,6 +1,5 @@
 """Polls what is due, as a person has ordered, within the budget, and slowly where it fails."""
 
-import random
 import threading
 import time
 import traceback
@@ -18,6 +17,7 @@ from millrace.producer.agenda import Agenda
 from millrace.producer.overrides import Overrides
 from millrace.producer.status import KEY_REFUSED, Status
 from millrace.producer.timing import MINUTE, Interval, Timing
+from millrace.runtime import retry
 from millrace.runtime.redaction import shown
 from millrace.runtime.state_files import StateUnusable
 from millrace.sources.base import (
@@ -251,5 +251,4 @@ class Poller:
         """Exponential with jitter, from a sixtieth of the interval, so that budgets last."""
         first = max(1.0, self._spacing / 60)
         longest = max(self._spacing, LONGEST_BACKOFF)
-        delay = min(longest, first * 2.0 ** min(attempts, 20))
-        return delay * random.uniform(0.5, 1)  # noqa: S311 - jitter, not a secret
+        return retry.backoff(attempts, first, longest)

@@ -23,6 +23,7 @@ from millrace.feeds import FEEDS, Feed
 from millrace.processor.decode import decoder
 from millrace.processor.errors import BadRecord
 from millrace.runtime.chunks import chunks
+from millrace.runtime.retry import wait_for
 from millrace.verify.data.compare import Letters, Partition, RecordPosition
 from millrace.verify.data.log import Log
 from millrace.verify.data.stored import wait_for_group
@@ -169,12 +170,13 @@ def _wait_for_events(
 ) -> list[Partition]:
     """The partitions as they are when all that had to come has come, or when the time is over."""
     topics = sorted({partition.topic for partition in first})
-    while time.monotonic() < deadline:
+
+    def all_came() -> bool:
         came = _came(between(first, log.partitions(topics)))
-        if came and not sources.awaited(came):
-            time.sleep(SETTLE_SECONDS)
-            break
-        time.sleep(POLL_SECONDS)
+        return bool(came) and not sources.awaited(came)
+
+    if wait_for(all_came, bool, deadline - time.monotonic(), POLL_SECONDS):
+        time.sleep(SETTLE_SECONDS)
     return log.partitions(topics)
 
 

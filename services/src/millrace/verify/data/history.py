@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,6 +16,7 @@ from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds.base import BY_SERIES
 from millrace.feeds.stocks import STOCKS, StockPrice
+from millrace.runtime.retry import wait_for
 from millrace.sources import replay
 from millrace.verify.data.compare import Tally
 
@@ -25,6 +27,7 @@ INDEX = list(BY_SERIES.keys)
 LIMIT_MILLISECONDS = 25_000
 BATCH = 1000
 POLL_SECONDS = 0.5
+FINISHED = "finished"
 
 # What the file cannot know: when it was replayed, and what came before in the log.
 _NOT_IN_THE_FILE = ("produced_at", "meta", "kafka")
@@ -42,13 +45,21 @@ def wait(settings: Settings, seconds: float) -> list[str] | None:
         if says.get("source") != SOURCE:
             continue
         told.append(says.get("symbols", []))
-        while (state := ask(settings, host).says.get("state")) != "finished":
-            if time.monotonic() > deadline:
-                raise MillraceError(f"{host} has not finished within {seconds:.0f} s: {state}")
-            time.sleep(POLL_SECONDS)
+        state = wait_for(
+            partial(_state, settings, host),
+            lambda state: state == FINISHED,
+            deadline - time.monotonic(),
+            POLL_SECONDS,
+        )
+        if state != FINISHED:
+            raise MillraceError(f"{host} has not finished within {seconds:.0f} s: {state}")
     if not told:
         return None
     return [] if [] in told else [symbol for symbols in told for symbol in symbols]
+
+
+def _state(settings: Settings, host: str) -> str | None:
+    return ask(settings, host).says.get("state")
 
 
 def is_replayed(database: Database[dict[str, Any]]) -> bool:

@@ -1,8 +1,8 @@
 """The latest values: each is what is stored, and none is older than what was stored before."""
 
-import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import not_
 from typing import Any
 
 from pymongo.collection import Collection
@@ -13,6 +13,7 @@ from millrace.clients import latest_values, mongodb, redis
 from millrace.clients.latest_values import Latest
 from millrace.feeds.base import TIME_FIELD, Feed
 from millrace.runtime.chunks import chunks
+from millrace.runtime.retry import wait_for
 from millrace.verify.data.compare import Document, Tally
 
 NAME = "latest values"
@@ -47,20 +48,20 @@ def compare(
                 waiting[document["symbol"]] = document
             elif text:
                 tally.differs(text)
-    deadline = time.monotonic() + wait
-    while waiting:
+
+    def look_again() -> dict[str, str]:
+        """What is wrong still; a value that was right once is looked at no more."""
         different = {
             symbol: text
             for page in chunks(waiting.values(), mongodb.AT_ONCE)
             for symbol, text in _look(feed, page, collection, client, ttl).items()
         }
-        waiting = {symbol: waiting[symbol] for symbol in different}
-        if time.monotonic() > deadline:
-            for text in different.values():
-                tally.differs(text)
-            break
-        if waiting:
-            time.sleep(POLL_SECONDS)
+        for symbol in waiting.keys() - different.keys():
+            del waiting[symbol]
+        return different
+
+    for text in wait_for(look_again, not_, wait, POLL_SECONDS).values():
+        tally.differs(text)
     tally.stored = tally.records - tally.differences
     return tally
 

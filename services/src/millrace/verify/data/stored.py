@@ -22,6 +22,7 @@ from millrace.errors import MillraceError
 from millrace.events import Alert
 from millrace.feeds import FEEDS, Feed
 from millrace.feeds.base import position_index
+from millrace.runtime.retry import wait_for
 from millrace.verify.data import alerts, compare, history, latest
 from millrace.verify.data.compare import Document, Letters, Partition, Tally
 from millrace.verify.data.log import Log
@@ -89,27 +90,24 @@ def _latest_values(
 
 def wait_for_group(settings: Settings, partitions: Sequence[Partition]) -> None:
     """Wait until the processor has committed up to the ends of these partitions."""
-    deadline = time.monotonic() + WAIT_SECONDS
     ends = {(p.topic, p.number): p.end for p in partitions}
-    client = kafka.admin(settings)
-    try:
-        while True:
-            found = lag.read(client, settings.processor_group_id, {p.topic for p in partitions})
-            # Of partitions that were made since nothing is waited for.
-            left = {p: ends.get((p.topic, p.partition), 0) - (p.end - p.lag) for p in found}
-            behind = sum(max(0, records) for records in left.values())
-            if not behind:
-                return
-            if time.monotonic() > deadline:
-                waiting = [(p.topic, p.partition) for p, records in left.items() if records > 0]
-                unread = [(p.topic, p.partition) for p in found if not p.held]
-                raise MillraceError(
-                    f"the processor is {behind} records behind after {WAIT_SECONDS:.0f} s:"
-                    f" {named(waiting)}" + (f"; nobody reads {named(unread)}" if unread else "")
-                )
-            time.sleep(POLL_SECONDS)
-    finally:
-        client.close()
+
+    def left(client: Any) -> dict[lag.PartitionLag, int]:
+        found = lag.read(client, settings.processor_group_id, {p.topic for p in partitions})
+        # Of partitions that were made since nothing is waited for.
+        return {p: max(0, ends.get((p.topic, p.partition), 0) - (p.end - p.lag)) for p in found}
+
+    with closing(kafka.admin(settings)) as client:
+        found = wait_for(
+            partial(left, client), lambda one: not any(one.values()), WAIT_SECONDS, POLL_SECONDS
+        )
+    if behind := sum(found.values()):
+        waiting = [(p.topic, p.partition) for p, records in found.items() if records]
+        unread = [(p.topic, p.partition) for p in found if not p.held]
+        raise MillraceError(
+            f"the processor is {behind} records behind after {WAIT_SECONDS:.0f} s:"
+            f" {named(waiting)}" + (f"; nobody reads {named(unread)}" if unread else "")
+        )
 
 
 def _feed(
