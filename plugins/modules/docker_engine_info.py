@@ -85,7 +85,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at the engine
+- name: Inspect the engine
   docker_engine_info:
     settings: {live-restore: true}
     log: /var/log/dockerd.log

@@ -37,7 +37,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at the host
+- name: Inspect the host
   host_info:
     packages: [docker.io]
   register: host

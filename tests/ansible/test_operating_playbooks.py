@@ -14,8 +14,8 @@ from millrace import cli
 
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 DESTRUCTIVE = {
-    "reset_mongodb": ("deploy/begin.yml", "tasks/confirm.yml"),
-    "deploy/teardown": ("begin.yml", "../tasks/confirm.yml"),
+    "reset_mongodb": ("deploy/begin.yml", "tasks/confirm_deletion.yml"),
+    "deploy/teardown": ("begin.yml", "../tasks/confirm_deletion.yml"),
 }
 """Playbooks, each with what it includes first."""
 
@@ -35,7 +35,7 @@ def test_every_proof_is_one_that_the_command_line_knows() -> None:
         proof["name"]
         for path in PLAYBOOKS
         for task in tasks(path.stem)
-        for proof in task.get("vars", {}).get("__proofs", [])
+        for proof in task.get("vars", {}).get("proofs", [])
     ]
     assert sorted(proofs) == sorted(group.commands)
 

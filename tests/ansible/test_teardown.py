@@ -47,7 +47,7 @@ class Machine:
             millrace_instance=INSTANCE,
             millrace_state_dir=str(self.state),
             keep_images=True,
-            __volumes_path=str(self.volumes),
+            engine_volumes_path=str(self.volumes),
         )
 
 
