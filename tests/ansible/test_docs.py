@@ -21,7 +21,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_named_tests_exist() -> None:
-    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs/origin.md").read_text())
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs/decisions/origins.md").read_text())
     assert len(named) >= 9
     missing = [
         f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text()

@@ -179,7 +179,7 @@ def test_every_feed_that_is_served_takes_events(
 def test_events_of_the_shape_that_others_send_are_taken(
     client: FlaskClient, world: World, feed: str, sent: dict[str, Any], symbol: str
 ) -> None:
-    """Those of the pipelines that Millrace replaces; docs/origin.md."""
+    """Those of the pipelines that Millrace replaces; docs/decisions/origins.md."""
     described = DOCUMENT["components"]["schemas"]["Items"]["items"]["anyOf"]
     (schema,) = [one for one in described if one.get("title") == feed]
     Draft202012Validator(schema).validate(sent)
