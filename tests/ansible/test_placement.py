@@ -11,7 +11,7 @@ from tests.ansible.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "plugins" / "filter"))
 
-import places as filters
+import placement as filters
 
 PRODUCERS = [{"name": "metals"}, {"name": "quotes"}, {"name": "history"}]
 EVERYTHING = ("kafka", "mongodb", "redis", "simulator", "processor", "api", "producers")
@@ -25,7 +25,7 @@ FLEET = {
 
 def test_on_one_host_there_is_nothing_elsewhere() -> None:
     groups = {group: ["localhost"] for group in EVERYTHING}
-    found = filters.places(groups, HERE, PRODUCERS)
+    found = filters.placement(groups, HERE, PRODUCERS)
     assert found["kafka"] == {"kafka-1": "localhost"}
     assert found["mongodb"] == {"mongodb": "localhost"}
     assert found["redis"] == {"redis": "localhost"}
@@ -37,7 +37,7 @@ def test_on_one_host_there_is_nothing_elsewhere() -> None:
 
 def test_names_come_from_numbers_and_addresses_from_hosts() -> None:
     groups = {"kafka": ["a", "c"], "mongodb": ["b", "c"], "simulator": ["b"], "api": ["a"]}
-    found = filters.places(groups, FLEET, PRODUCERS)
+    found = filters.placement(groups, FLEET, PRODUCERS)
     assert found["kafka"] == {"kafka-1": "a", "kafka-2": "c"}
     assert found["mongodb"] == {"mongodb": "b", "mongodb-2": "c"}
     assert found["producers"] == {}
@@ -54,30 +54,30 @@ def test_names_come_from_numbers_and_addresses_from_hosts() -> None:
 
 
 def test_latest_values_are_on_one_host_or_on_none() -> None:
-    found = filters.places({"redis": ["b"], "processor": ["a"]}, FLEET, PRODUCERS)
+    found = filters.placement({"redis": ["b"], "processor": ["a"]}, FLEET, PRODUCERS)
     assert found["redis"] == {"redis": "b"}
     assert filters.addresses_elsewhere(found, FLEET, "a")["redis"] == {"redis": "10.0.0.2"}
     assert filters.addresses_elsewhere(found, FLEET, "b")["redis"] == {}
     for without in ({}, {"redis": []}):
-        assert filters.places(without, FLEET, PRODUCERS)["redis"] == {}
+        assert filters.placement(without, FLEET, PRODUCERS)["redis"] == {}
 
 
 def test_two_hosts_never_share_a_name() -> None:
     twins: dict[str, Any] = {"a": FLEET["a"], "b": FLEET["a"]}
     with pytest.raises(AnsibleFilterError, match=r"a and b would both be kafka-1: .*node_id"):
-        filters.places({"kafka": ["a", "b"]}, twins, [])
+        filters.placement({"kafka": ["a", "b"]}, twins, [])
 
 
 @pytest.mark.parametrize("number", ["one", -1, ""])
 def test_the_number_of_a_host_is_one(number: Any) -> None:
     said = f"millrace_node_id of a is {number}: it must be a whole number"
     with pytest.raises(AnsibleFilterError, match=f"^{said}$"):
-        filters.places({"kafka": ["a"]}, {"a": FLEET["a"] | {"millrace_node_id": number}}, [])
+        filters.placement({"kafka": ["a"]}, {"a": FLEET["a"] | {"millrace_node_id": number}}, [])
 
 
 def test_producers_take_turns_on_their_hosts_each_with_a_port() -> None:
     hosts = ["b", "c"]
-    names = filters.places({"producers": hosts}, FLEET, PRODUCERS)["producers"]
+    names = filters.placement({"producers": hosts}, FLEET, PRODUCERS)["producers"]
     assert names == {"producer-metals": "b", "producer-quotes": "c", "producer-history": "b"}
     assert filters.probes(names, "a", 9101) == [
         "producer-metals:9101",

@@ -31,7 +31,7 @@ def owner(names: Sequence[str], hosts: Sequence[str], name: str) -> str:
     return hosts[names.index(name) % len(hosts)]
 
 
-def places(
+def placement(
     groups: Mapping[str, Sequence[str]],
     hostvars: Mapping[str, Any],
     producers: Iterable[Mapping[str, Any]],
@@ -105,7 +105,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return them."""
         return {
-            "places": places,
+            "placement": placement,
             "addresses_elsewhere": addresses_elsewhere,
             "name_on": name_on,
             "producers_on": producers_on,
