@@ -6,8 +6,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
 LONGEST = 400
 # Where a failed task has its cause. The last is what Ansible has of a module that it could not run.
 PLACES = ("msg", "exception", "module_stderr", "module_stdout")
@@ -67,13 +65,8 @@ def words(result: Any) -> list[str]:
 
 def quoted(message: str) -> str:
     """What somebody else said, without secrets and on one line, so long at most."""
-    try:
-        from millrace.runtime.redaction import shown
-    except ImportError as error:
-        raise AnsibleFilterError(
-            f"the services are not installed here ({error}): run scripts/bootstrap, and use"
-            " .venv/bin/ansible-playbook"
-        ) from error
+    from millrace.runtime.redaction import shown
+
     return shown(message, LONGEST)
 
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible.plugins.filter.core import to_json
 
 PREFIX = "MILLRACE_"
@@ -27,13 +26,8 @@ def setting_problems(variables: Mapping[str, Any]) -> list[str]:
 
     A variable of the inventory is called like the setting that it becomes.
     """
-    try:
-        from millrace.config import Settings, problems
-    except ImportError as error:
-        raise AnsibleFilterError(
-            f"the services are not installed here ({error}): run scripts/bootstrap, and use"
-            " .venv/bin/ansible-playbook"
-        ) from error
+    from millrace.config import Settings, problems
+
     names = [PREFIX.lower() + name for name in Settings.model_fields]
     # Ansible's own kinds of text and lists are none to others.
     plain = {name: json.loads(to_json(variables[name])) for name in names if name in variables}

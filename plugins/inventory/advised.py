@@ -2,11 +2,13 @@
 """Ansible inventory: as Ansible's `auto`, and where AWS refuses, with what to do about it.
 
 It is the first of this project that Ansible loads, whatever is run and whichever inventory is
-given, and so refuses versions of Ansible that this was not tested with.
+given, and so refuses an Ansible that cannot run this: of a version that was not tested, or without
+the services, which the filters ask.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,19 @@ description:
 TESTED = ("2.19", "2.20")
 
 
-def problem(version: str) -> str:
-    """Say in one line what is wrong with this version of ansible-core; empty when nothing is."""
-    if version.startswith(tuple(f"{tested}." for tested in TESTED)):
-        return ""
-    return (
-        f"ansible-core {version} is not supported: run scripts/bootstrap and"
-        f" .venv/bin/ansible-playbook, or install version {' or '.join(TESTED)}"
-    )
+def problem(version: str, *, has_services: bool) -> str:
+    """Say in one line what is wrong with this ansible-core; empty when nothing is."""
+    if not version.startswith(tuple(f"{tested}." for tested in TESTED)):
+        return (
+            f"ansible-core {version} is not supported: run scripts/bootstrap and"
+            f" .venv/bin/ansible-playbook, or install version {' or '.join(TESTED)}"
+        )
+    if not has_services:
+        return (
+            "the services are not installed beside this ansible-core: run scripts/bootstrap and"
+            " .venv/bin/ansible-playbook"
+        )
+    return ""
 
 
 SUFFIXES = (".yml", ".yaml", ".json")
@@ -48,9 +55,9 @@ class InventoryModule(Auto):
     NAME = "advised"
 
     def __init__(self) -> None:
-        """Refuse an Ansible that this was not tested with."""
+        """Refuse an Ansible that cannot run this."""
         super().__init__()
-        if said := problem(__version__):
+        if said := problem(__version__, has_services=find_spec("millrace") is not None):
             raise AnsibleError(said)
 
     def verify_file(self, path: Any) -> bool:

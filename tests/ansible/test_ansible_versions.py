@@ -1,4 +1,4 @@
-"""Versions of ansible-core that are accepted are those that work, wherever they are named."""
+"""An ansible-core that is accepted is one that works, wherever its versions are named."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ advised = load(ROOT / "plugins/inventory/advised.py")
     ],
 )
 def test_versions_that_cannot_provision_are_refused(version: str, works: bool) -> None:
-    said = advised.problem(version)
+    said = advised.problem(version, has_services=True)
     assert (said == "") is works
     assert works or said.startswith(f"ansible-core {version} is not supported: run scripts/bootstr")
 
@@ -47,10 +47,24 @@ def test_versions_that_cannot_provision_are_refused(version: str, works: bool) -
 def test_another_version_is_refused_before_anything_else(
     tmp_path: Path, command: list[str]
 ) -> None:
-    """An Ansible of the user's own, whatever it runs."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import ansible.release\nansible.release.__version__ = '2.18.19'\n"
+    said = refused(
+        tmp_path, command, "import ansible.release\nansible.release.__version__ = '2.18.19'\n"
     )
+    assert "ansible-core 2.18.19 is not supported: run scripts/bootstrap and" in said
+
+
+@pytest.mark.parametrize("inventory", ["inventories/local", "localhost,"])
+def test_one_without_the_services_is_refused_before_anything_else(
+    tmp_path: Path, inventory: str
+) -> None:
+    command = ["ansible-playbook", "-i", inventory, "site.yml"]
+    said = refused(tmp_path, command, "import sys\nsys.modules['millrace'] = None\n")
+    assert "the services are not installed beside this ansible-core: run scripts/boot" in said
+
+
+def refused(tmp_path: Path, command: list[str], changes: str) -> str:
+    """Run an Ansible of the user's own, which this program changes; return its complaint."""
+    (tmp_path / "sitecustomize.py").write_text(changes)
     (tmp_path / "password").write_text("a password")
     looked_at = "--list-hosts" if command[0] == "ansible-playbook" else "--list"
     done = subprocess.run(
@@ -63,7 +77,7 @@ def test_another_version_is_refused_before_anything_else(
     )  # fmt: skip
     assert done.returncode != 0
     assert done.stdout == ""
-    assert "ansible-core 2.18.19 is not supported: run scripts/bootstrap and" in done.stderr
+    return done.stderr
 
 
 def test_the_locked_version_is_accepted() -> None:
@@ -71,7 +85,7 @@ def test_the_locked_version_is_accepted() -> None:
         r"^ansible-core==(\S+)", (ROOT / "requirements/controller.txt").read_text(), re.MULTILINE
     )
     assert locked
-    assert advised.problem(locked[1]) == ""
+    assert advised.problem(locked[1], has_services=True) == ""
 
 
 @pytest.mark.parametrize(
