@@ -39,13 +39,9 @@ options:
     description: The table of file systems.
     type: path
     default: /etc/fstab
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-author:
-  - Millrace
+extends_documentation_fragment:
+  - millrace
+  - millrace.diff
 """
 
 EXAMPLES = r"""

@@ -77,11 +77,8 @@ options:
     description: Whether an engine has to run. Otherwise, one that does not run is not waited for.
     type: bool
     default: false
-attributes:
-  check_mode:
-    support: full
-author:
-  - Millrace
+extends_documentation_fragment:
+  - millrace
 """
 
 EXAMPLES = r"""

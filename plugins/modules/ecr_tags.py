@@ -25,11 +25,7 @@ extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
-attributes:
-  check_mode:
-    support: full
-author:
-  - Millrace
+  - millrace
 """
 
 EXAMPLES = r"""

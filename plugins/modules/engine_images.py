@@ -57,12 +57,12 @@ options:
     description: Seconds within which the engine must say something while it pulls.
     type: int
     default: 300
+extends_documentation_fragment:
+  - millrace
 attributes:
   check_mode:
     support: full
     description: Where there is no engine yet, every image is missing.
-author:
-  - Millrace
 """
 
 EXAMPLES = r"""

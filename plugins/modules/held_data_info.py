@@ -43,11 +43,8 @@ options:
     description: Seconds within which an engine that accepts a connection must answer.
     type: int
     default: 10
-attributes:
-  check_mode:
-    support: full
-author:
-  - Millrace
+extends_documentation_fragment:
+  - millrace
 """
 
 EXAMPLES = r"""

@@ -29,11 +29,8 @@ options:
     description: Whether this connection is SSH.
     type: bool
     default: true
-attributes:
-  check_mode:
-    support: full
-author:
-  - Millrace
+extends_documentation_fragment:
+  - millrace
 """
 
 EXAMPLES = r"""

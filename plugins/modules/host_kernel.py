@@ -32,11 +32,8 @@ options:
     description: Seconds to wait until the clock is synchronised.
     type: int
     default: 60
-attributes:
-  check_mode:
-    support: full
-author:
-  - Millrace
+extends_documentation_fragment:
+  - millrace
 """
 
 EXAMPLES = r"""

@@ -44,8 +44,11 @@ options:
     description: Where leases are; emptied by a restart.
     type: path
     default: /run
-author:
-  - Millrace
+extends_documentation_fragment:
+  - millrace
+attributes:
+  check_mode:
+    support: none
 """
 
 EXAMPLES = r"""

@@ -53,14 +53,13 @@ options:
     description: Seconds after which the command is killed.
     type: int
     default: 120
+extends_documentation_fragment:
+  - millrace
+  - millrace.diff
 attributes:
   check_mode:
     support: full
     description: Where the server does not run yet, all of the desired state counts as a change.
-  diff_mode:
-    support: full
-author:
-  - Millrace
 """
 
 EXAMPLES = r"""

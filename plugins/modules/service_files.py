@@ -61,6 +61,8 @@ options:
         description: Whether the content is left out of the diff.
         type: bool
         default: true
+extends_documentation_fragment:
+  - millrace
 attributes:
   check_mode:
     support: full
@@ -68,8 +70,6 @@ attributes:
   diff_mode:
     support: full
     description: Secret contents are shown as V(<secret>).
-author:
-  - Millrace
 """
 
 EXAMPLES = r"""

@@ -51,13 +51,9 @@ options:
     description: File in which it is written down what was applied.
     type: path
     required: true
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-author:
-  - Millrace
+extends_documentation_fragment:
+  - millrace
+  - millrace.diff
 """
 
 EXAMPLES = r"""
