@@ -1,6 +1,9 @@
 """What the documentation points at is there."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +51,24 @@ def test_every_target_of_the_makefile_that_is_written_about_exists() -> None:
 def test_a_page_with_commands_of_ansible_says_what_a_shell_reads_first(page: Path) -> None:
     text = page.read_text()
     assert ". scripts/environment" in text[: text.index(".venv/bin/ansible")]
+
+
+def test_every_plugin_of_our_own_has_its_reason() -> None:
+    page = (ROOT / "docs/decisions/own-modules.md").read_text()
+    rows = re.findall(r"^\| (`.+?) \| .+ \| .+ \|$", page, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+/\w+)`", row)]
+    there = [path.relative_to(ROOT / "plugins") for path in ROOT.glob("plugins/*/*.py")]
+    assert sorted(named) == sorted(str(path.with_suffix("")) for path in there)
+
+
+def test_ansible_shows_the_documentation_of_every_module() -> None:
+    names = [path.stem for path in ROOT.glob("plugins/modules/*.py")]
+    program = Path(sys.executable).parent / "ansible-doc"
+    done = subprocess.run(
+        [program, "--json", "--type", "module", *names], cwd=ROOT, capture_output=True, check=True
+    )
+    shown = {name: said["doc"] for name, said in json.loads(done.stdout).items()}
+    assert shown.keys() == set(names)
+    for name, said in shown.items():
+        assert said["author"] == ["Millrace"], name
+        assert said["attributes"]["check_mode"]["support"] in ("full", "none"), name
