@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 from millrace.clients.kafka import probe
 from millrace.errors import MillraceError
 
-HOST = "kafka-1"
+CONTROLLER_HOST, BROKER = "kafka-1", "kafka-2"
 CLIENTS, CONTROLLER, NODES = 9092, 9093, 9094
 CA_FILE = "/run/secrets/ca.pem"
 TIMEOUT = 15
@@ -28,7 +28,7 @@ passwords: dict[str, str] = json.load(sys.stdin)
 
 def login(user: str) -> dict[str, Any]:
     return {
-        "bootstrap_servers": f"{HOST}:{CLIENTS}",
+        "bootstrap_servers": f"{BROKER}:{CLIENTS}",
         "security_protocol": "SASL_SSL",
         "ssl_cafile": CA_FILE,
         "sasl_mechanism": "SCRAM-SHA-512",
@@ -57,14 +57,15 @@ def read(user: str, topic: str, partitions: int) -> str:
 
 
 def refused_password() -> str:
-    probe(f"{HOST}:{CLIENTS}", "reader", passwords["wrong"], Path(CA_FILE))
+    probe(f"{BROKER}:{CLIENTS}", "reader", passwords["wrong"], Path(CA_FILE))
     return "accepted"
 
 
 def ask(port: int, request: bytes, *, tls: bool) -> str:
     context = ssl.create_default_context(cafile=CA_FILE)
-    with socket.create_connection((HOST, port), TIMEOUT) as plain:
-        connection = context.wrap_socket(plain, server_hostname=HOST) if tls else plain
+    host = CONTROLLER_HOST if port == CONTROLLER else BROKER
+    with socket.create_connection((host, port), TIMEOUT) as plain:
+        connection = context.wrap_socket(plain, server_hostname=host) if tls else plain
         connection.sendall(request)
         answer = connection.recv(64)
     # An alert of TLS is no answer of Kafka, which repeats the number of the request.
