@@ -24,7 +24,7 @@ from millrace.feeds import FEEDS
 from millrace.feeds.quotes import QUOTES, Quote
 from millrace.processor import service
 from millrace.processor.batch import Inserted
-from millrace.processor.latest import LatestValues
+from millrace.processor.cache_writer import CacheWriter
 from millrace.processor.metrics import Metrics
 from millrace.processor.ports import Kept
 from millrace.processor.sinks.mongodb import MongoStore
@@ -92,11 +92,11 @@ def store(count: int) -> None:
         collection.insert_many(some, ordered=False)
 
 
-def latest_values() -> LatestValues:
+def latest_values() -> CacheWriter:
     """What the processor has."""
     found = database()
     newest = MongoStore(found.client, found.name).newest
-    return LatestValues(NoCache(), newest, [QUOTES], Metrics(), 5.0)
+    return CacheWriter(NoCache(), newest, [QUOTES], Metrics(), 5.0)
 
 
 def away() -> None:

@@ -125,7 +125,7 @@ class Quotes(Past):
         return Inserted(len(documents) - len(duplicates), frozenset(duplicates))
 
     def newest(self, feed: Feed[Any], symbols: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-        """See processor.latest.Newest: each symbol as it is when it is its turn."""
+        """See processor.cache_writer.Newest: each symbol as it is when it is its turn."""
         assert isinstance(feed, Feed)
         if self.away:
             raise Transient("away")

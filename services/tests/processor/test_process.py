@@ -25,7 +25,7 @@ from services.tests.processor.world import DEAD, World
 from millrace.clients import kafka, mongodb
 from millrace.config import Settings
 from millrace.feeds.quotes import QUOTES
-from millrace.processor import latest, loop, service
+from millrace.processor import cache_writer, loop, service
 from millrace.processor.errors import Transient
 from millrace.processor.sinks.mongodb import MongoStore
 from millrace.runtime import logging
@@ -185,7 +185,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
             assert not one.thread.is_alive()
 
     monkeypatch.setattr(loop, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(latest, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(cache_writer, "LOOK_SECONDS", 0.01)
     yield run
 
 

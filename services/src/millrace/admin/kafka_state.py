@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from millrace.admin.plan import Change, Fields, Key, State, plan
-from millrace.admin.program import DECLARED, AdminError
+from millrace.admin.program import DECLARED, AdminError, state_of
 
 KINDS = ("topic", "user", "acl", "quota")
 MECHANISM = "SCRAM-SHA-512"
@@ -109,12 +109,7 @@ def declared(desired: Desired) -> dict[Key, Fields]:
         limits = {name: float(value) for name, value in limits.items() if value is not None}
         if limits:
             pairs.append((quota_key({"user": quota.user}), limits))
-    state = dict(pairs)
-    if len(state) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = min(key for key in keys if keys.count(key) > 1)
-        raise AdminError(f"declared twice: {' '.join(twice)}")
-    return state
+    return state_of(pairs)
 
 
 def _resource(acl: Acl) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from millrace.admin.plan import Change, Fields, Key, State, plan
-from millrace.admin.program import DECLARED, AdminError
+from millrace.admin.program import DECLARED, AdminError, state_of
 
 KINDS = ("replica set", "administrator", "role", "user")
 MECHANISM = "SCRAM-SHA-256"
@@ -103,12 +103,7 @@ def declared(desired: Desired) -> dict[Key, Fields]:
         (("user", user.name), user_fields(DECLARED, user.roles, [MECHANISM]))
         for user in desired.users
     ]
-    state = dict(pairs)
-    if len(state) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = min(key for key in keys if keys.count(key) > 1)
-        raise AdminError(f"declared twice: {' '.join(twice)}")
-    return state
+    return state_of(pairs)
 
 
 def changes(desired: Desired, actual: State) -> list[Change]:

@@ -66,6 +66,16 @@ def reconcile(server: Server, planned: Planned, *, check: bool) -> Report:
     )
 
 
+def state_of(pairs: Sequence[tuple[Key, Fields]]) -> dict[Key, Fields]:
+    """The desired state that these are, or AdminError when they name something twice."""
+    state = dict(pairs)
+    if len(state) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = min(key for key in keys if keys.count(key) > 1)
+        raise AdminError(f"declared twice: {' '.join(twice)}")
+    return state
+
+
 Desired = TypeVar("Desired")
 
 

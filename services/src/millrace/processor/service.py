@@ -17,9 +17,9 @@ from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.feeds.base import Feed
 from millrace.processor import backoff
+from millrace.processor.cache_writer import CacheWriter
 from millrace.processor.errors import Transient, Unknown
 from millrace.processor.group import Group
-from millrace.processor.latest import LatestValues
 from millrace.processor.loop import LOOK_SECONDS, Loop
 from millrace.processor.metrics import Metrics
 from millrace.processor.sinks.mongodb import MongoStore
@@ -63,7 +63,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
     }
     metrics, progress, standing = Metrics(), Progress(), Standing()
     progress.standing = standing.problem
-    latest = _latest(settings, feeds, store, metrics)
+    cache_writer = _cache_writer(settings, feeds, store, metrics)
     watchdog = Watchdog(settings.processor_watchdog_seconds)
     probes = Probes(
         settings.http_port,
@@ -73,7 +73,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             "name": settings.processor_name,
             "feeds": settings.feeds,
             "standing": standing.shown(),
-            **({"cache": latest.state} if latest else {}),
+            **({"cache": cache_writer.state} if cache_writer else {}),
         },
         registry=metrics.registry,
     )
@@ -93,10 +93,10 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             dead_letters_topic=settings.dead_letters_topic,
             give_up=give_up,
             longest_wait=settings.processor_retry_seconds,
-            **({"stored": latest.offer} if latest else {}),
+            **({"stored": cache_writer.offer} if cache_writer else {}),
         )
-        if latest:
-            latest.start()
+        if cache_writer:
+            cache_writer.start()
         watchdog.watch()
         group = Group(settings, sorted(feeds), metrics.new_logs.inc)
         # One feed whose writes do not get done leaves enough threads to all others.
@@ -124,22 +124,22 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             executor.shutdown(wait=False, cancel_futures=True)
             group.close()
     finally:
-        if latest:
-            latest.close()
+        if cache_writer:
+            cache_writer.close()
         publisher.close()
         probes.close()
         watchdog.rest()
         log.info("stopped")
 
 
-def _latest(
+def _cache_writer(
     settings: Settings, feeds: Mapping[str, Feed[Any]], store: MongoStore, metrics: Metrics
-) -> LatestValues | None:
+) -> CacheWriter | None:
     """What keeps Redis up to date, if it is deployed and there is something to keep there."""
     cached = [feed for feed in feeds.values() if feed.is_cached]
     if not (settings.redis_host and cached):
         return None
-    return LatestValues(
+    return CacheWriter(
         RedisCache(settings), store.newest, cached, metrics, settings.processor_retry_seconds
     )
 

@@ -147,7 +147,7 @@ class MongoStore:
         )
 
     def newest(self, feed: Feed[Any], symbols: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-        """See processor.latest.Newest."""
+        """See processor.cache_writer.Newest."""
         collection = self._database[feed.collection]
         with _Kinds():
             yield from mongodb.newest(collection, READ_MILLISECONDS, symbols=symbols)

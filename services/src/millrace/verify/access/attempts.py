@@ -4,11 +4,14 @@ Any error but the right one fails: a server that is down refuses nobody.
 """
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from millrace.verify.access.wire import Answer
+from millrace.verify.access import wire
+from millrace.verify.access.wire import TLS, TRUSTED, Answer
 
 
 class Attempt(NamedTuple):
@@ -35,6 +38,19 @@ class AccessReport(msgspec.Struct, frozen=True):
 
     ok: bool
     attempts: list[Outcome]
+
+
+def encryption(server: str, address: str, ca_file: Path, request: bytes) -> list[Attempt]:
+    """Attempts at a port that takes TLS alone; `request` is one of the server's own protocol."""
+    tried: dict[str, tuple[str, Callable[[], Answer]]] = {
+        "control: TLS, our authority": (
+            TRUSTED,
+            partial(wire.trusted, address, ca_file, wire.version),
+        ),
+        "plaintext": (TLS, partial(wire.without_tls, address, request)),
+        "TLS 1.1": (TLS, partial(wire.with_tls_1_1, address)),
+    }
+    return [Attempt(server, name, expected, do) for name, (expected, do) in tried.items()]
 
 
 def judge(attempt: Attempt) -> Outcome:

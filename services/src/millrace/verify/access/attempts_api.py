@@ -10,13 +10,11 @@ import requests
 
 from millrace.config import Settings
 from millrace.verify.access import wire
-from millrace.verify.access.attempts import Attempt
+from millrace.verify.access.attempts import Attempt, encryption
 from millrace.verify.access.wire import (
     ACCEPTED,
     AUTHENTICATION,
     AUTHORISATION,
-    TLS,
-    TRUSTED,
     Answer,
 )
 
@@ -54,14 +52,7 @@ def attempts(settings: Settings) -> Iterator[list[Attempt]]:
     sender = settings.api_ingest_token.get_secret_value()
 
     yield [
-        Attempt(
-            server,
-            "control: TLS, our authority",
-            TRUSTED,
-            lambda: wire.trusted(address, settings.mongodb_ca_file, wire.version),
-        ),
-        Attempt(server, "plaintext", TLS, lambda: wire.without_tls(address, GET)),
-        Attempt(server, "TLS 1.1", TLS, lambda: wire.with_tls_1_1(address)),
+        *encryption(server, address, settings.mongodb_ca_file, GET),
         Attempt(server, "no token: read", AUTHENTICATION, lambda: read("")),
         Attempt(server, "no token: ingest", AUTHENTICATION, lambda: send("")),
         Attempt(server, "wrong token: read", AUTHENTICATION, lambda: read("not-a-token")),

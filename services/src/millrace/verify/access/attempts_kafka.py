@@ -22,14 +22,13 @@ from millrace.clients.kafka import CredentialsRefused, probe
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.verify.access import wire
-from millrace.verify.access.attempts import Attempt, expect
+from millrace.verify.access.attempts import Attempt, encryption, expect
 from millrace.verify.access.wire import (
     ACCEPTED,
     AUTHENTICATION,
     AUTHORISATION,
     CLOSED,
     TLS,
-    TRUSTED,
     Answer,
 )
 
@@ -75,17 +74,7 @@ def on_broker(clients: str, settings: Settings) -> list[Attempt]:
 
 
 def _tls(server: str, address: str, settings: Settings) -> list[Attempt]:
-    request = metadata_request()
-    return [
-        Attempt(
-            server,
-            "control: TLS, our authority",
-            TRUSTED,
-            lambda: wire.trusted(address, settings.kafka_ca_file, wire.version),
-        ),
-        Attempt(server, "plaintext", TLS, lambda: wire.without_tls(address, request)),
-        Attempt(server, "TLS 1.1", TLS, lambda: wire.with_tls_1_1(address)),
-    ]
+    return encryption(server, address, settings.kafka_ca_file, metadata_request())
 
 
 def _certificates(server: str, address: str, settings: Settings) -> list[Attempt]:

@@ -12,13 +12,11 @@ from millrace.clients import mongodb
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.verify.access import wire
-from millrace.verify.access.attempts import Attempt, expect
+from millrace.verify.access.attempts import Attempt, encryption, expect
 from millrace.verify.access.wire import (
     ACCEPTED,
     AUTHENTICATION,
     AUTHORISATION,
-    TLS,
-    TRUSTED,
     Answer,
 )
 
@@ -59,14 +57,7 @@ def attempts(settings: Settings) -> Iterator[list[Attempt]]:
             ),
         ]
         yield [
-            Attempt(
-                server,
-                "control: TLS, our authority",
-                TRUSTED,
-                lambda: wire.trusted(address, settings.mongodb_ca_file, wire.version),
-            ),
-            Attempt(server, "plaintext", TLS, lambda: wire.without_tls(address, hello())),
-            Attempt(server, "TLS 1.1", TLS, lambda: wire.with_tls_1_1(address)),
+            *encryption(server, address, settings.mongodb_ca_file, hello()),
             *(Attempt(server, name, kind, _refused(do)) for name, kind, do in tried),
         ]
 

@@ -9,14 +9,11 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from millrace.clients import redis
 from millrace.clients.latest_values import COMPLETE, price_key
 from millrace.config import Settings
-from millrace.verify.access import wire
-from millrace.verify.access.attempts import Attempt, expect
+from millrace.verify.access.attempts import Attempt, encryption, expect
 from millrace.verify.access.wire import (
     ACCEPTED,
     AUTHENTICATION,
     AUTHORISATION,
-    TLS,
-    TRUSTED,
     Answer,
 )
 
@@ -68,17 +65,8 @@ def _server(settings: Settings) -> str:
 
 
 def _tls(settings: Settings) -> list[Attempt]:
-    server, address = _server(settings), f"{settings.redis_host}:{settings.redis_port}"
-    return [
-        Attempt(
-            server,
-            "control: TLS, our authority",
-            TRUSTED,
-            lambda: wire.trusted(address, settings.redis_ca_file, wire.version),
-        ),
-        Attempt(server, "plaintext", TLS, lambda: wire.without_tls(address, PING)),
-        Attempt(server, "TLS 1.1", TLS, lambda: wire.with_tls_1_1(address)),
-    ]
+    address = f"{settings.redis_host}:{settings.redis_port}"
+    return encryption(_server(settings), address, settings.redis_ca_file, PING)
 
 
 def _refused(name: str, kind: str, do: Callable[[], Any]) -> tuple[str, str, Callable[[], Answer]]:

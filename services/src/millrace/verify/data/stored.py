@@ -23,7 +23,7 @@ from millrace.events import Alert
 from millrace.feeds import FEEDS, Feed
 from millrace.feeds.base import position_index
 from millrace.runtime.retry import wait_for
-from millrace.verify.data import alerts, compare, history, latest
+from millrace.verify.data import alerts, cached, compare, history
 from millrace.verify.data.compare import Document, Letters, Partition, Tally
 from millrace.verify.data.log import Log
 from millrace.verify.data.oracle import Outcome, Record, Stored, outcomes
@@ -78,14 +78,13 @@ def verify(settings: Settings) -> DataReport:
 def _latest_values(
     feeds: Sequence[Feed[Any]], database: Database[dict[str, Any]], settings: Settings
 ) -> dict[str, Tally]:
-    cached = [feed for feed in feeds if feed.is_cached]
-    if not (settings.redis_host and cached):
+    feed = next((feed for feed in feeds if feed.is_cached), None)
+    if feed is None or not settings.redis_host:
         return {}
-    (feed,) = cached
     ttl = timedelta(seconds=settings.redis_ttl_seconds)
     with closing(redis.client(settings)) as client:
         redis.check(client)
-        return {latest.NAME: latest.compare(feed, database[feed.collection], client, ttl)}
+        return {cached.NAME: cached.compare(feed, database[feed.collection], client, ttl)}
 
 
 def wait_for_group(settings: Settings, partitions: Sequence[Partition]) -> None:

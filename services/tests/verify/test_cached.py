@@ -24,8 +24,7 @@ from millrace.config import Settings
 from millrace.feeds.base import TIME_FIELD
 from millrace.feeds.quotes import QUOTES, Quote
 from millrace.verify.access.attempts_redis import PING, attempts
-from millrace.verify.data import latest as compared
-from millrace.verify.data import stored
+from millrace.verify.data import cached, stored
 from millrace.verify.data.compare import Tally
 
 LONG = timedelta(days=36500)
@@ -90,7 +89,7 @@ class Pipeline:
 
     def compare(self, ttl: timedelta = LONG) -> list[str]:
         port: Any = self
-        tally = compared.compare(QUOTES, port, port, ttl, wait=0.05)
+        tally = cached.compare(QUOTES, port, port, ttl, wait=0.05)
         assert tally.records == 1
         assert tally.stored + tally.differences == 1
         return tally.examples
@@ -98,7 +97,7 @@ class Pipeline:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compared, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(cached, "POLL_SECONDS", 0.001)
 
 
 def test_the_newest_stored_value_is_right() -> None:
@@ -166,7 +165,7 @@ class Many:
 
     def newest(self, *_: Any, **__: Any) -> Iterator[dict[str, Any]]:
         for number, one in enumerate(self.documents):
-            assert number - sum(self.sizes) < mongodb.AT_ONCE, "more are read than are compared"
+            assert number - sum(self.sizes) < mongodb.AT_ONCE, "more are read than are cached"
             yield one
 
     def values(self, _: Any, symbols: list[str]) -> list[Any]:
@@ -182,7 +181,7 @@ class Many:
         monkeypatch.setattr(redis, "values", self.values)
         monkeypatch.setattr(redis, "has_evicted", lambda _: False)
         port = standing_for(MongoCollection, find=lambda *_, **__: ())
-        return compared.compare(QUOTES, port, port, LONG, wait)
+        return cached.compare(QUOTES, port, port, LONG, wait)
 
 
 def test_many_symbols_are_compared_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +192,7 @@ def test_many_symbols_are_compared_a_few_at_a_time(monkeypatch: pytest.MonkeyPat
 
 
 def test_where_very_many_differ_the_rest_has_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compared, "MOST", 4)
+    monkeypatch.setattr(cached, "MOST", 4)
     world = Many(1200, missing=range(600, 610), looks=10**6)
     tally = world.compare(monkeypatch, 0.05)
     assert (tally.records, tally.differences) == (1200, 10)

@@ -22,9 +22,9 @@ from millrace.clients.progress import Progress
 from millrace.feeds.quotes import QUOTES, Quote
 from millrace.processor import backoff
 from millrace.processor.batch import Batch, Inserted
+from millrace.processor.cache_writer import CacheWriter
 from millrace.processor.derivation import Derivation
 from millrace.processor.errors import Permanent, Transient
-from millrace.processor.latest import LatestValues
 from millrace.processor.metrics import Metrics
 from millrace.processor.pace import Pace
 from millrace.processor.recall import Recall
@@ -44,7 +44,7 @@ class World:
     def start(self) -> None:
         """A new process: what had waited in the old one is lost."""
         self.metrics = Metrics()
-        self.values = LatestValues(self.cache, self.quotes.newest, [QUOTES], self.metrics, 0.01)
+        self.values = CacheWriter(self.cache, self.quotes.newest, [QUOTES], self.metrics, 0.01)
 
     def store(self, *events: Quote) -> None:
         """What a writer thread does."""
@@ -204,7 +204,7 @@ def test_few_documents_are_in_memory_while_redis_is_filled(world: World) -> None
         assert world.quotes.taken == sum(sizes), "more were read than are written"
         return MemoryCache.put(world.cache, values, create=create)
 
-    with patch.object(world.cache, "put", put), patch("millrace.processor.latest.AT_ONCE", 6):
+    with patch.object(world.cache, "put", put), patch("millrace.processor.cache_writer.AT_ONCE", 6):
         world.values.step()
     assert sizes == [6, 6, 6, 2]
     assert len(world.cache.values) == 20
@@ -215,7 +215,7 @@ def test_what_waits_is_written_in_small_portions(world: World) -> None:
     world.values.step()
     with (
         patch.object(world.cache, "put", wraps=world.cache.put) as put,
-        patch("millrace.processor.latest.AT_ONCE", 6),
+        patch("millrace.processor.cache_writer.AT_ONCE", 6),
     ):
         world.store(*(quote(2.0, symbol=f"S{number}", seconds=1) for number in range(20)))
         world.values.step()
@@ -233,7 +233,7 @@ def test_what_waits_is_written_in_small_portions(world: World) -> None:
 def test_what_waits_is_bounded_and_what_is_forgotten_comes_from_the_database(world: World) -> None:
     world.values.step()
     world.cache.away = True
-    with patch("millrace.processor.latest.MOST", 10):
+    with patch("millrace.processor.cache_writer.MOST", 10):
         waiting = []
         for number in range(25):
             world.store(quote(1.0, symbol=f"S{number}"))
@@ -259,8 +259,8 @@ def test_what_is_forgotten_while_redis_is_filled_is_filled_again(world: World) -
         lambda: None,
     ]
     with (
-        patch("millrace.processor.latest.MOST", 2),
-        patch("millrace.processor.latest.AT_ONCE", 1),
+        patch("millrace.processor.cache_writer.MOST", 2),
+        patch("millrace.processor.cache_writer.AT_ONCE", 1),
     ):
         world.values.step()
         world.values.step()
@@ -276,7 +276,7 @@ def test_a_stop_does_not_wait_until_redis_is_filled(world: World) -> None:
     )
     world.cache.soon = [world.values._stop.set, lambda: None, lambda: None]
     with (
-        patch("millrace.processor.latest.AT_ONCE", 1),
+        patch("millrace.processor.cache_writer.AT_ONCE", 1),
         pytest.raises(Transient, match=r"^told to stop while Redis is filled$"),
     ):
         world.values.step()
@@ -407,7 +407,7 @@ def test_neither_offering_nor_ending_waits_for_a_redis_that_hangs(world: World) 
 
     world.cache.soon.append(hang)
     world.values.start()
-    with patch("millrace.processor.latest.STOP_SECONDS", 0.05):
+    with patch("millrace.processor.cache_writer.STOP_SECONDS", 0.05):
         world.store(quote(1.0))
         world.values.close()
     assert world.values.state == "unavailable"
@@ -462,7 +462,7 @@ class Equal(RuleBasedStateMachine):
         """Another processor, which writes to Redis before this one looks."""
         documents = made(quote(5.0, seconds=seconds, symbol=symbol))
         inserted = self.world.quotes.insert(QUOTES.collection, documents)
-        other = LatestValues(self.world.cache, self.world.quotes.newest, [QUOTES], Metrics(), 0.01)
+        other = CacheWriter(self.world.cache, self.world.quotes.newest, [QUOTES], Metrics(), 0.01)
         other.offer(QUOTES.collection, documents, inserted)
         for _ in range(20):
             if not self.failed(other):
@@ -497,7 +497,7 @@ class Equal(RuleBasedStateMachine):
         cache.soon.clear()
 
     @staticmethod
-    def failed(values: LatestValues) -> bool:
+    def failed(values: CacheWriter) -> bool:
         try:
             values.step()
         except Transient:
@@ -544,8 +544,8 @@ class Forgetful(Equal):
     def __init__(self) -> None:
         super().__init__()
         self.limits = [
-            patch("millrace.processor.latest.MOST", 1),
-            patch("millrace.processor.latest.AT_ONCE", 1),
+            patch("millrace.processor.cache_writer.MOST", 1),
+            patch("millrace.processor.cache_writer.AT_ONCE", 1),
         ]
         for limit in self.limits:
             limit.start()

@@ -51,7 +51,7 @@ class Newest(Protocol):
         ...
 
 
-class LatestValues:
+class CacheWriter:
     """At most one document a symbol waits here, the newest; a thread of its own writes them."""
 
     def __init__(
@@ -73,7 +73,7 @@ class LatestValues:
         self._forgot = False
         self._epoch: int | None = None
         self._stop, self._wake = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="latest", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="cache-writer", daemon=True)
         self.state = UNAVAILABLE
 
     def start(self) -> None:
