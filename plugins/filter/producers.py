@@ -25,14 +25,6 @@ VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 RENAMED = {"usage_file": "usage_volume"}
 
 
-def services() -> Any:
-    """Give what the services know of producers."""
-    from millrace import sources
-    from millrace.producer import declared
-
-    return sources.KINDS, declared.problems
-
-
 def settings_of_producer(
     producer: Mapping[str, Any], host: str, simulator: str = ""
 ) -> dict[str, Any]:
@@ -40,11 +32,12 @@ def settings_of_producer(
 
     Some of it may contradict the rest. `simulator` is the URL to poll where none is declared.
     """
-    kinds, _ = services()
+    from millrace.sources import KINDS
+
     said = dict(producer)
     volume = said.pop("usage_volume", "")
     settings = {f"producer_{name}": value for name, value in said.items()}
-    if "host" in kinds[producer["source"]].reads:
+    if "host" in KINDS[producer["source"]].reads:
         settings["producer_host"] = said.get("host") or host
     if simulator and not said.get("url"):
         settings["producer_url"] = simulator
@@ -65,29 +58,32 @@ def problems_of(producer: Any, spec: Mapping[str, Any]) -> Iterator[str]:
     if empty := [name for name, value in producer.items() if value is None]:
         yield from (f"{name}: {EMPTY}" for name in empty)
         return
+    # Ansible's own kinds of text and lists are none to others, and to copy them, as its validator
+    # does, is to copy every variable of the host.
+    said = json.loads(to_json(producer))
     found = ArgumentSpecValidator(
         options,
         mutually_exclusive=spec["mutually_exclusive"],
         required_by=spec["required_by"],
-    ).validate(dict(producer))
+    ).validate(said)
     if unknown := sorted(map(str, found.unsupported_parameters)):
         yield f"there is no field {', '.join(unknown)} (there are {there})"
     if found.error_messages:
         yield from (error.msg for error in found.errors if not isinstance(error, UnsupportedError))
-        if producer.get("source") == "nvml":
+        if said.get("source") == "nvml":
             yield NO_GPU
         return
-    if not re.fullmatch("[a-z0-9-]+", str(producer["name"])):
+    if not re.fullmatch("[a-z0-9-]+", str(said["name"])):
         yield "name: it must consist of lower-case letters, digits and hyphens"
-    volume = producer.get("usage_volume")
+    volume = said.get("usage_volume")
     if volume and not VOLUME.fullmatch(volume):
         yield "usage_volume: it must be the name of a volume: letters, digits, _, . and -"
-    if producer["source"] == "openai_usage" and not volume:
+    if said["source"] == "openai_usage" and not volume:
         yield "usage_volume: openai_usage reads a file in it: name the volume of the gateway"
-    _, problems = services()
-    settings = settings_of_producer(producer, "host")
-    # Ansible's own kinds of text and lists are none to others.
-    for line in problems(json.loads(to_json(settings))):
+    # It takes long to import: a task that asks for settings alone is spared it.
+    from millrace.producer import declared
+
+    for line in declared.problems(settings_of_producer(said, "host")):
         yield OURS.sub(lambda match: RENAMED.get(field := match[1].lower(), field), line)
 
 

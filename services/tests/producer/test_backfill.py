@@ -19,7 +19,7 @@ from millrace.events import Event
 from millrace.producer import backfill
 from millrace.producer.backfill import CHUNK, Interrupted, in_parts
 from millrace.runtime import logging
-from millrace.sources import replay, vllm
+from millrace.sources import making, replay, vllm
 from millrace.sources.base import Historical, Paced
 
 FIRST = date(2013, 1, 1)
@@ -190,7 +190,7 @@ def test_the_sources_are_named_for_what_they_can(make: Callable[..., Settings]) 
         ("openai_usage", "token_usage"): {},
     }
     every = {
-        (name, feed): sources.make(make(producer_source=name, producer_feed=feed, **more))
+        (name, feed): making.make(make(producer_source=name, producer_feed=feed, **more))
         for (name, feed), more in values.items()
     }
     named = get_args(Settings.model_fields["producer_source"].annotation)

@@ -16,13 +16,14 @@ from kafka.producer.future import FutureRecordMetadata, RecordMetadata
 from kafka.structs import TopicPartition
 from services.tests.stands import stands_for
 
-from millrace import producer, sources
+from millrace import producer
 from millrace.config import Settings
 from millrace.control import producer as commands
 from millrace.control.producer import Command
 from millrace.producer.connection import Connection
 from millrace.runtime import logging
 from millrace.runtime.state_files import StateUnusable, locked
+from millrace.sources import making
 from millrace.sources.base import Auth, Batch
 from millrace.sources.generator import Generator
 
@@ -52,7 +53,7 @@ class Running:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._stop = threading.Event()
-        source = sources.make(settings)
+        source = making.make(settings)
         self._thread = threading.Thread(
             target=producer.produce, args=(settings, source, self._stop)
         )

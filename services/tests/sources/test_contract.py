@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from services.tests.sources.harness import NOON, Simulator
 
-from millrace import sources
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.feeds.metals import MetalPrice
 from millrace.feeds.stocks import StockPrice
-from millrace.sources import http
+from millrace.sources import http, making
 from millrace.sources.asking import Answer
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Source, SourceError, Transient
 
@@ -23,7 +22,7 @@ KEYS = {"metals_api": "metals_api_key", "alpha_vantage": "alpha_vantage_api_key"
 
 def simulated(simulator: Simulator, settings: Make, name: str, feed: str, **own: str) -> Source:
     """A source that asks the simulator, as fast as it likes."""
-    return sources.make(
+    return making.make(
         settings(
             producer_source=name,
             producer_feed=feed,
@@ -36,7 +35,7 @@ def simulated(simulator: Simulator, settings: Make, name: str, feed: str, **own:
 
 @pytest.fixture
 def metals(simulator: Simulator, settings: Make) -> Source:
-    return sources.make(
+    return making.make(
         settings(producer_source="metals_api", producer_feed="metals", producer_url=simulator.url)
     )
 
@@ -213,7 +212,7 @@ def test_the_wrong_key_is_refused_by_both(simulator: Simulator) -> None:
 def test_prices_from_the_simulator_are_simulated_even_with_a_key(
     simulator: Simulator, settings: Make
 ) -> None:
-    source = sources.make(
+    source = making.make(
         settings(
             producer_source="metals_api",
             producer_feed="metals",
@@ -228,7 +227,7 @@ def test_prices_from_the_simulator_are_simulated_even_with_a_key(
 def test_no_error_carries_the_key(settings: Make, simulator: Simulator) -> None:
     gone = simulator.url
     simulator.close()
-    source = sources.make(
+    source = making.make(
         settings(
             producer_source="metals_api",
             producer_feed="metals",
@@ -323,7 +322,7 @@ def test_what_a_key_was_asked_is_known_after_the_simulator_was_asked(
 def test_an_allowance_is_enough_for_all_symbols_all_day(settings: Make) -> None:
     symbols = ["IBM", "AAPL", "MSFT"]
     own = {"producer_source": "alpha_vantage", "producer_feed": "stocks"}
-    source = sources.make(settings(**own, producer_symbols=symbols, alpha_vantage_api_key=KEY))
+    source = making.make(settings(**own, producer_symbols=symbols, alpha_vantage_api_key=KEY))
     rounds = 24 * 3600 / source.shortest_interval
     assert rounds * len(symbols) == pytest.approx(source.budget_left)
 
@@ -340,14 +339,14 @@ def test_without_a_key_and_without_the_simulator_there_is_nothing_to_ask(setting
     with pytest.raises(
         ConfigurationError, match=r"file .*/metals_api_key, or set MILLRACE_PRODUCER_URL"
     ):
-        sources.make(settings(producer_source="metals_api", producer_feed="metals"))
+        making.make(settings(producer_source="metals_api", producer_feed="metals"))
 
 
 def test_a_metal_that_is_not_known_is_a_configuration_error(
     settings: Make, simulator: Simulator
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"^MILLRACE_PRODUCER_SYMBOLS: .*LME-XCU"):
-        sources.make(
+        making.make(
             settings(
                 producer_source="metals_api",
                 producer_feed="metals",
@@ -361,7 +360,7 @@ def test_a_source_for_another_feed_is_a_configuration_error(settings: Make, tmp_
     file = tmp_path / "stocks.csv.gz"
     file.touch()
     with pytest.raises(ConfigurationError, match=r"^MILLRACE_PRODUCER_FEED: .* gives stocks"):
-        sources.make(settings(producer_source="replay", producer_feed="metals", replay_file=file))
+        making.make(settings(producer_source="replay", producer_feed="metals", replay_file=file))
 
 
 class Asked:
@@ -409,7 +408,7 @@ def test_the_real_api_is_asked_as_it_wants_to_be(
     url: str,
     parameters: dict[str, str],
 ) -> None:
-    source = sources.make(settings(producer_source=name, producer_feed=feed, **{KEYS[name]: KEY}))
+    source = making.make(settings(producer_source=name, producer_feed=feed, **{KEYS[name]: KEY}))
     with pytest.raises(SourceError):
         source.fetch(source.units[0])
     expected = {
@@ -423,7 +422,7 @@ def test_the_real_api_is_asked_as_it_wants_to_be(
 
 
 def test_another_place_of_an_api_is_asked_with_its_key(settings: Make, asked: Asked) -> None:
-    source = sources.make(
+    source = making.make(
         settings(
             producer_source="metals_api",
             producer_feed="metals",
@@ -442,7 +441,7 @@ def test_another_place_of_an_api_is_asked_with_its_key(settings: Make, asked: As
 def test_the_simulator_is_asked_by_the_deployment_s_authority(
     settings: Make, asked: Asked, tmp_path: Path
 ) -> None:
-    source = sources.make(
+    source = making.make(
         settings(
             producer_source="metals_api",
             producer_feed="metals",
@@ -460,7 +459,7 @@ def test_the_simulator_is_asked_by_the_deployment_s_authority(
 
 def test_what_a_key_is_allowed_is_spread_over_its_period(settings: Make) -> None:
     def made(name: str, feed: str, **own: object) -> Source:
-        return sources.make(
+        return making.make(
             settings(producer_source=name, producer_feed=feed, **{KEYS[name]: KEY}, **own)
         )
 
@@ -479,7 +478,7 @@ def test_what_a_key_is_allowed_is_spread_over_its_period(settings: Make) -> None
 
 def test_an_api_without_a_key_says_where_to_put_it(settings: Make, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        sources.make(settings(producer_source="alpha_vantage", producer_feed="stocks"))
+        making.make(settings(producer_source="alpha_vantage", producer_feed="stocks"))
     assert str(caught.value) == (
         "alpha_vantage has no API key: put it into the file"
         f" {tmp_path}/no-secrets/alpha_vantage_api_key, or set MILLRACE_PRODUCER_URL to the"
@@ -489,7 +488,7 @@ def test_an_api_without_a_key_says_where_to_put_it(settings: Make, tmp_path: Pat
 
 def test_every_metal_that_is_not_known_is_named_and_those_that_are(settings: Make) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        sources.make(
+        making.make(
             settings(
                 producer_source="metals_api",
                 producer_feed="metals",

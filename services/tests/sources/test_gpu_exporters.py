@@ -12,13 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from services.tests.sources.exporter import NOW, Server
 
-from millrace import sources
 from millrace.errors import ConfigurationError
 from millrace.feeds import gpus
 from millrace.feeds.gpu_metrics import GPU_METRICS, READINGS, GpuMetrics
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
 from millrace.processor.decode import decoder
-from millrace.sources import dcgm, nvidia_smi, scrape, vllm, vllm_counters
+from millrace.sources import dcgm, making, nvidia_smi, scrape, vllm, vllm_counters
 from millrace.sources.base import Auth, Batch, Permanent, Quota, Rejected, SourceError, Transient
 from millrace.sources.gpu_exporter import GpuExporter
 from millrace.sources.gpus import ServingGpu, usage
@@ -339,7 +338,7 @@ def test_the_source_that_is_named_reads_the_pages_of_its_exporter(
     exporter: Server, settings: Any, name: str, gpu: str, empty: str
 ) -> None:
     values = {"producer_source": name, "producer_feed": "gpu_metrics", "producer_url": exporter.url}
-    source = sources.make(settings(**values))
+    source = making.make(settings(**values))
     exporter.page = f"{gpu}\n"
     assert [event.source for event in source.fetch("metrics").events] == [name]
     exporter.page = "up 1\n"
@@ -361,7 +360,7 @@ def test_an_event_is_of_the_place_that_is_configured(
 ) -> None:
     exporter.page = page
     exporter.headers = {"X-Millrace-Simulator": "1"} if simulated else {}
-    source = sources.make(
+    source = making.make(
         settings(
             producer_source=name,
             producer_feed=feed,
@@ -629,7 +628,7 @@ def test_without_a_url_there_is_nothing_to_scrape(settings: Any) -> None:
         name = source.__name__.rpartition(".")[2]
         feed = "token_usage" if source is vllm else "gpu_metrics"
         with pytest.raises(ConfigurationError) as caught:
-            sources.make(
+            making.make(
                 settings(producer_source=name, producer_feed=feed, producer_interval_seconds=10)
             )
         assert str(caught.value) == (
@@ -643,9 +642,9 @@ def test_vllm_that_is_polled_too_seldom_for_a_rate_is_refused(settings: Any) -> 
         "producer_feed": "token_usage",
         "producer_url": "http://127.0.0.1:9/metrics",
     }
-    sources.make(settings(**values, producer_interval_seconds=30))
+    making.make(settings(**values, producer_interval_seconds=30))
     with pytest.raises(ConfigurationError) as caught:
-        sources.make(settings(**values))
+        making.make(settings(**values))
     assert str(caught.value) == (
         "MILLRACE_PRODUCER_INTERVAL_SECONDS: vllm must be polled every 30 seconds at least, for a"
         " rate to be known; it is 60"

@@ -1,6 +1,8 @@
 """Every source that the settings can name is made, and what it cannot be made without is named."""
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -11,6 +13,7 @@ from structlog.testing import capture_logs
 from millrace import sources
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
+from millrace.sources import making
 
 NAMES = [name for name in get_args(Settings.model_fields["producer_source"].annotation) if name]
 PLACES = [(name, feed) for name in NAMES for feed in sources.KINDS[name].feeds]
@@ -46,7 +49,7 @@ def test_a_source_gives_its_feed(
 ) -> None:
     prices = tmp_path / "prices.csv"
     prices.touch()
-    made = sources.make(settings(**declared(name, feed), replay_file=prices))
+    made = making.make(settings(**declared(name, feed), replay_file=prices))
     assert made.feed == feed
     assert made.units
     assert made.endless is (name != "replay")
@@ -95,12 +98,12 @@ def test_a_setting_that_its_source_does_not_read_is_refused(
             f"MILLRACE_PRODUCER_{field.upper()}: source {name} for {feed} does not read it;"
             " remove it"
         )
-        assert [*sources.problems(whole)] == ([] if reads else [line])
+        assert [*making.problems(whole)] == ([] if reads else [line])
 
 
 def test_everything_that_is_wrong_is_said_at_once(settings: Callable[..., Settings]) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        sources.make(settings(producer_source="vllm", producer_feed="token_usage", producer_seed=7))
+        making.make(settings(producer_source="vllm", producer_feed="token_usage", producer_seed=7))
     assert str(caught.value) == (
         "MILLRACE_PRODUCER_SEED: source vllm for token_usage does not read it; remove it; vllm has"
         " nothing to ask: set MILLRACE_PRODUCER_URL to the URL of its metrics;"
@@ -123,7 +126,7 @@ def test_what_a_source_has_kept_is_found_by_every_version(
     """It says which file it cannot read."""
     (tmp_path / file).write_text("{")
     with capture_logs() as said:
-        sources.make(settings(**declared(name)))
+        making.make(settings(**declared(name)))
     assert [line["file"] for line in said] == [str(tmp_path / file)]
 
 
@@ -132,4 +135,10 @@ def test_what_every_source_needs_is_named(settings: Callable[..., Settings], mis
     whole = settings(producer_source="generator", producer_feed="quotes")
     made = whole.model_copy(update={f"producer_{missing}": ""})
     with pytest.raises(ConfigurationError, match=f"^set MILLRACE_PRODUCER_{missing.upper()}$"):
-        sources.make(made)
+        making.make(made)
+
+
+def test_what_is_known_of_sources_is_there_without_the_settings() -> None:
+    """A deployment asks it in each process of a task, and what reads settings takes long to load."""
+    asked = "import sys; from millrace.sources import KINDS; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0

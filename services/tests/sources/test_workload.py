@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace import sources
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
 from millrace.events import Event
@@ -18,6 +17,7 @@ from millrace.feeds import FEEDS
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.feeds.token_usage import TokenUsage
 from millrace.processor.decode import decoder
+from millrace.sources import making
 from millrace.sources.workload import DAY_SECONDS, GPUS, Gpu, Workload
 
 START = datetime(2026, 1, 2, 15, tzinfo=UTC).timestamp()
@@ -27,7 +27,7 @@ feeds = st.sampled_from(["gpu_metrics", "token_usage"])
 
 def test_who_names_no_host_has_the_first(settings: Callable[..., Settings]) -> None:
     """Symbols and ids begin with it: another would make other series."""
-    made = sources.make(
+    made = making.make(
         settings(
             producer_source="workload", producer_feed="gpu_metrics", producer_interval_seconds=0.01
         )
@@ -244,10 +244,10 @@ def test_it_gives_the_feed_that_is_asked_for(settings: Callable[..., Settings]) 
         made = settings(
             producer_source="workload", producer_feed=feed, producer_interval_seconds=0.001
         )
-        source = sources.make(made)
+        source = making.make(made)
         assert source.feed == feed
         assert {type(event) for event in source.fetch(source.units[0]).events} <= {kind}
     with pytest.raises(
         ConfigurationError, match=r"^MILLRACE_PRODUCER_FEED: .* or token_usage, not stocks"
     ):
-        sources.make(settings(producer_source="workload", producer_feed="stocks"))
+        making.make(settings(producer_source="workload", producer_feed="stocks"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from millrace import sources
+from millrace.sources import making
 from millrace.clients.kafka import producer
 from millrace.config import Settings
 from millrace.events import Event
@@ -24,7 +24,7 @@ BETWEEN_SECONDS = 1.5
 # A state of its own: the allowance of the producer that runs here is left alone.
 settings = Settings(producer_state_dir=Path(f"/tmp/source-{sys.argv[1]}"))
 settings.producer_state_dir.mkdir()
-source = sources.make(settings)
+source = making.make(settings)
 events: list[Event] = []
 deadline = time.monotonic() + SECONDS
 while not events and time.monotonic() < deadline:

@@ -5,7 +5,6 @@ import threading
 
 import structlog
 
-from millrace import sources
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.producer import timing
@@ -16,6 +15,7 @@ from millrace.producer.status import Status, registry
 from millrace.runtime import logging, state_files
 from millrace.runtime.probes import Probes
 from millrace.runtime.watchdog import Watchdog
+from millrace.sources import making
 from millrace.sources.base import Source
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,7 @@ HUNG_SECONDS = 180.0
 def run(settings: Settings) -> None:
     """Poll and publish until SIGTERM. No two processes do so with one state."""
     timing.from_settings(settings)
-    source = sources.make(settings)
+    source = making.make(settings)
     logging.configure(settings.producer_name, settings.log_level, settings.secrets())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -21,6 +21,7 @@ from millrace.producer import refusals
 from millrace.producer.connection import Connection
 from millrace.producer.publisher import Publisher
 from millrace.runtime import logging
+from millrace.sources import making
 from millrace.sources.base import Historical
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ def run(settings: Settings, first: date | None, end: date | None) -> None:
         raise ConfigurationError("a range of past days needs both --from and --to")
     if first >= end:
         raise ConfigurationError(f"no day is in the range: --to {end} is not after --from {first}")
-    source = sources.make(settings)
+    source = making.make(settings)
     if not isinstance(source, Historical):
         raise ConfigurationError(
             f"source {settings.producer_source} does not know the past"

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from millrace import config, sources
+from millrace import config
 from millrace.config.producer import ProducerSettings
 from millrace.errors import ConfigurationError
 from millrace.producer import timing
+from millrace.sources import making
 
 
 def problems(values: Mapping[str, Any]) -> list[str]:
@@ -18,4 +19,4 @@ def problems(values: Mapping[str, Any]) -> list[str]:
         timing.from_settings(settings)
     except ConfigurationError as error:
         wrong = [str(error)]
-    return [*wrong, *sources.problems(settings)]
+    return [*wrong, *making.problems(settings)]
