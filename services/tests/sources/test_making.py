@@ -139,6 +139,6 @@ def test_what_every_source_needs_is_named(settings: Callable[..., Settings], mis
 
 
 def test_what_is_known_of_sources_is_there_without_the_settings() -> None:
-    """A deployment asks it in each process of a task, and what reads settings takes long to load."""
+    """A deployment asks it in each process of a task: what reads settings takes long to load."""
     asked = "import sys; from millrace.sources import KINDS; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0

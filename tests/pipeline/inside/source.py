@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from millrace.sources import making
 from millrace.clients.kafka import producer
 from millrace.config import Settings
 from millrace.events import Event
 from millrace.feeds import FEEDS
+from millrace.sources import making
 
 ENOUGH = 20
 SECONDS = 20
