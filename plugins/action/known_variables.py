@@ -39,11 +39,13 @@ MISSPELT = 0.85
 
 
 def role_variables(roles: Path) -> dict[str, dict[str, Any]]:
-    """Read the variables of each role from its argument specs."""
+    """Read the variables of each role, whatever its entry point, from its argument specs."""
     return {
-        path.parents[1].name: yaml.safe_load(path.read_text())["argument_specs"]["main"].get(
-            "options", {}
-        )
+        path.parents[1].name: {
+            name: option
+            for spec in yaml.safe_load(path.read_text())["argument_specs"].values()
+            for name, option in spec.get("options", {}).items()
+        }
         for path in roles.glob("*/meta/argument_specs.yml")
     }
 

@@ -255,6 +255,7 @@ def aws_plan(wanted: Item, found: Item, replace: str = "") -> Item:
     """Compare."""
     plan: Item = {
         "name": wanted["name"],
+        "region": wanted["region"],
         "tags": wanted["tags"],
         "network": network_plan(wanted, found),
         "access": access_plan(wanted, found),

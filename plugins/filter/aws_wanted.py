@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an environment on AWS consists of, computed from the inventory alone.
 
-`settings` are the inventory's variables without their prefix, as the role aws_plan lists them.
+`settings` are the inventory's variables without their prefix, as the role aws lists them.
 """
 
 from __future__ import annotations
@@ -186,6 +186,7 @@ def aws_wanted(settings: Item, account: str) -> Item:
     instance, boundary = settings["instance"], settings["permissions_boundary"]
     return {
         "name": instance,
+        "region": settings["region"],
         "tags": common_tags(settings),
         "vpc_cidr": settings["vpc_cidr"],
         "subnets": subnets(settings),

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: an image repository of ECR has its tags."""
+"""Ansible module: an image repository of ECR has its tags. community.aws.ecs_ecr knows none."""
 
 from __future__ import annotations
 

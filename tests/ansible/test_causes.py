@@ -27,7 +27,7 @@ def tasks(path: Path) -> list[dict[str, Any]]:
 def test_a_module_whose_failure_is_left_to_the_next_task_says_whatever_ends_it() -> None:
     """Ansible drops the words of an exception that is not caught from what is registered."""
     own = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
-    files = [*ROOT.glob("roles/*/tasks/*.yml"), *(ROOT / "playbooks").rglob("*.yml")]
+    files = [*ROOT.glob("roles/*/tasks/**/*.yml"), *(ROOT / "playbooks").rglob("*.yml")]
     used = {
         name
         for path in files

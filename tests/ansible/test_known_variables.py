@@ -47,6 +47,8 @@ def test_a_variable_of_the_users_own_is_theirs() -> None:
 def test_the_names_come_from_the_roles_and_the_inventory() -> None:
     roles = known_variables.role_variables(ROOT / "roles")
     assert "container_image" in roles["container"]
+    # Of each entry point.
+    assert {"aws_plan_settings", "aws_teardown_instance"} <= roles["aws"].keys()
     assert all(name.startswith(f"{role}_") for role, names in roles.items() for name in names)
     own = known_variables.own_variables(ROOT / "inventories")
     assert {"millrace_instance", "millrace_feeds"} <= own

@@ -43,6 +43,26 @@ def test_a_row_shows_type_default_and_keys_of_elements(role_docs: ModuleType) ->
     ]
 
 
+def test_what_an_entry_point_does_is_before_its_table(role_docs: ModuleType) -> None:
+    """What the role itself does is in the text that is written by hand."""
+    specs = {
+        "main": {"short_description": "Run it", "description": ["By hand."]},
+        "remove": {"short_description": "Remove it", "description": ["First.", "Second."]},
+    }
+    head = "| Variable | Type | Default | Meaning |\n|---|---|---|---|"
+    assert role_docs.table(specs).split("\n\n") == [
+        "Entry point `main`: Run it.", head,
+        "Entry point `remove`: Remove it.", "First.", "Second.", head,
+    ]  # fmt: skip
+    assert role_docs.table({"main": specs["main"]}) == head
+
+
+def test_a_readme_begins_with_what_the_role_itself_does(role_docs: ModuleType) -> None:
+    spec = {"short_description": "Run it", "description": "At once."}
+    assert role_docs.first_readme("x", {"main": spec}).startswith("# x\n\nRun it.\n\nAt once.\n")
+    assert role_docs.first_readme("x", {"remove": spec}).startswith("# x\n\n## Variables\n")
+
+
 def test_only_the_text_between_the_markers_is_written(
     role_docs: ModuleType, tmp_path: Path
 ) -> None:

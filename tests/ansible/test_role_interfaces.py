@@ -40,6 +40,14 @@ def test_specification_and_defaults_are_equal(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_an_option_is_the_same_for_every_entry_point(role: str) -> None:
+    specs = load(ROOT / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]
+    for entry, spec in specs.items():
+        for name, option in spec["options"].items():
+            assert option == options(role)[name], (entry, name)
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_every_option_has_a_description_and_the_roles_prefix(role: str) -> None:
     prefix = re.compile(rf"{role}_[a-z0-9_]+")
     for name, option in options(role).items():

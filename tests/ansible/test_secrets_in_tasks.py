@@ -86,15 +86,22 @@ def shown(entries: Any, variables: dict[str, Any]) -> list[str]:
 def variables_of(path: Path) -> dict[str, Any]:
     """Return the variables of the role that the file belongs to."""
     found: dict[str, Any] = {}
+    # roles/NAME, whatever is below it.
+    role = ROOT.joinpath(*path.relative_to(ROOT).parts[:2])
     for file in ("defaults/main.yml", "vars/main.yml"):
-        if (path.parents[1] / file).exists():
-            found |= yaml.safe_load((path.parents[1] / file).read_text()) or {}
+        if (role / file).exists():
+            found |= yaml.safe_load((role / file).read_text()) or {}
     return found
 
 
 FILES = sorted(
     path
-    for pattern in ("roles/*/tasks/*.yml", "roles/*/handlers/*.yml", "playbooks/**/*.yml", "*.yml")
+    for pattern in (
+        "roles/*/tasks/**/*.yml",
+        "roles/*/handlers/*.yml",
+        "playbooks/**/*.yml",
+        "*.yml",
+    )
     for path in ROOT.glob(pattern)
     if not path.name.startswith(".")
 )

@@ -98,9 +98,8 @@ class Aws:
             "millrace_ami_parameter": "/test/ami",
             "millrace_zones": ["a"],
             "millrace_state_dir": str(self.directory / "state"),
-            "aws_teardown_delay": 1,
-            "aws_hosts_delay": 1,
-            "aws_hosts_retries": 1,
+            "aws_delay": 1,
+            "aws_retries": 1,
             **variables,
         }
         file = self.directory / "variables.yml"
