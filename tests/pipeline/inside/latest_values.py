@@ -18,7 +18,7 @@ from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.feeds.base import TIME_FIELD
 from millrace.feeds.quotes import QUOTES
-from millrace.verify.data import latest
+from millrace.verify.data import cached
 
 settings = Settings()
 ttl = timedelta(seconds=settings.redis_ttl_seconds)
@@ -48,7 +48,7 @@ with mongodb.client(settings) as client, closing(redis.client(settings)) as conn
     different: list[str] | None
     lives: dict[str, int] = {}
     try:
-        different = latest.compare(QUOTES, collection, connection, ttl, wait=1.0).examples
+        different = cached.compare(QUOTES, collection, connection, ttl, wait=1.0).examples
         keys = [key(symbol) for symbol in symbols for key in (price_key, quote_key)]
         lives = {key: connection.pttl(key) for key in keys if connection.exists(key)}
     except MillraceError:
