@@ -274,7 +274,7 @@ def test_a_host_may_read_its_own_secrets_and_nobody_elses(made: Aws) -> None:
     assert [x for x, where in allowed.items() if where == "*"] == ["ecr:GetAuthorizationToken"]
 
 
-@pytest.mark.parametrize("playbook", ["hosts", "engine"])
+@pytest.mark.parametrize("playbook", ["deploy/hosts", "engine"])
 def test_a_host_without_its_volume_is_left_alone(made: Aws, playbook: str) -> None:
     """Otherwise services would start empty on the system's disk."""
     where = {
