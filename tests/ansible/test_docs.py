@@ -23,6 +23,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    """By their path from the top, from the page, from the services' package or from a role."""
+    named = re.findall(r"`([\w.-]+/[\w./-]+\.(?:yml|py|md|json|j2))`", page.read_text())
+    tops = (ROOT, page.parent, ROOT / "services/src/millrace", ROOT / "roles/kafka")
+    there = [name for name in named if any((top / name).exists() for top in tops)]
+    # What readers are told to write themselves.
+    written = ["mine.yml", "weather.py"]
+    assert [name for name in named if Path(name).name not in written] == there
+
+
 def test_the_named_tests_exist() -> None:
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs/decisions/origins.md").read_text())
     assert len(named) >= 9
