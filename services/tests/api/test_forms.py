@@ -507,6 +507,25 @@ def test_what_is_there_twice_is_refused_and_named(client: FlaskClient, world: Wo
     assert "`price` is there twice" in problem(post(client, "/ingest/quote", body.encode()), 400)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"events": [%s], "events": [%s]}',
+        '{"events": [%s],\n"\\u0065vents":\t[%s]\n}',
+        '{"events": [NaN, %s], "events": [%s]}',
+        '{"events": [%s], "events": [%s, NaN]}',
+        '{"events": {"a": %s}, "events": [%s]}',
+        f'{{"events": [%s, {"9" * 5000}], "events": [%s]}}',
+    ],
+)
+def test_a_batch_that_names_its_items_twice_is_refused(
+    client: FlaskClient, world: World, body: str
+) -> None:
+    detail = problem(post(client, PATH, (body % (*GOOD,)).encode()), 400)
+    assert detail.startswith("`events` is there twice: send it once. ")
+    assert not world.kafka.records
+
+
 def test_a_single_quote_with_nan_is_a_problem_that_names_the_field(client: FlaskClient) -> None:
     body = json.dumps({**QUOTE, "price": float("nan")}).encode()
     assert "`price` is nan" in problem(post(client, "/ingest/quote", body), 400)

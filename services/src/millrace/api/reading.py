@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from millrace.api.problems import bad_request
-from millrace.parsing.json_text import Repeating, Unreadable, reason, single, value
+from millrace.api.problems import Problem, bad_request
+from millrace.parsing.json_text import Repeating, Unreadable, reason, single, twice, value
 
 MAX_ITEMS = 500
 HOW = 'Send {"events": [...]}, or an array of items, or one item a line as application/x-ndjson.'
@@ -19,8 +19,13 @@ class _Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: _Items
 
 
+class _Envelope(msgspec.Struct, frozen=True):
+    events: msgspec.Raw
+
+
 def items(body: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
-    """The JSON text of each item; a problem if the body as a whole is not understood."""
+    """The JSON text of each item; a problem if the body as a whole is not understood, or names
+    its items twice."""
     body = body.removeprefix(_BOM)
     if lines:
         found: list[bytes | msgspec.Raw] = [line for line in body.splitlines() if line.strip()]
@@ -50,18 +55,29 @@ def one(body: bytes, kind: type[Any]) -> Any:
 def _decode(body: bytes, *, is_array: bool) -> list[msgspec.Raw]:
     if is_array:
         return msgspec.json.decode(body, type=_Items)
-    return msgspec.json.decode(body, type=_Batch).events
+    found = msgspec.json.decode(body, type=_Batch).events
+    # It took the last value. In front of that is one name, or a comma behind the value before.
+    head, _, _ = body.rpartition(bytes(msgspec.json.decode(body, type=_Envelope).events))
+    if b"," in head:
+        raise _repeating("events")
+    return found
 
 
 def _again(body: bytes, *, is_array: bool) -> list[bytes | msgspec.Raw] | None:
     """The same where only NaN, or an infinity, keeps the body from being JSON."""
     try:
         found = value(body)
+        if isinstance(found, Repeating):
+            raise _repeating(found.name)
         given = found if is_array else found["events"] if found.keys() == {"events"} else None
         texts = [_text(item) for item in given] if isinstance(given, list) else []
     except (Unreadable, AttributeError, RecursionError):
         return None
     return list(texts) if 1 <= len(texts) <= MAX_ITEMS else None
+
+
+def _repeating(name: str) -> Problem:
+    return bad_request(f"{twice(name)}. {HOW}")
 
 
 def _text(item: Any) -> bytes:

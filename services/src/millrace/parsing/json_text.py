@@ -45,8 +45,13 @@ def single(found: Any) -> Any:
     Objects that are inside of it are not looked at.
     """
     if isinstance(found, Repeating):
-        raise ValueError(f"`{found.name[:40]}` is there twice: send it once")  # noqa: TRY004 - it is data
+        raise ValueError(twice(found.name))  # noqa: TRY004 - it is data
     return found
+
+
+def twice(name: str) -> str:
+    """What is said of a name that has two values."""
+    return f"`{name[:40]}` is there twice: send it once"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
