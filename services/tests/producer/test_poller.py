@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from millrace.config import LONGEST_SECONDS
 from millrace.events import Event
-from millrace.producer import overrides, refusals
+from millrace.producer import overrides, poller, refusals
 from millrace.producer.overrides import Overrides
 from millrace.producer.poller import PERMANENT_SECONDS, REFUSED_SECONDS, Poller
 from millrace.producer.publisher import Undelivered
@@ -23,6 +23,7 @@ from millrace.producer.timing import Interval, Schedule, Timing
 from millrace.runtime import redaction
 from millrace.runtime.redaction import Redactor
 from millrace.runtime.state_files import StateUnusable
+from millrace.sources import metals_api
 from millrace.sources.base import (
     Auth,
     Batch,
@@ -151,6 +152,32 @@ def test_an_observation_that_is_polled_again_is_not_sent_again(world: World) -> 
     assert [e.event_id for e in world.published] == ["XAU:1", "XAU:2"]
     assert world.status.unchanged == 1
     assert world.status.published == 2
+
+
+def gold(price: float, asked: float) -> Batch:
+    """What Metals-API says of gold at the same time, asked so many seconds after it."""
+    body = {"timestamp": int(START), "base": "USD", "rates": {"XAU": 1 / price}}
+    now = datetime.fromtimestamp(START + asked, UTC)
+    return metals_api.normalise(body, ["XAU"], now, simulated=False)
+
+
+def test_what_is_said_anew_under_an_id_is_sent_and_what_is_merely_asked_again_is_not(
+    world: World,
+) -> None:
+    world.run(gold(4200, 1), gold(4200, 2), gold(4300, 3), gold(4300, 4))
+    first, second = world.published
+    assert first.event_id == second.event_id
+    assert [round(e.price) for e in world.published] == [4200, 4300]  # type: ignore[attr-defined]
+    assert (world.status.published, world.status.unchanged) == (2, 2)
+
+
+def test_of_names_without_end_the_latest_are_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "MOST_KNOWN", 2)
+    polls = [Batch([event(1, symbol)], simulated=True) for symbol in "abbacabca"]
+    world.run(*polls)
+    assert "".join(e.symbol for e in world.published) == "abcabca"
 
 
 def test_the_budget_makes_the_interval_longer(tmp_path: Path) -> None:

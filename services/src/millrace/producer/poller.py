@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from millrace.config import LONGEST_SECONDS
@@ -43,6 +44,8 @@ SET_BACK_SECONDS = 1.0
 OVERRIDES = ("paused", "interval_seconds", "rate_per_second", "runs")
 WORTH_A_LINE_SECONDS = 10.0
 """Whoever polls more often logs no line a poll; the status counts."""
+MOST_KNOWN = 10_000
+"""Symbols of which the latest event is known: models may have names without end."""
 
 
 class Poller:
@@ -74,7 +77,7 @@ class Poller:
         self._clock = clock
         self._monotonic = monotonic
         self._offset = clock() - monotonic()
-        self._latest: dict[str, str] = {}
+        self._latest: dict[str, Event] = {}
         self._rest_until = 0.0
         self._is_readable = True
         self._overrides = self._read(Overrides())
@@ -223,17 +226,29 @@ class Poller:
 
     def _accept(self, batch: Batch) -> None:
         self._status.simulated = batch.simulated
-        news = [e for e in batch.events if self._latest.get(e.symbol) != e.event_id]
+        news = [event for event in batch.events if not self._is_unchanged(event)]
         self._status.unchanged += len(batch.events) - len(news)
         self._publish(news)
         self._status.published += len(news)
-        self._latest |= {event.symbol: event.event_id for event in news}
+        for event in news:
+            self._latest.pop(event.symbol, None)
+            self._latest[event.symbol] = event
+        while len(self._latest) > MOST_KNOWN:
+            del self._latest[next(iter(self._latest))]
         # As long as that is not published it is fetched again, and would be told again.
         self._status.rejected += len(batch.rejected)
         refusals.tell(batch.rejected)
         if news:
             say = log.info if self._spacing >= WORTH_A_LINE_SECONDS else log.debug
             say("published", events=len(news), simulated=batch.simulated)
+
+    def _is_unchanged(self, event: Event) -> bool:
+        """Whether it says what the latest of its symbol said: what else has its id is for the
+        processor, which says that they conflict."""
+        latest = self._latest.get(event.symbol)
+        return latest is not None and latest == msgspec.structs.replace(
+            event, produced_at=latest.produced_at
+        )
 
     def _failed(self, outcome: str, error: str, state: str | None = None) -> None:
         error = shown(error, refusals.LONGEST_REASON)
