@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from millrace.sources.base import Quota
-from millrace.sources.budget import LONGEST_REST, Budget
+from millrace.sources.budget import LONGEST_REST, MOST, Budget
 from millrace.sources.times import next_day_in_new_york, next_month
 
 START = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
@@ -179,10 +179,73 @@ def test_another_key_has_an_allowance_of_its_own(tmp_path: Path) -> None:
     for _ in range(3):
         old.take()
     old.rest(datetime.fromtimestamp(START, UTC) + timedelta(hours=2))
-    new = budget(tmp_path, clock, key="other")
+    new = budget(tmp_path, clock, key="an0ther")
     assert new.left == 3
     new.take()
-    assert b"other" not in (tmp_path / "budget.json").read_bytes()
+    assert b"an0ther" not in (tmp_path / "budget.json").read_bytes()
+
+
+def test_a_key_that_is_taken_again_finds_what_it_had_used(tmp_path: Path) -> None:
+    clock = Clock()
+    until = datetime.fromtimestamp(START, UTC) + timedelta(hours=2)
+    first = budget(tmp_path, clock)
+    for _ in range(3):
+        first.take()
+    second = budget(tmp_path, clock, key="an0ther")
+    second.take()
+    second.rest(until)
+    again = budget(tmp_path, clock)
+    assert (again.left, again.requests) == (0, 3)
+    with pytest.raises(Quota, match="used up"):
+        again.take()
+    again.served()
+    other = budget(tmp_path, clock, key="an0ther")
+    assert other.left == 2
+    with pytest.raises(Quota) as caught:
+        other.take()
+    assert caught.value.retry_at == until
+
+
+def test_of_keys_without_end_the_latest_are_known(tmp_path: Path) -> None:
+    clock = Clock()
+    for number in range(MOST + 2):
+        budget(tmp_path, clock, key=str(number)).take()
+    assert len(kept(tmp_path)["others"]) == MOST
+    assert budget(tmp_path, clock, key="1").left == 2
+    assert budget(tmp_path, clock, key="0").left == 3
+
+
+def test_a_clock_that_is_a_day_ahead_for_a_while_renews_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    daily = budget(tmp_path, clock)
+    daily.take()
+    clock.now += 86_400
+    assert daily.left == 3
+    daily.take()
+    clock.now -= 86_400
+    for asked in (daily, budget(tmp_path, clock)):
+        assert (asked.left, asked.requests) == (1, 2)
+    daily.take()
+    with pytest.raises(Quota):
+        daily.take()
+    clock.now += 86_400
+    assert daily.left == 2
+
+
+def test_a_clock_that_is_days_behind_for_a_while_renews_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    daily = budget(tmp_path, clock)
+    daily.take()
+    daily.take()
+    clock.now -= 3 * 86_400
+    daily.take()
+    assert daily.left == 0
+    clock.now += 3 * 86_400
+    assert daily.left == 1
+    for _ in range(2 * MOST):
+        daily.take()
+        clock.now += 86_400
+    assert len(kept(tmp_path)["periods"]) == MOST
 
 
 def test_requests_that_nobody_has_a_name_for_are_those_of_whoever_asks(tmp_path: Path) -> None:
@@ -213,6 +276,8 @@ def test_what_is_kept_is_what_was_asked_when_by_whom(tmp_path: Path) -> None:
         "rest_until": 0.0,
         "refusals": 0,
         "key": hashlib.sha256(b"k3y").hexdigest()[:16],
+        "periods": [],
+        "others": [],
     }
     assert kept(tmp_path) == expected
     daily.rest(datetime.fromtimestamp(START + 65, UTC))
@@ -310,6 +375,8 @@ def test_what_a_damaged_file_is_taken_for_is_written(tmp_path: Path) -> None:
         "rest_until": 0.0,
         "refusals": 0,
         "key": hashlib.sha256(b"k3y").hexdigest()[:16],
+        "periods": [],
+        "others": [],
     }
 
 

@@ -1,10 +1,11 @@
 """Request budgets that survive restarts: a key's allowance is not renewed by starting again.
 
-What is counted belongs to one key: another one has an allowance of its own.
+What is counted belongs to one key: another one has an allowance of its own, and who takes the first
+again finds what it had used. Of a clock that was wrong for a while, what it counted in a later
+period counts in the one to which it is set back, too: which of both was right is not known.
 """
 
 import hashlib
-import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,8 @@ AGAIN = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10), timedelta(ho
 that says to come again at once may say so until the allowance is gone."""
 LONGEST_REST = 25 * 3600.0
 """Seconds: the longest day of a provider."""
+MOST = 16
+"""So many other periods, and other keys, are known: the latest."""
 
 
 class _Used(msgspec.Struct):
@@ -32,6 +35,10 @@ class _Used(msgspec.Struct):
     refusals: int = 0
     key: str = ""
     """A digest of whose requests these are; empty: not known, so of whoever asks."""
+    periods: list[tuple[float, int]] = []
+    """The ends of other periods, and the requests in each."""
+    others: list["_Used"] = []
+    """The same of other keys."""
 
 
 class Budget:
@@ -69,7 +76,7 @@ class Budget:
     @property
     def requests(self) -> int:
         """Requests in this period."""
-        return self._used.requests if self._clock() < self._used.until else 0
+        return self._counted(self._period(self._clock()))
 
     def take(self) -> None:
         """Count one request, after the pause that spacing asks for.
@@ -82,11 +89,7 @@ class Budget:
         if now < self._used.rest_until:
             rest = datetime.fromtimestamp(self._used.rest_until, UTC)
             raise Quota("the upstream has said to wait", rest)
-        if now >= self._used.until:
-            self._used.requests = 0
-            self._used.until = math.inf
-        # A clock that was set back must not make the period longer, nor renew the allowance.
-        self._used.until = min(self._used.until, self._end_after(now))
+        self._turn_to(self._period(now))
         if self.left == 0:
             until = datetime.fromtimestamp(self._used.until, UTC)
             raise Quota("the request budget is used up", until)
@@ -116,6 +119,29 @@ class Budget:
             self._used.refusals = 0
             self._save()
 
+    def _period(self, now: float) -> float:
+        """When the period ends that it is."""
+        end = self._end_after(now)
+        return self._used.until if now < self._used.until <= end else end
+
+    def _counted(self, end: float) -> int:
+        """Requests that count in the period that ends then."""
+        used = self._used
+        if end == used.until:
+            return used.requests
+        known = dict(used.periods) | {used.until: used.requests}
+        is_set_back = end < used.until
+        return known.get(end, 0) + sum(
+            count for until, count in known.items() if is_set_back and until > end
+        )
+
+    def _turn_to(self, end: float) -> None:
+        used, requests = self._used, self._counted(end)
+        if end != used.until:
+            before = [*used.periods, (used.until, used.requests)]
+            used.periods = [(until, n) for until, n in before if n and until != end][-MOST:]
+            used.until, used.requests = end, requests
+
     def _end_after(self, now: float) -> float:
         return self._period_end(datetime.fromtimestamp(now, UTC)).timestamp()
 
@@ -128,10 +154,15 @@ class Budget:
             used = _Used(until=until, requests=self._allowance or 0, key=self._key)
             # Read so again after the next start, it would be those of another period.
             write_atomically(self._path, msgspec.json.encode(used))
-        if used is None or used.key not in ("", self._key):
+        if used is None:
             return _Used(key=self._key)
-        used.key = self._key
-        return used
+        if used.key in ("", self._key):
+            used.key = self._key
+            return used
+        known, used.others = [*used.others, used], []
+        own = next((one for one in known if one.key == self._key), _Used(key=self._key))
+        own.others = [one for one in known if one is not own][-MOST:]
+        return own
 
     def _forgotten(self, until: float) -> str:
         if self._allowance is None:
