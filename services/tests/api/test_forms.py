@@ -226,9 +226,12 @@ def test_a_fraction_is_kept_in_milliseconds(
         ("null", "is no time: write it like"),
         ("true", "is no time"),
         ("[]", "is no time"),
-        ("86400", "a number is a Unix time since 1980"),
-        ("46024.5", "a number is a Unix time since 1980"),  # a spreadsheet's days
+        ("86400", "a number is a Unix time since 2000"),
+        ("46024.5", "a number is a Unix time since 2000"),  # a spreadsheet's days
         ("20260102120000", "a number is a Unix time"),
+        ("639000000000000000", "write any other time in ISO 8601, like 2026-01-02T15:00:00Z"),
+        ('"639000000000000000"', "a number is a Unix time"),  # ticks of .NET in 2025
+        ("946684799999", "a number is a Unix time"),
         ("-1", "a number is a Unix time"),
         ("NaN", "a number is a Unix time"),
         ("1" + 400 * "0", "a number is a Unix time"),
@@ -257,7 +260,7 @@ def test_a_number_is_a_time_of_the_last_century_too(value: Any) -> None:
 
 @pytest.mark.parametrize("digits", ["20130228", "201302281600", "20130228160000", "36586"])
 def test_digits_of_a_date_are_no_unix_time(digits: str) -> None:
-    with pytest.raises(ValueError, match="a number is a Unix time since 1980"):
+    with pytest.raises(ValueError, match="a number is a Unix time since 2000"):
         scalars.time(digits)
 
 
@@ -296,8 +299,9 @@ def test_a_day_is_taken(text: str) -> None:
         ("2000-03-01 00:00:01", "write the day alone"),
         ("2000-03-01 00:00:00.5+00:00", "write the day alone"),
         ("951868801", "write the day alone"),
-        ("36586", "a number is a Unix time since 1980"),  # a spreadsheet's
+        ("36586", "a number is a Unix time since 2000"),  # a spreadsheet's
         ("199903", "a number is a Unix time"),
+        ("639000000000000000", "a number is a Unix time"),  # ticks of .NET
     ],
 )
 def test_what_is_no_day_is_refused_in_words(text: str, reason: str) -> None:
@@ -305,6 +309,14 @@ def test_what_is_no_day_is_refused_in_words(text: str, reason: str) -> None:
         scalars.day(text)
     assert reason in str(caught.value)
     assert len(str(caught.value)) < 250
+
+
+def test_a_number_is_a_time_from_2000_on() -> None:
+    first = 946_684_800
+    for unit in (1, 10**3, 10**6, 10**9):
+        assert scalars.time(first * unit) == datetime(2000, 1, 1, tzinfo=UTC)
+        with pytest.raises(ValueError, match="since 2000"):
+            scalars.time(first * unit - 1)
 
 
 @given(st.integers(10**15, 7 * 10**15))
@@ -565,7 +577,8 @@ def test_a_time_in_a_query_is_taken(client: FlaskClient, start: str) -> None:
         ("to=2024-01-01T00:00:00", "`to` lacks its offset from UTC"),
         ("to=yesterday", "`to` is 'yesterday': write it like"),
         ("to=NaN", "`to` is 'NaN'"),
-        ("to=9", "a number is a Unix time since 1980"),
+        ("to=9", "a number is a Unix time since 2000"),
+        ("from=639000000000000000", "`from` is 639000000000000000: a number is a Unix time"),
         ("limit=1,000", "`limit` is '1,000', which is no number"),
         ("limit=ten", "`limit` is 'ten', which is no number"),
         ("limit=", "`limit` is ''"),

@@ -32,9 +32,10 @@ _MISSING = frozenset(
 UNDECODED = "\ufffd"
 """What programs put where bytes are no character of the encoding that they take them for."""
 _UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
-_FIRST, _LAST = 315_532_800, 7_258_118_400
-"""The seconds from 1980 to 2200: numbers of another unit lie outside of them, and so do the digits
-of a date, with its time or without."""
+_FIRST, _LAST = 946_684_800, 7_258_118_400
+"""The seconds from 2000 to 2200: numbers of another unit lie outside of them, as ticks of .NET do,
+and the digits of a date, with its time or without."""
+UNIX_TIME = "a Unix time since 2000 in seconds, milliseconds, microseconds or nanoseconds"
 MICROSECOND = timedelta(microseconds=1)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -93,8 +94,8 @@ def name(text: str) -> str:
 def time(value: Any) -> datetime:
     """The time that is meant, aware; ValueError of what is none, or has no offset.
 
-    A number is a Unix time since 1980 in seconds, milliseconds, microseconds or nanoseconds, which
-    its size tells. Of text, digits behind microseconds are dropped.
+    A number is a `UNIX_TIME`, whose unit its size tells. Of text, digits behind microseconds are
+    dropped.
     """
     if isinstance(value, str):
         if len(value) <= _LONGEST and _NUMBER.fullmatch(value):
@@ -138,8 +139,8 @@ def _written(text: str) -> datetime:
     found = _TIME.fullmatch(text) if len(text) <= _LONGEST else None
     if not found:
         raise ValueError(
-            f"is {_quoted(text)}: write it like {EXAMPLE}, with its offset from UTC, or as a Unix"
-            " time since 1980"
+            f"is {_quoted(text)}: write it like {EXAMPLE}, with its offset from UTC, or as"
+            f" {UNIX_TIME}"
         )
     if not found["zulu"] and not found["sign"]:
         raise ValueError(f"lacks its offset from UTC, such as Z: write it like {EXAMPLE}")
@@ -159,8 +160,7 @@ def _unix(value: float) -> datetime:
                 return _START + value * 1_000_000 // unit * MICROSECOND
             return datetime.fromtimestamp(value / unit, UTC)
     raise ValueError(
-        f"is {value!r}: a number is a Unix time since 1980, in seconds, milliseconds, microseconds"
-        f" or nanoseconds; write any other time like {EXAMPLE}"
+        f"is {value!r}: a number is {UNIX_TIME}; write any other time in ISO 8601, like {EXAMPLE}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from millrace.parsing.scalars import EXAMPLE
+from millrace.parsing.scalars import EXAMPLE, UNIX_TIME
 from millrace.serving.problem import MEDIA_TYPE
 
 Node = dict[str, Any]
@@ -11,8 +11,7 @@ STRING: Node = {"type": "string"}
 TIME: Node = {"type": "string", "format": "date-time"}
 SENT_TIME: Node = {
     "type": ["string", "number"],
-    "description": f"A time with its offset from UTC, like {EXAMPLE}, or a Unix time since 1980 in"
-    " seconds, milliseconds, microseconds or nanoseconds.",
+    "description": f"A time with its offset from UTC, like {EXAMPLE}, or {UNIX_TIME}.",
 }
 ASKED_TIME: Node = {"type": "string", "description": SENT_TIME["description"]}
 COUNT: Node = {"type": "integer", "minimum": 0}
