@@ -784,6 +784,30 @@ def test_no_more_than_a_bound_is_unpacked_to_find_where_reading_goes_on(
     assert len(follower.look()[1]) == lost
 
 
+@pytest.mark.parametrize("packs", [False, True])
+def test_more_files_than_are_remembered_are_read_once(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch, *, packs: bool
+) -> None:
+    monkeypatch.setattr(following, "MOST_FILES", 3)
+    monkeypatch.setattr(following, "CHUNK", 2 * 400)
+    follower.write("0" * 300)
+    assert follower.look() == (["0" * 300], [])
+    expected = [f"{number:0300}" for number in range(1, 21)]
+    for line in expected:
+        follower.rotate()
+        if packs:
+            follower.pack()
+        follower.write(line)
+    told: list[str] = []
+    for _ in range(25):
+        lines, lost = follower.look()
+        assert lost == []
+        told += lines
+        follower.start()
+    assert told == expected
+    assert len(follower.now[0]) <= 3 + 1
+
+
 @pytest.mark.parametrize("begun", ["[", "{", "x" * 200])
 def test_a_file_that_begins_as_a_short_one_does_is_no_copy(follower: Follower, begun: str) -> None:
     follower.write(begun)

@@ -8,7 +8,6 @@ written to later than all that was read. What lay beside it at the first look is
 as one cannot be unpacked yet, nothing else that is read makes it an old one.
 """
 
-import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +16,21 @@ from millrace.sources import jsonlines, packed
 from millrace.sources.base import Rejected
 from millrace.sources.candidates import OPEN, Candidates, is_rotated
 from millrace.sources.jsonlines import Record
-from millrace.sources.marks import SETTLED_NS, File, Mark, Reader, Unreadable, begin_alike, digest
+from millrace.sources.marks import (
+    SECOND_NS,
+    SETTLED_NS,
+    File,
+    Mark,
+    Reader,
+    Unreadable,
+    begin_alike,
+    digest,
+)
 
 CHUNK = 4 * 1024 * 1024
 """Bytes of a look; no line is longer. An even number, as of UTF-16."""
 MOST_FILES = 32
+"""How many marks are kept of files that are older than all that is not read."""
 QUIET_SECONDS = 10.0
 """Nobody ends a line in a file any more that was renamed and then not written to for so long."""
 
@@ -147,7 +156,9 @@ class Following:
     ) -> Reading:
         records: list[Record] = []
         left = CHUNK
-        until, over = _nanoseconds(now), {}
+        until = _nanoseconds(now)
+        read: list[Found] = []
+        """What is read to its end."""
         for number, (path, status, mark) in enumerate(found):
             has_later = any(other.status.st_size for other in found[number + 1 :])
             is_quiet = not 0 <= now - status.st_mtime < QUIET_SECONDS
@@ -188,16 +199,32 @@ class Following:
             tail = digest((before + data[: part.size])[-packed.TAIL :])
             at = offset + part.size
             marks.append(Mark(status.st_ino, at, tail, changed, part.lines, part.inside))
-            over[status.st_ino] = status.st_mtime_ns if packed.is_packed(path) else math.inf
             left -= part.size
             if not is_end or (is_inside and part.size):
-                marks += [other.mark for other in found[number + 1 :] if other.mark]
-                return Reading(records, marks[-MOST_FILES:], written, lost)
-        # All is read. What is compressed does not grow, and is older than what is not read.
+                waiting = found[number + 1 :]
+                break
+            read.append(found[number])
+        else:
+            waiting = []
+        marks += [one.mark for one in waiting if one.mark]
         if not self._is_unfinished():
-            written = max([written, *(min(one.status.st_mtime_ns, until) for one in found)])
-        marks = [mark for mark in marks if over.get(mark.inode, math.inf) > written]
-        return Reading(records, marks[-MOST_FILES:], written, lost)
+            times = [min(one.status.st_mtime_ns, until) for one in found if one not in waiting]
+            # What waits may be compressed before its turn, and is not to be older by then.
+            unread = [one.status.st_mtime_ns - SECOND_NS for one in waiting if not one.mark]
+            written = max(written, min([max(times, default=0), *unread]))
+        return Reading(records, self._needed(marks, read, written), written, lost)
+
+    def _needed(self, marks: list[Mark], read: list[Found], written: int) -> list[Mark]:
+        """The marks without those of files that are read, and by their times known to be."""
+        old = {
+            one.status.st_ino: one.path
+            for one in read
+            if one.path != self._path and one.status.st_mtime_ns <= written
+        }
+        # What is compressed does not grow.
+        growing = [mark for mark in marks if not packed.is_packed(old.get(mark.inode, self._path))]
+        spare = [mark for mark in growing if mark.inode in old][:-MOST_FILES]
+        return [mark for mark in growing if mark not in spare]
 
     def _without(self, found: list[Found], reading: Reading, now: float) -> Reading:
         """The same without what was removed, if nobody has written to it for long."""

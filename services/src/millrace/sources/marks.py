@@ -17,7 +17,7 @@ SETTLED_NS = 600 * 10**9
 being compressed any more that was not written to for so long."""
 ENOUGH = 256
 """Bytes that tell one file from another: the beginnings of all answers are alike."""
-_SECOND_NS = 10**9
+SECOND_NS = 10**9
 """Some who compress keep the time of a file in whole seconds."""
 
 
@@ -98,7 +98,7 @@ class Reader:
         if not mark.offset:
             return None
         for file in sorted(there, key=lambda one: one.status.st_mtime_ns):
-            is_older = file.status.st_mtime_ns < mark.written - _SECOND_NS
+            is_older = file.status.st_mtime_ns < mark.written - SECOND_NS
             is_too_large = packed.is_packed(file.path) and mark.offset > LARGEST
             if is_older or is_too_large:
                 continue
