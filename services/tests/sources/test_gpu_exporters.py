@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from services.tests.sources.exporter import NOW, Server
+from structlog.testing import capture_logs
 
 from millrace.errors import ConfigurationError
 from millrace.feeds import gpus
@@ -550,6 +551,23 @@ def test_a_gpu_without_a_number_is_rejected(exporter: Server) -> None:
     assert batch.rejected == [Rejected("box/x", "the label gpu is no number")]
 
 
+@pytest.mark.parametrize("instance", ["", ',GPU_I_ID="1"'])
+def test_two_gpus_of_one_name_are_rejected_and_not_mixed(exporter: Server, instance: str) -> None:
+    exporter.page = (
+        'DCGM_FI_DEV_GPU_UTIL{gpu="0",UUID="GPU-1"} 10\n'
+        'DCGM_FI_DEV_POWER_USAGE{gpu="0",UUID="GPU-1"} 70\n'
+        'DCGM_FI_DEV_GPU_UTIL{gpu="1",UUID="GPU-3"} 30\n'
+        f'DCGM_FI_DEV_GPU_TEMP{{gpu="0",UUID="GPU-2"{instance}}} 99\n'
+    )
+    batch = dcgm_source(exporter).fetch("metrics")
+    assert [event.symbol for event in batch.events] == ["here/1"]
+    (rejected,) = batch.rejected
+    assert rejected == Rejected(
+        "here/0",
+        "it is GPU-1 and GPU-2: give each host its own URL, or each series the label Hostname",
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "page", "kind"),
     [
@@ -1022,6 +1040,38 @@ def test_a_server_that_started_again_is_known_by_its_start(server: Scraped) -> N
     assert event.prompt_tokens == 10
     (event,) = server.poll(page(400, NOW + 20))
     assert (event.prompt_tokens, event.completion_tokens) == (400, 400)
+
+
+def test_servers_that_answer_in_turn_at_one_url_are_rejected_and_not_taken_for_restarts(
+    server: Scraped, exporter: Server
+) -> None:
+    def page(tokens: int, started: float) -> str:
+        return vllm_page(str(tokens), "0") + f"process_start_time_seconds {started}\n"
+
+    server.poll(page(1_000_000, OLD))
+    for tokens, started in ((500_000, OLD + 5), (5, -1e300), (1_000_050, OLD)):
+        exporter.page = page(tokens, started)
+        exporter.now += 15
+        batch = server.fetch()
+        assert not batch.events
+        (rejected,) = batch.rejected
+        assert "give each its own URL and producer" in rejected.reason
+    (event,) = server.poll(page(1_000_060, OLD))
+    assert event.prompt_tokens == 10
+    (event,) = server.poll(page(7, exporter.now + 10))
+    assert event.prompt_tokens == 7, "that was a restart"
+
+
+def test_counters_that_get_smaller_are_told_where_no_start_says_why(server: Scraped) -> None:
+    server.poll(vllm_page("1000", "10"))
+    with capture_logs() as said:
+        server.poll(vllm_page("1001", "10"))
+        assert not said
+        (event,) = server.poll(vllm_page("300", "3"))
+    assert event.prompt_tokens == 300
+    (line,) = said
+    assert (line["log_level"], line["model"]) == ("warning", "llama")
+    assert "its own URL and producer" in line["hint"]
 
 
 def test_a_counter_that_a_page_leaves_out_once_is_not_told_again(server: Scraped) -> None:

@@ -42,6 +42,7 @@ NAMES_BEFORE_2 = {
 """Also what later versions show where they are told to be compatible."""
 HOST_LABELS = ("Hostname", "hostname")
 UUID_LABELS = ("UUID", "uuid", "gpu_uuid")
+OF_AN_INSTANCE = "MIG-"
 NAME_LABELS = ("modelName", "model_name")
 MILLI = 1000
 REASONS = 16
@@ -50,6 +51,7 @@ BLANKS = (0x7FFFFFF0, 0xFFFFFFF0)
 """Of 32 bits, and what comes of it where a sign is lost."""
 LARGE_BLANK = 2.0**47
 """The blank of a floating-point number; that of 64 bits is larger."""
+ONE_EACH = "give each host its own URL, or each series the label Hostname"
 EMPTY = "the page has no GPU of DCGM: its exporter starts yet, or the URL is wrong"
 
 
@@ -66,6 +68,7 @@ def normalise(
     labels: dict[tuple[str, str], dict[str, str]] = {}
     values: dict[tuple[str, str], dict[str, float]] = {}
     parts: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
+    uuids: dict[tuple[str, str], set[str]] = {}
     for sample in samples:
         # The parser ends the names of counters as OpenMetrics does; the exporter does not.
         name = sample.name.removesuffix("_total")
@@ -74,6 +77,9 @@ def normalise(
         if name not in NAMES or not (number or _label(sample.labels, UUID_LABELS)):
             continue
         gpu = (_label(sample.labels, HOST_LABELS) or place.host, number)
+        uuid = _label(sample.labels, UUID_LABELS)
+        if number and uuid and not uuid.startswith(OF_AN_INSTANCE):
+            uuids.setdefault(gpu, set()).add(uuid)
         instance = sample.labels.get("GPU_I_ID")
         if instance:
             labels[gpu] = sample.labels | labels.get(gpu, {})
@@ -84,9 +90,15 @@ def normalise(
         if not is_blank(sample.value):
             readings[name] = sample.value
     values |= {gpu: whole(parts[gpu]) for gpu in parts if gpu not in values}
-    return [
+    mixed = {gpu: sorted(several)[:2] for gpu, several in uuids.items() if len(several) > 1}
+    rejected = [
+        Rejected(shown(f"{host}/{number}"), f"it is {shown(one)} and {shown(another)}: {ONE_EACH}")
+        for (host, number), (one, another) in mixed.items()
+    ]
+    return rejected + [
         one
         for (host, number), found in values.items()
+        if (host, number) not in mixed
         for one in _events(host, number, labels[host, number], found, place, now, simulated)
     ]
 

@@ -13,6 +13,11 @@ stands, too, for a replica that joins may have run for days; where its process s
 poll before, all that it shows was used since. One that the page leaves out is kept for an hour of
 polls, not for ever: replicas come and go, and each has a name of its own.
 
+A start that is other than before, and was not after the poll before, is that of another server
+behind the same URL: the reading is rejected, and what is counted begins where that one stands.
+Where the page has no start, counters of two servers that answer in turn look like restarts: each
+time they get smaller a line in the log says so.
+
 Counters survive a restart, together with the events that came of them: whether these were published
 is not known then, so they are told again, and are the same events. The page is asked when they are
 acknowledged: until then nothing moves on. Nor do the counters of a model whose reading is rejected.
@@ -25,9 +30,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from millrace.config import Settings
+from millrace.events import CLOCKS
 from millrace.feeds.token_usage import WINDOW, TokenUsage
+from millrace.runtime.redaction import shown
 from millrace.runtime.state_files import load_state, write_atomically
 from millrace.sources.base import Batch, Rejected, Transient
 from millrace.sources.gpus import ServingGpu, batch, usage
@@ -45,8 +53,11 @@ from millrace.sources.vllm_counters import (
     start_of,
 )
 
+log = structlog.get_logger(__name__)
+
 LONGEST_INTERVAL = WINDOW.total_seconds()
 STARTED = "process_start_time_seconds"
+ONE_EACH = "if several servers answer at this URL, give each its own URL and producer"
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -106,15 +117,31 @@ class Vllm:
             raise Transient("the page has no counters of vLLM: it starts yet, or the URL is wrong")
         starts = [sample for sample in page.samples if sample.name == STARTED]
         found: list[TokenUsage | Rejected] = []
-        if self._seen is None:
+        started = _of_all(starts)
+        another = self._another(started)
+        if self._seen is None or another:
             check(counters)
-            seen = Seen(self._server, now, [*counters.items()], [], _of_all(starts))
+            seen = Seen(self._server, now, [*counters.items()], [], started)
+            found += another
         else:
             found, seen = self._move(self._seen, counters, starts, now, page.simulated)
         write_atomically(self._state, msgspec.json.encode(seen))
         self._polled_at = self._monotonic()
         self._seen = seen
         return batch(found, simulated=page.simulated)
+
+    def _another(self, started: float | None) -> list[Rejected]:
+        """That a server answers which ran at the poll before, and was not the one that answered."""
+        last = self._seen
+        if last is None or started is None or last.started in (None, started):
+            return []
+        if started > last.at - CLOCKS.total_seconds():
+            return []
+        reason = (
+            f"another process answers, which started at {started:.12g}, that of the poll before at"
+            f" {last.started:.12g}: what it used since is not known; {ONE_EACH}"
+        )
+        return [Rejected(shown(self._place.host), reason)]
 
     def _move(
         self,
@@ -129,6 +156,13 @@ class Vllm:
         started = _of_all(starts)
         if None not in (started, last.started) and started != last.started:
             before |= {c: 0.0 for c in (*before, *page) if start_of(c, starts) is not None}
+        smaller = [c.model for c, value in page.items() if 0 <= value < before.get(c, 0.0)]
+        if smaller and started is None:
+            log.warning(
+                "counters are smaller than before: a restart of vLLM, as far as its page says",
+                model=shown(smaller[0]),
+                hint=ONE_EACH,
+            )
         anew, standing = beginnings(before, page, starts, last.at)
         before |= anew
         since = self._span(last, now)
