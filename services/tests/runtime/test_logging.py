@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import re
 import sys
 import threading
 import time
@@ -175,10 +174,39 @@ def test_no_secret_survives_redaction(secret: str, before: str, after: str) -> N
         "https://s3/?X-Amz-Signature=reader-token",
         '{"SecretAccessKey": "reader-token"}',
         "{'aws_session_token': 'reader-token'}",
+        "Authorization: Token reader-token",
+        "Authorization: ApiKey reader-token",
+        "authorization: Digest username=reader, response=reader-token",
+        'Authorization: Digest username="x", response="reader-token"',
+        "Cookie: a=b; session=reader-token",
+        "Set-Cookie: sid=reader-token; Path=/",
+        '{"cookie": "a=b; session=reader-token"}',
+        "X-Api-Key: reader-token",
+        '{"x-api-key": "reader-token"}',
+        '{"password":"p4ss,reader-token"}',
+        '{"password": "p4ss reader-token"}',
+        '{"password": "p4\\"; reader-token"}',
+        "{'password': 'p4ss}reader-token'}",
+        "password: reader-token",
+        "password = p4ss,reader-token",
+        'password="p4ss reader-token" refused',
+        "pwd=reader-token",
+        "AccountKey=p4ss;reader-token",
+        "https://host/?sv=1&sig=reader-token",
+        "https://host/?key=reader-token",
+        "https://host/?a=b&code=reader-token",
+        "https://host/?apikey%3Dreader-token",
+        "https://reader-token@host/path",
+        "https://user:p4/reader-token@host:3128 refused",
+        "https://user:p4@reader-token@host",
+        "Incorrect API key provided: sk-reader-token",
     ],
 )
 def test_what_is_named_like_a_secret_is_masked_although_nobody_knows_it(text: str) -> None:
     assert "reader-token" not in shown(text)
+    line = json.loads(Redactor(())(json.dumps({"text": text, "next": 1})))
+    assert "reader-token" not in line["text"]
+    assert line["next"] == 1
 
 
 @pytest.mark.parametrize(
@@ -189,6 +217,8 @@ def test_what_is_named_like_a_secret_is_masked_although_nobody_knows_it(text: st
         "`prompt_tokens`: 5, next_token_count=7",
         "https://host:8443/path mailed to a@b",
         "the basic rules",
+        "the password is wrong, says https://host:8443/path?a=b&c=d",
+        "a task-force-of-many-words ended with code=3, key=XAU",
     ],
 )
 def test_plain_words_are_shown(text: str) -> None:
@@ -220,39 +250,19 @@ def test_long_text_of_others_takes_no_time() -> None:
         assert time.process_time() - started < 1, part
 
 
-NAMED = (
-    r"[\w-]*"
-    r"(?:access_?key|api_?key|authorization|client_secret|passwd|password|secret|signature|token)"
-)
-VALUE = r"[^&\s\"'\\,;}]+"
-PLAIN = (
-    rf"(?i)\b(authorization\s*:\s*(?:(?:bearer|basic)\s+)?){VALUE}",
-    r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{12,}",
-    rf"(?i)\b({NAMED}=){VALUE}",
-    rf"(?i)([\"']{NAMED}\\*[\"']\s*:\s*\\*[\"'](?:(?:bearer|basic)\s+)?){VALUE}",
-    r"(://[^\s/:@]*:)[^\s/@]+(?=@)",
-)
-"""What is masked, said plainly: too slow for long text."""
-NAME_PARTS = (
-    "access_key",
-    "ApiKey",
-    "authorization",
-    "client_secret",
-    "\u017fecret",
-    "token",
-    "TOKEN",
-)
-TEXT_PARTS = (*"=:-_ \"'\\&,;}@/ax1\n\u0130\u212a", "://", "ab-", "bearer ", "a-long-value-12")
+NAMES = ("ApiKey", "authorization", "cookie", "\u017fecret", "TOKEN", "?key", "sig", "response")
+PARTS = (*"=:-_ \"'\\&,;}@/ax1\n\u0130\u212a", "://", "%3D", "bearer ", "sk-", "a-long-value-12")
+TEXTS = st.lists(st.sampled_from((*NAMES, *PARTS)), max_size=25).map("".join) | st.text()
 
 
-@given(st.lists(st.sampled_from((*NAME_PARTS, *TEXT_PARTS)), max_size=25).map("".join) | st.text())
-@example("token=a-token=b&x-\u017fecret==c token-=d -apikey=e 'token=f' x=token=g")
-@example(f"{60 * 'x'}_client_secret=a \"{60 * 'x'}token\": 'b'")
-def test_what_is_masked_is_what_the_plain_patterns_say(text: str) -> None:
-    plain = text
-    for pattern in PLAIN:
-        plain = re.sub(pattern, r"\1***", plain)
-    assert Redactor(())(text) == plain
+@given(TEXTS, TEXTS, st.sampled_from([None, 2]))
+@example("token=", "b", None)
+@example("Authorization: Basic abc=", "b", None)
+def test_a_line_of_json_stays_one(text: str, other: str, indent: int | None) -> None:
+    line = {"first": text, "second": [other, {"third": other + text}], "last": 1}
+    masked = json.loads(Redactor(())(json.dumps(line, indent=indent)))
+    assert masked.keys() == line.keys()
+    assert masked["last"] == 1
 
 
 def seconds_to_redact(text: str) -> float:
@@ -264,8 +274,14 @@ def seconds_to_redact(text: str) -> float:
     return min(once() for _ in range(3))
 
 
-@pytest.mark.parametrize("part", ["ab-", "token-", '"ab-ab-ab-ab-', "a=", "-"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("ab-", "token-", '"ab-ab-ab-ab-', "a=", "-", "authorization ", "token" + 99 * "\\"),
+        *(" token", '"token": "', "'token':'", "token= ", "://x:", "https://a:", "sk-", " "),
+    ],
+)
 def test_text_with_many_beginnings_of_names_takes_as_long_as_other_text(part: str) -> None:
     """However fast the machine is."""
-    size = 500_000
+    size = 200_000
     assert seconds_to_redact((size // len(part)) * part) < 15 * seconds_to_redact(size * "a")

@@ -12,23 +12,31 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 LONGEST = 200
-# How names of secrets end, as aws_secret_access_key, SessionToken and X-Amz-Signature do.
-_ENDS = (
-    *("access_key", "accesskey", "api_key", "apikey", "authorization"),
-    *("passwd", "password", "secret", "signature", "token"),
+# How names of secrets end, as X-Api-Key, SessionToken and X-Amz-Signature do, and whole ones.
+_NAMES = (
+    r"(?:(?:access|account|api|private|secret)[_-]?key|authorization|cookie|credentials?"
+    r"|passphrase|passwd|password|secret|signature|token"
+    r"|(?<=[?&])(?:key|code)|(?<![^\W_])(?:pwd|sig|response(?==)))"
 )
-_VALUE = r"[^&\s\"'\\,;}]+"
-_SCHEME = r"(?:(?:bearer|basic)\s+)"
+_IS = r"\s*(?:[:=]|%3[AD])\s*"
+# Text may stand in JSON, which it stays: what is masked begins behind a quotation mark and ends in
+# front of the next one that is not escaped. That of a string's end has one of these behind it.
+_END = r"(?!\s*(?:[,}\]:]|\Z))"
 _PATTERNS = (
-    # As in a header, with its colon or without. Plain words such as "bearer token" are shorter.
-    re.compile(rf"(?i)\b(authorization\s*:\s*{_SCHEME}?){_VALUE}"),
-    re.compile(rf"(?i)\b({_SCHEME})[\w.~+/=-]{{12,}}"),
-    # As in a URL. From its "=" one looks back: whatever begins like a name is looked at once.
-    re.compile(rf"(?i)(=(?:{'|'.join(f'(?<={end}=)' for end in _ENDS)})){_VALUE}"),
-    # As in JSON, also where that is quoted once more.
-    re.compile(rf"(?i)([\"'][\w-]*(?:{'|'.join(_ENDS)})\\*[\"']\s*:\s*\\*[\"']{_SCHEME}?){_VALUE}"),
-    # A password in a URL.
-    re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)"),
+    # Headers whose values have spaces: up to the end of the line.
+    re.compile(r"(?i)((?:authorization|cookie)\s*[:=]\s*)(?:[^\"\\\r\n]|\\[^nr])++"),
+    re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{12,}"),
+    # In quotation marks, as in JSON, also where that is quoted once more.
+    re.compile(
+        rf"(?is)({_NAMES}(\\*[\"']?){_IS}(?:\2(?<=[\"'])|\\*[\"']{_END}))"
+        r"(?:(?<=\")(?:[^\"\\]|\\.)*+|(?<=')(?:[^'\"\\]|\\.)*+)"
+    ),
+    # Without any, as in a URL.
+    re.compile(rf"(?i)({_NAMES}{_IS})(?:[^\s&\"'\\]|\\[^\s\"'nrt])++"),
+    # A user's password in a URL, or what stands for both.
+    re.compile(r"(://(?:[^\s\"'\\/:@]*:(?!//))?)(?:[^\s\"'\\:]|:(?!//))*(?=@)"),
+    # Keys that tell what they are.
+    re.compile(r"\b(sk-)[\w-]{8,}"),
 )
 _UNPRINTABLE = re.compile(
     r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"
