@@ -147,6 +147,16 @@ def test_polls_keep_the_interval(world: World) -> None:
     assert [e.event_id for e in world.published] == ["XAU:1", "XAU:2", "XAU:3"]
 
 
+def test_what_is_there_already_does_not_wait_for_the_interval(world: World) -> None:
+    more = Batch([event(1)], simulated=True, has_more=True)
+    assert world.run(more, more, Batch([event(2)], simulated=True), Batch([], True)) == [
+        0,
+        0,
+        0,
+        60,
+    ]
+
+
 def test_an_observation_that_is_polled_again_is_not_sent_again(world: World) -> None:
     world.run(batch(1), batch(1), batch(2))
     assert [e.event_id for e in world.published] == ["XAU:1", "XAU:2"]

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.sources import following, marks, packed
+from millrace.sources.candidates import is_rotated
 from millrace.sources.following import Following
 
 NOW = 2_000_000_000.0
@@ -817,6 +818,73 @@ def test_a_file_that_begins_as_a_short_one_does_is_no_copy(follower: Follower, b
     follower.rotate()
     follower.write(begun)
     assert "a" * 300 in follower.look()[0]
+
+
+NAMES = [
+    ".1",
+    ".Nov-28",
+    ".2028-11-28_22h",
+    "-2028-W48",
+    ".log.1",
+    ".1.processed",
+    ".backup",
+    ".prev",
+]
+NAMES += [".save", "~", ".2028-11-28T22:00:00+00:00", ".OLD", "-20281128.bak"]
+
+
+@pytest.mark.parametrize("suffix", NAMES)
+def test_a_file_that_was_renamed_twice_between_looks_is_read(
+    follower: Follower, suffix: str
+) -> None:
+    follower.write("a")
+    follower.look()
+    follower.file.rename(follower.at(1))
+    follower.write("b")
+    follower.file.rename(follower.directory / f"{NAME}{suffix if suffix != '.1' else '.0'}")
+    follower.write("c")
+    assert follower.look() == (["b", "c"], [])
+
+
+def test_a_new_file_of_a_strange_name_is_said_not_to_be_read(follower: Follower) -> None:
+    follower.write("a")
+    follower.look()
+    follower.file.rename(follower.at(1))
+    follower.write("b")
+    follower.file.rename(follower.directory / f"{NAME}.1.zst")
+    follower.write("c")
+    lines, lost = follower.look()
+    assert (lines, [one.split(":")[0] for one in lost]) == (["c"], ["it is not read"])
+    assert f"{NAME}.1.zst" in follower.named
+    assert follower.look() == ([], [])
+
+
+def test_files_that_begin_alike_for_longer_than_a_mark_are_two(follower: Follower) -> None:
+    probe = "x" * 3000
+    follower.write(probe, "a")
+    follower.look()
+    follower.rotate()
+    follower.write(probe, "b")
+    follower.rotate()
+    follower.write(probe, "c")
+    assert follower.look() == ([probe, "b", probe, "c"], [])
+
+
+def test_a_long_name_is_soon_told_from_one_of_a_rotated_file(tmp_path: Path) -> None:
+    live = tmp_path / NAME
+    for part in ("-1", ".1", ".old", "1:", ".jan"):
+        assert not is_rotated(tmp_path / f"{NAME}{part * 40}!", live)
+
+
+def test_it_is_said_that_there_is_more_than_one_look_brings(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "CHUNK", 8)
+    follower.write("abc", "def", "ghi")
+    reading = follower.following.look([], 0, follower.clock)
+    assert ([record.raw for record in reading.records], reading.has_more) == ([b"abc", b"def"], True)
+    reading = follower.following.look(reading.marks, reading.written, follower.clock)
+    assert ([record.raw for record in reading.records], reading.has_more) == ([b"ghi"], False)
 
 
 def test_copies_beside_the_file_are_not_read(follower: Follower) -> None:

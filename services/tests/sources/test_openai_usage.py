@@ -207,6 +207,26 @@ NO_USAGE = "it has no usage with prompt_tokens or input_tokens"
             line(chat(5, usage={"prompt_tokens": None, "completion_tokens": 1})),
             "Expected `int`, got `null` - at `$.prompt_tokens`",
         ),
+        (
+            line(chat(5, usage={"prompt_tokens": 10, "total_tokens": 30})),
+            "it has no completion_tokens, and `total_tokens` is 30, of which 10 were read: write"
+            " both numbers",
+        ),
+        (
+            line(chat(5, usage={"prompt_tokens": 10, "input_tokens": 7, "output_tokens": 5})),
+            "`prompt_tokens` is 10 and `input_tokens` is 7: send one of them",
+        ),
+        (
+            line(chat(5, usage={"prompt_tokens": 9, "completion_tokens": 1, "output_tokens": 5})),
+            "`completion_tokens` is 1 and `output_tokens` is 5: send one of them",
+        ),
+        *(
+            (
+                line(chat(5, usage={"prompt_tokens": 10, "completion_tokens": strange})),
+                f"Expected `int`, got `{kind}` - at `$.completion_tokens`",
+            )
+            for strange, kind in ((False, "bool"), ([], "array"), ({}, "object"))
+        ),
         (line(chat(5, created=None)), "it has no time: neither created nor created_at"),
         (line(chat(5, created=1e300)), "`created` is 1e+300"),
         (line(chat(5, model=None)), "Expected `str`, got `null` - at `$.model`"),
@@ -222,6 +242,20 @@ def test_what_is_no_usage_is_rejected(bad: bytes, reason: str) -> None:
     assert found.symbol == "usage.jsonl, line 1" + (", item 1" if bad == b"[1]" else "")
     # What else is said of a number or a time is tested where those are read.
     assert found.reason == reason or (reason[0] == "`" and found.reason.startswith(reason))
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        {"prompt_tokens": 10, "output_tokens": 5},
+        {"prompt_tokens": 10, "completion_tokens": 0, "input_tokens": 10, "output_tokens": 5},
+        {"prompt_tokens": 10, "completion_tokens": 5, "input_tokens": 10, "output_tokens": 5},
+        {"prompt_tokens": 10, "completion_tokens": None, "output_tokens": 5},
+    ],
+)
+def test_a_number_is_taken_by_the_name_that_says_it(used: dict[str, Any]) -> None:
+    found = event(chat(5, usage=used))
+    assert (found.prompt_tokens, found.completion_tokens) == (10, 5)
 
 
 def test_a_bad_line_does_not_hold_up_the_others(gateway: Gateway) -> None:
@@ -825,6 +859,8 @@ FILES = {
     "a stream of old Macs": f"event: message\rid: 1\rdata: {A}\r\rdata:{B}\r\rdata: [DONE]\r\r",
     "an array in a line": f"[{A}, {B}]\n",
     "an array over lines": f"[\n{A},\n{B}\n]\n",
+    "an array as PostgreSQL writes it": f"[{A}, \n {B}]\n",
+    "an array as PostgreSQL writes it, without end": f"[{A}, \n {B}]",
     "an array whose end has none": json.dumps([chat(1), chat(2)]),
     "an array that is indented": json.dumps([chat(1), chat(2)], indent=2),
     "values that are indented": f"{NEAT[0]}\n{NEAT[1]}\n",

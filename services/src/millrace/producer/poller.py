@@ -179,7 +179,8 @@ class Poller:
             self._agenda.put(unit, started + delay)
             self._agenda.save()
         try:
-            self._accept(self._fetch(unit))
+            batch = self._fetch(unit)
+            self._accept(batch)
         except Auth as error:
             self._failed("auth", f"the API key is not accepted: {error}", KEY_REFUSED)
             self._rest(unit, started, started + REFUSED_SECONDS)
@@ -201,7 +202,9 @@ class Poller:
             self._status.last_success = self._status.last_poll
             self._status.last_error = None
             self._status.state = "polling"
-            if self._source.endless:
+            if batch.has_more:
+                self._agenda.put(unit, self._clock())
+            elif self._source.endless:
                 self._agenda.polled(unit, started)
             else:
                 self._agenda.finish(unit)

@@ -1,6 +1,6 @@
 """What an OpenAI-compatible answer says about usage, in the forms in which gateways write it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -14,7 +14,8 @@ from millrace.sources.jsonlines import Record
 from millrace.sources.streams import Told
 
 MAX_ID = 500
-PAIRS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
+READ = ("prompt_tokens", "input_tokens")
+WRITTEN = ("completion_tokens", "output_tokens")
 """The names of tokens read and written."""
 
 
@@ -109,12 +110,27 @@ def _tokens(used: Any) -> tuple[Any, Any]:
     """Tokens read and written. An embedding writes none; reasoning is part of what is written."""
     if isinstance(used, Mapping):
         single(used)
-        if there := [pair for pair in PAIRS if pair[0] in used]:
-            # Some gateways write both pairs of names, and fill one.
-            filled = [pair for pair in there if any(used.get(name) for name in pair)]
-            read, written = (filled or there)[0]
-            return _of(read, used, _whole), _of(written, used, _whole) or 0
+        if not used.keys().isdisjoint(READ):
+            read, written = _count(READ, used), _count(WRITTEN, used)
+            total = used.get("total_tokens")
+            is_told = isinstance(total, int) and isinstance(read, int)
+            if written is None and is_told and total > read:
+                raise ValueError(
+                    f"it has no completion_tokens, and `total_tokens` is {total}, of which {read}"
+                    " were read: write both numbers"
+                )
+            return read, 0 if written is None else written
     raise ValueError("it has no usage with prompt_tokens or input_tokens")
+
+
+def _count(names: Sequence[str], used: Mapping[str, Any]) -> Any:
+    """What is said by the names of one number. Some gateways write both of them, and fill one."""
+    found = {name: _of(name, used, _whole) for name in names if used.get(name) is not None}
+    filled = {name: value for name, value in found.items() if value != 0} or found
+    if len({repr(value) for value in filled.values()}) > 1:
+        said = " and ".join(f"`{name}` is {value!r}" for name, value in filled.items())
+        raise ValueError(f"{said}: send one of them")
+    return next(iter(filled.values()), None)
 
 
 def _time(answer: Mapping[str, Any]) -> datetime:

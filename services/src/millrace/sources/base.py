@@ -47,6 +47,8 @@ class Batch:
     events: Sequence[Event]
     simulated: bool
     rejected: Sequence[Rejected] = ()
+    has_more: bool = False
+    """Whether the next is there already, and need not wait for the interval."""
 
 
 class Source(Protocol):

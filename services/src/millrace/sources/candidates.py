@@ -16,15 +16,24 @@ from pathlib import Path
 from millrace.sources.marks import SETTLED_NS, File
 
 OPEN = Path("/proc/self/fd")
-_ROTATED = re.compile(
-    r"[._-](\d[\d._:TZ+-]*|old|(bak|rot)\d*)([._-](old|bak|log))?(\.gz|\.bz2|\.xz)?"
+_PART = (
+    r"W?\d[\d:TZhW+]*|jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec"
+    r"|old|prev|previous|save|archived?|backup|rotated|processed|log|(bak|rot)\d*"
 )
+_ROTATED = re.compile(rf"~|([._-]({_PART}))+(\.gz|\.bz2|\.xz)?", re.IGNORECASE)
 """What those who rename files add to the name."""
+_HELPER = re.compile(r"\.(sw[a-z]|tmp|lock|lck|part|pid|idx|offset|pos)|.*\.(tmp|part)")
+"""What editors and programs add for a file of their own, which has no lines."""
 
 
 def is_rotated(path: Path, live: Path) -> bool:
     """Whether it is called like a file that had the name of the live one."""
     return bool(_ROTATED.fullmatch(path.name[len(live.name) :]))
+
+
+def is_helper(path: Path, live: Path) -> bool:
+    """Whether it is called like what a program keeps beside the live file for itself."""
+    return bool(_HELPER.fullmatch(path.name[len(live.name) :]))
 
 
 class Candidates:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from millrace.sources import jsonlines, packed
 from millrace.sources.base import Rejected
-from millrace.sources.candidates import OPEN, Candidates, is_rotated
+from millrace.sources.candidates import OPEN, Candidates, is_helper, is_rotated
 from millrace.sources.jsonlines import Record
 from millrace.sources.marks import (
     SECOND_NS,
@@ -31,6 +31,10 @@ CHUNK = 4 * 1024 * 1024
 """Bytes of a look; no line is longer. An even number, as of UTF-16."""
 MOST_FILES = 32
 """How many marks are kept of files that are older than all that is not read."""
+NOT_READ = (
+    "it is not read: if it is what the file was before, give it the file's name and a number or a"
+    " date, as usage.jsonl.1 or usage.jsonl.1.gz (or .bz2, .xz); if not, move it elsewhere"
+)
 QUIET_SECONDS = 10.0
 """Nobody ends a line in a file any more that was renamed and then not written to for so long."""
 
@@ -52,6 +56,8 @@ class Reading(NamedTuple):
     written: int
     lost: list[Rejected]
     """What may have been written and cannot be read any more, and lines that are too long."""
+    has_more: bool = False
+    """Whether it ended before all was read, for its size."""
 
 
 class Following:
@@ -120,10 +126,10 @@ class Following:
         known = {one.path for one in found}
         live = [one for one in there if one.path == self._path and one.path not in known]
         new = [Found(*one, None) for one in live]
-        heads = [self._reader.head(one.path) for one in found + new]
+        paths = [one.path for one in found + new]
         for path, status in sorted(there, key=lambda one: one.status.st_mtime_ns):
             is_old = not since or status.st_mtime_ns <= since
-            if path in known or is_old or not is_rotated(path, self._path):
+            if path in known or is_old or is_helper(path, self._path):
                 continue
             try:
                 head = self._reader.around(path, 0, packed.TAIL)[1]
@@ -132,13 +138,23 @@ class Following:
                     self._report(path, status, "it cannot be unpacked", lost)
                 continue
             except Unreadable:
-                new.append(Found(path, status, None))
+                if is_rotated(path, self._path):
+                    new.append(Found(path, status, None))
                 continue
-            is_copy = any(begin_alike(head, other) for other in heads)
-            if head and not is_copy:
-                heads.append(head)
-                new.append(Found(path, status, None))
+            if not head or any(self._is_copy(path, head, other) for other in paths):
+                continue
+            if not is_rotated(path, self._path):
+                self._report(path, status, NOT_READ, lost)
+                continue
+            paths.append(path)
+            new.append(Found(path, status, None))
         return new
+
+    def _is_copy(self, path: Path, head: bytes, other: Path) -> bool:
+        """Whether a file with this head has the content of another one, as far as both go."""
+        if not begin_alike(head, self._reader.head(other)):
+            return False
+        return begin_alike(self._reader.head(path, CHUNK), self._reader.head(other, CHUNK))
 
     def _report(self, path: Path, status: os.stat_result, why: str, lost: list[Rejected]) -> None:
         """Say once what is wrong with a file."""
@@ -201,18 +217,18 @@ class Following:
             marks.append(Mark(status.st_ino, at, tail, changed, part.lines, part.inside))
             left -= part.size
             if not is_end or (is_inside and part.size):
-                waiting = found[number + 1 :]
+                waiting, has_more = found[number + 1 :], True
                 break
             read.append(found[number])
         else:
-            waiting = []
+            waiting, has_more = [], False
         marks += [one.mark for one in waiting if one.mark]
         if not self._is_unfinished():
             times = [min(one.status.st_mtime_ns, until) for one in found if one not in waiting]
             # What waits may be compressed before its turn, and is not to be older by then.
             unread = [one.status.st_mtime_ns - SECOND_NS for one in waiting if not one.mark]
             written = max(written, min([max(times, default=0), *unread]))
-        return Reading(records, self._needed(marks, read, written), written, lost)
+        return Reading(records, self._needed(marks, read, written), written, lost, has_more)
 
     def _needed(self, marks: list[Mark], read: list[Found], written: int) -> list[Mark]:
         """The marks without those of files that are read, and by their times known to be."""

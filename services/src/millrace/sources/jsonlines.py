@@ -203,4 +203,8 @@ def _indent(text: bytes) -> int:
 
 
 def _value(content: bytes) -> bytes:
-    return content.removeprefix(DATA).strip().removesuffix(b",")
+    text = content.removeprefix(DATA).strip().removesuffix(b",").rstrip()
+    if text.startswith(b"[{") and not text.endswith(b"]"):
+        # An array over many lines begins with its first value, or ends with its last.
+        return text.removeprefix(b"[")
+    return text.removesuffix(b"]") if text.startswith(b"{") and text.endswith(b"}]") else text

@@ -71,10 +71,10 @@ class Reader:
                 raise
             raise Unreadable(error.strerror) from None
 
-    def head(self, path: Path) -> bytes:
-        """The first TAIL bytes; none of what cannot be read."""
+    def head(self, path: Path, most: int = packed.TAIL) -> bytes:
+        """The first bytes; none of what cannot be read."""
         try:
-            return self.around(path, 0, packed.TAIL)[1]
+            return self.around(path, 0, most)[1]
         except (packed.Broken, Unreadable):
             return b""
 

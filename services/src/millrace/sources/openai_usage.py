@@ -14,6 +14,7 @@ says a later one, that is when it began.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,7 +102,9 @@ class OpenaiUsage:
                     event, newest = ended(one.event, newest, now)
                     told.append(one._replace(event=event))
         events, held = last_of_each(told, position.held, now)
-        brought = batch([*events, *rejected], simulated=False)
+        brought = replace(
+            batch([*events, *rejected], simulated=False), has_more=reading.has_more
+        )
         self._position = Position(
             held=held, marks=reading.marks, written=reading.written, newest=newest
         )
