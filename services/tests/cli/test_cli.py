@@ -131,7 +131,12 @@ def login(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("command", "name", "value", "said"),
     [
-        ("config", "KAFKA_PASSWORD", "0", "MILLRACE_KAFKA_PASSWORD: a secret is read from a file"),
+        (
+            "config",
+            "KAFKA_PASSWORD",
+            "0",
+            "MILLRACE_KAFKA_PASSWORD is not read: a secret is read from",
+        ),
         ("config", "FEEDS", "metals", 'MILLRACE_FEEDS: write it as a list, like ["a"'),
         (
             "api",

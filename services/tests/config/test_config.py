@@ -237,8 +237,8 @@ def test_a_secret_in_the_environment_is_refused_and_not_shown(
     with pytest.raises(ConfigurationError) as caught:
         config.load()
     assert str(caught.value) == (
-        f"{prefix}{name.upper()}: a secret is read from a file only; remove the variable, and put"
-        f" the secret into the file {name} of the secrets directory"
+        f"{prefix}{name.upper()} is not read: a secret is read from a file only; remove the"
+        f" variable, and put the secret into the file {name} of the secrets directory"
     )
 
 

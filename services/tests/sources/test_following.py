@@ -882,7 +882,10 @@ def test_it_is_said_that_there_is_more_than_one_look_brings(
     monkeypatch.setattr(following, "CHUNK", 8)
     follower.write("abc", "def", "ghi")
     reading = follower.following.look([], 0, follower.clock)
-    assert ([record.raw for record in reading.records], reading.has_more) == ([b"abc", b"def"], True)
+    assert ([record.raw for record in reading.records], reading.has_more) == (
+        [b"abc", b"def"],
+        True,
+    )
     reading = follower.following.look(reading.marks, reading.written, follower.clock)
     assert ([record.raw for record in reading.records], reading.has_more) == ([b"ghi"], False)
 

@@ -26,7 +26,7 @@ def wrong(
         ours = prefix + name.upper().removeprefix(prefix)
         if ours in files:
             lines.append(
-                f"{name}: a secret is read from a file only;"
+                f"{name} is not read: a secret is read from a file only;"
                 f" remove the variable, and put the secret into the file {files[ours]}"
             )
         elif name.upper() == ours and ours not in right and not ours.startswith(TESTS):

@@ -102,9 +102,7 @@ class OpenaiUsage:
                     event, newest = ended(one.event, newest, now)
                     told.append(one._replace(event=event))
         events, held = last_of_each(told, position.held, now)
-        brought = replace(
-            batch([*events, *rejected], simulated=False), has_more=reading.has_more
-        )
+        brought = replace(batch([*events, *rejected], simulated=False), has_more=reading.has_more)
         self._position = Position(
             held=held, marks=reading.marks, written=reading.written, newest=newest
         )
