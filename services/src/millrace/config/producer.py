@@ -8,12 +8,29 @@ from pydantic_core import PydanticCustomError
 
 from millrace.config.addresses import url
 from millrace.config.base import LONGEST_SECONDS
+from millrace.parsing import scalars
 
 
 def _host_of_gpus(text: str) -> str:
     if "/" in text:
         raise PydanticCustomError("host", "it is the name of a host, without a /")
-    return text
+    return _name(text, "it") if text else text
+
+
+def _symbols(found: list[str]) -> list[str]:
+    for number, symbol in enumerate(found, start=1):
+        _name(symbol, f"item {number}")
+        if symbol in found[: number - 1]:
+            raise PydanticCustomError("symbol", "{symbol} is there twice", {"symbol": symbol})
+    return found
+
+
+def _name(text: str, what: str) -> str:
+    """A name as observations have it: another would never be one of theirs."""
+    try:
+        return scalars.name(text)
+    except ValueError as error:
+        raise PydanticCustomError("name", "{problem}", {"problem": f"{what} {error}"}) from None
 
 
 class ProducerSettings(BaseModel):
@@ -58,7 +75,7 @@ class ProducerSettings(BaseModel):
         description="What becomes of a scheduled poll whose time passed while nothing ran: one poll"
         " at once, or none.",
     )
-    producer_symbols: list[str] = Field(
+    producer_symbols: Annotated[list[str], AfterValidator(_symbols)] = Field(
         default=[], description="Symbols to poll, or to replay; empty: all that the source knows."
     )
     producer_rate_per_second: float = Field(
