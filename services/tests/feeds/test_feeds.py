@@ -100,7 +100,14 @@ def test_a_document_is_shown_by_its_event_id_and_without_its_place_in_kafka(
 
 @pytest.mark.parametrize(
     ("symbol", "currency"),
-    [("IBM", "USD"), ("BRK.B", "USD"), ("XYZ.L", "XXX"), ("LON:XYZ", "XXX")],
+    [
+        ("IBM", "USD"),
+        ("BRK.B", "USD"),
+        ("BRK B", "USD"),
+        ("XYZ.L", "XXX"),
+        ("LON:XYZ", "XXX"),
+        ("XYZ LN", "XXX"),
+    ],
 )
 def test_the_currency_of_a_share_is_known_in_the_us(symbol: str, currency: str) -> None:
     assert currency_of(symbol) == currency

@@ -8,8 +8,8 @@ import re
 
 DOLLARS, UNKNOWN = "USD", "XXX"
 """As ISO 4217 has them: XXX is none."""
-_OF_THE_US = re.compile(r"[^.:]+(\.[ABC])?")
-"""What has one letter is a class of shares, as in BRK.B."""
+_OF_THE_US = re.compile(r"[^.:\s]+([. ][ABC])?")
+"""One letter is a class of shares, as in BRK.B; two behind a space are an exchange: XYZ LN."""
 
 
 def is_of_the_us(symbol: str) -> bool:
