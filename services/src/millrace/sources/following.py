@@ -129,7 +129,9 @@ class Following:
         paths = [one.path for one in found + new]
         for path, status in sorted(there, key=lambda one: one.status.st_mtime_ns):
             is_old = not since or status.st_mtime_ns <= since
-            if path in known or is_old or is_helper(path, self._path):
+            is_before = is_rotated(path, self._path)
+            is_passed_over = status.st_ino in self._told or is_helper(path, self._path)
+            if path in known or is_old or (is_passed_over and not is_before):
                 continue
             try:
                 head = self._reader.around(path, 0, packed.TAIL)[1]
@@ -138,12 +140,12 @@ class Following:
                     self._report(path, status, "it cannot be unpacked", lost)
                 continue
             except Unreadable:
-                if is_rotated(path, self._path):
+                if is_before:
                     new.append(Found(path, status, None))
                 continue
             if not head or any(self._is_copy(path, head, other) for other in paths):
                 continue
-            if not is_rotated(path, self._path):
+            if not is_before:
                 self._report(path, status, NOT_READ, lost)
                 continue
             paths.append(path)
