@@ -72,7 +72,7 @@ def test_a_feed_of_which_most_is_bad_stands_still_until_an_operator_orders_it_on
     assert typed.status == 0, typed.output[-3000:]
     assert "done" in typed.output
     log = pipeline.container("processor").logs(tail=50).decode()
-    assert "carries out an order" in log
+    assert "carries out a command" in log
     assert "known to the team" in log
     wait_until("it stands at the next", lambda: stands() not in ([], [place]), timeout=60)
 

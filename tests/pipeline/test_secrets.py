@@ -207,8 +207,8 @@ def test_every_secret_is_replaced_and_none_shows(
     wait_until("the crashed processor is back", back, timeout=90)
 
     for producer in KEYED:
-        order = pipeline.run(f"producer-{producer}", "millrace", "producer", "run-now")
-        assert order.status == 0, order.stderr
+        command = pipeline.run(f"producer-{producer}", "millrace", "producer", "run-now")
+        assert command.status == 0, command.stderr
         wait_until("the poll fails", partial(has_failed_to_poll, pipeline, producer), timeout=60)
 
     texts = [

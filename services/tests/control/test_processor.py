@@ -42,7 +42,7 @@ class Pipeline:
             return Peer(host, ready=True, says={"state": "polling"})
         if not self.answers:
             return Peer(host, ready=False, says={"problem": "does not answer"})
-        keys = ("topic", "partition", "offset", "waits_for_order")
+        keys = ("topic", "partition", "offset", "waits_for_command")
         rows = [dict(zip(keys, (*p, *stand), strict=True)) for p, stand in self.stands.items()]
         return Peer(host, ready=False, says={"standing": rows})
 
@@ -119,7 +119,7 @@ def test_a_record_is_skipped(pipeline: Pipeline, capsys: pytest.CaptureFixture[s
     skip("stock-data/0/17", reason=" known ")
     assert pipeline.given() == {FIRST: (17, 18, True, "known", "operator")}
     assert capsys.readouterr().out == (
-        "ordered: skip from stock-data/0/17 to before offset 18 (known)\ndone\n"
+        "commanded: skip from stock-data/0/17 to before offset 18 (known)\ndone\n"
     )
 
 
@@ -129,14 +129,16 @@ def test_several_are(pipeline: Pipeline) -> None:
     assert pipeline.given()[FIRST][:3] == (17, 20, True)
 
 
-def test_a_check_orders_nothing(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_commands_nothing(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     pipeline.stands = {FIRST: (17, True)}
     skip("stock-data/0/17", check=True)
     processor.resume(SETTINGS, "stock-data", reason="mended", check=True)
     assert not pipeline.commits
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "would order: skip from stock-data/0/17 to before offset 18"
-    assert said[1] == "would order: read, whatever is bad, from stock-data/0/17 to before offset 20"
+    assert said[0] == "would command: skip from stock-data/0/17 to before offset 18"
+    assert (
+        said[1] == "would command: read, whatever is bad, from stock-data/0/17 to before offset 20"
+    )
 
 
 def test_a_feed_is_read_on_where_its_breaker_stopped_it(pipeline: Pipeline) -> None:
@@ -172,21 +174,21 @@ def test_what_cannot_be_skipped(
 
 
 @pytest.mark.parametrize("reason", ["", " ", "x" * 201, "two\nlines", "\x1b[31m"])
-def test_an_order_has_a_reason_of_one_line(pipeline: Pipeline, reason: str) -> None:
+def test_a_command_has_a_reason_of_one_line(pipeline: Pipeline, reason: str) -> None:
     pipeline.stands = {FIRST: (17, False)}
     with pytest.raises(Refused, match="--reason"):
         skip("stock-data/0/17", reason=reason)
 
 
-def test_only_what_waits_for_an_order_is_read_on(pipeline: Pipeline) -> None:
+def test_only_what_waits_for_a_command_is_read_on(pipeline: Pipeline) -> None:
     pipeline.stands = {FIRST: (17, False)}
-    with pytest.raises(Refused, match="no partition of stock-data waits for an order"):
+    with pytest.raises(Refused, match="no partition of stock-data waits for a command"):
         processor.resume(SETTINGS, "stock-data", reason="mended", check=False)
     with pytest.raises(Refused, match="no feed has a topic weather"):
         processor.resume(SETTINGS, "weather", reason="mended", check=False)
 
 
-def test_nothing_is_ordered_where_a_partition_has_no_leader(pipeline: Pipeline) -> None:
+def test_nothing_is_commanded_where_a_partition_has_no_leader(pipeline: Pipeline) -> None:
     pipeline.stands = {FIRST: (17, True), SECOND: (3, True)}
     pipeline.without_leader = {SECOND}
     with pytest.raises(MillraceError, match=r"stock-data/1: .*; try again"):
@@ -196,7 +198,7 @@ def test_nothing_is_ordered_where_a_partition_has_no_leader(pipeline: Pipeline) 
     assert not pipeline.commits
 
 
-def test_nobody_orders_what_no_processor_says(pipeline: Pipeline) -> None:
+def test_nobody_commands_what_no_processor_says(pipeline: Pipeline) -> None:
     pipeline.answers = False
     with pytest.raises(Refused, match="no processor answers at processor, producer"):
         skip("stock-data/0/17")

@@ -36,7 +36,7 @@ class Producer:
     def ask(self, _settings: Settings, host: str) -> Peer:
         assert host == "localhost"
         if self.is_well:
-            self.says["orders"] = overrides.read(self.directory).number
+            self.says["commands"] = overrides.read(self.directory).number
         return Peer(host, self.is_well, self.says)
 
 
@@ -65,7 +65,7 @@ def give(producer: Producer, capsys: pytest.CaptureFixture[str]) -> Give:
     return obey
 
 
-def test_an_order_is_new_once(give: Give, producer: Producer) -> None:
+def test_a_command_is_new_once(give: Give, producer: Producer) -> None:
     for command in (commands.pause, commands.resume, commands.rate(50), commands.interval(5)):
         assert give(command)["changed"]
         assert not give(command)["changed"]
@@ -141,7 +141,7 @@ def test_a_number_that_is_none_is_refused(wrong: float) -> None:
             command(wrong)
 
 
-def test_an_order_to_a_producer_that_does_not_answer_is_kept(
+def test_a_command_to_a_producer_that_does_not_answer_is_kept(
     give: Give, producer: Producer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     producer.is_well = False
@@ -164,13 +164,13 @@ def test_outside_of_a_producer_there_is_nobody_to_tell(tmp_path: Path) -> None:
         commands.show(Settings(), as_json=False)
 
 
-def test_orders_that_cannot_be_read_are_not_written_over(give: Give, producer: Producer) -> None:
+def test_commands_that_cannot_be_read_are_not_written_over(give: Give, producer: Producer) -> None:
     (producer.directory / overrides.FILE).write_text("{")
     with pytest.raises(StateUnusable, match="remove it"):
         give(commands.pause)
 
 
-def test_orders_given_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+def test_commands_given_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     def ask() -> None:
         for _ in range(20):
             overrides.change(

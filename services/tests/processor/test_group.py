@@ -404,19 +404,21 @@ def test_the_newest_tally_that_is_committed_counts(
     assert group.tally("metals") == Tally()
 
 
-def test_orders_are_read_and_what_is_no_order_is_none(group: Group, admins: list[Admin]) -> None:
+def test_commands_are_read_and_what_is_no_command_is_none(
+    group: Group, admins: list[Admin]
+) -> None:
     command = Command(3, 5, skip=True, reason="bad", by="operator", at=datetime.now(UTC))
     assert group.commands([MINE]) == {}
     admins[0].texts = {MINE: operator_commands.written(command), ALSO_MINE: "something"}
     assert group.commands([MINE, ALSO_MINE, THEIRS]) == {MINE: command}
 
 
-def test_who_may_not_read_orders_works_on(group: Group, admins: list[Admin]) -> None:
+def test_who_may_not_read_commands_works_on(group: Group, admins: list[Admin]) -> None:
     group.look()
     admins[0].refusal = GroupAuthorizationFailedError()
     assert group.commands([MINE]) == {}
     admins[0].refusal = KafkaConnectionError()
-    with pytest.raises(Transient, match=r"^Kafka, ask for orders: KafkaConnectionError"):
+    with pytest.raises(Transient, match=r"^Kafka, ask for commands: KafkaConnectionError"):
         group.commands([MINE])
     assert group.commands([MINE]) == {}, "it asks over the same connection"
 

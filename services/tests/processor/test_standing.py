@@ -183,7 +183,7 @@ def test_an_operator_skips_records_that_stop_a_partition(world: World) -> None:
     assert processor.progress.problem(60) is None
 
 
-def test_what_was_ordered_holds_when_it_is_read_again(world: World) -> None:
+def test_what_was_commanded_holds_when_it_is_read_again(world: World) -> None:
     for day in range(3):
         produce(world, day, 100.0)
     world.commands[FIRST] = command(1, 2, skip=True)
@@ -194,7 +194,7 @@ def test_what_was_ordered_holds_when_it_is_read_again(world: World) -> None:
     assert len(world.documents) == 2
 
 
-def test_what_is_tried_again_by_itself_obeys_what_was_ordered_a_moment_ago(world: World) -> None:
+def test_what_is_tried_again_by_itself_obeys_what_was_commanded_a_moment_ago(world: World) -> None:
     processor = start(world)
     produce(world, 0, 100.0)
     processor.consumer.failures = [Stuck(FIRST, 0, "strange")]
@@ -209,7 +209,7 @@ def test_what_is_tried_again_by_itself_obeys_what_was_ordered_a_moment_ago(world
     assert world.committed[FIRST] == 1
 
 
-def test_where_orders_cannot_be_read_the_other_partitions_go_on(
+def test_where_commands_cannot_be_read_the_other_partitions_go_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     processor = start(world)
@@ -236,7 +236,7 @@ def test_where_orders_cannot_be_read_the_other_partitions_go_on(
 
 
 @pytest.mark.parametrize("skip", [True, False])
-def test_what_is_ordered_is_taken_though_the_other_records_of_its_feed_have_to_wait(
+def test_what_is_commanded_is_taken_though_the_other_records_of_its_feed_have_to_wait(
     world: World, *, skip: bool
 ) -> None:
     ask = world.newest_of
@@ -575,7 +575,7 @@ def test_nobody_is_asked_for_orders_while_nothing_stands_still(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     processor = start(world)
-    turn(processor, 2)  # It knows what was ordered of what came.
+    turn(processor, 2)  # It knows what was commanded of what came.
     monkeypatch.setattr(processor.consumer, "commands", fail_with(away()))
     produce(world, 0, 100.0)
     for _ in range(100):

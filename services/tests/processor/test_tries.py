@@ -52,7 +52,7 @@ def test_the_same_offset_is_tried_later_and_later_but_once_a_minute(
     assert seconds_until_due(standing, clock) == 1, "it has come further"
 
 
-def test_what_waits_for_an_order_is_tried_when_it_is_ordered(
+def test_what_waits_for_a_command_is_tried_when_it_is_commanded(
     standing: Standing, clock: Clock
 ) -> None:
     standing.stand(FIRST, 7, "too many are bad", again=False)
@@ -74,7 +74,7 @@ def test_what_is_due_is_read_once_nothing_of_its_topic_is_busy(
     standing.try_again({"stock-data"})
     assert standing.held() == standing.due() == standing.places().keys() == {FIRST, SECOND}
     assert OTHER in standing, "it stands still until it has come further"
-    assert [one["waits_for_order"] for one in standing.shown()] == [False] * 3
+    assert [one["waits_for_command"] for one in standing.shown()] == [False] * 3
     standing.try_again({"quotes"})
     assert standing.held() == set()
 
@@ -110,13 +110,13 @@ def test_all_that_stand_still_are_named(standing: Standing) -> None:
     assert first.startswith("stock-data/0 stands still at offset 7: xxx")
     assert len(first) <= LONGEST_REASON + len("stock-data/0 stands still at offset 7: ")
     plain: dict[str, Any] = {"topic": "quotes", "partition": 0, "offset": 3, "reason": "too many"}
-    assert standing.shown()[0] == plain | {"waits_for_order": True}
+    assert standing.shown()[0] == plain | {"waits_for_command": True}
     assert standing.shown()[1] == {
         "topic": "stock-data",
         "partition": 0,
         "offset": 7,
         "reason": first.partition(": ")[2],
-        "waits_for_order": False,
+        "waits_for_command": False,
     }
 
 

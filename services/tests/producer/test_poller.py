@@ -503,7 +503,7 @@ def test_another_interval_holds_at_once(world: World) -> None:
     assert later[0] <= 16
 
 
-def test_the_budget_bounds_an_interval_that_is_ordered(tmp_path: Path) -> None:
+def test_the_budget_bounds_an_interval_that_is_commanded(tmp_path: Path) -> None:
     world = World(tmp_path, shortest=3600)
     overrides.change(tmp_path, lambda c: Overrides(interval_seconds=1.0), check=False)
     assert world.run(batch(1), batch(2)) == [0, 3600]
@@ -556,7 +556,7 @@ def test_the_status_says_when_the_next_poll_is_and_what_was_heeded(world: World)
     world.run(Transient("unwell"), batch(1), batch(2))
     page = world.status.page()
     assert world.status.next_poll == datetime.fromtimestamp(world.polls[-1][1] + START + 60, UTC)
-    assert (page["orders"], page["timing"], page["errors"]) == (2, "every 60 s", 1)
+    assert (page["commands"], page["timing"], page["errors"]) == (2, "every 60 s", 1)
     metrics = registry(world.status)
     value = metrics.get_sample_value
     assert value("millrace_producer_paused") == 0
@@ -567,7 +567,7 @@ def test_the_status_says_when_the_next_poll_is_and_what_was_heeded(world: World)
     assert value("millrace_producer_polls_total", {"outcome": "transient"}) == 1
 
 
-def test_a_source_that_is_paced_has_the_rate_that_is_ordered(world: World) -> None:
+def test_a_source_that_is_paced_has_the_rate_that_is_commanded(world: World) -> None:
     paces: list[tuple[float, float]] = []
 
     def pace(rate: float, interval: float) -> float:

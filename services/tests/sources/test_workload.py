@@ -135,7 +135,7 @@ def test_another_rate_before_the_first_poll_brings_nothing_from_before_the_start
     assert all(event.observed_at.timestamp() > START - 100 for event in world.after(0.0))
 
 
-def test_an_interval_that_is_ordered_loses_nothing() -> None:
+def test_an_interval_that_is_commanded_loses_nothing() -> None:
     tokens = World("token_usage")
     tokens.after(0.0)
     assert tokens.source.pace(4.0, 60) == 4

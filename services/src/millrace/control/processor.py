@@ -31,7 +31,7 @@ POLL_SECONDS = 1.0
 
 
 class Refused(MillraceError):
-    """That cannot be ordered."""
+    """That cannot be commanded."""
 
 
 class Stand(NamedTuple):
@@ -101,7 +101,7 @@ def resume(settings: Settings, topic: str, *, reason: str, check: bool) -> None:
     _known(settings, topic)
     found = [s for s in _stands(settings) if s.partition.topic == topic and s.waits]
     if not found:
-        raise Refused(f"no partition of {topic} waits for an order (`millrace status` shows it)")
+        raise Refused(f"no partition of {topic} waits for a command (`millrace status` shows it)")
     with _log(settings) as client:
         ends = kafka.ends(client, [stand.partition for stand in found])
         wanted = {stand: ends[stand.partition] for stand in found}
@@ -124,7 +124,7 @@ def _give(
     what = "skip" if skip else "read, whatever is bad,"
     lines = [f"{what} from {stand} to before offset {end}" for stand, end in ends.items()]
     if check:
-        _say([f"would order: {line}" for line in lines])
+        _say([f"would command: {line}" for line in lines])
         return
     now = datetime.now(UTC)
     commits = {}
@@ -132,7 +132,7 @@ def _give(
         command = Command(stand.offset, end, skip, reason, settings.kafka_username, now)
         commits[stand.partition] = OffsetAndMetadata(end, written(command), -1)
     client.commit(commits)
-    _say([f"ordered: {line} ({reason})" for line in lines])
+    _say([f"commanded: {line} ({reason})" for line in lines])
     if fatal:
         _say(["the next processor that starts carries it out: look at `millrace status`"])
         return
@@ -140,10 +140,10 @@ def _give(
     _say(["done" if done else "not carried out yet: look at `millrace status`"])
 
 
-def _wait_until_carried_out(settings: Settings, ordered: set[Stand]) -> bool:
+def _wait_until_carried_out(settings: Settings, commanded: set[Stand]) -> bool:
     """Whether none of them stands there any more."""
     return not wait_for(
-        lambda: ordered & {*_stands(settings)}, not_, PATIENCE_SECONDS, POLL_SECONDS
+        lambda: commanded & {*_stands(settings)}, not_, PATIENCE_SECONDS, POLL_SECONDS
     )
 
 
@@ -172,7 +172,9 @@ def _stands(settings: Settings) -> Sequence[Stand]:
             " be skipped with --fatal"
         )
     return [
-        Stand(TopicPartition(one["topic"], one["partition"]), one["offset"], one["waits_for_order"])
+        Stand(
+            TopicPartition(one["topic"], one["partition"]), one["offset"], one["waits_for_command"]
+        )
         for peer in peers
         for one in peer.says.get("standing", ())
     ]

@@ -46,7 +46,7 @@ def give(settings: Settings, command: Command, *, check: bool, as_json: bool) ->
     )
     if not check:
         says = _noticed(settings, now.number)
-    noticed = says.get("orders", 0) >= now.number
+    noticed = says.get("commands", 0) >= now.number
     if as_json:
         answer = {"changed": changed, "noticed": noticed, "producer": says}
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
@@ -126,7 +126,7 @@ def _noticed(settings: Settings, number: int) -> dict[str, Any]:
     """What the producer says as soon as it has noticed the command, or after some seconds."""
     return wait_for(
         lambda: _ask(settings).says,
-        lambda says: says.get("orders", 0) >= number,
+        lambda says: says.get("commands", 0) >= number,
         PATIENCE_SECONDS,
         POLL_SECONDS,
     )

@@ -49,7 +49,7 @@ class Commands:
             if command != known and command.covers(offset) and (command.skip or waits):
                 topic, number = partition
                 told = msgspec.to_builtins(command)
-                log.warning("carries out an order", topic=topic, partition=number, **told)
+                log.warning("carries out a command", topic=topic, partition=number, **told)
                 self._standing.carry_out(partition)
                 if not command.skip:
                     self._read_on(topic)
@@ -66,7 +66,7 @@ class Commands:
         except (Transient, Unknown) as error:
             # The other partitions go on.
             self._standing.postpone(LATER_SECONDS)
-            log.warning("reads no orders, and tries nothing again", reason=str(error))
+            log.warning("reads no commands, and tries nothing again", reason=str(error))
         else:
             self._standing.try_again(busy)
 

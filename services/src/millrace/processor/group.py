@@ -163,10 +163,10 @@ class Group:
         """See ports.Consumer."""
         wanted = [TopicPartition(*partition) for partition in partitions]
         try:
-            with Kinds("ask for orders"):
+            with Kinds("ask for commands"):
                 found = self._asking().list_group_offsets({GROUP: wanted})[GROUP]
         except Permanent as refused:
-            log.warning("reads no orders of operators", reason=str(refused))
+            log.warning("reads no commands of operators", reason=str(refused))
             return {}
         except (Transient, Unknown):
             self._hang_up()

@@ -171,9 +171,9 @@ class Loop:
         self._pace.begin()
         for topic, own in topics.items():
             failure = None
-            for part, is_ordered in zip(self._commands.apart(own), (False, True), strict=True):
+            for part, is_commanded in zip(self._commands.apart(own), (False, True), strict=True):
                 try:
-                    self._take_feed(topic, part, is_ordered=is_ordered)
+                    self._take_feed(topic, part, is_commanded=is_commanded)
                 except Transient as error:
                     failure = error
             if failure is None:
@@ -182,7 +182,7 @@ class Loop:
                 rest = self._rests.fail(topic, time.monotonic())
                 log.warning("trying again", topic=topic, reason=str(failure), seconds=rest)
 
-    def _take_feed(self, topic: str, polled: Polled, *, is_ordered: bool) -> None:
+    def _take_feed(self, topic: str, polled: Polled, *, is_commanded: bool) -> None:
         self._starting_over.discard(topic)
         known, stored = self._in_flight.events(topic), self._in_flight.first()
         batch = Batch(self._feeds[topic], self._holdings)
@@ -206,10 +206,10 @@ class Loop:
             if isinstance(error, Transient):
                 raise
         finally:
-            self._submit(topic, batch, is_ordered=is_ordered)
+            self._submit(topic, batch, is_commanded=is_commanded)
 
     def _recall(self) -> None:
-        """Know of what came what others counted and what was ordered: it holds when read again."""
+        """Know what others counted and what was commanded of the partitions that came."""
         for topic in {topic for topic, _ in self._holdings} - self._tallies.keys():
             self._tallies[topic] = self._consumer.tally(topic)
             self._breakers[topic].restore(self._tallies[topic])
@@ -222,11 +222,11 @@ class Loop:
         self._consumer.seek({partition: offset})
         self._standing.stand(partition, offset, f"{type(error).__name__}: {error}")
 
-    def _submit(self, topic: str, batch: Batch, *, is_ordered: bool) -> None:
+    def _submit(self, topic: str, batch: Batch, *, is_commanded: bool) -> None:
         if not batch.consumed:
             return
         breaker = self._breakers[topic]
-        if not is_ordered and (reason := breaker.count(batch.consumed, len(batch.dead))):
+        if not is_commanded and (reason := breaker.count(batch.consumed, len(batch.dead))):
             for partition, offset in batch.first.items():
                 self._derivations.pop(partition, None)
                 self._standing.stand(partition, offset, reason, again=False)

@@ -109,7 +109,7 @@ class Standing:
                 "partition": number,
                 "offset": found.offset,
                 "reason": found.reason,
-                "waits_for_order": found.held and found.again_at is None,
+                "waits_for_command": found.held and found.again_at is None,
             }
             for (topic, number), found in sorted(self._found.items())
         ]

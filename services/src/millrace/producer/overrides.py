@@ -31,7 +31,7 @@ def read(directory: Path) -> Overrides:
     except FileNotFoundError:
         return Overrides()
     except (OSError, msgspec.DecodeError):
-        raise StateUnusable(f"cannot read {path}: remove it, and give the orders again") from None
+        raise StateUnusable(f"cannot read {path}: remove it, and give the commands again") from None
 
 
 def change(

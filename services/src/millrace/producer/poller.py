@@ -1,4 +1,4 @@
-"""Polls what is due, as a person has ordered, within the budget, and slowly where it fails."""
+"""Polls what is due, as an operator commands, within the budget, and slowly where it fails."""
 
 import threading
 import time
@@ -132,7 +132,7 @@ class Poller:
         before, self._overrides = self._overrides, self._read(self._overrides)
         if self._overrides == before:
             return
-        log.info("ordered", **{name: getattr(self._overrides, name) for name in OVERRIDES})
+        log.info("commanded", **{name: getattr(self._overrides, name) for name in OVERRIDES})
         timing = self._wanted_timing()
         if timing.text != self._timing.text or (before.paused and not self._overrides.paused):
             self._timing = timing
@@ -144,7 +144,7 @@ class Poller:
             found = overrides.read(self._state_dir)
         except StateUnusable as error:
             if self._is_readable:
-                log.warning("orders cannot be read", problem=str(error))
+                log.warning("commands cannot be read", problem=str(error))
             self._is_readable = False
             return otherwise
         self._is_readable = True
@@ -168,7 +168,7 @@ class Poller:
             self._rest_until = 0.0
         self._status.timing = self._timing.text if self._source.endless else "once"
         self._status.paused = self._overrides.paused
-        self._status.orders = self._overrides.number
+        self._status.commands = self._overrides.number
 
     def _poll(self, unit: str) -> None:
         started = self._clock()

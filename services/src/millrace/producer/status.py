@@ -27,7 +27,7 @@ class Status(msgspec.Struct):
     paused: bool = False
     timing: str = ""
     rate_per_second: float | None = None
-    orders: int = 0
+    commands: int = 0
     """How many commands of an operator were noticed."""
     published: int = 0
     unchanged: int = 0

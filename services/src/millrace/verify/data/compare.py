@@ -35,7 +35,7 @@ class Letter(NamedTuple):
     value: bytes | None
     partial: bool = False
     skipped: bool = False
-    """An operator ordered it; an offset without a record, or one that is stored, may have one."""
+    """An operator commanded it; an offset without a record, or one that is stored, may have one."""
     conflict: bool = False
     """Another event of its id was stored, with other content."""
 
