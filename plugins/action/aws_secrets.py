@@ -1,10 +1,10 @@
-"""Ansible action: the secrets that are kept on AWS are in a local vault file.
+"""Ansible action: copy the secrets that are kept on AWS into a local vault file.
 
 The plays read secrets from one encrypted file, wherever they are kept. This action reads them from
 AWS Secrets Manager (one secret, all of them as JSON) or from SSM (one SecureString each, below a
 path), and replaces the file when they differ. Values are never returned, printed or shown.
 
-    - name: Read the secrets from where they are kept
+    - name: Copy the secrets from AWS into the vault
       aws_secrets:
         source: secretsmanager
         name: /millrace/deployment
@@ -57,7 +57,9 @@ def from_ssm(name: str, region: str) -> dict[str, str]:
     pages = client.get_paginator("get_parameters_by_path").paginate(Path=name, WithDecryption=True)
     found = [item for page in pages for item in page["Parameters"]]
     if plain := [item["Name"] for item in found if item["Type"] != "SecureString"]:
-        raise SourceError(f"these are no SecureString: {', '.join(plain)}: make them anew as such")
+        raise SourceError(
+            f"not of type SecureString: {', '.join(plain)}: create them with that type"
+        )
     if not found:
         raise SourceError(f"Systems Manager of {region} has no parameters below {name}: make them")
     return {item["Name"].rsplit("/", 1)[1]: item["Value"] for item in found}
@@ -67,7 +69,7 @@ SOURCES = {"secretsmanager": from_secrets_manager, "ssm": from_ssm}
 
 
 def present(path: Path, vault: VaultLib) -> Any:
-    """What the file holds; nothing if it cannot be read, for it is a copy."""
+    """The values in the file; nothing if it cannot be read, because it is only a copy."""
     try:
         return yaml.safe_load(vault.decrypt(path.read_text()))
     except (OSError, AnsibleError, yaml.YAMLError):

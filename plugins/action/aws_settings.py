@@ -1,7 +1,7 @@
-"""Ansible action: what the inventory says about AWS can be provisioned.
+"""Ansible action: check that the settings of an environment on AWS can be provisioned.
 
-It asks nobody and changes nothing: names, addresses, the fleet and the ports are compared with each
-other and with what AWS, Docker and this machine can do. Everything that is wrong is said at once.
+It sends no request and changes nothing: names, addresses, the fleet and the ports are compared with
+each other and with what AWS, Docker and this machine can do. All problems are reported at once.
 
     - name: Check that the settings fit together
       aws_settings:
@@ -41,19 +41,19 @@ Network = ipaddress.IPv4Network
 
 
 def near(name: str, known: Any) -> str:
-    """Name the one that was meant, or all there are."""
+    """Name the most similar choice, or all choices."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"it must be one of {', '.join(sorted(known))}"
 
 
 @functools.cache
 def regions() -> list[str]:
-    """The regions that boto3 knows, without asking anybody."""
+    """The regions that boto3 knows, without a request."""
     return list(boto3.session.Session().get_available_regions("ec2"))
 
 
 def network(text: str) -> Network | None:
-    """Read a range of addresses that is written as AWS takes it: with the length of its prefix."""
+    """Read a range of addresses in the notation of AWS: with the length of its prefix."""
     try:
         found = ipaddress.IPv4Network(text)
     except ValueError:
@@ -62,7 +62,7 @@ def network(text: str) -> Network | None:
 
 
 def place(settings: Item) -> Iterator[str]:
-    """Say what is wrong with where everything is and whose it is."""
+    """List the problems with region, zones, name and owner."""
     if not INSTANCE.fullmatch(settings["instance"]):
         yield "tag:Environment in aws_ec2.yml: 2 to 20 lower-case letters, digits and hyphens"
     if settings["region"] not in regions():
@@ -87,7 +87,7 @@ def place(settings: Item) -> Iterator[str]:
 
 
 def ssm(settings: Item) -> Iterator[str]:
-    """Say what Systems Manager would need to reach the hosts."""
+    """List what Systems Manager lacks to reach the hosts."""
     if "/debian/" in settings["ami_parameter"]:
         yield (
             "millrace_connection is ssm, and Debian's image comes without the agent of Systems "
@@ -101,13 +101,13 @@ def ssm(settings: Item) -> Iterator[str]:
 
 
 def ssh() -> Iterator[str]:
-    """Say what this machine lacks to reach the hosts."""
+    """List what this machine lacks to reach the hosts."""
     if not shutil.which("ssh"):
         yield "ssh is not on this machine's PATH: install the package openssh-client"
 
 
 def expiry(settings: Item, today: date) -> Iterator[str]:
-    """Say what is wrong with the last day."""
+    """List the problems with the last day."""
     text = str(settings["expires_at"])
     if text == "never":
         return
@@ -121,7 +121,7 @@ def expiry(settings: Item, today: date) -> Iterator[str]:
 
 
 def ranges(settings: Item) -> Iterator[str]:
-    """Say what is wrong with ranges of addresses."""
+    """List the problems with ranges of addresses."""
     admin, vpc = network(settings["admin_cidr"]), network(settings["vpc_cidr"])
     if not settings["admin_cidr"]:
         yield "millrace_admin_cidr is missing: the addresses that you come from, as 203.0.113.7/32"
@@ -142,7 +142,7 @@ def ranges(settings: Item) -> Iterator[str]:
 
 
 def host(item: Item, settings: Item) -> Iterator[str]:
-    """Say what is wrong with a host."""
+    """List the problems with a host."""
     name = str(item.get("name", "?"))
     if not NAME.fullmatch(name) or name in ROLES:
         yield f"host {name}: its name must be lower-case letters, digits and hyphens, and no role's"
@@ -168,7 +168,7 @@ def host(item: Item, settings: Item) -> Iterator[str]:
 
 
 def numbers(role: str, hosts: list[Item]) -> Iterator[str]:
-    """Say which of the hosts of a role lack a number of their own. A lone database needs none."""
+    """Name the hosts of a role that lack a number of their own. A single database needs none."""
     for item in hosts:
         if not item.get("node_id") and (role == "kafka" or len(hosts) > 1):
             yield (
@@ -180,7 +180,7 @@ def numbers(role: str, hosts: list[Item]) -> Iterator[str]:
 
 
 def fleet(settings: Item) -> Iterator[str]:
-    """Say what is wrong with the hosts together."""
+    """List the problems with the fleet as a whole."""
     hosts = settings["fleet"]
     if not hosts:
         yield "millrace_fleet is empty"
@@ -204,7 +204,7 @@ def fleet(settings: Item) -> Iterator[str]:
 
 
 def ports(settings: Item) -> Iterator[str]:
-    """Say what is wrong with the table of ports."""
+    """List the problems with the table of ports."""
     for row in settings["ports"]:
         label = f"millrace_ports, port {row.get('port')} of {row.get('to')}"
         for key in sorted(map(str, row.keys() - PORT_KEYS)):
@@ -224,7 +224,7 @@ def ports(settings: Item) -> Iterator[str]:
 
 
 def problems(settings: Item, today: date) -> list[str]:
-    """Everything that is wrong, each with what to do."""
+    """All problems, each with what to do."""
     parts = (place(settings), expiry(settings, today), ranges(settings), fleet(settings))
     return [line for part in (*parts, ports(settings)) for line in part]
 
@@ -237,7 +237,7 @@ class ActionModule(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Look at the settings."""
+        """Check the settings."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec({"settings": {"type": "dict", "required": True}})
         lines = problems(arguments["settings"], datetime.now(UTC).date())

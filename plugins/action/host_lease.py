@@ -48,19 +48,19 @@ Result = dict[str, Any]
 
 
 class Silence:
-    """Takes what would be printed: the queue to the screen ends with the run."""
+    """Discards output: the queue to the screen ends with the run."""
 
     def send_display(self, *_: Any, **__: Any) -> None:
-        """Drop it."""
+        """Discard the message."""
 
 
 def late(*_: Any) -> None:
-    """End what a host does not answer."""
+    """End a request that a host does not answer."""
     raise TimeoutError
 
 
 def attempt(work: Callable[[], object]) -> None:
-    """Do it within its time; a host that is away is asked again, or forgets."""
+    """Send a request within its time; otherwise the next one renews the lease, or it expires."""
     signal.alarm(ANSWER)
     with suppress(Exception):
         work()
@@ -68,7 +68,7 @@ def attempt(work: Callable[[], object]) -> None:
 
 
 def keep(run: Run, stop: Event, renew: Callable[[], object], release: Callable[[], object]) -> None:
-    """Renew a lease until its run has ended or says so, then end it."""
+    """Renew a lease until its run ends or asks for the end, then end it."""
     due = time.monotonic() + RENEWED
     while is_running(run) and not stop.wait(0.2):
         if time.monotonic() >= due:
@@ -78,7 +78,7 @@ def keep(run: Run, stop: Event, renew: Callable[[], object], release: Callable[[
 
 
 def beside(work: Callable[[Event], None]) -> int:
-    """Do something in a process of its own, which SIGTERM asks to stop; return its number."""
+    """Run a function in a process of its own, which SIGTERM stops; return its process id."""
     if process := os.fork():
         return process
     try:
@@ -96,7 +96,7 @@ class ActionModule(ActionBase):
     """What Ansible runs for a task that is named after this file."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Result:
-        """Take the host for the process that this worker belongs to."""
+        """Lease the host for the process that this worker belongs to."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec({"name": {"type": "str", "required": True}})
         variables = task_vars or {}

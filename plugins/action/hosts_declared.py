@@ -1,7 +1,7 @@
-"""Ansible action: the hosts that are declared are in the inventory, in the groups of their roles.
+"""Ansible action: check that the declared hosts are in the inventory, in the groups of their roles.
 
-A host that is stopped, or that nobody was allowed to ask for, is missing from a dynamic inventory
-without a word, and a play without hosts is a success.
+A host that is stopped, or that the user may not list, is missing from a dynamic inventory without a
+message, and a play without hosts succeeds.
 
     - name: Check that declared hosts exist
       hosts_declared:
@@ -19,7 +19,7 @@ from ansible.plugins.action import ActionBase
 
 
 def is_readable(fleet: Any) -> bool:
-    """Whether it is a list of hosts, each with a name and a list of roles."""
+    """Whether the fleet is a list of hosts, each with a name and a list of roles."""
     return isinstance(fleet, list) and all(
         isinstance(host, Mapping) and host.get("name") and isinstance(host.get("roles"), list)
         for host in fleet
@@ -33,7 +33,7 @@ def missing(fleet: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[st
 
 
 def misplaced(fleet: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """Say which declared hosts are not yet in the group of a role of theirs."""
+    """Name the declared hosts that are not yet in the groups of all their roles."""
     return [
         f"{host['name']} is not yet in the group {role}"
         for host in fleet
@@ -43,7 +43,7 @@ def misplaced(fleet: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[
 
 
 def problem(fleet: Any, groups: Mapping[str, Sequence[str]], inventory: str) -> str:
-    """Say in one line what is not as declared, and what to do; empty when all is."""
+    """Describe in one line what differs from the declaration, and what to do; else empty."""
     command = f"ansible-playbook -i {inventory}"
     if not is_readable(fleet):
         return (

@@ -1,16 +1,17 @@
-"""Ansible action: every variable of this project that is set is read, and has a value of its kind.
+"""Ansible action: check that the variables of this project that are set exist and are valid.
 
-Ansible takes a misspelt variable without a word, and the default stays in force. This action
-compares the names that are set for a host with the names that the roles' argument specs and the
-defaults of the project's inventories know. The prefix is the project's own: any other name with it
-is refused. The names of roles, as `host_` and `api_`, are not: there it is refused what is nearly
-one of ours.
+Ansible ignores a misspelt variable, and the default stays in force. This action compares the names
+that are set for a host with those in the roles' argument specs and in the defaults of the project's
+inventories. The prefix belongs to the project: any unknown name with it is refused. Prefixes of
+roles, such as `host_` and `api_`, do not: a name with one of them is refused only if it is similar
+to a variable of that role.
 
-A variable of a role that a playbook fills counts before that of an inventory: that is refused, too.
-The others are compared with the role's argument spec, which Ansible itself does when the role's
-turn comes. What is made of secrets, or of facts, is not known yet, and waits for that.
+A role's variable that a playbook sets would override that of an inventory, so that it is refused
+in an inventory. Values of other variables are checked against the role's argument spec, as Ansible
+does when the role runs. Values that depend on secrets or facts are not known yet, and are checked
+then.
 
-    - name: Check the names of variables, and what the roles would not take
+    - name: Check variables against the roles' argument specs
       known_variables:
         roles: "{{ millrace_checkout }}/roles"
         playbooks: "{{ millrace_checkout }}/playbooks"
@@ -51,7 +52,7 @@ def role_variables(roles: Path) -> dict[str, dict[str, Any]]:
 
 
 def filled(playbooks: Path) -> dict[str, tuple[str, str]]:
-    """Read which variables playbooks fill, each with the file that does and what it says."""
+    """Read the variables that playbooks set, each with its file and value."""
     told = playbooks / "vars" / "services.yml"
     found = {name: (told, value) for name, value in yaml.safe_load(told.read_text()).items()}
     for path in (*playbooks.glob("*.yml"), *playbooks.glob("deploy/*.yml")):
@@ -66,7 +67,7 @@ def filled(playbooks: Path) -> dict[str, tuple[str, str]]:
 
 
 def overridden(names: Iterable[str], told: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Describe each name that a playbook fills, and what to set in its place."""
+    """Describe each variable that a playbook sets, and what to set instead."""
     lines = []
     for name in sorted(told.keys() & set(names)):
         path, value = told[name]
@@ -77,7 +78,7 @@ def overridden(names: Iterable[str], told: Mapping[str, tuple[str, str]]) -> lis
 
 
 def refused(name: str, value: Any, spec: Mapping[str, Any]) -> list[str]:
-    """Say what a role would not take as the value of this variable."""
+    """Describe why the role would refuse the value of this variable."""
     kind = {key: part for key, part in spec.items() if key not in ("default", "required")}
     return list(ArgumentSpecValidator({name: kind}).validate({name: value}).error_messages)
 
@@ -92,7 +93,7 @@ def own_variables(inventories: Path) -> set[str]:
 def unknown(
     names: Iterable[str], prefix: str, roles: tuple[str, ...], known: set[str], secrets: set[str]
 ) -> list[str]:
-    """Describe each unknown name that has the prefix, or nearly is a variable of a role."""
+    """Describe each unknown name with the prefix, or similar to a variable of a role."""
     lines = []
     for name in sorted(set(names) - known):
         secret = f"vault_{name.removeprefix(prefix)}"

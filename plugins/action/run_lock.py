@@ -1,8 +1,8 @@
 """Ansible action: one run at a time changes an instance; the second says who runs, and fails.
 
-The process of ansible-playbook holds the lock for as long as it lives: what is written is its id
-and the moment of its start, so a run that was killed holds nothing. Later plays meet their own.
-What runs on another machine is kept out by the hosts themselves: see `host_lease`.
+The process of ansible-playbook holds the lock for as long as it runs: the file contains its id and
+its start time, so that a killed run holds no lock. Later plays of a run find the run's own lock.
+Runs on other machines are prevented by leases on the hosts: see `host_lease`.
 
     - name: Lock the instance on this controller
       run_lock:
@@ -36,7 +36,7 @@ DIRECTORY = Path("/run/lock")
 
 
 def holder(written: str) -> Run | None:
-    """Read who holds the lock; None where that run has ended."""
+    """Read which run holds the lock; None if that run has ended."""
     try:
         record: Run = json.loads(written)
         return record if is_running(record) else None
@@ -46,7 +46,7 @@ def holder(written: str) -> Run | None:
 
 
 def taken(path: Path, mine: Run) -> Run | None:
-    """Take the lock; return who has it if that is another run.
+    """Take the lock; return the run that has it if that is another one.
 
     The file is never removed: two runs must not lock two files of one name.
     Raises OSError where the file may not be written, or somebody has put a link in its place: the

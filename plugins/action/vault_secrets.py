@@ -1,4 +1,4 @@
-"""Ansible action: the secrets that an inventory declares are in its vault file.
+"""Ansible action: check that an inventory's declared secrets are in its vault, or add them.
 
 It opens a whole-file encrypted vault once and says in one line what is wrong with it, before any
 host has changed. With `generate` it creates the file, or adds the secrets that are missing;
@@ -7,7 +7,7 @@ errors name the secret and the file only. What opens the file is what opens ever
 however it was given to ansible-playbook; a new one is encrypted with the first of these passwords,
 as ansible-vault does it.
 
-    - name: Every secret exists
+    - name: Check that every secret is there
       vault_secrets:
         path: inventories/local/vault.yml
         generate: true                          # default: a missing secret is an error
@@ -55,7 +55,7 @@ PLACEHOLDER = re.compile("changeme|replaceme|default|example|password|secret|you
 
 
 class VaultError(Exception):
-    """What is wrong, in one line, without any value."""
+    """A problem with the vault, in one line, without any value."""
 
 
 @dataclass(frozen=True)
@@ -178,12 +178,12 @@ def check(place: str, change: str, declared: list[Secret], values: dict[str, Any
 
 
 def listing(names: Iterable[str]) -> str:
-    """Write names, one a line, for a difference."""
+    """Format names, one per line, for a diff."""
     return "".join(f"{name}\n" for name in sorted(names))
 
 
 def opened() -> VaultLib:
-    """What opens the vaults of this run."""
+    """The secrets that open the vaults of this run."""
     secrets = VaultSecretsContext.current().secrets
     if not secrets:
         raise VaultError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible callback: at its end a run waits until the hosts that it held are free.
+"""Ansible callback: at the end of a run, wait until the leases of its hosts have ended.
 
 Without it they would be free a moment later, and in a container, which takes all its processes
 along when the first one ends, not before their leases have run out.
@@ -31,20 +31,20 @@ SECONDS = 10
 
 
 class CallbackModule(CallbackBase):
-    """What Ansible tells of a run as it goes."""
+    """Receives the events of a run."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "host_lease"
 
     def __init__(self, display: Display | None = None) -> None:
-        """Begin with no lease."""
+        """Start without a lease."""
         super().__init__(display)
         self.keepers: list[int] = []
         atexit.register(self.end)
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Remember who keeps a lease."""
+        """Remember the process that keeps a lease."""
         if result._task.action == "host_lease":
             kept = result._result.get("ansible_facts", {}).get("host_lease", {})
             if "keeper" in kept:
@@ -52,7 +52,7 @@ class CallbackModule(CallbackBase):
                     self.keepers.append(os.pidfd_open(kept["keeper"]))
 
     def end(self) -> None:
-        """End the leases, and wait."""
+        """End the leases, and wait until they have ended."""
         for keeper in self.keepers:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(keeper, signal.SIGTERM)

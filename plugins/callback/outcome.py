@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible callback: a run ends at its first failure and says it last, and a run of nothing fails.
+"""Ansible callback: end a run at its first failure, show it last, and fail a run of nothing.
 
 Ansible itself goes on with the plays of other hosts when one cannot be reached, prints the cause of
 a failure far above the end, and calls it a success when no task was selected.
@@ -37,7 +37,7 @@ NOTHING = 1
 
 
 def reason(result: Mapping[str, Any]) -> str:
-    """What a failed task said: its message, and what it wrote to its standard error."""
+    """The message of a failed task, and its standard error."""
     failed = [item for item in result.get("results") or [] if item.get("failed")]
     if failed:
         return "\n".join(reason(item) for item in failed)
@@ -59,21 +59,21 @@ def is_rescued(task: Any) -> bool:
 
 
 class CallbackModule(CallbackBase):
-    """What Ansible tells of a run as it goes."""
+    """Receives the events of a run."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "outcome"
 
     def __init__(self, display: Display | None = None) -> None:
-        """Begin with nothing done."""
+        """Start without a task or a failure."""
         super().__init__(display)
         self.worked = False
         self.cause = ""
         self.code = 0
 
     def say(self, text: str) -> None:
-        """Print it in red."""
+        """Print a message in red."""
         self._display.display(text, color=constants.COLOR_ERROR)
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -90,12 +90,12 @@ class CallbackModule(CallbackBase):
             raise SystemExit(NOTHING)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ARG002
-        """End the run where a host has failed: later plays may have other hosts."""
+        """End the run if a host has failed: later plays may have other hosts."""
         if self.cause:
             raise SystemExit(self.code)
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
-        """See that something is done: more than what runs whatever is asked."""
+        """Remember that the run has a task other than those that always run."""
         self.worked = self.worked or "always" not in task.tags
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
@@ -109,7 +109,7 @@ class CallbackModule(CallbackBase):
             self.keep(result, UNREACHABLE)
 
     def keep(self, result: Any, code: int) -> None:
-        """Remember it, and print it when everything else has been."""
+        """Remember the failure, to print it after everything else."""
         if not self.cause:
             self.code = code
             where = f"{result._host.get_name()}: {result._task.get_name()}"
@@ -117,7 +117,7 @@ class CallbackModule(CallbackBase):
             atexit.register(self.say, f"\n{self.cause}")
 
     def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ARG002
-        """Fail a run of nothing."""
+        """Fail a run without tasks."""
         if not self.worked and not self.cause:
             self.say(
                 "Nothing was done: no host of this inventory and no task is left by these"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documentation of every module here says alike."""
+"""Parts that the documentation of all modules here has in common."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from __future__ import annotations
 class ModuleDocFragment:
     """Parts by name: `millrace` for all modules, `millrace.diff` for those that show a difference.
 
-    A module that says more of an attribute says it itself, and that counts.
+    A module may override the description of an attribute.
     """
 
     DOCUMENTATION = r"""
 attributes:
   check_mode:
-    description: What would be changed is said, and nothing is changed.
+    description: Reports what would be changed, and changes nothing.
     support: full
 author:
   - Millrace

@@ -38,6 +38,6 @@ def ask(
             answer = engine.getresponse()
             return answer.status, answer.read()
         except TimeoutError as error:
-            raise TimeoutError(f"the Docker engine said nothing for {timeout:.0f} s") from error
+            raise TimeoutError(f"the Docker engine did not answer for {timeout:.0f} s") from error
         except http.client.HTTPException as error:
             raise ConnectionError(f"the Docker engine broke off its answer: {error}") from error

@@ -21,7 +21,7 @@ options:
     type: str
     required: true
   state:
-    description: Whether there is one.
+    description: Whether the budget exists.
     type: str
     choices: [present, absent]
     default: present
@@ -29,7 +29,7 @@ options:
     description: Limit in US dollars.
     type: float
   email:
-    description: Who gets the mail.
+    description: Recipient of the mail.
     type: str
 extends_documentation_fragment:
   - amazon.aws.common.modules
@@ -39,7 +39,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Nobody is surprised by the bill
+- name: Create the budget
   aws_budget:
     name: millrace
     usd: 100
@@ -52,7 +52,7 @@ SHARES = (80, 100)
 
 
 def budget(params: dict[str, Any]) -> dict[str, Any]:
-    """The budget as AWS wants it."""
+    """The budget as AWS expects it."""
     return {
         "BudgetName": params["name"],
         "BudgetLimit": {"Amount": str(params["usd"]), "Unit": "USD"},
@@ -62,7 +62,7 @@ def budget(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def mails(params: dict[str, Any]) -> list[dict[str, Any]]:
-    """Who is told, and when."""
+    """The notifications, with their recipients and thresholds."""
     return [
         {
             "Notification": {
@@ -78,7 +78,7 @@ def mails(params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def current(client: Any, account: str, name: str) -> tuple[float, list[str]] | None:
-    """The limit that is set and who is told, or nothing."""
+    """The limit and the recipients that are set, or nothing."""
     asked = {"AccountId": account, "BudgetName": name}
     try:
         answer = client.describe_budget(**asked)
@@ -88,7 +88,7 @@ def current(client: Any, account: str, name: str) -> tuple[float, list[str]] | N
 
 
 def ensure(module: Any) -> bool:
-    """Make it so; return whether anything changed."""
+    """Make the budget as declared; return whether anything changed."""
     params, client = module.params, module.client("budgets")
     account = module.client("sts").get_caller_identity()["Account"]
     present = params["state"] == "present"

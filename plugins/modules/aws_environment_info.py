@@ -20,8 +20,8 @@ DOCUMENTATION = r"""
 module: aws_environment_info
 short_description: Everything that an environment has on AWS
 description:
-  - Asks EC2, IAM, ECR, S3 and Budgets at once, which is many times faster than a task a resource.
-  - What is in the environment's VPC counts, whether its tags were already set or not.
+  - Asks EC2, IAM, ECR, S3 and Budgets at once, many times faster than one task per resource.
+  - Resources in the environment's VPC are included even if their tags are not set yet.
   - Changes nothing.
 options:
   instance:
@@ -29,7 +29,7 @@ options:
     type: str
     required: true
   boundary:
-    description: Name of the managed policy that bounds IAM roles. Empty does not ask for it.
+    description: Name of the managed policy that bounds IAM roles. If empty, none is looked for.
     type: str
     default: ""
 extends_documentation_fragment:
@@ -53,7 +53,7 @@ ALIVE = ("pending", "running", "stopping", "stopped")
 
 
 def parallel(function: Callable[[Item], Item], items: list[Item]) -> list[Item]:
-    """Ask about each item at the same time."""
+    """Run a request for each item in parallel."""
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(function, items))
 
@@ -62,7 +62,7 @@ class Environment:
     """Looks at one environment of one region."""
 
     def __init__(self, module: Any) -> None:
-        """Make a client a service; they are safe to use from several threads."""
+        """Make one client per service; they are safe to use from several threads."""
         self.instance: str = module.params["instance"]
         self.region: str = module.region
         services = ("ec2", "iam", "ecr", "s3", "budgets", "sts")
@@ -216,7 +216,7 @@ class Environment:
         }
 
     def repositories(self) -> list[Item]:
-        """The image repository. Its tags are what is set last when it is made."""
+        """The image repository. Its tags are set last when it is made."""
         ecr, name = self.clients["ecr"], f"{self.instance}/millrace"
         try:
             found = ecr.describe_repositories(repositoryNames=[name])["repositories"]
@@ -227,7 +227,7 @@ class Environment:
         return [{"name": name, "tags": shapes.tags({"Tags": tags})} for tags in listed]
 
     def buckets(self) -> list[Item]:
-        """The bucket. Its rules for old objects are what is set last when it is made."""
+        """The bucket. Its rules for old objects are set last when it is made."""
         s3, name = self.clients["s3"], f"{self.instance}-{self.account}-{self.region}"
         if name not in [item["Name"] for item in s3.list_buckets()["Buckets"]]:
             return []
@@ -246,7 +246,7 @@ class Environment:
         return [{"name": name, "tags": shapes.tags({"Tags": tags}), "removed": prefixes}]
 
     def budgets(self) -> list[Item]:
-        """The budget of the environment; who may not see budgets has none."""
+        """The budget of the environment; none for a user who may not see budgets."""
         client = self.clients["budgets"]
         asked = {"AccountId": self.account, "BudgetName": f"{self.instance}-{self.region}"}
         try:
@@ -260,7 +260,7 @@ class Environment:
         return [{"name": budget["BudgetName"], "usd": limit, "email": ", ".join(emails)}]
 
     def look(self) -> Item:
-        """Everything."""
+        """All resources of the environment."""
         with ThreadPoolExecutor(4) as pool:
             hosts = pool.submit(self.instances)
             started = [pool.submit(part) for part in (self.network, self.access, self.stores)]
@@ -282,7 +282,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    with told(module, "AWS did not say what there is"):
+    with told(module, "AWS did not list the resources"):
         environment = Environment(module)
         found = environment.look()
         if boundary := module.params["boundary"]:

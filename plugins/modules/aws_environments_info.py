@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: the tags of what environments there are in a region."""
+"""Ansible module: the tags of the environments in a region."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 DOCUMENTATION = r"""
 module: aws_environments_info
-short_description: The tags of what environments there are in a region
+short_description: The tags of the environments in a region
 description:
-  - Asks for key pairs, which are made first, VPCs, hosts, and volumes, which may be left.
+  - Asks for key pairs, which are made first, VPCs, hosts, and volumes, which may be left over.
   - Changes nothing.
 options: {}
 extends_documentation_fragment:
@@ -26,7 +26,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Find the environment's resources
+- name: Find the environments
   aws_environments_info:
     region: us-east-1
 """
@@ -48,7 +48,7 @@ KINDS = {
 
 
 def parts(client: Any) -> list[dict[str, str]]:
-    """Ask for all kinds at once; terminated instances are none."""
+    """Ask for all kinds at once; terminated instances do not count."""
 
     def asked(operation: str) -> list[dict[str, Any]]:
         if client.can_paginate(operation):
@@ -69,7 +69,7 @@ def parts(client: Any) -> list[dict[str, str]]:
 def main() -> None:
     """Run the module."""
     module = AnsibleAWSModule(argument_spec={}, supports_check_mode=True)
-    with told(module, "AWS did not say what there is"):
+    with told(module, "AWS did not list the resources"):
         found = parts(module.client("ec2"))
     module.exit_json(changed=False, parts=found)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: the security groups of a VPC have exactly the declared rules, or are gone."""
+"""Ansible module: manage security groups of a VPC, with exactly the declared rules."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 DOCUMENTATION = r"""
 module: aws_security_groups
-short_description: The security groups of a VPC have exactly the declared rules, or are gone
+short_description: Manage security groups of a VPC, with exactly the declared rules
 description:
-  - Groups name each other in their rules. One module for all of them makes the groups, then the
-    rules, in a tenth of the time of a task a group; and empties all before it deletes the first.
+  - Groups refer to each other in their rules. One module for all of them makes the groups, then the
+    rules, in a tenth of the time of one task per group. It empties all before it deletes the first.
   - Other groups of the VPC are left alone.
 options:
   vpc_id:
@@ -24,7 +24,7 @@ options:
     type: str
     required: true
   state:
-    description: Whether there are such groups.
+    description: Whether the groups exist.
     type: str
     choices: [present, absent]
     default: present
@@ -39,16 +39,16 @@ options:
         type: str
         required: true
       description:
-        description: What it is for. It cannot be changed later.
+        description: Purpose of the group. It cannot be changed later.
         type: str
         default: Millrace
       ingress:
-        description: What may come in, as 'tcp 9092-9092 10.0.0.0/8', or from a group by its name.
+        description: Allowed incoming traffic, as 'tcp 9092-9092 10.0.0.0/8', or a group's name.
         type: list
         elements: str
         default: []
       egress:
-        description: What may go out, in the same form.
+        description: Allowed outgoing traffic, in the same form.
         type: list
         elements: str
         default: []
@@ -64,7 +64,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Clients reach the broker
+- name: Let clients connect to the broker
   aws_security_groups:
     vpc_id: vpc-1
     groups:
@@ -83,7 +83,7 @@ Item = dict[str, Any]
 
 
 def permission(line: str, ids: dict[str, str]) -> Item:
-    """A rule as AWS wants it."""
+    """A rule as AWS expects it."""
     protocol, ports, peer = line.split(" ")
     first, last = re.fullmatch(r"(-?\d+)-(-?\d+)", ports).groups()  # type: ignore[union-attr]
     rule: Item = {"IpProtocol": protocol}
@@ -104,7 +104,7 @@ class Groups:
     """The groups of one VPC."""
 
     def __init__(self, module: Any) -> None:
-        """Look at what there is."""
+        """Read the existing groups."""
         self.client, self.dry = module.client("ec2"), module.check_mode
         self.vpc: str = module.params["vpc_id"]
         self.wanted: list[Item] = module.params["groups"]
@@ -116,7 +116,7 @@ class Groups:
         self.found = {group["GroupName"]: shapes.group(group, names) for group in listed}
 
     def make(self, group: Item) -> None:
-        """Make a group that is missing; AWS opens every way out of a new one."""
+        """Make a missing group; AWS allows all outgoing traffic of a new one."""
         tags = [{"Key": key, "Value": str(value)} for key, value in group["tags"].items()]
         made = self.client.create_security_group(
             GroupName=group["name"],
@@ -129,7 +129,7 @@ class Groups:
         self.found[group["name"]] = opened
 
     def correct(self, group: Item, way: str) -> None:
-        """Close what is open and should not be, then open what should be."""
+        """Revoke the rules that are not declared, then add the missing ones."""
         present, wanted = set(self.found[group["name"]][way]), set(group[way])
         calls = (("revoke", present - wanted), ("authorize", wanted - present))
         for verb, lines in calls:

@@ -19,11 +19,11 @@ module: aws_vcpus_info
 short_description: How many vCPUs the account may use in a region, and what uses them
 description:
   - Asks Service Quotas for the quota of standard instances on demand.
-  - Asks EC2 for all of these that run, whosever they are.
+  - Asks EC2 for all such instances of the account that run.
   - Changes nothing.
 options:
   types:
-    description: Types of the hosts that are to be made.
+    description: Instance types of the hosts to make.
     type: list
     elements: str
     required: true
@@ -35,7 +35,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Ask how many vCPUs are left
+- name: Ask for the quota of vCPUs
   aws_vcpus_info:
     region: us-east-1
     types: [t3.small]
@@ -62,7 +62,7 @@ def every(client: Any, operation: str, key: str, filters: list[Any]) -> list[dic
 
 
 def look(quotas: Any, ec2: Any, types: list[str]) -> dict[str, Any]:
-    """Ask for the quota first: without it nothing else is of use."""
+    """Ask for the quota first: without it the rest is useless."""
     quota = quotas.get_service_quota(**QUOTA)["Quota"]["Value"]
     reservations = every(ec2, "describe_instances", "Reservations", RUNNING)
     found = [item for reservation in reservations for item in reservation["Instances"]]

@@ -29,7 +29,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Ask which zones there are
+- name: Ask for the availability zones
   aws_zones_info:
     region: us-east-1
     types: [t3.small]
@@ -44,7 +44,7 @@ zones:
 
 
 def look(ec2: Any, region: str, types: list[str]) -> dict[str, list[str]]:
-    """Ask for the zones, then for what they offer. A type that there is not is offered nowhere."""
+    """Ask for the zones, then for the types that they offer; unknown types are not offered."""
     # Neither local zones, nor those of a mobile network.
     plain = [
         {"Name": "zone-type", "Values": ["availability-zone"]},

@@ -70,11 +70,11 @@ SAMPLES = 64
 
 
 class VolumeError(Exception):
-    """Why it is not touched, and what to do."""
+    """Why the volume is left alone, and what to do."""
 
 
 def find(device: Path, wait: float) -> Path:
-    """Return the device itself: a volume that was just attached takes some seconds to appear."""
+    """Resolve the device: a volume that was just attached takes some seconds to appear."""
     deadline = time.monotonic() + wait
     while not device.exists():
         if time.monotonic() >= deadline:
@@ -84,13 +84,13 @@ def find(device: Path, wait: float) -> Path:
 
 
 def identify(module: AnsibleModule, device: Path) -> dict[str, str]:
-    """Say what the device holds, as far as its signatures tell: nothing for a blank one."""
+    """Name what the device holds, by its signatures; nothing for a blank one."""
     command = ["blkid", "--probe", "--output", "export", str(device)]
     status, output, errors = module.run_command(command)
     if status == NOTHING_FOUND:
         return {}
     if status != 0:
-        raise VolumeError(f"what {device} holds cannot be told: {errors.strip() or status}")
+        raise VolumeError(f"cannot determine what {device} holds: {errors.strip() or status}")
     return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
 
@@ -129,7 +129,7 @@ def run(module: AnsibleModule, *command: str) -> None:
 
 
 def prepare(module: AnsibleModule, device: Path, done: list[str]) -> str:
-    """Have a file system on the device; return its UUID, nothing if it is only predicted."""
+    """Make the file system if there is none; return its UUID, nothing in check mode."""
     holds = identify(module, device)
     if not holds:
         if not is_blank(device):
@@ -149,7 +149,7 @@ def prepare(module: AnsibleModule, device: Path, done: list[str]) -> str:
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
-    """Do what is missing; say what it was."""
+    """Make what is missing; return what was done."""
     path, fstab = Path(module.params["path"]), Path(module.params["fstab"])
     done: list[str] = []
     device = find(Path(module.params["device"]), module.params["wait"])
@@ -165,7 +165,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
             run(module, "systemctl", "daemon-reload")
     there = mounted(path, Path("/proc/self/mounts").read_text())
     if there is not None and there != str(device):
-        raise VolumeError(f"{there} is mounted at {path}, not {device}: unmount it, and say why")
+        raise VolumeError(f"{there} is mounted at {path}, not {device}: unmount it first")
     if there is None:
         if path.is_dir() and any(path.iterdir()):
             raise VolumeError(f"{path} is not mounted and holds files: move them away first")

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: what there is of a Docker engine on a host, and what it lacks."""
+"""Ansible module: inspect the Docker engine of a host, and determine what it lacks."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ DOCUMENTATION = r"""
 module: docker_engine_info
 short_description: Look at the Docker engine of a host
 description:
-  - Tells whether an engine is installed, runs and answers, and what its daemon.json has to say for
-    the wanted settings to hold beside those that somebody else made.
-  - Waits for an engine that is starting. Fails where one runs and does not answer.
+  - Reports whether an engine is installed, runs and answers, and what its daemon.json has to
+    contain so that the wanted settings hold beside the existing ones.
+  - Waits for an engine that is starting. Fails if one runs and does not answer.
   - Changes nothing.
 options:
   settings:
     description:
-      - Settings that the engine shall have, as daemon.json names them.
+      - Settings that the engine should have, by their names in daemon.json.
       - Left out are V(log-driver) and V(log-opts) where daemon.json names another log driver,
-        V(live-restore) of a Swarm member, which would not start with it, and what the running
-        engine got as an argument, because an engine refuses to be told twice.
+        V(live-restore) of a Swarm member, which would not start with it, and settings
+        that the running engine got as arguments, because an engine refuses one that is given twice.
     type: dict
     default: {}
   networks:
-    description: Networks that the engine shall have.
+    description: Networks that the engine should have.
     type: list
     elements: dict
     default: []
@@ -46,11 +46,11 @@ options:
         type: str
         required: true
       internal:
-        description: Whether it has no way out.
+        description: Whether the network is internal, without a way out.
         type: bool
         default: false
   labels:
-    description: Labels that these networks shall have.
+    description: Labels that these networks should have.
     type: dict
     default: {}
   config:
@@ -99,7 +99,7 @@ installed:
   type: bool
   returned: always
 networks:
-  description: Those of the wanted networks that are missing or are not as they should be.
+  description: The wanted networks that are missing or differ.
   type: list
   elements: dict
   returned: always
@@ -112,7 +112,7 @@ systemd:
   type: bool
   returned: always
 pid:
-  description: Process id of the engine, 0 where there is none.
+  description: Process id of the engine; 0 if none runs.
   type: int
   returned: always
 packages:
@@ -121,7 +121,7 @@ packages:
   elements: str
   returned: always
 config:
-  description: What daemon.json has to say instead; empty where it says what it should.
+  description: The content that daemon.json should have; empty if it has that content.
   type: str
   returned: always
 validates:
@@ -133,7 +133,7 @@ reload:
   type: bool
   returned: always
 restart:
-  description: Settings that a running engine takes over only when it is started again.
+  description: Settings that a running engine applies only at its next start.
   type: list
   elements: str
   returned: always
@@ -160,7 +160,7 @@ def process(pid_file: Path) -> int:
 
 
 def ask(socket: str, timeout: float, target: str = "/info") -> Any:
-    """Return what the engine says, of itself if nothing else is asked; nothing if it is silent."""
+    """Return the engine's answer, by default about itself; nothing if it does not answer."""
     try:
         status, body = engine_api.ask(socket, timeout, "GET", target)
         return json.loads(body) if status == HTTPStatus.OK else {}
@@ -169,7 +169,7 @@ def ask(socket: str, timeout: float, target: str = "/info") -> Any:
 
 
 def last_words(module: AnsibleModule, *, systemd: bool) -> str:
-    """Say where the engine's log is, and its end."""
+    """Name the engine's log and quote its end."""
     log = module.params["log"]
     where = "journalctl -u docker" if systemd else log
     command = ["journalctl", "-u", "docker", "-n", "3", "-o", "cat"]
@@ -178,7 +178,7 @@ def last_words(module: AnsibleModule, *, systemd: bool) -> str:
 
 
 def wait(module: AnsibleModule, *, systemd: bool) -> tuple[dict[str, Any], int]:
-    """Return what the engine says, and its process id, once it answers or clearly does not run."""
+    """Return the engine's answer and its process id, once it answers or clearly does not run."""
     socket, timeout = module.params["socket"], module.params["timeout"]
     deadline = time.monotonic() + timeout
     while True:
@@ -210,7 +210,7 @@ def missing_packages(release: dict[str, str], *, installed: bool, has_requests: 
 def lacking(
     networks: list[dict[str, Any]], labels: dict[str, str], found: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the networks that are missing or are not as they should be."""
+    """Return the networks that are missing or differ."""
     there = {network["Name"]: (network["Internal"], network["Labels"]) for network in found}
     return [
         wanted for wanted in networks if there.get(wanted["name"]) != (wanted["internal"], labels)

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: an image repository of ECR has its tags. community.aws.ecs_ecr knows none."""
+"""Ansible module: tag an image repository of ECR, which community.aws.ecs_ecr cannot do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 DOCUMENTATION = r"""
 module: ecr_tags
-short_description: An image repository of ECR has its tags
+short_description: Tag an image repository of ECR
 description:
   - Adds tags and changes their values. Other tags stay.
 options:
@@ -29,7 +29,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: The repository says whose it is
+- name: Tag the repository
   ecr_tags:
     arn: arn:aws:ecr:us-east-1:123456789012:repository/millrace/millrace
     tags: {Owner: me}

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: have images in a host's Docker engine, pulled from their registries."""
+"""Ansible module: pull missing images into a host's Docker engine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ansible.module_utils.causes import told
 
 DOCUMENTATION = r"""
 module: engine_images
-short_description: Have images in the Docker engine of a host
+short_description: Pull missing images into the Docker engine of a host
 description:
-  - Tells which of the images the engine lacks, and pulls them.
-  - An image that is there under its name is left alone, unless another digest is wanted.
-  - Once an image of the V(registry) is pulled, others of its repository go that no container has.
-    What runs until its successor does stays, so that there is a way back.
-  - The login for a registry goes to the engine with the request. It is kept nowhere.
+  - Reports which of the images the engine lacks, and pulls them.
+  - An image that exists under its name is left alone, unless another digest is wanted.
+  - After an image of the V(registry) is pulled, others of its repository are removed, unless a
+    container has them. The image that runs until then stays, so that there is a way back.
+  - The login for a registry is sent to the engine with the request. It is not stored.
 options:
   images:
     description: Names of the images, with their tags.
@@ -30,11 +30,11 @@ options:
     elements: str
     required: true
   digests:
-    description: What a name has to mean, sha256:..., for the names for which that matters.
+    description: Digests, sha256:..., of the names that must have a certain one.
     type: dict
     default: {}
   pull:
-    description: Whether what is missing is pulled. Otherwise it is only told.
+    description: Whether missing images are pulled. Otherwise they are only reported.
     type: bool
     default: true
   registry:
@@ -54,7 +54,7 @@ options:
     type: path
     default: /var/run/docker.sock
   timeout:
-    description: Seconds within which the engine must say something while it pulls.
+    description: Seconds within which the engine must report progress while it pulls.
     type: int
     default: 300
 extends_documentation_fragment:
@@ -62,11 +62,11 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Where there is no engine yet, every image is missing.
+    description: If there is no engine yet, every image is missing.
 """
 
 EXAMPLES = r"""
-- name: Have the image of the broker
+- name: Pull the image of the broker
   engine_images:
     images: ["apache/kafka:4.3.1"]
 """
@@ -161,7 +161,7 @@ def remove_others(params: dict[str, Any], name: str) -> list[str]:
 
 
 def message(body: bytes) -> str:
-    """Return the engine's own words."""
+    """Return the engine's message."""
     try:
         answer = json.loads(body)
     except ValueError:

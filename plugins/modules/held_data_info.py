@@ -17,8 +17,8 @@ DOCUMENTATION = r"""
 module: held_data_info
 short_description: Which brokers and database members have their data on a host
 description:
-  - A volume counts once there is data in it.
-  - What a server believes of its cluster is read from the files and the container that it was made
+  - A volume counts as soon as there is data in it.
+  - The cluster that a server belongs to is read from the files and the container that it was made
     with.
   - Changes nothing.
 options:
@@ -75,15 +75,15 @@ AWAY = (FileNotFoundError, ConnectionRefusedError)
 
 
 class Host:
-    """One host, as its engine and its files say it."""
+    """One host, according to its engine and its files."""
 
     def __init__(self, params: Item) -> None:
-        """Ask nothing yet."""
+        """Store the parameters, without a request."""
         self.params = params
         self.instance: str = params["instance"]
 
     def ask(self, target: str) -> Any:
-        """What the engine answers; nothing where there is no such thing."""
+        """The answer of the engine; nothing if the object does not exist."""
         found = engine_api.ask(self.params["socket"], self.params["timeout"], "GET", target)
         return json.loads(found[1]) if found[0] == 200 else None
 
@@ -163,7 +163,7 @@ def main() -> None:
     try:
         found = {"servers": host.servers(), "processor": bool(host.container("processor"))}
     except OSError as error:
-        module.fail_json(msg=f"what the host holds of {host.instance} is not known: {error}")
+        module.fail_json(msg=f"cannot determine which data of {host.instance} is here: {error}")
     module.exit_json(changed=False, **found)
 
 

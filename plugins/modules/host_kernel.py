@@ -37,7 +37,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Set what Kafka maps
+- name: Set the number of memory maps that Kafka may have
   host_kernel:
     settings: {/proc/sys/vm/max_map_count: "262144"}
 """

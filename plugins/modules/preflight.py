@@ -48,7 +48,7 @@ options:
     type: path
     default: /var/lib/docker
   ports:
-    description: Addresses that must be free or held by the instance.
+    description: Addresses that must be free or in use by the instance.
     type: list
     elements: dict
     default: []
@@ -70,11 +70,11 @@ options:
         type: str
         required: true
   mongodb:
-    description: Whether MongoDB runs here, which not every processor can.
+    description: Whether MongoDB is to run here, which needs certain CPU features.
     type: bool
     default: false
   images:
-    description: Images of the servers with data that are to run here, with their tags.
+    description: Images, with their tags, of the servers with data that are to run here.
     type: list
     elements: str
     default: []
@@ -91,7 +91,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: This host can take the deployment
+- name: Check that the host can take the deployment
   preflight:
     instance: millrace
     memory_mb: 4000
@@ -123,14 +123,14 @@ def list_containers(path: str, timeout: int) -> list[dict[str, Any]]:
 
 
 def is_deployed(instance: str, containers: list[dict[str, Any]], engine_path: Path) -> bool:
-    """Whether the instance is here; its volumes show it also while no engine runs."""
+    """Whether the instance is deployed here; its volumes show that also while no engine runs."""
     return any(container["Labels"].get(LABEL) == instance for container in containers) or any(
         (engine_path / "volumes").glob(f"{instance}-*")
     )
 
 
 def is_free(address: str, port: int) -> bool:
-    """Whether the port is; OSError where nobody could listen at the address at all."""
+    """Whether the port is free; OSError if nobody can listen at the address at all."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -145,7 +145,7 @@ def is_free(address: str, port: int) -> bool:
 def port_problem(
     wanted: dict[str, Any], instance: str, containers: list[dict[str, Any]]
 ) -> str | None:
-    """Say who holds a port, unless it is free or ours."""
+    """Name the holder of a port, unless the port is free or held by the instance."""
     address, port = wanted["address"], wanted["port"]
     try:
         # The engine publishes at no name, and at an empty address for everybody.
@@ -173,7 +173,7 @@ def port_problem(
 
 
 def cpu_problem(cpuinfo: str, machine: str) -> str | None:
-    """Say what MongoDB 5 and newer count on and the processor lacks; `machine` is as uname says."""
+    """Name the CPU features that MongoDB 5 needs and that are missing; `machine` is uname's."""
     # dcpop came with ARMv8.2-A, and its kernels tell it.
     wanted, name = {
         "x86_64": ("avx", "AVX"),
@@ -194,7 +194,7 @@ def version(tag: str) -> tuple[int, ...]:
 
 
 def older_images(images: list[str], own: list[dict[str, Any]]) -> list[str]:
-    """Name the servers whose data a newer version has written than the one that is to run."""
+    """Name the servers whose data was written by a newer version than the one that is to run."""
     found = []
     for container in own:
         runs, _, tag = container["Image"].partition("@")[0].rpartition(":")
@@ -222,7 +222,7 @@ def free_mb(path: Path) -> int:
 
 
 def problems(params: dict[str, Any]) -> list[str]:
-    """Everything that is wrong with this host, each with what to do."""
+    """All problems with this host, each with what to do."""
     found = []
     if os.geteuid() != 0:
         found.append("not root: run as root, or set ansible_become=true for this host")

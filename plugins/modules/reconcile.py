@@ -143,7 +143,7 @@ def arguments(params: dict[str, Any], name: str, *, check_mode: bool) -> list[st
 def parse(status: int, stdout: str, stderr: str) -> dict[str, Any]:
     """Return the command's answer, or raise ReconcileError in the command's own words."""
     if status != 0:
-        raise ReconcileError(stderr.strip() or f"ended with status {status} and said nothing")
+        raise ReconcileError(stderr.strip() or f"ended with status {status} and no message")
     try:
         answer = json.loads(stdout)
     except ValueError as error:

@@ -18,10 +18,10 @@ module: service_files
 short_description: Write all files of a container and return their digest
 description:
   - Makes a directory hold exactly the listed files, each readable by one user only.
-  - The returned digest names this exact set of files. As a label of the container that mounts the
-    directory it makes every change recreate that container, also when an earlier run was killed
-    between the files and the container.
-  - Parent directories are made for root alone, because a container's user id may be a person's on
+  - The returned digest identifies this exact set of files. As a label of the container that mounts
+    the directory, it makes every change recreate that container, also if an earlier run was killed
+    after the files and before the container.
+  - Parent directories can be read by root only, because a container's user id may be a person's on
     the host.
 options:
   path:
@@ -105,7 +105,7 @@ HIDDEN = "<secret>\n"
 
 
 def digest(files: dict[str, bytes]) -> str:
-    """Name this set of files: lengths keep two sets from meeting in one digest."""
+    """Identify this set of files: with their lengths, no two sets have the same digest."""
     total = hashlib.sha256()
     for name, content in sorted(files.items()):
         total.update(f"{len(name.encode())}:{name}{len(content)}:".encode())

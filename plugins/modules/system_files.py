@@ -78,7 +78,7 @@ changed_files:
 
 
 class FilesError(Exception):
-    """What went wrong, and how things are now."""
+    """What went wrong, and the state of the files now."""
 
 
 def read(path: Path) -> str | None:
@@ -107,19 +107,19 @@ def digest(file: dict[str, Any]) -> str:
 
 
 def is_pending(file: dict[str, Any], applied: dict[str, str]) -> bool:
-    """Whether a run was cut short before it was applied. One that never was there needs nothing."""
+    """Whether a run was interrupted before it was applied. A file that never existed is not."""
     known = applied.get(file["path"])
     return known != digest(file) and not (known is None and not file["content"])
 
 
 def run(module: AnsibleModule, command: list[str]) -> str:
-    """Run a command; what it complains about if it fails."""
+    """Run a command; return its output if it fails."""
     status, output, errors = module.run_command(command)
     return "" if status == 0 else f"{' '.join(command)}: {(errors or output).strip()}"
 
 
 def change(module: AnsibleModule, files: list[dict[str, Any]], before: dict[str, Any]) -> None:
-    """Write the files and check them; put all back where one cannot be used."""
+    """Write the files and check them; restore all of them if one cannot be used."""
     for file in files:
         write(Path(file["path"]), file["content"])
     for file in files:
@@ -127,11 +127,11 @@ def change(module: AnsibleModule, files: list[dict[str, Any]], before: dict[str,
         if complaint:
             for path, content in before.items():
                 write(Path(path), content)
-            raise FilesError(f"{file['path']} cannot be used, all is as it was: {complaint}")
+            raise FilesError(f"{file['path']} cannot be used, all files are unchanged: {complaint}")
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
-    """Do what is missing."""
+    """Write and apply what is missing."""
     files: list[dict[str, Any]] = module.params["files"]
     state = Path(module.params["state"])
     applied: dict[str, str] = json.loads(read(state) or "{}")

@@ -82,7 +82,7 @@ def test_where_there_are_none_it_says_where_they_should_be(tmp_path: Path, sourc
 
 def test_parameters_that_anybody_can_read_are_refused(tmp_path: Path) -> None:
     put("ssm", kind="String")
-    with pytest.raises(aws_secrets.SourceError, match=r"no SecureString: .*vault_a") as error:
+    with pytest.raises(aws_secrets.SourceError, match=r"type SecureString: .*vault_a") as error:
         aws_secrets.ensure(arguments(tmp_path, "ssm"), VAULT, check_mode=False)
     assert VALUES["vault_a"] not in str(error.value)
 

@@ -64,7 +64,7 @@ def test_a_profile_that_asks_for_a_code_says_so(run: Run, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(module, "Environment", Asks)
     answer = run(module, instance="x", region="us-east-1")
-    assert answer["msg"] == "AWS did not say what there is: EOFError"
+    assert answer["msg"] == "AWS did not list the resources: EOFError"
     assert "asks for an MFA code" in aws_advice.aws_advice(answer)
 
 

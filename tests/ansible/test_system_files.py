@@ -52,7 +52,7 @@ def test_what_cannot_be_used_is_put_back(files: Any, entry: dict[str, Any], tmp_
     files(entry)
     new = {"path": str(tmp_path / "etc" / "new.conf"), "content": "x\n"}
     answer = files(new, entry | {"content": "b=1\n"})
-    assert "all is as it was" in answer["msg"]
+    assert "all files are unchanged" in answer["msg"]
     assert Path(entry["path"]).read_text() == "a=1\n"
     assert not Path(new["path"]).exists()
     assert times(tmp_path) == 1
