@@ -17,14 +17,14 @@ def declared(name: str, files: tuple[str, ...], stdin: str) -> Callable[[Functio
         files=files,
         stdin=f"{stdin}, as JSON",
         example=f"millrace admin {name} --check <wanted.json",
-        ok="it is so, or would be",
-        failed="the server does not answer or refuses, or what is wanted is not understood",
+        ok="the server is as declared; with --check: it would be",
+        failed="the server does not answer or refuses, or the declaration is not understood",
     )
 
 
 @declared("kafka", ("ca.pem", "tls.pem"), "the topics, users, access rules and quotas wanted")
 def admin_kafka(check: Check = False) -> None:
-    """Topics, users, access rules and quotas."""
+    """Reconcile topics, users, access rules and quotas."""
     from millrace.admin import kafka
 
     kafka.run(check=check)
@@ -32,7 +32,7 @@ def admin_kafka(check: Check = False) -> None:
 
 @declared("mongodb", ("ca.pem",), "the replica set, roles and users wanted")
 def admin_mongodb(check: Check = False) -> None:
-    """Replica set, roles and users."""
+    """Reconcile the replica set, roles and users."""
     from millrace.admin import mongodb
 
     mongodb.run(check=check)
@@ -40,7 +40,7 @@ def admin_mongodb(check: Check = False) -> None:
 
 @declared("rewind", ("ca.pem", "tls.pem"), "the consumer group")
 def admin_rewind(check: Check = False) -> None:
-    """A consumer group that nobody is in starts at the beginning again."""
+    """Let a consumer group without members start at the beginning again."""
     from millrace.admin import rewind
 
     rewind.run(check=check)

@@ -19,7 +19,7 @@ FAILED = "Kafka does not answer, or there is no such dead letter"
     settings=SETTINGS,
     files=KAFKA_FILES,
     example="millrace dead-letters list --limit 5",
-    ok="listed, also if there is none",
+    ok="listed, even if there are none",
     failed="Kafka does not answer",
 )
 def dead_letters_list(

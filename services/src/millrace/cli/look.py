@@ -18,7 +18,7 @@ def add(app: typer.Typer) -> None:
         files=("any secret",),
         example="millrace config",
         ok="the settings can be used",
-        failed="a setting is wrong, or there is none of that name",
+        failed="a setting is wrong or unknown",
     )
     def show_config() -> None:
         """Print the effective settings; secrets are masked."""
@@ -55,7 +55,7 @@ def add(app: typer.Typer) -> None:
         settings=(*SERVERS, *REDIS, *OPERATOR),
         files=(*FILES, "redis_password", "api_token"),
         example="millrace watch --once",
-        ok="shown; what is wrong is in the picture",
+        ok="shown, problems of the pipeline included",
         failed="a wrong setting, or a file that cannot be written",
     )
     def watch(
@@ -81,7 +81,7 @@ def add(app: typer.Typer) -> None:
             Path, typer.Option(help="Authority of the certificate that https must have.")
         ] = Path("/run/secrets/ca.pem"),
     ) -> None:
-        """Ask a local endpoint whether it is well."""
+        """Ask a local endpoint whether it is healthy."""
         from millrace.runtime import health_check
 
         health_check.check(url, ca_file)

@@ -32,11 +32,11 @@ def command(name: str, arguments: str = "") -> Callable[[Function], Function]:
     "show",
     settings=("MILLRACE_PRODUCER_NAME", "MILLRACE_PRODUCER_SOURCE", "MILLRACE_HTTP_PORT"),
     example="millrace producer show --json",
-    ok="shown, also that it does not answer",
+    ok="shown, even if the producer does not answer",
     failed="a setting is wrong: this is no producer's container",
 )
 def producer_show(as_json: Json = False) -> None:
-    """Show what it does, when it polls next and what is left of its quota."""
+    """Show the producer's state, its next poll and the rest of its quota."""
     from millrace import config
     from millrace.control import producer
 
@@ -45,7 +45,7 @@ def producer_show(as_json: Json = False) -> None:
 
 @command("pause")
 def producer_pause(check: Check = False, as_json: Json = False) -> None:
-    """Poll nothing until it is told to resume."""
+    """Poll nothing until the command to resume."""
     from millrace import config
     from millrace.control import producer
 
@@ -78,7 +78,7 @@ def producer_rate(
     check: Check = False,
     as_json: Json = False,
 ) -> None:
-    """Make so many events a second: sources that invent them."""
+    """Set the number of events a second of a source that invents them."""
     from millrace import config
     from millrace.control import producer
 
@@ -93,7 +93,7 @@ def producer_interval(
     check: Check = False,
     as_json: Json = False,
 ) -> None:
-    """Poll every so many seconds."""
+    """Set the seconds between polls."""
     from millrace import config
     from millrace.control import producer
 

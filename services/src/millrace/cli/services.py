@@ -9,8 +9,8 @@ from millrace.cli.described import FILES, KAFKA, KAFKA_FILES, REDIS, SERVERS, co
 from millrace.runtime.exit_codes import Exit
 
 DAY = ["%Y-%m-%d"]
-ENDED = "told to stop (SIGTERM), and everything in flight is done"
-FAILED = "a wrong setting, refused credentials, or an error that nobody knows"
+ENDED = "stopped by SIGTERM, with everything in flight completed"
+FAILED = "a wrong setting, refused credentials, or an unknown error"
 
 
 def add(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def add(app: typer.Typer) -> None:
             datetime | None, typer.Option("--to", formats=DAY, help="The day before which it ends.")
         ] = None,
     ) -> None:
-        """Poll a source and publish its events, for ever or for a range of past days."""
+        """Poll a source and publish its events, continuously or for a range of past days."""
         from millrace import config, producer
         from millrace.producer import backfill
 

@@ -9,8 +9,8 @@ from millrace.cli.described import KAFKA, KAFKA_FILES, OPERATOR, Check
 
 group = described.group("Tell the processor how to go on where a partition stands still.")
 SETTINGS = (*KAFKA, *OPERATOR)
-OK = "commanded; the last line says whether it is carried out already"
-FAILED = "that cannot be commanded, or Kafka or the processor does not answer"
+OK = "the command is given; the last line says whether it is carried out already"
+FAILED = "the command is refused, or Kafka or the processor does not answer"
 Reason = Annotated[
     str, typer.Option(help="Why: it is logged, and said in each dead letter that comes of it.")
 ]

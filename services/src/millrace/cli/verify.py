@@ -48,7 +48,7 @@ def verify_data(as_json: Json = False) -> None:
     failed="an attempt was not refused, or something does not answer",
 )
 def verify_access(as_json: Json = False) -> None:
-    """Clients without the right to are refused."""
+    """Clients without the right are refused."""
     from millrace import config, verify
 
     verify.show_access(config.load(), as_json=as_json)
