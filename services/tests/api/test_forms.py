@@ -84,7 +84,16 @@ def test_a_whole_number_is_taken(client: FlaskClient, world: World, text: str) -
     assert (event.volume, type(event.volume)) == (300, int)
 
 
-@pytest.mark.parametrize("symbol", ["BRK B", "S/é", "東京", "\U0001f600", "BTC+USD"])
+def test_a_whole_number_that_no_float_holds_is_taken_as_it_is(
+    client: FlaskClient, world: World
+) -> None:
+    event: Any = result(client, world, sent(volume='"9007199254740993.0"'))
+    assert event.volume == 9007199254740993
+
+
+@pytest.mark.parametrize(
+    "symbol", ["BRK B", "EUR=", "GC=F", "S/é", "東京", "\U0001f600", "BTC+USD"]
+)
 def test_a_name_that_can_be_seen_is_taken(client: FlaskClient, world: World, symbol: str) -> None:
     event: Any = result(client, world, sent(symbol=json.dumps(symbol)))
     assert event.symbol == symbol
@@ -120,6 +129,15 @@ def test_how_a_number_is_written_does_not_make_another_event(
         ("volume", "300.5", "`volume`"),
         ("volume", '"300.5"', "`volume`"),
         ("volume", "NaN", "`volume` is nan"),
+        ("volume", "9007199254740993.0", "`volume` is 9007199254740992.0, of which the last"),
+        ("volume", '"9007199254740993.5"', "`volume`"),
+        ("volume", '"1e999999"', "`volume`"),
+        ("currency", '"usd"', "`currency` is 'usd': write its code in capitals, like USD, and GBX"),
+        ("currency", '"GBp"', "`currency` is 'GBp': write its code in capitals"),
+        ("currency", '"$"', "`currency` is '$': write its code in capitals"),
+        ("currency", '"US Dollar"', "`currency` is 'US Dollar': write its code in capitals"),
+        ("symbol", '"=\\"IBM\\""', "write it without what marks it as text"),
+        ("symbol", '"\\"IBM\\""', "write it without what marks it as text"),
         ("symbol", "5", "`symbol`"),
         ("symbol", '"AAPL "', "`symbol` is 'AAPL ': it must not begin or end with a space"),
         ("symbol", '"\\ufeffAAPL"', "`symbol` is '\\ufeffAAPL'"),

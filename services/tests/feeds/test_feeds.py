@@ -107,6 +107,16 @@ def test_a_document_is_shown_by_its_event_id_and_without_its_place_in_kafka(
         ("XYZ.L", "XXX"),
         ("LON:XYZ", "XXX"),
         ("XYZ LN", "XXX"),
+        ("BRK-B", "USD"),
+        ("BRK/B", "USD"),
+        ("SHOP-T", "XXX"),
+        ("BTC-EUR", "XXX"),
+        ("BTC/EUR", "XXX"),
+        ("EURUSD", "XXX"),
+        ("EUR=", "XXX"),
+        ("^GSPC", "XXX"),
+        ("7203", "XXX"),
+        ("BAC.PRL", "XXX"),
     ],
 )
 def test_the_currency_of_a_share_is_known_in_the_us(symbol: str, currency: str) -> None:

@@ -92,6 +92,17 @@ def test_what_contradicts_itself_is_refused_and_read_where_it_is_in_the_log() ->
     assert decoder(FEEDS["stocks"])(msgspec.json.encode(before)) == before
 
 
+@pytest.mark.parametrize("feed", ["metals", "quotes", "stocks"])
+def test_a_currency_is_a_code_in_capitals(feed: str) -> None:
+    for code in ("USD", "GBX", "XXX", "USDT"):
+        assert minted(feed, currency=code)
+    for other in ("usd", "Usd", "GBp", "US", "$", "US Dollar", "USD ", "\u0410BC"):
+        with pytest.raises(Refused, match=r"`currency` is .*: write its code in capitals"):
+            minted(feed, currency=other)
+    before = msgspec.structs.replace(ONE_OF_EACH[feed], currency="usd")  # type: ignore[call-arg]
+    assert decoder(FEEDS[feed])(msgspec.json.encode(before)) == before
+
+
 def test_a_price_after_the_close_is_one() -> None:
     assert minted(price=230.0, open=150.0).symbol == "IBM"
 

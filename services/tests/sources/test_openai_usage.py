@@ -184,6 +184,27 @@ def test_the_id_of_an_answer_is_what_it_was() -> None:
         assert found.event_id.endswith(sha256(unique.encode()).hexdigest()[:32])
 
 
+def test_tokens_of_reasoning_that_are_in_the_total_alone_are_written_ones() -> None:
+    details = {"reasoning_tokens": 16}
+    for usage in (
+        {
+            "prompt_tokens": 9,
+            "completion_tokens": 5,
+            "total_tokens": 30,
+            "completion_tokens_details": details,
+        },
+        {
+            "input_tokens": 9,
+            "output_tokens": 21,
+            "total_tokens": 30,
+            "output_tokens_details": details,
+        },
+        {"input_tokens": 9, "output_tokens": 21, "total_tokens": 0},
+    ):
+        found = event(chat(5, usage=usage))
+        assert (found.prompt_tokens, found.completion_tokens) == (9, 21)
+
+
 NO_USAGE = "it has no usage with prompt_tokens or input_tokens"
 
 
@@ -209,8 +230,17 @@ NO_USAGE = "it has no usage with prompt_tokens or input_tokens"
         ),
         (
             line(chat(5, usage={"prompt_tokens": 10, "total_tokens": 30})),
-            "it has no completion_tokens, and `total_tokens` is 30, of which 10 were read: write"
-            " both numbers",
+            "`total_tokens` is 30, but 10 were read and 0 written: write numbers that add up",
+        ),
+        (
+            line(
+                chat(5, usage={"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 30}),
+            ),
+            "`total_tokens` is 30, but 9 were read and 5 written: write numbers that add up",
+        ),
+        (
+            line(chat(5, usage={"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 9})),
+            "`total_tokens` is 9, but 9 were read and 5 written: write numbers that add up",
         ),
         (
             line(chat(5, usage={"prompt_tokens": 10, "input_tokens": 7, "output_tokens": 5})),

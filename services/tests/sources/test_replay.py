@@ -173,6 +173,7 @@ FILES = {
     "microseconds": PLAIN.replace("2000-03-01", "951868800000000"),
     "no offset": PLAIN.replace("2000-03-01", "2000-03-01 00:00:00"),
     "no hyphens": PLAIN.replace("2000-03-01", "20000301"),
+    "formulas": PLAIN.replace("AAPL", '="AAPL"').replace("IBM", '"=""IBM"""'),
     "an exponent": PLAIN.replace("9616100", "9.6161E6").replace("132.06", "1.3206e2"),
 }
 
@@ -223,6 +224,10 @@ def test_a_file_is_taken(tmp_path: Path, text: str, encoding: str, packed: bool)
         (ROW.replace("130.31", "0"), "`Close`"),
         (ROW.replace("130.31", "1e99"), "`Close`"),
         (ROW.replace("AAPL", ""), "`Ticker` is empty"),
+        (ROW.replace("AAPL", "=AAPL"), "`Ticker` is '=AAPL': write it without what marks it as"),
+        (ROW.replace("AAPL", "'AAPL"), '`Ticker` is "\'AAPL": write it without what marks it'),
+        (ROW.replace("2000-03-01", "2150-03-01"), "`Date` is 2150-03-01, and today is 20"),
+        (ROW.replace("9616100", "9007199254740993.5"), "`Volume`"),
         (ROW.replace("AAPL", "A\u200bB"), "`Ticker` is 'A\\u200bB': it must not"),
         (ROW.replace("AAPL", "x" * 300), "`Ticker`"),
         (ROW.replace("2000-03-01", "3/1/2000"), "`Date` is '3/1/2000': write the day like"),

@@ -6,6 +6,7 @@ import typer
 
 from millrace.cli import described
 from millrace.cli.described import KAFKA, KAFKA_FILES, Json
+from millrace.cli.numbers import whole
 
 group = described.group("Records that could not be processed.")
 SETTINGS = (*KAFKA, "MILLRACE_DEAD_LETTERS_TOPIC")
@@ -23,7 +24,7 @@ FAILED = "Kafka does not answer, or there is no such dead letter"
     failed="Kafka does not answer",
 )
 def dead_letters_list(
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(parser=whole(1), help="How many at most.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the newest dead letters."""

@@ -7,6 +7,7 @@ import typer
 
 from millrace.cli import described
 from millrace.cli.described import Check, Function, Json
+from millrace.cli.numbers import number
 
 group = described.group("Look at the producer of this container, and give it commands.")
 
@@ -73,7 +74,8 @@ def producer_run_now(check: Check = False, as_json: Json = False) -> None:
 @command("rate", " 5")
 def producer_rate(
     per_second: Annotated[
-        float | None, typer.Argument(help="Left out: the rate that is declared.")
+        float | None,
+        typer.Argument(parser=number(), help="Left out: the rate that is declared."),
     ] = None,
     check: Check = False,
     as_json: Json = False,
@@ -88,7 +90,8 @@ def producer_rate(
 @command("interval", " 60")
 def producer_interval(
     seconds: Annotated[
-        float | None, typer.Argument(help="Left out: the interval that is declared.")
+        float | None,
+        typer.Argument(parser=number(), help="Left out: the interval that is declared."),
     ] = None,
     check: Check = False,
     as_json: Json = False,

@@ -6,6 +6,7 @@ import typer
 
 from millrace.cli import described
 from millrace.cli.described import KAFKA, KAFKA_FILES, OPERATOR, Check
+from millrace.cli.numbers import whole
 
 group = described.group("Tell the processor how to go on where a partition stands still.")
 SETTINGS = (*KAFKA, *OPERATOR)
@@ -29,7 +30,8 @@ def standing_skip(
     position: Annotated[str, typer.Argument(help="Where it stands: topic/partition/offset.")],
     reason: Reason,
     last: Annotated[
-        int | None, typer.Option("--to", help="The last offset to skip; left out: that one.")
+        int | None,
+        typer.Option("--to", parser=whole(), help="The last offset to skip; left out: that one."),
     ] = None,
     fatal: Annotated[
         bool,

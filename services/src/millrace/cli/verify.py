@@ -15,6 +15,7 @@ from millrace.cli.described import (
     SERVERS,
     Json,
 )
+from millrace.cli.numbers import number
 
 LONGEST_WAIT_SECONDS = 86_400
 group = described.group("Prove what the pipeline promises.")
@@ -115,8 +116,7 @@ def verify_workflow(
     seconds: Annotated[
         float,
         typer.Option(
-            min=0,
-            max=LONGEST_WAIT_SECONDS,
+            parser=number(0, LONGEST_WAIT_SECONDS),
             help="How long to wait for the next event.",
         ),
     ] = 180.0,

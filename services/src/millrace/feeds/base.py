@@ -122,9 +122,9 @@ class Feed(Generic[E]):
     alert: Callable[[E, Meta, float], Alert | None] | None = None
     """An alert if the move passes the threshold (a fraction), else None."""
     alert_topic: str | None = None
-    contradiction: Callable[[E], str | None] | None = None
-    """What one field of an event says against another, if so. It is asked of events that are made,
-    not of those that are in the log."""
+    problem: Callable[[E], str | None] | None = None
+    """Why an event that can be read should not be made: one field contradicts another, or could not
+    be compared. It is not asked of what is in the log."""
     symbol_of: Callable[[Mapping[str, Any]], str] | None = None
     """The symbol that follows from an event's own fields; None: every event names its symbol."""
     sent_by: str | None = None

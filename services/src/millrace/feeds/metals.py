@@ -6,7 +6,7 @@ from typing import Any, Literal
 from millrace.events import Event, Name, Price
 from millrace.feeds.base import Feed, Meta, with_envelope
 from millrace.feeds.history import History
-from millrace.feeds.prices import STORED_PRICE, Measured, change, price_of
+from millrace.feeds.prices import STORED_PRICE, Measured, change, price_of, problem
 
 DAY = timedelta(hours=24)
 OLDEST = timedelta(hours=48)
@@ -56,4 +56,5 @@ METALS = Feed(
     stored_value=(*STORED_PRICE, "meta.unit"),
     derive=change_pct_24h,
     document=document,
+    problem=problem,
 )

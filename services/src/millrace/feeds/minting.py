@@ -44,14 +44,15 @@ def mint(
 def checked(feed: Feed[E], fields: Mapping[str, Any]) -> E:
     """The event with these fields, as the processor reads it; Refused if it would not.
 
-    So is what contradicts itself, which the processor reads: it may be in the log from before.
+    So is what the feed has a problem with, which the processor reads: it may be in the log from
+    before.
     """
     try:
         given = msgspec.convert(fields, feed.event_type, strict=True)
         event: E = _reader(feed.event_type)(msgspec.json.encode(given))
     except (msgspec.ValidationError, RecursionError, ValueError) as error:
         raise Refused(str(error)) from None
-    if feed.contradiction and (said := feed.contradiction(event)):
+    if feed.problem and (said := feed.problem(event)):
         raise Refused(said)
     return event
 

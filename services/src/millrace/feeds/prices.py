@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
+from millrace.feeds import currencies
 from millrace.feeds.base import Meta
 from millrace.feeds.history import History, Point
 
@@ -30,6 +31,11 @@ class Priced(Protocol):
     def currency(self) -> str:
         """The currency."""
         ...
+
+
+def problem(event: Priced) -> str | None:
+    """What is wrong with how the currency is written."""
+    return currencies.problem(event.currency)
 
 
 def price_of(event: Priced) -> Measured:

@@ -7,7 +7,7 @@ import msgspec
 
 from millrace.events import CLOCKS, Event, Name, Price
 from millrace.feeds.base import Feed, Meta, with_envelope
-from millrace.feeds.prices import STORED_PRICE, change_pct, price_of
+from millrace.feeds.prices import STORED_PRICE, change_pct, price_of, problem
 
 WINDOW = timedelta(minutes=10)
 """A quote older than this is none to compare with: the market had stopped."""
@@ -48,5 +48,6 @@ QUOTES = Feed(
     stored_value=STORED_PRICE,
     derive=change_pct,
     document=document,
+    problem=problem,
     is_cached=True,
 )

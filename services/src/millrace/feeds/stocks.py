@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from millrace.events import Alert, Event, Name, Price
+from millrace.feeds import prices
 from millrace.feeds.base import Feed, Meta, with_envelope
 from millrace.feeds.prices import STORED_PRICE, change_pct, price_of
 
@@ -46,11 +47,14 @@ def document(event: StockPrice, meta: Meta) -> dict[str, Any]:
     return with_envelope(event, own, meta)
 
 
-def contradiction(event: StockPrice) -> str | None:
-    """A range that is none. The price may lie outside: trading goes on when the day has closed."""
+def problem(event: StockPrice) -> str | None:
+    """A range that is none, or a currency.
+
+    The price may lie outside of the range: trading goes on when the day has closed.
+    """
     if event.low > event.high:
         return f"the low, {event.low:g}, is above the high, {event.high:g}"
-    return None
+    return prices.problem(event)
 
 
 def alert(event: StockPrice, meta: Meta, threshold: float) -> Alert | None:
@@ -95,6 +99,6 @@ STOCKS = Feed(
     derive=change_pct,
     document=document,
     alert=alert,
-    contradiction=contradiction,
+    problem=problem,
     alert_topic="stock-alerts",
 )

@@ -7,6 +7,7 @@ ValueError says what is wrong in words that follow on a name, and how to write i
 import math
 import re
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from millrace.runtime.redaction import scrub
@@ -16,6 +17,8 @@ NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*"
 _NUMBER = re.compile(NUMBER, re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _LONGEST = 100
+_EXACT = 2**53
+"""A float from here on may stand for several whole numbers."""
 _TIME = re.compile(
     r"\s*(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<hours>\d{2}:\d{2})(?P<seconds>:\d{2})?"
     r"([.,](?P<fraction>\d{1,12}))?"
@@ -29,6 +32,7 @@ DAY_EXAMPLE = "2026-01-02"
 _MISSING = frozenset(
     {"", "-", "nan", "nat", "null", "none", "na", "n/a", "#n/a", "<na>", "undefined"}
 )
+_QUOTES = frozenset("\"'`")
 UNDECODED = "\ufffd"
 """What programs put where bytes are no character of the encoding that they take them for."""
 _UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
@@ -55,12 +59,24 @@ def number(value: Any, *, whole: bool = False, or_null: bool = False) -> Any:
                 f"is {_quoted(value)}, which is no number: write it like 1234.5, without"
                 f" separators and units{', and null where there is no value' if or_null else ''}"
             )
-        value = int(value) if _WHOLE.fullmatch(value) else float(value)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError("is too large")
+        return _meant(value.strip(), whole=whole)
     if whole and isinstance(value, float) and value.is_integer():
+        if abs(value) >= _EXACT:
+            raise ValueError(
+                f"is {value}, of which the last digits are lost: write it as a whole number"
+            )
         return int(value)
     return value
+
+
+def _meant(text: str, *, whole: bool) -> int | float:
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    rounded = float(text)
+    if not math.isfinite(rounded):
+        raise ValueError("is too large")
+    exact = Decimal(text)
+    return int(exact) if whole and exact == exact.to_integral_value() else rounded
 
 
 def is_missing(value: Any) -> bool:
@@ -80,6 +96,8 @@ def name(text: str) -> str:
             f"is {_quoted(text)}: it must not begin or end with a space, nor have a character that"
             " cannot be seen"
         )
+    if text[:1] in {*_QUOTES, "="} or text[-1:] in _QUOTES:
+        raise ValueError(f"is {_quoted(text)}: write it without what marks it as text")
     if UNDECODED in text:
         raise ValueError(
             f"is {_quoted(text)}, which was not decoded as it was written: write it in UTF-8"

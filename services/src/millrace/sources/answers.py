@@ -112,15 +112,31 @@ def _tokens(used: Any) -> tuple[Any, Any]:
         single(used)
         if not used.keys().isdisjoint(READ):
             read, written = _count(READ, used), _count(WRITTEN, used)
-            total = used.get("total_tokens")
-            is_told = isinstance(total, int) and isinstance(read, int)
-            if written is None and is_told and total > read:
-                raise ValueError(
-                    f"it has no completion_tokens, and `total_tokens` is {total}, of which {read}"
-                    " were read: write both numbers"
-                )
-            return read, 0 if written is None else written
+            return read, _all_written(used, read, 0 if written is None else written)
     raise ValueError("it has no usage with prompt_tokens or input_tokens")
+
+
+def _all_written(used: Mapping[str, Any], read: Any, written: Any) -> Any:
+    """Tokens written, with those of reasoning, which some gateways count in the total alone."""
+    total = _of("total_tokens", used, _whole)
+    if not total or not all(isinstance(one, int) for one in (total, read, written)):
+        return written
+    hidden = total - read - written
+    if hidden and hidden != _reasoning(used):
+        raise ValueError(
+            f"`total_tokens` is {total}, but {read} were read and {written} written: write"
+            " numbers that add up"
+        )
+    return written + hidden
+
+
+def _reasoning(used: Mapping[str, Any]) -> Any:
+    """What is said of it for itself."""
+    for name in WRITTEN:
+        details = used.get(f"{name}_details")
+        if isinstance(details, Mapping) and "reasoning_tokens" in details:
+            return details["reasoning_tokens"]
+    return None
 
 
 def _count(names: Sequence[str], used: Mapping[str, Any]) -> Any:

@@ -16,6 +16,7 @@ import structlog
 
 from millrace.config import Settings, about
 from millrace.errors import ConfigurationError
+from millrace.events import is_ahead
 from millrace.feeds.minting import Refused, mint, second
 from millrace.feeds.stocks import STOCKS, StockPrice
 from millrace.parsing import scalars
@@ -147,6 +148,8 @@ def _event(row: Row, symbol: str, day: date, now: datetime) -> StockPrice:
         for field, name in FIELDS.items():
             text = text.replace(f"`$.{field}`", f"`{name}`")
         raise ValueError(text) from None
+    if is_ahead(event, STOCKS.ahead):
+        raise ValueError(f"`Date` is {day}, and today is {now:%Y-%m-%d}")
     slack = SLACK * max(1.0, event.high)
     for name, price in (("Open", event.open), ("Close", event.price)):
         if not event.low - slack <= price <= event.high + slack:

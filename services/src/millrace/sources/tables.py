@@ -6,6 +6,7 @@ Each line is a row by itself: a quotation mark that nobody closes spoils no othe
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,6 +22,8 @@ T = TypeVar("T")
 DELIMITERS = (",", ";", "\t")
 GZIP = b"\x1f\x8b"
 LONGEST_HEADER = 80
+_FORMULA = re.compile(r'\A="([^"]*)"\Z')
+"""How exports have spreadsheets take a cell for text."""
 
 
 class NoTable(MillraceError):
@@ -120,7 +123,7 @@ def _row(number: int, line: str, delimiter: str, names: list[str]) -> Row:
 
 def _cells(line: str, delimiter: str) -> list[str]:
     (cells,) = csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True)
-    return [cell.strip() for cell in cells]
+    return [_FORMULA.sub(r"\1", cell.strip()) for cell in cells]
 
 
 def _plain(name: str) -> str:
