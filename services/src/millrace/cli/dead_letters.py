@@ -24,7 +24,7 @@ FAILED = "Kafka does not answer, or there is no such dead letter"
     failed="Kafka does not answer",
 )
 def dead_letters_list(
-    limit: Annotated[int, typer.Option(parser=whole(1), help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(parser=whole(1), help="How many at most, from 1.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the newest dead letters."""

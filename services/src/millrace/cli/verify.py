@@ -117,7 +117,7 @@ def verify_workflow(
         float,
         typer.Option(
             parser=number(0, LONGEST_WAIT_SECONDS),
-            help="How long to wait for the next event.",
+            help=f"How long to wait for the next event; {LONGEST_WAIT_SECONDS:g} at most.",
         ),
     ] = 180.0,
     as_json: Json = False,
