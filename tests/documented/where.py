@@ -203,7 +203,7 @@ RUN_BY = {
     "pytest tests/aws": ("molecule/aws_provision/verify.yml", "suite: tests/aws"),
     "molecule test -s kafka": SCENARIO,
     "molecule test -s aws": SCENARIO,
-    "molecule test -s aws_fleets": SCENARIO,
+    "molecule test -s aws_one_host": SCENARIO,
     "molecule converge -s kafka": SCENARIO,
     "molecule verify -s kafka": SCENARIO,
     "molecule destroy -s kafka": SCENARIO,
