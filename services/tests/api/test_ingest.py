@@ -49,6 +49,16 @@ def check(answer: TestResponse, status: int, path: str = "/v1/ingest/{feed}") ->
     return body
 
 
+@pytest.mark.parametrize("path", ["/ingest/quote", "/v1/ingest/quotes"])
+def test_a_query_that_would_not_be_heeded_is_refused(
+    client: FlaskClient, world: World, path: str
+) -> None:
+    answer = post(client, f"{path}?dry_run=true", QUOTE)
+    assert answer.status_code == 400
+    assert "dry_run" in answer.text
+    assert not world.kafka.records
+
+
 def test_a_quote_is_accepted_when_it_is_acknowledged(client: FlaskClient, world: World) -> None:
     body = check(post(client, "/ingest/quote", QUOTE), 202, "/ingest/quote")
     ((topic, event),) = world.kafka.records

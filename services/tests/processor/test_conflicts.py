@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from services.tests.feeds.events import START, stock, tokens
+from services.tests.feeds.events import ONE_OF_EACH, START, stock, tokens
 from services.tests.processor.process import Processor
 from services.tests.processor.scenario import FIRST, metric, produce, start
 from services.tests.processor.world import World
 
 from millrace.clients.letter_headers import CONFLICT, PREFIX
+from millrace.feeds.metals import METALS
 from millrace.feeds.stocks import STOCKS
 from millrace.feeds.token_usage import TOKEN_USAGE
 from millrace.processor.batch import Inserted
@@ -117,6 +118,18 @@ def test_events_are_compared_as_their_documents_are() -> None:
     moved = msgspec.structs.replace(first, observed_at=START - timedelta(hours=1))
     assert between_events(STOCKS, Taken(first, None), Taken(moved, first.observed_at)) is None
     assert between_events(STOCKS, Taken(first, None), Taken(moved, None)) is not None
+
+
+def test_the_unit_of_a_metal_is_of_what_it_says() -> None:
+    first = ONE_OF_EACH["metals"]
+    second = msgspec.structs.replace(first, unit="gram")  # type: ignore[call-arg]
+    taken = Taken(first, None), Taken(second, None)
+    documents = [METALS.document(e, {"change_pct_24h": None, "unit": e.unit}) for e, _ in taken]  # type: ignore[attr-defined]
+    for found in (between_events(METALS, *taken), between_documents(documents[0], documents[1])):
+        assert str(found) == "an event of the same id came before, with another unit"
+    # As older releases stored them.
+    del documents[0]["meta"]["unit"]
+    assert between_documents(documents[0], documents[1]) is None
 
 
 def test_what_an_event_says_of_its_time_is_written_in_one_way() -> None:

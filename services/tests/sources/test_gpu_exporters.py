@@ -568,6 +568,29 @@ def test_two_gpus_of_one_name_are_rejected_and_not_mixed(exporter: Server, insta
     )
 
 
+def test_two_gpus_of_one_number_are_rejected_by_nvidia_smi_too(exporter: Server) -> None:
+    exporter.page = "".join(
+        f'nvidia_smi_index{{uuid="{uuid}"}} {number}\n'
+        for uuid, number in (("a", 0), ("b", 0), ("c", 1))
+    )
+    batch = smi_source(exporter).fetch("metrics")
+    assert [event.symbol for event in batch.events] == ["here/1"]
+    both = "several GPUs of the page have its number: give each host its own URL"
+    assert batch.rejected == [Rejected("here/0", both)] * 2
+
+
+@pytest.mark.parametrize("host", ["None", " n1", "n\u200b1", '\\"n1\\"'])
+def test_a_host_that_looks_like_another_is_rejected(exporter: Server, host: str) -> None:
+    exporter.page = (
+        f'DCGM_FI_DEV_GPU_TEMP{{gpu="0",UUID="GPU-1",Hostname="{host}"}} 40\n'
+        'DCGM_FI_DEV_GPU_TEMP{gpu="1",UUID="GPU-2",Hostname="n1"} 41\n'
+    )
+    batch = dcgm_source(exporter).fetch("metrics")
+    assert [event.symbol for event in batch.events] == ["n1/1"]
+    (rejected,) = batch.rejected
+    assert rejected.reason.startswith("`host` is ")
+
+
 @pytest.mark.parametrize(
     ("status", "page", "kind"),
     [

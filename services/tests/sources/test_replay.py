@@ -51,6 +51,7 @@ NOTHING = ROWS.splitlines()[0]
     ("symbols", "rows", "told"),
     [
         (["NONE", "NIL"], ROWS, ["NIL,NONE"]),
+        (["AAPL", "MSFTT"], ROWS, ["MSFTT"]),
         ([], NOTHING, ["all"]),
         ([], ROWS, []),
         ([], NOTHING + "\nrefused", []),
@@ -174,6 +175,7 @@ FILES = {
     "no offset": PLAIN.replace("2000-03-01", "2000-03-01 00:00:00"),
     "no hyphens": PLAIN.replace("2000-03-01", "20000301"),
     "formulas": PLAIN.replace("AAPL", '="AAPL"').replace("IBM", '"=""IBM"""'),
+    "a fraction of zero": PLAIN.replace("9616100", "9616100.00"),
     "an exponent": PLAIN.replace("9616100", "9.6161E6").replace("132.06", "1.3206e2"),
 }
 
@@ -234,6 +236,8 @@ def test_a_file_is_taken(tmp_path: Path, text: str, encoding: str, packed: bool)
         (ROW.replace("2000-03-01", "36586"), "`Date` is 36586: a number is a Unix time"),
         (ROW.replace("2000-03-01", "2000-02-30"), "`Date` is '2000-02-30': write the day like"),
         (ROW.replace("2000-03-01", "1850-03-01"), "out of range"),
+        (ROW.replace("2000-03-01", "2000-W10"), "`Date` is '2000-W10': write the day like"),
+        (ROW.replace("AAPL", "#NAME?"), "`Ticker` is '#NAME?', as programs write what is missing"),
         (ROW.replace("2000-03-01", "NaT"), "`Date` is 'NaT': write the day like"),
         (
             ROW.replace("2000-03-01", "2000-03-01T10:00:00Z"),

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g
 from millrace.api import bodies, items, reading
 from millrace.api.auth import INGEST, scope
 from millrace.api.errors import DependencyError
-from millrace.api.events import answer
+from millrace.api.events import answer, no_parameters
 from millrace.api.items import Rejected
 from millrace.api.log import KafkaLog
 from millrace.api.problems import Problem, bad_request
@@ -78,6 +78,7 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], KafkaLog]) -> Bluepr
     @scope(INGEST)
     @bodies.takes_json
     def ingest(feed: str) -> Response:
+        no_parameters()
         if feed not in known:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such feed; /v1/feeds lists them.")
         kind, body = bodies.read(*bodies.LINES)
@@ -108,6 +109,7 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], KafkaLog]) -> Bluepr
         @scope(INGEST)
         @bodies.takes_json
         def ingest_quote() -> Response:
+            no_parameters()
             _, body = bodies.read()
             return with_place(lambda: quote(body))
 

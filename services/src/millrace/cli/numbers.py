@@ -30,7 +30,8 @@ def _reader(kind: type[T], least: float, most: float) -> Callable[[str | T], T]:
         if kind is int and not isinstance(value, int):
             raise typer.BadParameter(f"it is {text}, which is no whole number")
         if not least <= value <= most:
-            raise typer.BadParameter(f"it is {text}, and may be {least:g} to {most:g}")
+            most_said = f" to {most:g}" if most < inf else " or more"
+            raise typer.BadParameter(f"it is {text}, and may be {least:g}{most_said}")
         return kind(value)
 
     read.__name__ = "integer" if kind is int else "number"

@@ -6,6 +6,8 @@ from the exchange: London's quotes are in pence, and some in pounds, dollars or 
 
 import re
 
+from millrace.parsing import scalars
+
 DOLLARS, UNKNOWN = "USD", "XXX"
 """As ISO 4217 has them: XXX is none."""
 _CODE = re.compile(r"[A-Z][A-Z0-9]{2,9}")
@@ -17,7 +19,7 @@ a currency, as in BTC-EUR; digits, signs and six letters are no share of the US.
 
 def problem(currency: str) -> str | None:
     """What is wrong with how it is written: prices in `usd` and in `USD` would not be compared."""
-    if _CODE.fullmatch(currency):
+    if _CODE.fullmatch(currency) and not scalars.is_missing(currency):
         return None
     # Small letters cannot be taken for capitals: GBp is a hundredth of GBP.
     return (

@@ -30,7 +30,8 @@ _DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}", re.ASCII)
 EXAMPLE = "2026-01-02T15:00:00Z"
 DAY_EXAMPLE = "2026-01-02"
 _MISSING = frozenset(
-    {"", "-", "nan", "nat", "null", "none", "na", "n/a", "#n/a", "<na>", "undefined"}
+    {"", "-", "nan", "nat", "null", "(null)", "nil", "none", "na", "n/a", "<na>", "undefined"}
+    | {"#n/a", "#ref!", "#name?", "#value!", "#num!", "#null!", "#div/0!", "[object object]"}
 )
 _QUOTES = frozenset("\"'`")
 UNDECODED = "\ufffd"
@@ -148,6 +149,8 @@ def day(text: str) -> date:
             f" alone, like {DAY_EXAMPLE}"
         )
     try:
+        if not _DAY.fullmatch(written):
+            raise ValueError
         return date.fromisoformat(written)
     except ValueError:
         raise ValueError(f"is {_quoted(text)}: write the day like {DAY_EXAMPLE}") from None

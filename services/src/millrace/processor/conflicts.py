@@ -1,8 +1,9 @@
 """Events that have one id and do not say the same: the first is stored, others are dead letters.
 
 What is compared is what an event says of its observation: not when it was produced, nor by which
-version of its schema, nor what is derived, nor what its document keeps with what is derived; nor
-when it was observed, in a feed whose events are one at any time.
+version of its schema, nor what is derived, nor what producers add that do not observe it, the price
+of an hour and the span that tokens were counted over; nor when it was observed, in a feed whose
+events are one at any time.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,9 @@ from millrace.feeds.base import CLAIMED_FIELD, TIME_FIELD, Feed
 from millrace.processor.decode import Taken
 from millrace.processor.errors import BadRecord
 
-NOT_SAID = frozenset({"produced_at", "schema_version", "unit", "price_per_hour_usd", "span_s"})
+NOT_SAID = frozenset({"produced_at", "schema_version", "price_per_hour_usd", "span_s"})
+SAID_IN_META = frozenset({"unit"})
+"""What events say, and documents keep with what is derived."""
 DERIVED = frozenset({"meta", "cost_per_token", "ts"})
 NOT_COMPARED = NOT_SAID | DERIVED | {"_id", "kafka", CLAIMED_FIELD}
 
@@ -50,6 +53,7 @@ def between_documents(
 
 def _compared(document: Mapping[str, Any], at_any_time: bool) -> dict[str, Any]:
     own = {name: value for name, value in document.items() if name not in NOT_COMPARED}
+    own |= {name: document["meta"][name] for name in SAID_IN_META if name in document["meta"]}
     if at_any_time:
         del own[TIME_FIELD]
         return own

@@ -17,6 +17,16 @@ MAX_ID = 500
 READ = ("prompt_tokens", "input_tokens")
 WRITTEN = ("completion_tokens", "output_tokens")
 """The names of tokens read and written."""
+CACHED = ("cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+"""The names of those that were read before."""
+
+
+class Unusable(ValueError):
+    """An answer whose usage is not believed: what its parts before it say is not all of it."""
+
+    def __init__(self, reason: object, answer: str) -> None:
+        super().__init__(str(reason))
+        self.answer = answer
 
 
 def normalise(record: Record, place: ServingGpu, now: float) -> Iterator[Told | Rejected]:
@@ -36,10 +46,10 @@ def normalise(record: Record, place: ServingGpu, now: float) -> Iterator[Told | 
             told = _told(answer, f"{at}:{digest}", place, now)
         except ValueError as error:
             yield Rejected(where, shown(error))
+            if isinstance(error, Unusable):
+                yield Told(None, error.answer, is_last=True)
         else:
-            if isinstance(told, Rejected):
-                yield Rejected(where, told.reason)
-            elif told:
+            if told:
                 yield told
 
 
@@ -49,7 +59,7 @@ def _hint(text: bytes) -> str | None:
     return None
 
 
-def _told(answer: Any, place_in_file: str, place: ServingGpu, now: float) -> Told | Rejected | None:
+def _told(answer: Any, place_in_file: str, place: ServingGpu, now: float) -> Told | None:
     if not isinstance(answer, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - it is data
     single(answer)
@@ -60,26 +70,33 @@ def _told(answer: Any, place_in_file: str, place: ServingGpu, now: float) -> Tol
         answer = single(inner) if isinstance(inner, dict) else {}
         is_part = not answer.get("usage")
     used = answer.get("usage")
+    if used is None and isinstance(answer.get("x_groq"), dict):
+        used = answer["x_groq"].get("usage")
     if is_part and (used is None or used == {}):
         return None
-    prompt, completion = _tokens(used)
-    fields = {
-        "model": _of("model", answer, _name),
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "latency_ms": _of("latency_ms", answer, _number_if_any),
-    }
     identity = answer.get("id")
     if not isinstance(identity, str) or not 0 < len(identity) <= MAX_ID:
         identity = place_in_file
     # It is kept with what is held: half of a character, which JSON can say, is in no file.
     identity = identity.encode(errors="replace").decode()
-    time = _time(answer)
-    event = usage("openai_usage", place, fields, identity, now, simulated=False, observed_at=time)
-    if isinstance(event, Rejected):
-        return event
     # Some servers give each part a time of its own: the id alone says which answer it is of.
-    return Told(event, f"{event.symbol}\n{identity}", not is_part or answer.get("choices") == [])
+    key = f"{place.host}/{place.gpu_index}/{answer.get('model')}\n{identity}"
+    is_last = not is_part or answer.get("choices") == []
+    try:
+        prompt, completion, doubt = _tokens(used)
+        fields = {
+            "model": _of("model", answer, _name),
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "latency_ms": _of("latency_ms", answer, _number_if_any),
+        }
+        at = _time(answer)
+    except ValueError as error:
+        raise Unusable(error, key) from None
+    event = usage("openai_usage", place, fields, identity, now, simulated=False, observed_at=at)
+    if isinstance(event, Rejected):
+        raise Unusable(event.reason, key)
+    return Told(event, key, is_last, doubt)
 
 
 def _is_event(answer: Mapping[str, Any]) -> bool:
@@ -106,37 +123,60 @@ def _is_part(answer: Mapping[str, Any]) -> bool:
     return kind == "" and answer.get("choices") == []
 
 
-def _tokens(used: Any) -> tuple[Any, Any]:
-    """Tokens read and written. An embedding writes none; reasoning is part of what is written."""
+def _tokens(used: Any) -> tuple[Any, Any, str | None]:
+    """Tokens read and written, and what does not add up. An embedding writes none."""
     if isinstance(used, Mapping):
         single(used)
         if not used.keys().isdisjoint(READ):
             read, written = _count(READ, used), _count(WRITTEN, used)
-            return read, _all_written(used, read, 0 if written is None else written)
+            return _summed(used, read, written)
     raise ValueError("it has no usage with prompt_tokens or input_tokens")
 
 
-def _all_written(used: Mapping[str, Any], read: Any, written: Any) -> Any:
-    """Tokens written, with those of reasoning, which some gateways count in the total alone."""
-    total = _of("total_tokens", used, _whole)
-    if not total or not all(isinstance(one, int) for one in (total, read, written)):
-        return written
-    hidden = total - read - written
-    if hidden and hidden != _reasoning(used):
+def _summed(used: Mapping[str, Any], read: Any, written: Any) -> tuple[Any, Any, str | None]:
+    """Tokens read and written, with those that are in the total alone; what does not add up.
+
+    Some gateways leave the tokens of reasoning, or of the cache, out of the number that they are
+    of, and name them in the details.
+    """
+    total, parts = _if_whole(used.get("total_tokens")), (read, 0 if written is None else written)
+    hidden = total - sum(parts) if total and all(isinstance(one, int) for one in parts) else 0
+    if hidden and hidden in _named(used, (*WRITTEN, None), ("reasoning_tokens",)):
+        return read, parts[1] + hidden, None
+    if hidden and hidden in _named(used, (*READ, None), CACHED):
+        return read + hidden, *parts[1:], None
+    if hidden > 0 and written is None:
         raise ValueError(
-            f"`total_tokens` is {total}, but {read} were read and {written} written: write"
-            " numbers that add up"
+            f"it has no completion_tokens, and `total_tokens` is {total}, of which {read} were"
+            " read: write both numbers"
         )
-    return written + hidden
+    doubt = f"`total_tokens` is {total}, of {read} read and {parts[1]} written" if hidden else None
+    return *parts, doubt
 
 
-def _reasoning(used: Mapping[str, Any]) -> Any:
-    """What is said of it for itself."""
-    for name in WRITTEN:
-        details = used.get(f"{name}_details")
-        if isinstance(details, Mapping) and "reasoning_tokens" in details:
-            return details["reasoning_tokens"]
-    return None
+def _named(
+    used: Mapping[str, Any], details: Sequence[str | None], names: Sequence[str]
+) -> set[int]:
+    """The numbers of these names in details, or where there are none beside the others, and their
+    sum."""
+    found = [used if name is None else used.get(f"{name}_details") for name in details]
+    numbers = [
+        number
+        for one in found
+        if isinstance(one, Mapping)
+        for name in names
+        if (number := _if_whole(one.get(name)))
+    ]
+    return {*numbers, sum(numbers)}
+
+
+def _if_whole(found: Any) -> int:
+    """A number that is beside what counts; 0 if it is none."""
+    try:
+        number = _whole(found)
+    except ValueError:
+        return 0
+    return number if type(number) is int else 0
 
 
 def _count(names: Sequence[str], used: Mapping[str, Any]) -> Any:

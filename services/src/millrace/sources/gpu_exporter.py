@@ -1,13 +1,17 @@
 """GPUs as an exporter for Prometheus shows them: one page is one poll."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from millrace.feeds.gpu_metrics import GpuMetrics
+from millrace.runtime.redaction import shown
 from millrace.sources.base import Batch, Rejected, Transient
 from millrace.sources.gpus import ServingGpu, batch
 from millrace.sources.scrape import Exporter, Sample
+
+ALONE = "give each host its own URL"
 
 
 class Normalise(Protocol):
@@ -50,4 +54,14 @@ class GpuExporter:
         found = self._normalise(page.samples, self._place, self._clock(), simulated=page.simulated)
         if not found:
             raise Transient(self._empty)
-        return batch(found, simulated=page.simulated)
+        return batch(_distinct(found), simulated=page.simulated)
+
+
+def _distinct(found: Sequence[GpuMetrics | Rejected]) -> Iterator[GpuMetrics | Rejected]:
+    """The same, where two GPUs have one number neither of them."""
+    times = Counter(one.event_id for one in found if not isinstance(one, Rejected))
+    for one in found:
+        if not isinstance(one, Rejected) and times[one.event_id] > 1:
+            yield Rejected(shown(one.symbol), f"several GPUs of the page have its number: {ALONE}")
+        else:
+            yield one

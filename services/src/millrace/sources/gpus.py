@@ -20,8 +20,9 @@ from millrace.feeds import gpu_metrics, token_usage
 from millrace.feeds.base import Feed
 from millrace.feeds.gpu_metrics import GPU_METRICS, GpuMetrics
 from millrace.feeds.gpus import price_at
-from millrace.feeds.minting import Refused, mint
+from millrace.feeds.minting import mint
 from millrace.feeds.token_usage import TOKEN_USAGE, TokenUsage
+from millrace.parsing import scalars
 from millrace.runtime.redaction import shown
 from millrace.sources.base import Batch, Rejected
 
@@ -173,6 +174,7 @@ def _event(
     simulated: bool,
 ) -> E | Rejected:
     try:
+        _check_names(fields)
         return mint(
             feed,
             source,
@@ -183,5 +185,15 @@ def _event(
             observed_at=time,
             **fields,
         )
-    except Refused as error:
+    except ValueError as error:
         return Rejected(shown(symbol), shown(error))
+
+
+def _check_names(fields: Mapping[str, Any]) -> None:
+    """ValueError of a name in the symbol that looks like another, or says that there is none."""
+    for field in ("host", "model"):
+        if isinstance(name := fields.get(field), str):
+            try:
+                scalars.name(name)
+            except ValueError as error:
+                raise ValueError(f"`{field}` {error}") from None

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from millrace.config import Settings
 from millrace.events import CLOCKS
@@ -30,6 +31,8 @@ from millrace.sources.following import Following, Reading
 from millrace.sources.gpus import ServingGpu, batch
 from millrace.sources.marks import Mark
 from millrace.sources.streams import Held, Told, last_of_each
+
+log = structlog.get_logger(__name__)
 
 LONGEST_SECONDS = 600.0
 """What began longer before is not of the time that the lines before it say: clients wait for an
@@ -98,9 +101,13 @@ class OpenaiUsage:
             for one in normalise(record, self._place, now):
                 if isinstance(one, Rejected):
                     rejected.append(one)
+                elif one.event is None:
+                    told.append(one)
                 else:
                     event, newest = ended(one.event, newest, now)
                     told.append(one._replace(event=event))
+        if doubts := [one.doubt for one in told if one.doubt]:
+            log.warning("usage does not add up: its parts count", lines=len(doubts), one=doubts[0])
         events, held = last_of_each(told, position.held, now)
         brought = replace(batch([*events, *rejected], simulated=False), has_more=reading.has_more)
         self._position = Position(

@@ -63,8 +63,9 @@ class Replay:
             batch = self.between(date.min, date.max)
         except NoTable as error:
             raise Permanent(str(error)) from None
-        if not batch.events and not batch.rejected:
-            symbols = ",".join(sorted(self._symbols)) or "all"
+        without = self._symbols - {event.symbol for event in batch.events}
+        if without or not (batch.events or batch.rejected):
+            symbols = ",".join(sorted(without)) or "all"
             log.warning("no row to replay", file=str(self._path), symbols=symbols)
         return batch
 
@@ -160,13 +161,12 @@ def _event(row: Row, symbol: str, day: date, now: datetime) -> StockPrice:
     return event
 
 
-def _number(text: str) -> float:
+def _number(text: str, *, whole: bool = False) -> float:
     if scalars.is_missing(text):
         raise ValueError(f"is {text}: every row needs a number here")
-    number: float = scalars.number(text)
+    number: float = scalars.number(text, whole=whole)
     return number
 
 
 def _whole_number(text: str) -> float:
-    number: float = scalars.number(_number(text), whole=True)
-    return number
+    return _number(text, whole=True)

@@ -20,10 +20,13 @@ MOST = 10_000
 class Told(NamedTuple):
     """What an answer used, as far as it says."""
 
-    event: TokenUsage
+    event: TokenUsage | None
+    """None: this part is not believed, and so is no other before it."""
     answer: str
     """The same for all parts of an answer."""
     is_last: bool
+    doubt: str | None = None
+    """What does not add up in it."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -40,8 +43,10 @@ def last_of_each(
 ) -> tuple[list[TokenUsage], dict[str, Held]]:
     """The events of answers that are complete, in the order of their last parts, and the others."""
     waiting = dict(held)
-    for event, answer, is_last in told:
+    for event, answer, is_last, _ in told:
         waiting.pop(answer, None)
+        if event is None:
+            continue
         # Two whole answers may have one id: neither takes the place of the other.
         key = f"{answer}\n{len(waiting)}" if is_last else answer
         while key in waiting:
