@@ -122,9 +122,9 @@ def test_events_are_compared_as_their_documents_are() -> None:
 
 def test_the_unit_of_a_metal_is_of_what_it_says() -> None:
     first = ONE_OF_EACH["metals"]
-    second = msgspec.structs.replace(first, unit="gram")  # type: ignore[call-arg]
+    second = msgspec.structs.replace(first, unit="gram")
     taken = Taken(first, None), Taken(second, None)
-    documents = [METALS.document(e, {"change_pct_24h": None, "unit": e.unit}) for e, _ in taken]  # type: ignore[attr-defined]
+    documents = [METALS.document(e, {"change_pct_24h": None, "unit": e.unit}) for e, _ in taken]
     for found in (between_events(METALS, *taken), between_documents(documents[0], documents[1])):
         assert str(found) == "an event of the same id came before, with another unit"
     # As older releases stored them.

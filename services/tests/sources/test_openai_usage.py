@@ -796,6 +796,7 @@ def test_any_answer_is_an_event_that_the_processor_takes_or_is_rejected(
     told = said(line(answer))
     if isinstance(told, Told):
         found = told.event
+        assert found
         assert found.prompt_tokens in answer["usage"].values()
         if found.observed_at.year >= 1900 and found.observed_at <= found.produced_at:
             assert decoder(TOKEN_USAGE)(msgspec.json.encode(found)) == found
@@ -827,6 +828,7 @@ def test_tokens_are_taken(text: str, name: str) -> None:
     data = line(chat(5, usage=usage)).replace(f'"{name}": 5'.encode(), f'"{name}": {text}'.encode())
     found = said(data)
     assert isinstance(found, Told), found
+    assert found.event
     assert (found.event.prompt_tokens, found.event.completion_tokens) == (5, 5)
     assert found.event.event_id == event(chat(5)).event_id
 
@@ -877,6 +879,7 @@ def test_a_fraction_of_a_second_is_what_it_was() -> None:
 def test_a_latency_is_taken(latency: str, value: float | None) -> None:
     found = said(line(chat(5, latency_ms=1)).replace(b": 1}", f": {latency}}}".encode()))
     assert isinstance(found, Told), found
+    assert found.event
     assert found.event.latency_ms == value
 
 
