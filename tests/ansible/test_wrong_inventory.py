@@ -133,11 +133,11 @@ def test_a_copy_of_one_inventory_says_what_it_lacks(playbook: Playbook, tmp_path
     done = playbook.run("site.yml", inventory=alone)
     assert done.returncode == 2
     last = " ".join(done.stdout.rpartition("The run ended because of this:")[2].split())
-    assert "local: copy the whole folder inventories, with its links (cp -a), and not" in last
+    assert "local: copy the whole folder inventories with its links (cp -a), not only" in last
     assert "changed=0" in done.stdout
 
 
-def test_an_order_to_all_producers_names_the_playbook_for_one(playbook: Playbook) -> None:
+def test_a_command_to_all_producers_names_the_playbook_for_one(playbook: Playbook) -> None:
     playbook.fill_vault()
     done = playbook.run("playbooks/producers.yml", producer="metals", do="pause")
     assert done.returncode != 0
