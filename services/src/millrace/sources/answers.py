@@ -5,6 +5,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from millrace.feeds import token_usage
 from millrace.parsing import scalars
 from millrace.parsing.json_text import Unreadable, single, value
 from millrace.runtime.redaction import shown
@@ -80,12 +81,13 @@ def _told(answer: Any, place_in_file: str, place: ServingGpu, now: float) -> Tol
     # It is kept with what is held: half of a character, which JSON can say, is in no file.
     identity = identity.encode(errors="replace").decode()
     # Some servers give each part a time of its own: the id alone says which answer it is of.
-    key = f"{place.host}/{place.gpu_index}/{answer.get('model')}\n{identity}"
+    of = {"host": place.host, "gpu_index": place.gpu_index, "model": answer.get("model")}
+    key = f"{token_usage.symbol_of(of)}\n{identity}"
     is_last = not is_part or answer.get("choices") == []
     try:
         prompt, completion, doubt = _tokens(used)
         fields = {
-            "model": _of("model", answer, _name),
+            "model": answer.get("model"),
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "latency_ms": _of("latency_ms", answer, _number_if_any),
@@ -211,7 +213,3 @@ def _whole(found: Any) -> Any:
 
 def _number_if_any(found: Any) -> Any:
     return None if scalars.is_missing(found) else scalars.number(found, or_null=True)
-
-
-def _name(found: Any) -> Any:
-    return scalars.name(found) if isinstance(found, str) else found

@@ -10,6 +10,7 @@ day, is told with its line, alone.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -140,7 +141,7 @@ def _event(row: Row, symbol: str, day: date, now: datetime) -> StockPrice:
             symbol=symbol,
             observed_at=observed_at,
             produced_at=now,
-            volume=row.read("Volume", _whole_number),
+            volume=row.read("Volume", partial(_number, whole=True)),
             currency="USD",
             **fields,
         )
@@ -166,7 +167,3 @@ def _number(text: str, *, whole: bool = False) -> float:
         raise ValueError(f"is {text}: every row needs a number here")
     number: float = scalars.number(text, whole=whole)
     return number
-
-
-def _whole_number(text: str) -> float:
-    return _number(text, whole=True)
