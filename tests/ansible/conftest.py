@@ -21,7 +21,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 ROOT = Path(__file__).parents[2]
 
 # Of the playbooks that tests run: a run keeps others out.
-INSTANCE = f"mr-test-{os.getpid()}"
+INSTANCE = f"mr-test-{os.getpid():07}"
 Run = Callable[..., dict[str, Any]]
 
 # Where Ansible looks too, as ansible.cfg says it.

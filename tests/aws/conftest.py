@@ -24,7 +24,7 @@ from tests.documented.commands import blocks, inline
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
 # One of its own for each run of the tests: a run of playbooks keeps others out.
-INSTANCE = f"mr-test-{os.getpid()}"
+INSTANCE = f"mr-test-{os.getpid():07}"
 
 
 @dataclass(frozen=True)
