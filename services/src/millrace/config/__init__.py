@@ -1,9 +1,9 @@
-"""Every setting of every service: the one place that reads the environment and secret files.
+"""All settings of all services: the only place that reads the environment and secret files.
 
-A setting is read from the environment variable `MILLRACE_<NAME>` (lists as JSON), else from the
-file `<name>` in the secrets directory (`/run/secrets`, or `MILLRACE_SECRETS_DIR`), else it has the
-default of its part: `kafka.py`, `producer.py` and so on. Secrets are read from files only: one in
-the environment is refused.
+A setting is read from the environment variable `MILLRACE_<NAME>` (lists as JSON), otherwise from
+the file `<name>` in the secrets directory (`/run/secrets`, or `MILLRACE_SECRETS_DIR`); otherwise it
+has the default of its part: `kafka.py`, `producer.py` and so on. Secrets are read from files only;
+one in the environment is refused.
 """
 
 from millrace.config.base import ENV_PREFIX, LONGEST_SECONDS, about

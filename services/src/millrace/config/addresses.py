@@ -1,4 +1,4 @@
-"""Where something is, as settings say it: refused where no connection can be made to it."""
+"""Types of settings for addresses and URLs, which refuse those that cannot be connected to."""
 
 import re
 from ipaddress import IPv6Address
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-# Looked up, a name with an empty or a long part is no OSError.
+# Looking up a name with an empty or an overlong part raises an error other than OSError.
 _PART = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$){_PART}(\.{_PART})*\.?")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -27,7 +27,7 @@ def _address(text: str) -> str:
 
 
 def addresses(example: str) -> AfterValidator:
-    """host:port, separated by commas; spaces around them are dropped."""
+    """host:port, several separated by commas; spaces around them are removed."""
 
     def check(text: str) -> str:
         found = [address.strip() for address in text.split(",")]
@@ -70,7 +70,7 @@ def _is_url(text: str) -> bool:
 
 
 def url(example: str, *, or_empty: bool = False) -> AfterValidator:
-    """An absolute URL of HTTP."""
+    """An absolute HTTP or HTTPS URL."""
 
     def check(text: str) -> str:
         is_empty = or_empty and not text

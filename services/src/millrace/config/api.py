@@ -1,4 +1,4 @@
-"""How the API serves, and to whom."""
+"""Ports, certificate and clients of the API."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from millrace.config.base import LONGEST_SECONDS, SECRETS
 
 
 class ApiSettings(BaseModel):
-    """How the API serves, and to whom."""
+    """Ports, certificate and clients of the API."""
 
     api_port: int = Field(default=8443, ge=1, le=65535, description="HTTPS port of the API.")
     api_tls_cert: Path = Field(default=SECRETS / "tls.crt", description="Certificate of the API.")
@@ -20,12 +20,12 @@ class ApiSettings(BaseModel):
     )
     api_origins: list[Origin] = Field(
         default=[],
-        description="Origins of web pages that may use the API from a browser, each like"
+        description="Origins of web pages that may use the API from a browser, such as"
         " https://dashboard.example.org.",
     )
     stale_seconds: float = Field(
         default=60.0,
         gt=0,
         le=LONGEST_SECONDS,
-        description="Age from which the API calls a latest value stale.",
+        description="Age in seconds above which the API reports a latest value as stale.",
     )

@@ -1,4 +1,4 @@
-"""What the settings of all parts have in common."""
+"""Definitions that all parts of the settings share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +8,13 @@ from millrace.errors import ConfigurationError
 
 ENV_PREFIX = "MILLRACE_"
 LONGEST_SECONDS = 31_622_400
-"""A year: what is longer is no time that anybody waits, and clocks and dates end some day."""
+"""A year: nobody waits longer, and much longer times overflow clocks and dates."""
 SECRETS = Path("/run/secrets")
 
 
 @contextmanager
 def about(*settings: str) -> Iterator[None]:
-    """A ConfigurationError from within names the settings that it is about."""
+    """Add the names of the settings to a ConfigurationError raised in the context."""
     try:
         yield
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""What all services are told."""
+"""Settings of all services."""
 
 from typing import Annotated, Literal
 
@@ -24,10 +24,10 @@ def _feeds(names: list[str]) -> list[str]:
 
 
 class CommonSettings(BaseModel):
-    """What all services are told."""
+    """Settings of all services."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least severe level that is logged."
+        default="INFO", description="Lowest severity that is logged."
     )
     feeds: Annotated[list[str], AfterValidator(_feeds)] = Field(
         default=["metals", "stocks"], description="Feeds that are processed, served and verified."

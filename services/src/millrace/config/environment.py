@@ -1,4 +1,4 @@
-"""What is wrong with the environment of a process, in lines that say what to do."""
+"""Errors in the environment of a process, as lines that say what to do."""
 
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pydantic_core import ErrorDetails
 
 NO_SETTINGS = ("MILLRACE_SECRETS_DIR", "MILLRACE_VAULT_FILE", "MILLRACE_VAULT_PASSWORD_FILE")
-"""Variables that are read elsewhere: before the settings, or by the playbooks in the same shell."""
+"""Variables that are not settings: read before the settings, or by playbooks in the same shell."""
 TESTS = "MILLRACE_TEST_"
 LIST = 'write it as a list, like ["a", "b"]'
 TEXT = 'write it as text, in quotes, like "a"'
@@ -15,8 +15,8 @@ TEXT = 'write it as text, in quotes, like "a"'
 def wrong(
     names: Iterable[str], prefix: str, settings: Collection[str], secrets: Collection[str]
 ) -> list[str]:
-    """A line for each variable that is a secret, with our prefix or without, or that has our prefix
-    and no setting: who set it meant something else. `secrets` are those of the settings that are.
+    """A line for each variable that is named like a secret, with our prefix or without, or that
+    has our prefix but belongs to no setting. `secrets` are the settings that are secrets.
     """
     files = {prefix + name.upper(): f"{name} of the secrets directory" for name in secrets}
     right = {name: name for name in (*NO_SETTINGS, *(prefix + one.upper() for one in settings))}
@@ -35,13 +35,16 @@ def wrong(
 
 
 def instead(name: str, right: Mapping[str, str]) -> str:
-    """What to do about a name that is not among the right ones; each has what it is called."""
+    """What to do about an unknown name. `right` maps known names to how a message calls them."""
     nearest = get_close_matches(name, sorted(right), 1)
     return f"is {right[nearest[0]]} meant?" if nearest else "remove it"
 
 
 def unreadable(error: Exception, prefix: str) -> str:
-    """What pydantic-settings could not read: it names the field in quotes, and no value."""
+    """The message for a setting that pydantic-settings could not read.
+
+    Its error names the field in quotes, and no value.
+    """
     _, field, _ = str(error).split('"', 2)
     if isinstance(error.__cause__, UnicodeDecodeError):
         return f"the secret file {field} is no text in UTF-8"
@@ -54,8 +57,9 @@ def unreadable(error: Exception, prefix: str) -> str:
 
 
 def refused(name: str, error: ErrorDetails) -> str:
-    """A value that the setting of this name cannot have. `loc` of the error are places in a list:
-    an item is counted from 1.
+    """The message for a value that a setting cannot have.
+
+    The error's `loc` are indexes in a list; the message counts items from 1.
     """
     said, items = error["msg"], error["loc"]
     if error["type"] == "list_type":

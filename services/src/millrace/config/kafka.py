@@ -1,4 +1,4 @@
-"""Where Kafka is, and who asks it."""
+"""Address and login of Kafka."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +10,10 @@ from millrace.config.base import SECRETS
 
 
 class KafkaSettings(BaseModel):
-    """Where Kafka is, and who asks it."""
+    """Address and login of Kafka."""
 
     kafka_bootstrap_servers: Annotated[str, addresses("kafka-1:9092,kafka-2:9092")] = Field(
-        default="kafka-1:9092", description="Brokers to ask first: host:port, separated by commas."
+        default="kafka-1:9092", description="Brokers to contact first: host:port, comma-separated."
     )
     kafka_username: str = Field(default="", description="SCRAM user of this service.")
     kafka_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")

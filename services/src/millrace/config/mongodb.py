@@ -1,4 +1,4 @@
-"""Where MongoDB is, and who asks it."""
+"""Address and login of MongoDB."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +10,10 @@ from millrace.config.base import SECRETS
 
 
 class MongoDBSettings(BaseModel):
-    """Where MongoDB is, and who asks it."""
+    """Address and login of MongoDB."""
 
     mongodb_hosts: Annotated[str, addresses("mongodb:27017,mongodb-2:27017")] = Field(
-        default="mongodb:27017", description="Members to ask first: host:port, separated by commas."
+        default="mongodb:27017", description="Members to contact first: host:port, comma-separated."
     )
     mongodb_replica_set: str = Field(default="rs0", description="Name of the replica set.")
     mongodb_database: str = Field(

@@ -1,4 +1,4 @@
-"""What `status` and `verify` ask, and what they compare it with."""
+"""Services that `status` and `verify` query, and values that they expect."""
 
 from typing import Annotated
 
@@ -8,28 +8,29 @@ from millrace.config.addresses import Address, Host, url
 
 
 class OperatorSettings(BaseModel):
-    """What `status` and `verify` ask, and what they compare it with."""
+    """Services that `status` and `verify` query, and values that they expect."""
 
     status_hosts: list[Host] = Field(
         default=["processor"],
-        description="Hosts that `status` and `verify` ask for their /status: processor, producers;"
-        " host:port where it is not MILLRACE_HTTP_PORT.",
+        description="Hosts whose /status `status` and `verify` query: processor and producers;"
+        " host:port if the port is not MILLRACE_HTTP_PORT.",
     )
     verify_replication_factor: int = Field(
-        default=1, ge=1, description="Copies that each partition has to have: `verify` counts them."
+        default=1, ge=1, description="Number of replicas per partition that `verify` expects."
     )
     verify_closed: list[Address] = Field(
         default=[],
-        description="Ports, as host:port, that must not be reachable from here at all:"
-        " `verify` tries them.",
+        description="Ports, as host:port, that must not be reachable from here; `verify` tries"
+        " them.",
     )
     api_url: Annotated[str, url("https://api:8443")] = Field(
-        default="https://api:8443", description="Where `status` asks the API for its health."
+        default="https://api:8443", description="URL of the API whose health `status` queries."
     )
     api_token: SecretStr = Field(
-        default=SecretStr(""), description="Bearer token for that; empty: one word a dependency."
+        default=SecretStr(""),
+        description="Bearer token for the API's health; empty: one word per dependency is shown.",
     )
     api_ingest_token: SecretStr = Field(
         default=SecretStr(""),
-        description="Bearer token that may send events only: `verify` tries what it must not do.",
+        description="Bearer token that may only send events; `verify` tries other requests.",
     )

@@ -1,4 +1,4 @@
-"""How the processor reads, writes and stops."""
+"""Settings of the processor."""
 
 from typing import Annotated
 
@@ -17,29 +17,29 @@ def _fraction(value: float) -> float:
 
 
 class ProcessorSettings(BaseModel):
-    """How the processor reads, writes and stops."""
+    """Settings of the processor."""
 
     processor_group_id: str = Field(
         default="processor", description="Consumer group of the processor."
     )
     processor_name: str = Field(
         default="processor-1",
-        description="Name of this processor: in its logs, and in those of Kafka.",
+        description="Name of this processor in its own and in Kafka's logs.",
     )
     processor_batch_records: int = Field(
-        default=4000, ge=1, description="Records that are written together at most."
+        default=4000, ge=1, description="Maximum number of records in a batch."
     )
     processor_linger_ms: int = Field(
         default=15,
         ge=1,
-        description="How long a broker that has little to send waits for more: a batch of few"
-        " records costs as much as one of many.",
+        description="How long a broker with few records waits for more: a batch of few records"
+        " costs as much as one of many.",
     )
     processor_writers: int = Field(
-        default=2, ge=1, description="Threads that write batches while the next is built."
+        default=2, ge=1, description="Threads that write batches while the next one is built."
     )
     processor_max_in_flight: int = Field(
-        default=3, ge=1, description="Batches being written at most before reading waits."
+        default=3, ge=1, description="Maximum number of batches being written; then reading waits."
     )
     processor_retry_seconds: float = Field(
         default=5.0, gt=0, le=LONGEST_SECONDS, description="Longest pause between two attempts."
@@ -48,26 +48,26 @@ class ProcessorSettings(BaseModel):
         default=20.0,
         gt=0,
         le=LONGEST_SECONDS,
-        description="Time that a stopping processor gives unfinished batches.",
+        description="Time that a stopping processor waits for unfinished batches.",
     )
     processor_watchdog_seconds: float = Field(
         default=90.0,
         gt=0,
         le=LONGEST_SECONDS,
-        description="A processor that does not move for this long although there is work ends"
+        description="Time without progress, although there is work, after which the processor ends"
         " itself, to be restarted.",
     )
     processor_breaker_records: int = Field(
-        default=1000, ge=1, description="How many of the last records the breaker looks at."
+        default=1000, ge=1, description="Number of latest records that the breaker counts."
     )
     processor_breaker_share: float = Field(
         default=0.5,
         gt=0,
         le=1,
-        description="Share of bad records among them at which their feed stands still.",
+        description="Share of bad records among these at which the feed stands still.",
     )
     stock_alert_threshold: Annotated[float, AfterValidator(_fraction)] = Field(
         default=0.05,
-        description="Move of a share, as a fraction of the price before, that raises an alert: 0.05"
-        " is 5 %.",
+        description="Move of a share, as a fraction of its previous price, at which an alert is"
+        " raised: 0.05 is 5 %.",
     )

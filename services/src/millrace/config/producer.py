@@ -1,4 +1,4 @@
-"""What a producer polls, and when, and what each source needs."""
+"""What and when a producer polls, and the settings of each source."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,7 +26,7 @@ def _symbols(found: list[str]) -> list[str]:
 
 
 def _name(text: str, what: str) -> str:
-    """A name as observations have it: another would never be one of theirs."""
+    """A name that observations can have: no observation would match any other."""
     try:
         return scalars.name(text)
     except ValueError as error:
@@ -34,7 +34,7 @@ def _name(text: str, what: str) -> str:
 
 
 class ProducerSettings(BaseModel):
-    """What a producer polls, and when, and what each source needs."""
+    """What and when a producer polls, and the settings of each source."""
 
     producer_name: str = Field(
         default="", description="Name of this producer: in its logs, metrics and Kafka client id."
@@ -57,7 +57,7 @@ class ProducerSettings(BaseModel):
         default=60.0,
         gt=0,
         le=LONGEST_SECONDS,
-        description="Time between polls; longer where the request budget of the key demands it.",
+        description="Time between polls; longer if the request budget of the key requires it.",
     )
     producer_schedule: str = Field(
         default="",
@@ -68,24 +68,25 @@ class ProducerSettings(BaseModel):
         default=0.0,
         ge=0,
         le=86_400,
-        description="Each scheduled poll is put off by up to this long, always by the same.",
+        description="Maximum delay of a scheduled poll; it follows from the producer's name and"
+        " the poll's time.",
     )
     producer_missed: Literal["run", "skip"] = Field(
         default="run",
-        description="What becomes of a scheduled poll whose time passed while nothing ran: one poll"
-        " at once, or none.",
+        description="What to do about scheduled polls that were missed while the producer did not"
+        " run: poll once at the start, or not at all.",
     )
     producer_symbols: Annotated[list[str], AfterValidator(_symbols)] = Field(
-        default=[], description="Symbols to poll, or to replay; empty: all that the source knows."
+        default=[], description="Symbols to poll or to replay; empty: all that the source knows."
     )
     producer_rate_per_second: float = Field(
         default=20.0,
         gt=0,
         le=10_000,
-        description="Events that generator and workload make in a second.",
+        description="Events per second of the sources generator and workload.",
     )
     producer_seed: int = Field(
-        default=1, description="What invented events follow from: one seed, one story."
+        default=1, description="Seed of generated events: the same seed gives the same events."
     )
     producer_state_dir: Path = Field(
         default=Path("/var/lib/millrace"),
@@ -93,53 +94,56 @@ class ProducerSettings(BaseModel):
     )
     producer_url: Annotated[str, url("http://vllm:8000/metrics", or_empty=True)] = Field(
         default="",
-        description="Base URL of the upstream API; empty: the provider's. Without an API key it"
-        " must be the simulator's. For dcgm, nvidia_smi and vllm, the URL of their metrics.",
+        description="Base URL of the upstream API; empty: the provider's. Without an API key,"
+        " the simulator's is required. For dcgm, nvidia_smi and vllm, the URL of their metrics.",
     )
     producer_host: Annotated[str, AfterValidator(_host_of_gpus)] = Field(
         default="",
         max_length=100,
-        description="Host whose GPUs are observed, as events name it; empty: the name of this one.",
+        description="Name of the observed GPUs' host in events; empty: the name of this host.",
     )
     producer_gpu_index: int = Field(
-        default=0, ge=0, le=999, description="GPU that the models run on whose tokens are counted."
+        default=0,
+        ge=0,
+        le=999,
+        description="Index of the GPU that runs the models whose tokens are counted.",
     )
     producer_gpu_name: str = Field(
         default="",
         max_length=100,
-        description="Name of that GPU, by which the table of prices knows it.",
+        description="Name of that GPU in the price table.",
     )
     producer_gpu_price_per_hour: float | None = Field(
         default=None,
         ge=0,
         le=1e6,
-        description="US dollars that an hour of a GPU costs; unset: what the table of prices says.",
+        description="Cost of a GPU in US dollars per hour; unset: the price in the price table.",
     )
     producer_usage_file: Path = Field(
         default=Path("/var/lib/millrace/usage.jsonl"),
-        description="File to which a gateway appends the answers of OpenAI-compatible APIs, one a"
-        " line.",
+        description="File to which a gateway appends the answers of OpenAI-compatible APIs, one"
+        " per line.",
     )
     producer_stop_seconds: float = Field(
         default=6.0,
         gt=0,
         le=LONGEST_SECONDS,
-        description="Time that a stopping producer gives unacknowledged events.",
+        description="Time that a stopping producer waits for unacknowledged events.",
     )
     metals_api_key: SecretStr = Field(
         default=SecretStr(""), description="Metals-API access key; empty: prices are simulated."
     )
     metals_api_requests_per_month: int = Field(
-        default=50, ge=1, description="Request allowance of the Metals-API key in a calendar month."
+        default=50, ge=1, description="Requests per calendar month that the Metals-API key allows."
     )
     alpha_vantage_api_key: SecretStr = Field(
         default=SecretStr(""), description="Alpha Vantage API key; empty: prices are simulated."
     )
     alpha_vantage_requests_per_day: int = Field(
-        default=25, ge=1, description="Request allowance of the Alpha Vantage key in a day."
+        default=25, ge=1, description="Requests per day that the Alpha Vantage key allows."
     )
     alpha_vantage_requests_per_second: float = Field(
-        default=1.0, ge=0.1, description="Burst allowance of the Alpha Vantage key."
+        default=1.0, ge=0.1, description="Requests per second that the Alpha Vantage key allows."
     )
     replay_file: Path = Field(
         default=Path("/usr/share/millrace/stocks.csv.gz"),

@@ -1,4 +1,4 @@
-"""Reads the settings of this process, and says in one line what is wrong with them."""
+"""Reads the settings of this process, and reports all errors in them in one line."""
 
 import json
 import os
@@ -18,10 +18,10 @@ from millrace.runtime import redaction
 
 
 def problems(values: Mapping[str, Any], prefix: str) -> list[str]:
-    """What is wrong with those of these values that are to become settings.
+    """Errors in the values of an inventory that become settings.
 
-    Each is named like its setting behind the prefix, as an inventory names it. Others are passed
-    over. They are judged `as_read`.
+    Their names are the prefix and the setting's name; other values are ignored. Values are checked
+    `as_read`.
     """
     lines = []
     for setting, field in Settings.model_fields.items():
@@ -38,12 +38,12 @@ def problems(values: Mapping[str, Any], prefix: str) -> list[str]:
 
 
 def as_read(value: Any) -> Any:
-    """A value of an inventory as a container has it: a list, or text."""
+    """A value of an inventory as a container receives it: a list or text."""
     return value if isinstance(value, str | list) else json.dumps(value)
 
 
 def load() -> Settings:
-    """Read the settings; what is wrong with them is one line, without the values."""
+    """Read the settings. All errors are raised as one line, without the values."""
     wrong = "; ".join(
         environment.wrong(os.environ, ENV_PREFIX, Settings.model_fields, Settings.secret_names())
     )

@@ -1,4 +1,4 @@
-"""Where Redis is, and who asks it."""
+"""Address and login of Redis."""
 
 from pathlib import Path
 
@@ -9,18 +9,18 @@ from millrace.config.base import SECRETS
 
 
 class RedisSettings(BaseModel):
-    """Where Redis is, and who asks it."""
+    """Address and login of Redis."""
 
     redis_host: NameOrEmpty = Field(
-        default="", description="Server that keeps the latest values; empty: there is none."
+        default="", description="Redis server for the latest values; empty: none."
     )
-    redis_port: int = Field(default=6379, ge=1, le=65535, description="Its TLS port.")
-    redis_username: str = Field(default="", description="User of this service in its access list.")
+    redis_port: int = Field(default=6379, ge=1, le=65535, description="TLS port of Redis.")
+    redis_username: str = Field(default="", description="Redis user of this service.")
     redis_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
     redis_ca_file: Path = Field(
         default=SECRETS / "ca.pem",
         description="Certificate authority of the server's certificate.",
     )
     redis_ttl_seconds: int = Field(
-        default=86_400, ge=1, description="How long Redis keeps a value that nobody renews."
+        default=86_400, ge=1, description="Time after which Redis drops a value if not renewed."
     )

@@ -1,7 +1,7 @@
-"""Which files of the secrets directory nobody reads.
+"""Files of the secrets directory that no setting reads.
 
-They are told and end nothing: until an update, or the way back, has made the container anew, the
-files are those of the other version.
+They only cause a warning, because during an update or a downgrade the files are those of the other
+version until the container is recreated.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,14 @@ from millrace.config.base import ENV_PREFIX, SECRETS
 from millrace.config.environment import instead
 
 ADMINISTRATOR = "tls.pem"
-"""What `millrace admin` logs in with. No setting names it."""
+"""Client certificate of `millrace admin`. No setting names it."""
 
 
 def unknown(directory: Path, defaults: Mapping[str, Any]) -> list[str]:
-    """A line for each file that no setting has, given the settings with their defaults.
+    """A line for each file that belongs to no setting, given the settings with their defaults.
 
-    Hidden files are not ours: engines and editors make them. Raises OSError if it cannot be listed.
+    Hidden files are ignored: engines and editors create them. Raises OSError if the directory
+    cannot be listed.
     """
     files = {path.name for path in defaults.values() if _is_secret(path)} | {ADMINISTRATOR}
     right = {name: name for name in (*defaults, *files)}

@@ -1,4 +1,4 @@
-"""The settings of all services: the parts together, and where their values come from."""
+"""The settings of all services: all parts combined, and the sources of their values."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ from millrace.config.simulator import SimulatorSettings
 from millrace.errors import ConfigurationError
 
 
-# The reference lists the fields of the last first.
+# docs/configuration.md lists the fields of the last base class first.
 class Settings(
     OperatorSettings,
     ApiSettings,
@@ -40,14 +40,14 @@ class Settings(
     CommonSettings,
     BaseSettings,
 ):
-    """The settings of all services. Each checks with `require` what it cannot do without."""
+    """The settings of all services. Each checks with `require` that it has those it needs."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
     @field_validator("*", mode="before")
     @classmethod
     def _has_text(cls, value: Any) -> Any:
-        """Bytes of the environment that are no text come as half of a character, as JSON may."""
+        """Undecodable bytes in the environment arrive as lone surrogates, as they may in JSON."""
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, str) and not _is_text(one):
                 raise PydanticCustomError("text", "it has bytes that are no text in UTF-8")
@@ -70,7 +70,7 @@ class Settings(
         return init_settings, env_settings, secrets
 
     def require(self, *names: str) -> None:
-        """Stop with one line unless all of these settings have a value."""
+        """Raise a one-line ConfigurationError unless all of these settings have a value."""
         missing = [name for name in names if not _plain(getattr(self, name))]
         if missing:
             secrets = [name for name in missing if name in self.secret_names()]
@@ -83,24 +83,24 @@ class Settings(
 
     @classmethod
     def secret_names(cls) -> list[str]:
-        """The settings that are secrets."""
+        """The names of the settings that are secrets."""
         return [name for name, field in cls.model_fields.items() if field.annotation is SecretStr]
 
     @classmethod
     def unknown_files(cls) -> list[str]:
-        """A line for each file of the secrets directory that no setting has."""
+        """A line for each file of the secrets directory that belongs to no setting."""
         defaults = {name: field.default for name, field in cls.model_fields.items()}
         return secret_files.unknown(secrets_directory(), defaults)
 
     def secrets(self) -> frozenset[str]:
-        """The values that must appear in no output."""
+        """The values that must not appear in any output."""
         return frozenset(
             filter(None, (getattr(self, name).get_secret_value() for name in self.secret_names()))
         )
 
 
 def secrets_directory() -> Path:
-    """Where the secret files of this process lie."""
+    """The directory of this process's secret files."""
     return Path(os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", SECRETS))
 
 
