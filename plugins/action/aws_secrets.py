@@ -1,8 +1,8 @@
-"""Ansible action: copy the secrets that are kept on AWS into a local vault file.
+"""Ansible action: copy secrets from AWS into a local vault file.
 
-The plays read secrets from one encrypted file, wherever they are kept. This action reads them from
-AWS Secrets Manager (one secret, all of them as JSON) or from SSM (one SecureString each, below a
-path), and replaces the file when they differ. Values are never returned, printed or shown.
+The plays always read secrets from one encrypted file. This action reads them from AWS Secrets
+Manager (one secret with all of them as JSON) or from SSM (one SecureString each, below a path), and
+replaces the file if they differ. Values are never returned, printed or shown.
 
     - name: Copy the secrets from AWS into the vault
       aws_secrets:
@@ -27,13 +27,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ansible import module_utils
 
-# Ansible itself looks into this folder for modules alone.
+# Ansible makes this directory importable for modules only, not for actions.
 module_utils.__path__.append(str(Path(__file__).parents[1] / "module_utils"))
 from ansible.module_utils import whole_files  # noqa: E402
 
 
 class SourceError(Exception):
-    """What is wrong, in one line, without any value."""
+    """A problem, in one line, without any value."""
 
 
 def from_secrets_manager(name: str, region: str) -> dict[str, str]:
@@ -52,7 +52,7 @@ def from_secrets_manager(name: str, region: str) -> dict[str, str]:
 
 
 def from_ssm(name: str, region: str) -> dict[str, str]:
-    """Read every parameter below a path: the last part of its name is the name of the secret."""
+    """Read all parameters below a path; the last part of their names is the secret's name."""
     client = boto3.client("ssm", region_name=region)
     pages = client.get_paginator("get_parameters_by_path").paginate(Path=name, WithDecryption=True)
     found = [item for page in pages for item in page["Parameters"]]
@@ -77,13 +77,13 @@ def present(path: Path, vault: VaultLib) -> Any:
 
 
 def write(path: Path, text: str, vault: VaultLib) -> None:
-    """Replace the file, or leave it as it was."""
+    """Replace the file atomically."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     whole_files.replace(path, vault.encrypt(text, secret=vault.secrets[0][1]))
 
 
 def ensure(arguments: dict[str, Any], vault: VaultLib, *, check_mode: bool) -> bool:
-    """Bring the file up to date; return whether it changed."""
+    """Update the file; return whether it changed."""
     if arguments["source"] not in SOURCES:
         names = ", ".join(["vault", *SOURCES])
         raise SourceError(f"millrace_secrets_source is {arguments['source']}: it is one of {names}")
@@ -97,7 +97,7 @@ def ensure(arguments: dict[str, Any], vault: VaultLib, *, check_mode: bool) -> b
 
 
 class ActionModule(ActionBase):
-    """What Ansible runs for a task that is named after this file."""
+    """The action that Ansible runs for a task named after this file."""
 
     _requires_connection = False
 

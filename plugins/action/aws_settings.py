@@ -1,7 +1,8 @@
 """Ansible action: check that the settings of an environment on AWS can be provisioned.
 
-It sends no request and changes nothing: names, addresses, the fleet and the ports are compared with
-each other and with what AWS, Docker and this machine can do. All problems are reported at once.
+It sends no requests and changes nothing. It checks names, addresses, the fleet and the ports
+against each other and against the limits of AWS, Docker and this machine, and reports all problems
+at once.
 
     - name: Check that the settings fit together
       aws_settings:
@@ -30,7 +31,7 @@ HOST_KEYS = {"name", "roles", "type", "subnet", "zone", "root_gb", "data_gb", "n
 PORT_KEYS = {"to", "port", "from", "purpose"}
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 INSTANCE = re.compile(r"[a-z][a-z0-9-]{1,19}")
-# A /16 has subnets of 256 addresses, a /20 of 16, of which AWS keeps five.
+# Subnets of a /16 have 256 addresses, those of a /20 have 16, of which AWS reserves five.
 VPC_PREFIXES = range(16, 21)
 WIDEST_ADMIN = 8
 DOCKER = [ipaddress.ip_network(f"172.{number}.0.0/16") for number in range(17, 32)]
@@ -53,7 +54,7 @@ def regions() -> list[str]:
 
 
 def network(text: str) -> Network | None:
-    """Read a range of addresses in the notation of AWS: with the length of its prefix."""
+    """Read an address range in CIDR notation."""
     try:
         found = ipaddress.IPv4Network(text)
     except ValueError:
@@ -87,7 +88,7 @@ def place(settings: Item) -> Iterator[str]:
 
 
 def ssm(settings: Item) -> Iterator[str]:
-    """List what Systems Manager lacks to reach the hosts."""
+    """List what is missing to reach the hosts over Systems Manager."""
     if "/debian/" in settings["ami_parameter"]:
         yield (
             "millrace_connection is ssm, and Debian's image comes without the agent of Systems "
@@ -101,13 +102,13 @@ def ssm(settings: Item) -> Iterator[str]:
 
 
 def ssh() -> Iterator[str]:
-    """List what this machine lacks to reach the hosts."""
+    """List what is missing on this machine to reach the hosts over SSH."""
     if not shutil.which("ssh"):
         yield "ssh is not on this machine's PATH: install the package openssh-client"
 
 
 def expiry(settings: Item, today: date) -> Iterator[str]:
-    """List the problems with the last day."""
+    """List the problems with the expiry date."""
     text = str(settings["expires_at"])
     if text == "never":
         return
@@ -121,7 +122,7 @@ def expiry(settings: Item, today: date) -> Iterator[str]:
 
 
 def ranges(settings: Item) -> Iterator[str]:
-    """List the problems with ranges of addresses."""
+    """List the problems with address ranges."""
     admin, vpc = network(settings["admin_cidr"]), network(settings["vpc_cidr"])
     if not settings["admin_cidr"]:
         yield "millrace_admin_cidr is missing: the addresses that you come from, as 203.0.113.7/32"
@@ -168,7 +169,7 @@ def host(item: Item, settings: Item) -> Iterator[str]:
 
 
 def numbers(role: str, hosts: list[Item]) -> Iterator[str]:
-    """Name the hosts of a role that lack a number of their own. A single database needs none."""
+    """Name the hosts of a role that lack a unique number. A single database needs none."""
     for item in hosts:
         if not item.get("node_id") and (role == "kafka" or len(hosts) > 1):
             yield (
@@ -224,13 +225,13 @@ def ports(settings: Item) -> Iterator[str]:
 
 
 def problems(settings: Item, today: date) -> list[str]:
-    """All problems, each with what to do."""
+    """List all problems, each with what to do."""
     parts = (place(settings), expiry(settings, today), ranges(settings), fleet(settings))
     return [line for part in (*parts, ports(settings)) for line in part]
 
 
 class ActionModule(ActionBase):
-    """What Ansible runs for a task that is named after this file."""
+    """The action that Ansible runs for a task named after this file."""
 
     _requires_connection = False
 

@@ -1,9 +1,9 @@
-"""Ansible action: one run at a time changes a host, from whichever machine it comes.
+"""Ansible action: allow one run at a time to change a host, from any controller.
 
-The host keeps who runs (the module of this name), for some minutes from the last sign of life. A
-process beside ansible-playbook, the keeper, gives these signs. It ends the lease when the run asks
-for it at its end (the callback of this name), or is no more. Where the machine is lost with both,
-the time runs out. Of a run on the host itself it can be seen whether it runs: it needs no keeper.
+The module of this name stores on the host which run has it; a lease lasts some minutes. A process
+beside ansible-playbook, the keeper, renews it. The keeper ends the lease when the callback of this
+name tells it to at the end of the run, or when the run's process is gone. If the machine with both
+is lost, the lease expires. A run on the host itself needs no keeper: its process is visible.
 
     - name: Lease the hosts
       host_lease:
@@ -26,7 +26,7 @@ from ansible.utils.display import Display
 
 from ansible import context, module_utils
 
-# Ansible itself looks into this folder for modules alone.
+# Ansible makes this directory importable for modules only, not for actions.
 module_utils.__path__.append(str(Path(__file__).parents[1] / "module_utils"))
 from ansible.module_utils.runs import (  # noqa: E402
     Run,
@@ -38,17 +38,17 @@ from ansible.module_utils.runs import (  # noqa: E402
 )
 
 SECONDS = 300
-"""For how long a host is held after the last sign of life."""
+"""Duration of a lease after its last renewal."""
 RENEWED = 60
-"""Seconds from one sign of life to the next."""
+"""Seconds between renewals."""
 ANSWER = 60
-"""Seconds that a host has to take one."""
+"""Seconds that a host has to answer a renewal."""
 
 Result = dict[str, Any]
 
 
 class Silence:
-    """Discards output: the queue to the screen ends with the run."""
+    """Discards output, because the queue to the display ends with the run."""
 
     def send_display(self, *_: Any, **__: Any) -> None:
         """Discard the message."""
@@ -60,7 +60,7 @@ def late(*_: Any) -> None:
 
 
 def attempt(work: Callable[[], object]) -> None:
-    """Send a request within its time; otherwise the next one renews the lease, or it expires."""
+    """Send a request; on a timeout or an error, a later one renews the lease, or it expires."""
     signal.alarm(ANSWER)
     with suppress(Exception):
         work()
@@ -78,7 +78,7 @@ def keep(run: Run, stop: Event, renew: Callable[[], object], release: Callable[[
 
 
 def beside(work: Callable[[Event], None]) -> int:
-    """Run a function in a process of its own, which SIGTERM stops; return its process id."""
+    """Run a function in a separate process, which SIGTERM stops; return its process id."""
     if process := os.fork():
         return process
     try:
@@ -93,7 +93,7 @@ def beside(work: Callable[[Event], None]) -> int:
 
 
 class ActionModule(ActionBase):
-    """What Ansible runs for a task that is named after this file."""
+    """The action that Ansible runs for a task named after this file."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Result:
         """Lease the host for the process that this worker belongs to."""
@@ -103,7 +103,7 @@ class ActionModule(ActionBase):
         run = described(
             os.getppid(), [os.path.relpath(name) for name in context.CLIARGS.get("args", ())]
         )
-        # Of an earlier part of the run. A cache of facts may have it from another run.
+        # Set by an earlier play of the run; a fact cache may have it from another run.
         before = variables.get("ansible_facts", {}).get("host_lease")
         is_kept = bool(before) and is_same(before["run"], run)
         if is_kept and time.monotonic() - before["asked"] < RENEWED:
@@ -114,14 +114,14 @@ class ActionModule(ActionBase):
             options |= {"seconds": seconds} | ({"ended": ended} if ended else {})
             answer = self._execute_module("host_lease", options, task_vars=variables)
             self.cleanup()
-            # A session of one's own each time: the keeper cannot share that of the task.
+            # A separate session each time, because the keeper cannot share the task's.
             self._connection.close()
             return dict(answer)
 
         answer = ask(SECONDS)
         other = answer.get("other")
         if other and has_ended(other):
-            # Its process here was killed, and so was the one beside it.
+            # The other run's process on this machine was killed, and so was its keeper.
             answer = ask(SECONDS, other)
             other = answer.get("other")
         if answer.get("failed"):

@@ -1,7 +1,7 @@
 """Ansible action: check that the declared hosts are in the inventory, in the groups of their roles.
 
-A host that is stopped, or that the user may not list, is missing from a dynamic inventory without a
-message, and a play without hosts succeeds.
+A host that is stopped, or that the user may not list, is silently missing from a dynamic inventory,
+and a play without hosts succeeds.
 
     - name: Check that declared hosts exist
       hosts_declared:
@@ -65,14 +65,14 @@ def problem(fleet: Any, groups: Mapping[str, Sequence[str]], inventory: str) -> 
 
 
 class ActionModule(ActionBase):
-    """What Ansible runs for a task that is named after this file."""
+    """The action that Ansible runs for a task named after this file."""
 
     _requires_connection = False
 
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Compare what is declared with what was found."""
+        """Compare the declared hosts with the found ones."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
             {

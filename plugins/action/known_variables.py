@@ -36,7 +36,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.filter.core import to_json
 
 MISSPELT = 0.85
-"""How much alike a name and one of ours are, from 0 to 1, where one was meant to be the other."""
+"""Similarity, from 0 to 1, from which an unknown name is taken for a misspelling of a known one."""
 
 
 def role_variables(roles: Path) -> dict[str, dict[str, Any]]:
@@ -113,7 +113,7 @@ def unknown(
 
 
 class ActionModule(ActionBase):
-    """What Ansible runs for a task that is named after this file."""
+    """The action that Ansible runs for a task named after this file."""
 
     _requires_connection = False
 
@@ -139,7 +139,7 @@ class ActionModule(ActionBase):
         lines += overridden(said, filled(Path(arguments["playbooks"])))
         for specs in roles.values():
             for name in specs.keys() & said.keys():
-                # What is made of secrets, or of facts, is not known yet.
+                # Values that depend on secrets or facts are not known yet.
                 with suppress(AnsibleError):
                     plain = json.loads(to_json(self._templar.template(said[name])))
                     lines += refused(name, plain, specs[name])

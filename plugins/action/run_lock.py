@@ -1,4 +1,4 @@
-"""Ansible action: one run at a time changes an instance; the second says who runs, and fails.
+"""Ansible action: allow one run at a time to change an instance; a second one fails and names it.
 
 The process of ansible-playbook holds the lock for as long as it runs: the file contains its id and
 its start time, so that a killed run holds no lock. Later plays of a run find the run's own lock.
@@ -21,7 +21,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible import context, module_utils
 
-# Ansible itself looks into this folder for modules alone.
+# Ansible makes this directory importable for modules only, not for actions.
 module_utils.__path__.append(str(Path(__file__).parents[1] / "module_utils"))
 from ansible.module_utils.runs import (  # noqa: E402
     Run,
@@ -31,7 +31,7 @@ from ansible.module_utils.runs import (  # noqa: E402
     sentence,
 )
 
-# Of the whole machine, because its engine is: two checkouts share it. Emptied by a restart.
+# Shared by all checkouts on the machine, because its engine is too. A reboot empties it.
 DIRECTORY = Path("/run/lock")
 
 
@@ -41,16 +41,16 @@ def holder(written: str) -> Run | None:
         record: Run = json.loads(written)
         return record if is_running(record) else None
     except (ValueError, KeyError, TypeError, AttributeError):
-        # Cut short while it was written, by a run that is no more.
+        # The run that was writing it was killed.
         return None
 
 
 def taken(path: Path, mine: Run) -> Run | None:
-    """Take the lock; return the run that has it if that is another one.
+    """Take the lock; return the run that has it if it is another one.
 
-    The file is never removed: two runs must not lock two files of one name.
-    Raises OSError where the file may not be written, or somebody has put a link in its place: the
-    directory is open to every user of the machine.
+    The file is never removed, so that two runs cannot lock two files of the same name.
+    Raises OSError if the file cannot be written or is a link: every user of the machine may create
+    one in this directory.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o644), "r+") as file:
@@ -66,7 +66,7 @@ def taken(path: Path, mine: Run) -> Run | None:
 
 
 class ActionModule(ActionBase):
-    """What Ansible runs for a task that is named after this file."""
+    """The action that Ansible runs for a task named after this file."""
 
     _requires_connection = False
 

@@ -1,11 +1,10 @@
 """Ansible action: check that an inventory's declared secrets are in its vault, or add them.
 
-It opens a whole-file encrypted vault once and says in one line what is wrong with it, before any
-host has changed. With `generate` it creates the file, or adds the secrets that are missing;
-present values are never touched. Values are never returned, printed or shown as a difference:
-errors name the secret and the file only. What opens the file is what opens every vault of the run,
-however it was given to ansible-playbook; a new one is encrypted with the first of these passwords,
-as ansible-vault does it.
+It opens a whole-file encrypted vault once and reports problems in one line, before any host is
+changed. With `generate` it creates the file, or adds missing secrets; existing values are never
+changed. Values are never returned, printed or shown in a diff: errors name only the secret and the
+file. The vault passwords of the run are used, however they were given to ansible-playbook; a new
+file is encrypted with the first of them, as ansible-vault does.
 
     - name: Check that every secret is there
       vault_secrets:
@@ -43,7 +42,7 @@ from ansible.utils.display import Display
 
 from ansible import context, module_utils
 
-# Ansible itself looks into this folder for modules alone.
+# Ansible makes this directory importable for modules only, not for actions.
 module_utils.__path__.append(str(Path(__file__).parents[1] / "module_utils"))
 from ansible.module_utils import whole_files  # noqa: E402
 
@@ -51,7 +50,7 @@ ALPHABET = string.ascii_letters + string.digits
 SHORTEST_PASSWORD = 16
 SHORTEST_KEY_BYTES = 32
 PLACEHOLDER = re.compile("changeme|replaceme|default|example|password|secret|your|todo|demo")
-"""What a value that somebody meant to replace begins with, punctuation and case aside."""
+"""Beginnings of placeholder values, ignoring punctuation and case."""
 
 
 class VaultError(Exception):
@@ -60,7 +59,7 @@ class VaultError(Exception):
 
 @dataclass(frozen=True)
 class Secret:
-    """A declared secret: what a value of it must look like, and how a new one is made."""
+    """A declared secret: the form of its values, and how to generate one."""
 
     name: str
     kind: str
@@ -69,7 +68,7 @@ class Secret:
 
     @classmethod
     def declared(cls, name: str, spec: Any) -> Secret:
-        """Read a declaration, and refuse one that is misspelt."""
+        """Read a declaration, and refuse unknown keys."""
         if not isinstance(spec, dict) or spec.get("kind") not in ("password", "base64", "optional"):
             raise VaultError(f"secret {name}: 'kind' must be password, base64 or optional")
         if unknown := sorted(set(spec) - {"kind", "length", "comment"}):
@@ -77,7 +76,7 @@ class Secret:
         return cls(name, **spec)
 
     def generate(self) -> str:
-        """Make a new value; an optional secret stays empty."""
+        """Generate a value; an optional secret stays empty."""
         if self.kind == "optional":
             return ""
         if self.kind == "base64":
@@ -85,7 +84,7 @@ class Secret:
         return "".join(random.choice(ALPHABET) for _ in range(self.length))
 
     def complaint(self, value: object) -> str | None:
-        """Say why a value cannot be used, or nothing."""
+        """Explain why a value cannot be used; otherwise empty."""
         if not isinstance(value, str):
             return "is not text: put it in quotes"
         if self.kind == "optional" and not value:
@@ -120,7 +119,7 @@ def is_whole(vault: str) -> bool:
 def read(path: Path, vault: VaultLib) -> tuple[str, dict[str, Any], VaultSecret]:
     """Decrypt the vault file: its text, its values and the password that opened it.
 
-    Errors name what gave the passwords.
+    Errors name the source of the passwords.
     """
     encrypted = path.read_text()
     if not is_encrypted(encrypted):
@@ -150,12 +149,12 @@ def read(path: Path, vault: VaultLib) -> tuple[str, dict[str, Any], VaultSecret]
 
 
 def write(path: Path, text: str, vault: VaultLib, secret: VaultSecret) -> None:
-    """Replace the vault file, or leave it as it was."""
+    """Replace the vault file atomically."""
     whole_files.replace(path, vault.encrypt(text, secret=secret))
 
 
 def with_added(text: str, path: Path, added: list[Secret]) -> str:
-    """Append new secrets; what a person wrote, comments included, stays as it is."""
+    """Append new secrets; existing text, including comments, is not changed."""
     lines = (
         [text.rstrip("\n")] if text else [f"# Change with: ansible-vault edit {path.name}", "---"]
     )
@@ -183,7 +182,7 @@ def listing(names: Iterable[str]) -> str:
 
 
 def opened() -> VaultLib:
-    """The secrets that open the vaults of this run."""
+    """The passwords of this run's vaults."""
     secrets = VaultSecretsContext.current().secrets
     if not secrets:
         raise VaultError(
@@ -235,7 +234,7 @@ def ensure(
 
 
 class ActionModule(ActionBase):
-    """What Ansible runs for a task that is named after this file."""
+    """The action that Ansible runs for a task named after this file."""
 
     _requires_connection = False
 

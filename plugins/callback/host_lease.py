@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ansible callback: at the end of a run, wait until the leases of its hosts have ended.
 
-Without it they would be free a moment later, and in a container, which takes all its processes
-along when the first one ends, not before their leases have run out.
+Without it the hosts would be free only a moment later; and in a container, which kills all its
+processes when the first one ends, only when their leases have expired.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ansible.utils.display import Display
 DOCUMENTATION = r"""
 name: host_lease
 type: aggregate
-short_description: Frees at the end of a run the hosts that it held
+short_description: Ends the leases of a run's hosts when it ends
 description:
-  - Tells those that keep the leases of hosts (the action of this name) to end them, and waits.
+  - Tells the keepers of leases (the action of this name) to end them, and waits.
 """
 
 SECONDS = 10
-"""How long it waits for all of them: one that is late goes on by itself."""
+"""Seconds to wait for all keepers; a late one continues by itself."""
 
 
 class CallbackModule(CallbackBase):
@@ -44,7 +44,7 @@ class CallbackModule(CallbackBase):
         atexit.register(self.end)
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Remember the process that keeps a lease."""
+        """Store the process that keeps a lease."""
         if result._task.action == "host_lease":
             kept = result._result.get("ansible_facts", {}).get("host_lease", {})
             if "keeper" in kept:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible callback: end a run at its first failure, show it last, and fail a run of nothing.
+"""Ansible callback: end a run at its first failure, print it last, and fail a run without tasks.
 
-Ansible itself goes on with the plays of other hosts when one cannot be reached, prints the cause of
-a failure far above the end, and calls it a success when no task was selected.
+Ansible itself continues with other hosts' plays if one cannot be reached, prints the cause of a
+failure far above the end, and reports success if no task was selected.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ansible import constants, context
 DOCUMENTATION = r"""
 name: outcome
 type: aggregate
-short_description: Ends a run at its first failure, says it last, and fails a run of nothing
+short_description: Ends a run at its first failure, prints it last, and fails a run without tasks
 description:
-  - No play begins after a host has failed or could not be reached.
-  - The first cause is the last thing that is printed.
-  - A tag that no task has, and a run in which no task was selected, are errors.
+  - No play starts after a host has failed or could not be reached.
+  - The first cause is printed last.
+  - Unknown tags, and runs in which no task was selected, are errors.
 """
 
-# Ansible's own words for tags; Molecule skips the last ones whether there are any or not.
+# Ansible's special tags, and those that Molecule always skips, whether they exist or not.
 MOLECULE = {"molecule-notest", "notest", "molecule-idempotence-notest"}
 WORDS = {"all", "always", "never", "tagged", "untagged"} | MOLECULE
 # Exit statuses; the first two are Ansible's.
@@ -47,7 +47,7 @@ def reason(result: Mapping[str, Any]) -> str:
 
 
 def is_rescued(task: Any) -> bool:
-    """Whether a failure of this task is handed to the rescue of a block around it."""
+    """Whether a failure of this task is handled by a rescue section around it."""
     inner, outer = task, task._parent
     while outer is not None:
         if isinstance(outer, Block) and outer.rescue:
@@ -95,21 +95,21 @@ class CallbackModule(CallbackBase):
             raise SystemExit(self.code)
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
-        """Remember that the run has a task other than those that always run."""
+        """Record that the run has a task other than those that always run."""
         self.worked = self.worked or "always" not in task.tags
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Keep the first failure that nobody handles."""
+        """Record the first unhandled failure."""
         if not ignore_errors and not is_rescued(result._task):
             self.keep(result, FAILED)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """Keep the first host that cannot be reached."""
+        """Record the first unreachable host."""
         if not result._task.ignore_unreachable:
             self.keep(result, UNREACHABLE)
 
     def keep(self, result: Any, code: int) -> None:
-        """Remember the failure, to print it after everything else."""
+        """Store the failure, to print it after everything else."""
         if not self.cause:
             self.code = code
             where = f"{result._host.get_name()}: {result._task.get_name()}"

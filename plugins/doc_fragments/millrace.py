@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts that the documentation of all modules here has in common."""
+"""Common parts of the modules' documentation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What AWS said, in one line with what to do about it."""
+"""AWS's error message, in one line with advice."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 LONGEST = 400
-# Where a failed task has its cause. The last is what Ansible has of a module that it could not run.
+# Keys of a failed task's cause. The last two are set if Ansible could not run the module.
 PLACES = ("msg", "exception", "module_stderr", "module_stdout")
 LOGIN = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/aws.md)"
 QUOTA = "ask for more in the Service Quotas console, use smaller hosts, or remove what is unused"
-# The first that matches counts.
+# The first match is used.
 ADVICE = (
     (r"Unable to locate credentials|NoCredentials", f"no credentials: {LOGIN}"),
     (
@@ -55,7 +55,7 @@ ADVICE = (
 
 
 def words(result: Any) -> list[str]:
-    """Every message of a failed task, those of its loop first."""
+    """All messages of a failed task, those of its loop items first."""
     if not isinstance(result, dict):
         return []
     items = [item for item in result.get("results", []) if item.get("failed")]
@@ -64,18 +64,18 @@ def words(result: Any) -> list[str]:
 
 
 def quoted(message: str) -> str:
-    """What somebody else said, without secrets and on one line, so long at most."""
+    """A message from outside on one line, without secrets and truncated."""
     from millrace.runtime.redaction import shown
 
     return shown(message, LONGEST)
 
 
 def aws_advice(result: Any) -> str:
-    """One line: what to do, then what AWS said."""
+    """One line: the advice, then AWS's message."""
     said = words(result) or ["the task failed without a word; -vvv shows more"]
     everything = " ".join(" ".join(said).split())
     message = " ".join(said[0].split())
-    # Not every module says in its message what AWS said.
+    # Not every module's message contains AWS's.
     code = re.search(r"An error occurred \((\w[\w.]*)\)", everything)
     if code and code[1] not in message:
         message += f" ({code[1]})"
@@ -89,5 +89,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return it by name."""
+        """Return the filter by name."""
         return {"aws_advice": aws_advice}

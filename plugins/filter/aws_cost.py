@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fleet costs, from the fleet itself and a dated file of prices."""
+"""The cost of a fleet, computed from the fleet and a dated price list."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Item = dict[str, Any]
 
 
 def rows(wanted: Item, prices: Item) -> list[Item]:
-    """What costs: a line a kind, with its number and the price of one for a month."""
+    """The chargeable items: for each kind its number and the price of one per month."""
     hosts = wanted["hosts"]
     hours = prices["hours_per_month"]
     types = sorted({host["type"] for host in hosts})
@@ -35,7 +35,7 @@ def rows(wanted: Item, prices: Item) -> list[Item]:
 
 
 def surplus(wanted: Item, prices: Item) -> list[str]:
-    """What CPU beyond the credits costs, which depends on the load and is in no sum."""
+    """The price of CPU beyond the credits; it depends on the load and is not in any sum."""
     families = {
         host["type"].split(".")[0] for host in wanted["hosts"] if host["credits"] == "unlimited"
     }
@@ -44,7 +44,7 @@ def surplus(wanted: Item, prices: Item) -> list[str]:
 
 
 def aws_cost(wanted: Item, prices: Item | None) -> Item:
-    """Add it up; `unknown` says what has no price, which is then in no sum."""
+    """Compute the sums; `unknown` lists items without a price, which no sum includes."""
     if not prices:
         return {
             "rows": [],
@@ -74,5 +74,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return it by name."""
+        """Return the filter by name."""
         return {"aws_cost": aws_cost}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which environments there are, by the tags of what they consist of."""
+"""The existing environments, by the tags of their resources."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ NEVER = "never"
 
 
 def aws_environments(found: list[Tags]) -> list[dict[str, str]]:
-    """Each environment with its owner and its day: the latest that any part of it says.
+    """Each environment with its owner and its expiry: the latest of all its resources' tags.
 
-    Days as 2026-12-31 sort as they follow each other, and `never`, or none, comes after all.
+    Dates such as 2026-12-31 sort chronologically; `never`, or no date, sorts after all of them.
     """
     named = [tags for tags in found if tags.get("Environment")]
     return [
@@ -30,5 +30,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return it by name."""
+        """Return the filter by name."""
         return {"aws_environments": aws_environments}

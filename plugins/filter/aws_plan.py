@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to be done on AWS: what is wanted (aws_wanted) against what is found, nothing else.
+"""What has to be done on AWS: the declared resources (aws_wanted) compared with the existing ones.
 
-`found` is what the module aws_environment_info says. The plan holds every resource that is wanted,
-with the id of the one that exists and whether it differs; `steps` says in words what provisioning
-would do.
+`found` is the result of the module aws_environment_info. The plan has every declared resource, with
+the id of the existing one and whether it differs; `steps` describes what provisioning would do.
 """
 
 from __future__ import annotations
@@ -11,17 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 Item = dict[str, Any]
-# Objects that pass through the bucket are named after the instance that they are for.
+# Files in transit through the bucket are named after the instance that they are for.
 PASSED = "i-"
 
 
 def by_name(items: list[Item]) -> dict[str, Item]:
-    """Index found resources by name; those that were made half have none yet."""
+    """Index found resources by name; resources of an interrupted creation have none yet."""
     return {item.get("name") or item["tags"].get("Name", item["id"]): item for item in items}
 
 
 def joined(wanted: list[Item], found: list[Item], *compared: str) -> list[Item]:
-    """Join what is wanted with what exists: its id, and whether one of the named keys differs."""
+    """Add to a declared resource the existing one's id, and whether one of the keys differs."""
     there = by_name(found)
     result = []
     for item in wanted:
@@ -32,12 +31,12 @@ def joined(wanted: list[Item], found: list[Item], *compared: str) -> list[Item]:
 
 
 def first_id(items: list[Item]) -> str:
-    """The id of the first."""
+    """The id of the first resource."""
     return str(items[0]["id"]) if items else ""
 
 
 def tables(wanted: Item, found: Item, network: Item) -> list[Item]:
-    """The route tables: one way out for public subnets, another, or none, for private ones."""
+    """The route tables: public subnets use one gateway, private subnets another, or none."""
     there = by_name(found["tables"])
     result = []
     ways = (("public", network["gateway"], True), ("private", network["nat"], wanted["nat"]))
@@ -46,7 +45,7 @@ def tables(wanted: Item, found: Item, network: Item) -> list[Item]:
         exists = there.get(f"{wanted['name']}-{kind}", {})
         ids = sorted(x["id"] for x in inside)
         same = exists and (exists["subnets"], exists["default"]) == (ids, exit_id)
-        # A way out that is still to be made has no id yet.
+        # A gateway that does not exist yet has no id.
         same = same and (bool(exit_id) or not needed)
         result.append(
             {
@@ -61,14 +60,14 @@ def tables(wanted: Item, found: Item, network: Item) -> list[Item]:
 
 
 def tagged(wanted: Item, item: Item) -> bool:
-    """Whether a resource has the tags that everything should have."""
+    """Whether a resource has the common tags."""
     return set(wanted["tags"].items()) <= set(item["tags"].items())
 
 
 def network_plan(wanted: Item, found: Item) -> Item:
-    """The VPC and what is in it."""
+    """The VPC and its resources."""
     vpc = first_id(found["vpcs"])
-    # One that was made and not attached is attached now.
+    # A gateway that was created but not attached is attached now.
     gateways = [x for x in found["gateways"] if vpc and x["vpc"] in (vpc, "")]
     gateways.sort(key=lambda x: not x["vpc"])
     network: Item = {
@@ -119,7 +118,7 @@ def access_plan(wanted: Item, found: Item) -> Item:
 
 
 def differences(host: Item, there: Item, tags: Item) -> list[str]:
-    """What differs on a host that exists and can be changed in place."""
+    """The differences of an existing host that can be changed in place."""
     missing_tags = (tags | host["tags"]).items() - there["tags"].items()
     differs = {
         "security groups": host["groups"] != there["groups"],
@@ -132,7 +131,7 @@ def differences(host: Item, there: Item, tags: Item) -> list[str]:
 
 
 def hosts_plan(wanted: Item, found: Item, replace: str) -> list[Item]:
-    """The hosts: what exists of each, and what is to be done with it."""
+    """The hosts: for each its existing resources, and what has to be done."""
     there = by_name(found["instances"])
     volumes = {volume["host"]: volume for volume in found["volumes"]}
     result = []
@@ -153,9 +152,9 @@ def hosts_plan(wanted: Item, found: Item, replace: str) -> list[Item]:
 
 
 def outdated(wanted: Item, found: Item) -> list[str]:
-    """What has other tags than everything should have, of what EC2 tags by its id.
+    """The resources with an EC2 id whose tags differ from the common ones.
 
-    Hosts, and what has no such id, are compared by themselves.
+    Hosts, and resources without such an id, are compared elsewhere.
     """
     kinds = ("vpcs", "subnets", "gateways", "tables", "endpoints", "nats", "addresses", "groups")
     items = [item for kind in (*kinds, "volumes", "keys") for item in found[kind]]
@@ -163,7 +162,7 @@ def outdated(wanted: Item, found: Item) -> list[str]:
 
 
 def strays(wanted: Item, found: Item) -> list[str]:
-    """What exists, costs, and is not in the inventory: hosts, and a gateway that none needs."""
+    """Existing resources that cost and are not declared: hosts, and an unneeded gateway."""
     names = [host["name"] for host in wanted["hosts"]]
     hosts = [item["name"] or item["id"] for item in found["instances"] if item["name"] not in names]
     gateways = [] if wanted["nat"] else [f"NAT gateway {item['id']}" for item in found["nats"]]
@@ -171,7 +170,7 @@ def strays(wanted: Item, found: Item) -> list[str]:
 
 
 def steps(plan: Item) -> list[Item]:
-    """Every resource with what would be done about it."""
+    """Every resource with what would be done to it."""
     rows: list[Item] = []
 
     def row(kind: str, name: str, *, exists: bool, differs: str = "") -> None:
@@ -226,7 +225,7 @@ def steps(plan: Item) -> list[Item]:
 
 
 def stores(wanted: Item, found: Item) -> Item:
-    """The image repository, the bucket and the budget: whether each is there, and finished."""
+    """The image repository, the bucket and the budget: whether each exists and is complete."""
     repository = by_name(found["repositories"]).get(wanted["repository"])
     bucket = by_name(found["buckets"]).get(wanted["bucket"])
     budget, exists = wanted["budget"], by_name(found["budgets"]).get(wanted["budget"]["name"])
@@ -252,7 +251,7 @@ def stores(wanted: Item, found: Item) -> Item:
 
 
 def aws_plan(wanted: Item, found: Item, replace: str = "") -> Item:
-    """Compare."""
+    """Compare the declared resources with the existing ones."""
     plan: Item = {
         "name": wanted["name"],
         "region": wanted["region"],
@@ -277,5 +276,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return it by name."""
+        """Return the filter by name."""
         return {"aws_plan": aws_plan}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is on AWS already and is in the way of what is wanted: each with what to do."""
+"""Existing AWS resources that prevent the declared state, each with what to do about it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Item = dict[str, Any]
 
 
 def by_name(items: list[Item]) -> dict[str, Item]:
-    """Index found resources by name; those that were made half have none yet."""
+    """Index found resources by name; resources of an interrupted creation have none yet."""
     return {item.get("name") or item["tags"].get("Name", item["id"]): item for item in items}
 
 
 def network_problems(wanted: Item, found: Item) -> list[str]:
-    """What is in the way in the network."""
+    """Problems with the network."""
     if len(found["vpcs"]) > 1:
         ids = ", ".join(vpc["id"] for vpc in found["vpcs"])
         return [f"several VPCs have the tag Environment={wanted['name']} ({ids}): remove one"]
@@ -46,21 +46,21 @@ def network_problems(wanted: Item, found: Item) -> list[str]:
 
 
 def fixed(host: Item, exists: Item, subnets: dict[str, str]) -> list[tuple[str, str]]:
-    """What a host keeps all its life, as it is and as it should be."""
+    """Properties of a host that can never change, as they are and as declared."""
     subnet = (subnets.get(exists["subnet"], exists["subnet"]), host["subnet"])
     zone = (exists["zone"], host["zone"])
-    # A disk that is being made has no size yet.
+    # A disk that is being created has no size yet.
     disk = exists["root_gb"] or host["root_gb"]
     return [
         (exists["type"], host["type"]),
-        # In another zone it is in another subnet too: that is one thing to say.
+        # A host in another zone is in another subnet too, which is reported once.
         zone if zone[0] != zone[1] else (f"in {subnet[0]}", f"in {subnet[1]}"),
         (f"on a disk of {disk} GB", f"on a disk of {host['root_gb']} GB"),
     ]
 
 
 def host_problems(wanted: Item, found: Item, replace: str) -> list[str]:
-    """What provisioning will not do with hosts by itself."""
+    """Problems with hosts that provisioning does not solve."""
     lines = [
         f"{times} instances are called {name}: terminate those that are too many in the AWS console"
         for name, times in Counter(x["name"] for x in found["instances"]).items()
@@ -100,9 +100,9 @@ def with_role(item: Item, role: str) -> bool:
 
 
 def moved(role: str, wanted: Item, found: Item) -> list[str]:
-    """Which brokers, or members of the database, would be others than those that hold the data.
+    """The brokers, or database members, that differ from those that hold the data.
 
-    Volumes are made after all hosts, so that a role with a volume was once made as a whole.
+    Volumes are created after all hosts, so all hosts of a role with a volume have existed once.
     """
     volumes = {x["host"] for x in found["volumes"]}
     there = {x["name"]: x for x in found["instances"] if with_role(x, role)}
@@ -118,7 +118,7 @@ def moved(role: str, wanted: Item, found: Item) -> list[str]:
         if name not in hosts
     ]
     added = [name for name in hosts if name not in there and name not in volumes]
-    # A host with a volume and without an instance is one that is made anew.
+    # A host with a volume and without an instance is being replaced.
     added += [
         x["name"] for x in found["instances"] if x["name"] in hosts and x["name"] not in there
     ]
@@ -139,7 +139,7 @@ def moved(role: str, wanted: Item, found: Item) -> list[str]:
 
 
 def left_behind(wanted: Item, found: Item) -> list[str]:
-    """Data volumes that no host of the fleet would get, and whose host is gone."""
+    """Data volumes whose host is gone, and that no host of the fleet would get."""
     names = [host["name"] for host in wanted["hosts"] if host["data_gb"]]
     there = {x["name"] for x in found["instances"]}
     return [
@@ -151,13 +151,13 @@ def left_behind(wanted: Item, found: Item) -> list[str]:
 
 
 def identity_problems(wanted: Item, found: Item) -> list[str]:
-    """Whose data would be lost or left behind."""
+    """Problems that would lose data or leave it behind."""
     lines = [line for role in ("kafka", "mongodb") for line in moved(role, wanted, found)]
     return lines + left_behind(wanted, found)
 
 
 def boundary_problems(wanted: Item, found: Item) -> list[str]:
-    """Whether what bounds the roles is there: only who administers the account may make it."""
+    """A missing permissions boundary, which only the account's administrator may create."""
     if not wanted["boundary"] or found["boundary"]:
         return []
     name = wanted["boundary"].rpartition("/")[2]
@@ -169,7 +169,7 @@ def boundary_problems(wanted: Item, found: Item) -> list[str]:
 
 
 def aws_problems(wanted: Item, found: Item, replace: str = "") -> list[str]:
-    """Everything that provisioning will not do by itself."""
+    """All problems that provisioning does not solve."""
     lines = network_problems(wanted, found) + host_problems(wanted, found, replace)
     return lines + identity_problems(wanted, found) + boundary_problems(wanted, found)
 
@@ -178,5 +178,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return it by name."""
+        """Return the filter by name."""
         return {"aws_problems": aws_problems}

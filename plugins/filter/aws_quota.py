@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the hosts that are to be made fit into the account's quota of vCPUs."""
+"""Whether the hosts to create fit into the account's vCPU quota."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ Item = dict[str, Any]
 
 
 def aws_quota(hosts: list[Item], found: Item) -> list[str]:
-    """One line with what to do if they do not fit, nothing if they do.
+    """One line with what to do if the hosts do not fit, otherwise empty.
 
-    `hosts` are those of aws_plan; `found` is what the module aws_vcpus_info says. A type that it
-    does not name counts for nothing: it has another quota, or there is no such type.
+    `hosts` are those of aws_plan; `found` is the result of the module aws_vcpus_info. A type that
+    is not in it is not counted: it has another quota, or does not exist.
     """
     vcpus = found["vcpus"]
-    # A host that is replaced is gone before the new one is made.
+    # A replaced host is gone before the new one is created.
     replaced = [host["id"] for host in hosts if host["replace"]]
     in_use = sum(vcpus.get(x["type"], 0) for x in found["running"] if x["id"] not in replaced)
     launched = [
@@ -40,5 +40,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return it by name."""
+        """Return the filter by name."""
         return {"aws_quota": aws_quota}

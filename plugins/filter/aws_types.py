@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of an environment on AWS as what they are: text, whole numbers, lists.
+"""The settings of an environment on AWS, converted to text, integers and lists.
 
-YAML, --extra-vars and a person's quotes make text of a number, and a word of a list. What means the
-same is made the same, so that it compares with what AWS answers; all else is a line each.
+YAML, --extra-vars and quotes may turn numbers into text and lists into words. Equal values are
+converted to the same type, to be comparable with AWS's answers; others are reported, one per line.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ WHOLE = "a whole number from {} to {}"
 
 
 class Wrong(ValueError):
-    """What a value must be."""
+    """The expected kind of a value."""
 
 
 def text(value: Any) -> str:
-    """Read text; nothing is empty text."""
+    """Read text; none becomes empty text."""
     if isinstance(value, (list, dict, bool)):
         raise Wrong("text")
     return "" if value is None else str(value)
 
 
 def whole(first: int, last: int) -> Callable[[Any], int]:
-    """Read a whole number, also one in quotes."""
+    """Read an integer, also in quotes."""
 
     def read(value: Any) -> int:
         digits = str(value).strip()
@@ -87,7 +87,7 @@ ROWS = {"fleet": ("host", "name", HOST), "ports": ("port", "port", PORT)}
 
 
 def read_row(row: Item, readers: dict[str, Any], label: str, lines: list[str]) -> Item:
-    """Read what is known of a row, and keep the rest: whoever compares the rows names that."""
+    """Read the known keys of a row and keep the others, which later checks report."""
     found = dict(row)
     for key, read in readers.items():
         if key not in row:
@@ -112,7 +112,7 @@ def read_rows(name: str, rows: Any, lines: list[str]) -> list[Item]:
 
 
 def read_all(settings: Item) -> tuple[Item, list[str]]:
-    """Read everything; a line for each value that is none of its kind."""
+    """Read all settings; report each value of the wrong kind in a line."""
     lines: list[str] = []
     found = dict(settings)
     for name, read in SIMPLE.items():
@@ -126,12 +126,12 @@ def read_all(settings: Item) -> tuple[Item, list[str]]:
 
 
 def aws_typed(settings: Item) -> Item:
-    """Give the settings, each as what it is."""
+    """Return the settings with their types."""
     return read_all(settings)[0]
 
 
 def aws_type_problems(settings: Item) -> list[str]:
-    """Say which are not what they must be."""
+    """Return the problems with the settings' types."""
     return read_all(settings)[1]
 
 
@@ -139,5 +139,5 @@ class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return them by name."""
+        """Return the filters by name."""
         return {"aws_typed": aws_typed, "aws_type_problems": aws_type_problems}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an environment on AWS consists of, computed from the inventory alone.
+"""The declared resources of an environment on AWS, computed only from the inventory.
 
 `settings` are the inventory's variables without their prefix, as the role aws lists them.
 """
@@ -14,7 +14,7 @@ from typing import Any
 Item = dict[str, Any]
 EVERYWHERE = "0.0.0.0/0"
 LONGEST_NAME = 64
-# Types that run on CPU credits. Every other one refuses to be launched with a choice of them.
+# Types with CPU credits. Other types cannot be launched with this option.
 BURSTABLE = re.compile(r"t(2|3|3a|4g)\.")
 TRUST = {
     "Version": "2012-10-17",
@@ -26,7 +26,7 @@ TRUST = {
         }
     ],
 }
-# What the agent of Systems Manager needs. Amazon's own policy would open every parameter.
+# Permissions of the Systems Manager agent. Amazon's own policy would allow reading every parameter.
 AGENT = [
     "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel",
@@ -43,14 +43,14 @@ AGENT = [
 
 
 def bounded(name: str) -> str:
-    """A name that IAM takes: the end of a long one gives way to a digest of all of it."""
+    """A name short enough for IAM: the end of a long one is replaced by a digest of the whole."""
     if len(name) <= LONGEST_NAME:
         return name
     return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def common_tags(settings: Item) -> Item:
-    """What every resource says: whose it is and until when."""
+    """The tags of every resource: its owner and expiry."""
     return {
         "Project": "millrace",
         "Environment": settings["instance"],
@@ -74,7 +74,7 @@ def subnets(settings: Item) -> list[Item]:
 
 
 def security_groups(settings: Item) -> list[Item]:
-    """One group a role that some host has, with the rows of the ports table that concern it."""
+    """One group per role that some host has, with its rows of the ports table."""
     used = {role for host in settings["fleet"] for role in host["roles"]}
     prefix = settings["instance"]
     rules: dict[str, tuple[set[str], set[str]]] = {role: (set(), set()) for role in used}
@@ -104,7 +104,7 @@ def security_groups(settings: Item) -> list[Item]:
 
 
 def policy(settings: Item, account: str, roles: list[str]) -> Item:
-    """What a host with these roles may do: its own secrets, its part of the bucket, the image."""
+    """The permissions of a host with these roles: its secrets, its part of the bucket, images."""
     region, instance = settings["region"], settings["instance"]
     here = f"{region}:{account}"
     bucket = f"arn:aws:s3:::{instance}-{account}-{region}"
@@ -134,7 +134,7 @@ def policy(settings: Item, account: str, roles: list[str]) -> Item:
 
 
 def profile_name(settings: Item, roles: list[str]) -> str:
-    """The IAM role of hosts with these roles. IAM knows no regions, so the name says which."""
+    """The IAM role of hosts with these roles; its name has the region, because IAM is global."""
     return bounded("-".join([settings["instance"], settings["region"], *sorted(roles)]))
 
 
@@ -153,7 +153,7 @@ def profiles(settings: Item, account: str) -> list[Item]:
 
 
 def hosts(settings: Item) -> list[Item]:
-    """The hosts, with everything that follows from the inventory."""
+    """The hosts, with all properties that follow from the inventory."""
     prefix = settings["instance"]
     return [
         {
@@ -182,7 +182,7 @@ def hosts(settings: Item) -> list[Item]:
 
 
 def aws_wanted(settings: Item, account: str) -> Item:
-    """Everything that the environment should have."""
+    """All declared resources of the environment."""
     instance, boundary = settings["instance"], settings["permissions_boundary"]
     return {
         "name": instance,
@@ -211,5 +211,5 @@ class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return it by name."""
+        """Return the filter by name."""
         return {"aws_wanted": aws_wanted}

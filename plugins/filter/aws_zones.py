@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which availability zones an environment is in, and whether they have what it needs.
+"""The availability zones of an environment, and whether they offer what it needs.
 
-`zones` is what the module aws_zones_info says: the types that each zone offers, by its letter.
+`zones` is the result of the module aws_zones_info: the types that each zone offers, by its letter.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ NUMBER = 2
 
 
 def aws_zones(settings: Item, found: list[Item], zones: Zones) -> list[str]:
-    """Give those that are set, or those of the subnets that exist and as many more as are missing.
+    """Return the zones that are set, or those of the existing subnets and the missing ones.
 
-    Zones that offer every type of the fleet come first; then those that hosts name. `found` are
-    the subnets: they keep their order, on which their ranges depend.
+    Zones that offer every type of the fleet come first, then those that hosts name. `found` are
+    the subnets, which keep their order, because their ranges depend on it.
     """
     if settings["zones"]:
         return list(settings["zones"])
@@ -28,7 +28,7 @@ def aws_zones(settings: Item, found: list[Item], zones: Zones) -> list[str]:
     mine.sort(key=lambda item: ipaddress.ip_network(item["cidr"]))
     chosen = [item["zone"].removeprefix(settings["region"]) for item in mine]
     types = {host.get("type") for host in settings["fleet"]}
-    # A host that names a zone has to be there, whatever else is.
+    # A host that names a zone has to be in it, whatever else applies.
     asked = [host["zone"] for host in settings["fleet"] if host.get("zone")]
     whole = [letter for letter, offered in zones.items() if types <= set(offered)]
     for letter in [*asked, *whole]:
@@ -38,7 +38,7 @@ def aws_zones(settings: Item, found: list[Item], zones: Zones) -> list[str]:
 
 
 def aws_no_zone(fleet: list[Item], zones: Zones, region: str) -> str:
-    """Say why no zone could be chosen: a type that there is nowhere, or types that never meet."""
+    """Explain why no zone could be chosen: no zone offers a type, or none offers all types."""
     lines = [
         f"no zone of {region} offers {host['type']} for {host['name']}: "
         "give the host a type that there is"
@@ -50,9 +50,9 @@ def aws_no_zone(fleet: list[Item], zones: Zones, region: str) -> str:
 
 
 def aws_zone_problems(hosts: list[Item], chosen: list[str], zones: Zones, region: str) -> list[str]:
-    """Say which zones there are not, and which do not offer what a host is to be.
+    """Report zones that do not exist, and zones that do not offer a host's type.
 
-    `hosts` are those that are to be made, as aws_wanted has them.
+    `hosts` are those to create, as returned by aws_wanted.
     """
     have = ", ".join(zones) or "none"
     lines = [
@@ -75,7 +75,7 @@ class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return them by name."""
+        """Return the filters by name."""
         return {
             "aws_no_zone": aws_no_zone,
             "aws_zones": aws_zones,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Filters of the inventories: the topics, access rules and collections that feeds need.
 
-A feed's own file in services/src/millrace/feeds names its topic and its collection; here that
-becomes what each service may do with them.
+A feed's own file in services/src/millrace/feeds names its topic and its collection; these filters
+derive what each service may do with them.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-# A record has the time of the broker that took it: neither retention nor what is dated ahead is a
-# matter of a sender's clock.
+# A record has the time at which a broker took it, so that neither retention nor the check of event
+# times depends on a sender's clock.
 BY_KAFKA_S_CLOCK = {"message.timestamp.type": "LogAppendTime"}
-# What each service does with the topic of events, and with the topic of what is derived from them.
+# What each service does with the topic of events, and with the topic of derived alerts.
 ON_EVENTS = {
     "producer": ("write",),
     "processor": ("read",),
-    # The API shows the lag and passes on what clients send: it sees offsets, and no event.
+    # The API shows the lag and forwards clients' events: it can read offsets, but no events.
     "api": ("describe", "write"),
-    # The operator reads everything and can send a dead letter to its topic again.
+    # The operator reads everything and can replay a dead letter to its topic.
     "operator": ("read", "write"),
 }
 ON_ALERTS = {"processor": ("write",), "operator": ("read",)}
-# The processor makes its indexes, reads its history and inserts. It can neither change nor drop.
+# The processor creates its indexes, reads its history and inserts. It can neither update nor drop.
 ON_DOCUMENTS = ("find", "insert", "createIndex", "listIndexes")
-# What it refers to it keeps as the services' data says.
+# It also updates reference collections to match the services' data.
 ON_REFERENCES = (*ON_DOCUMENTS, "update")
-# It notes which log of a topic was the first, once.
+# It stores once which log of a topic was the first.
 LOGS = "logs"
 ON_LOGS = ("find", "insert")
 
 
 def known() -> Mapping[str, Any]:
-    """Give the feeds that there are, by name."""
+    """Return all feeds by name."""
     from millrace.feeds import FEEDS
 
     return FEEDS
 
 
 def found(names: Sequence[str]) -> list[Any]:
-    """Give the feeds of these names."""
+    """Return the feeds of these names."""
     if missing := sorted(set(names) - known().keys()):
         raise AnsibleFilterError(
             f"millrace_feeds: no such feed: {', '.join(missing)} (known: {', '.join(known())})"
@@ -51,7 +51,7 @@ def found(names: Sequence[str]) -> list[Any]:
 
 
 def feed_problems(names: Sequence[str], producers: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Say which producers publish to none of the feeds in `millrace_feeds`."""
+    """Report producers that publish to a feed that is not in `millrace_feeds`."""
     unread = [producer["name"] for producer in producers if producer["feed"] not in names]
     if not unread:
         return []
@@ -62,7 +62,7 @@ def feed_problems(names: Sequence[str], producers: Iterable[Mapping[str, Any]]) 
 
 
 def feed_topics(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Give the topics as `kafka_topics` declares them."""
+    """Return the topics in the form of `kafka_topics`."""
     feeds = found(names)
     topics = {feed.topic: feed.partitions for feed in feeds}
     topics |= {feed.alert_topic: 1 for feed in feeds if feed.alert_topic}
@@ -73,7 +73,7 @@ def feed_topics(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def rules(topic: str, services: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
-    """Give one access rule for each thing that a service does with a topic."""
+    """Return an access rule for each operation of a service on a topic."""
     for service, operations in services.items():
         for operation in operations:
             yield {
@@ -86,7 +86,7 @@ def rules(topic: str, services: Mapping[str, Sequence[str]]) -> Iterator[dict[st
 
 
 def feed_acls(names: Sequence[str]) -> list[dict[str, str]]:
-    """Give the access rules as `kafka_acls` declares them."""
+    """Return the access rules in the form of `kafka_acls`."""
     feeds = found(names)
     events = [rule for feed in feeds for rule in rules(feed.topic, ON_EVENTS)]
     alerts = [rule for f in feeds if f.alert_topic for rule in rules(f.alert_topic, ON_ALERTS)]
@@ -94,7 +94,7 @@ def feed_acls(names: Sequence[str]) -> list[dict[str, str]]:
 
 
 def feed_privileges(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Give the privileges of the processor as `mongodb_roles` declares them."""
+    """Return the processor's privileges in the form of `mongodb_roles`."""
     feeds = found(names)
     actions = {feed.collection: ON_DOCUMENTS for feed in feeds}
     actions |= {feed.reference.collection: ON_REFERENCES for feed in feeds if feed.reference}
@@ -103,15 +103,15 @@ def feed_privileges(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def feeds_cached(names: Sequence[str]) -> list[str]:
-    """Give the feeds of which Redis keeps the latest events."""
+    """Return the feeds whose latest events Redis keeps."""
     return [feed.name for feed in found(names) if feed.is_cached]
 
 
 class FilterModule:
-    """The filters by name."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return them."""
+        """Return the filters by name."""
         return {
             "feed_topics": feed_topics,
             "feed_acls": feed_acls,

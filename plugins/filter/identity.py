@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether every broker and member stays who it is: what hosts hold against what is wanted.
+"""Whether every broker and member keeps its identity: the hosts' data compared with the inventory.
 
-Who a server is depends on its volume, its number and its peers. Kafka's controllers are a fixed
-set: a node that is started with another one may give up what the others agreed on, topics included.
-`held` is what the module held_data_info says, by host.
+The identity of a server is its volume, its number and its peers. Kafka's controllers are a fixed
+set: a node started with another set may discard what the others agreed on, including topics.
+`held` is the result of the module held_data_info, by host.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ ANEW = "remove the deployment with its data first (teardown.yml), or give it ano
 
 
 def said(names: Sequence[str]) -> str:
-    """Names in a line."""
+    """Join names for a message."""
     return ", ".join(sorted(names)) or "none"
 
 
 def server_problems(server: Item, wanted: Item) -> list[str]:
-    """What a server with data should not be told: other peers, or another set of them.
+    """Changes that a server with data does not allow: other peers, or another replica set.
 
     `wanted` has the keys `controllers`, `members` and `replica_set`, as far as they are known.
     """
@@ -48,7 +48,7 @@ def server_problems(server: Item, wanted: Item) -> list[str]:
 
 
 def place_problems(held: Mapping[str, Item], places: Item) -> list[str]:
-    """Whose data would be left on a host, while its server began empty on another or nowhere."""
+    """Data that would stay on a host while its server starts empty on another host, or nowhere."""
     lines = []
     for host, found in held.items():
         for server in found["servers"]:
@@ -64,10 +64,10 @@ def place_problems(held: Mapping[str, Item], places: Item) -> list[str]:
 
 
 def lost_problems(held: Mapping[str, Item], places: Item) -> list[str]:
-    """Whose data is gone, or on a host that is no longer in the inventory.
+    """Data that is gone, or on a host that is no longer in the inventory.
 
-    Brokers come before the database, and the database before the processor: where the later one
-    is, the earlier one was. A member that lost its data gets it again from the others.
+    Brokers are deployed before the database, and the database before the processor: if a later one
+    exists, the earlier one has existed. A member that lost its data resyncs from the others.
     """
     there = {server["name"] for found in held.values() for server in found["servers"]}
     database = sorted(name for name in there if name in places.get("mongodb", {}))
@@ -92,7 +92,7 @@ def lost_problems(held: Mapping[str, Item], places: Item) -> list[str]:
 def identity_problems(
     held: Mapping[str, Item], places: Item, controllers: Sequence[str]
 ) -> list[str]:
-    """Everything that would change who a server is."""
+    """All problems that would change the identity of a server."""
     wanted = {"controllers": controllers, "members": list(places.get("mongodb", {}))}
     peers = [
         line
@@ -107,5 +107,5 @@ class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return them by name."""
+        """Return the filters by name."""
         return {"identity_problems": identity_problems, "server_problems": server_problems}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filter of the inventories: the name under which an engine finds an image."""
+"""Filter of the inventories: the name by which an engine finds an image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENGINE_SECONDS = 10
 
 @cache
 def recipes(images: str) -> Any:
-    """Give the module that knows the images, from their folder."""
+    """Load the module that defines the images, from their directory."""
     here = Path(images).resolve()
     for folder in (here, Path(__file__).resolve().parents[1] / "module_utils"):
         if str(folder) not in sys.path:
@@ -30,18 +30,18 @@ def recipes(images: str) -> Any:
 
 @cache
 def versions(images: str) -> Any:
-    """Read the images by name."""
+    """Read the images' versions by name."""
     return recipes(images).read_versions(Path(images) / "versions.yml")
 
 
 @cache
 def pushed(images: str, name: str, registry: str) -> str:
-    """Give the name in a registry of our own, whose tag names what the image is made from."""
+    """Return the name in our own registry, whose tag identifies what the image is built from."""
     return str(recipes(images).registry_reference(name, versions(images), registry))
 
 
 def present(images: str, name: str) -> dict[str, Any]:
-    """Ask this machine's engine what it has of an image; nothing where no engine answers."""
+    """Return what this machine's engine has of an image; nothing if no engine answers."""
     known, image = recipes(images), versions(images)[name]
     import engine_api
 
@@ -62,10 +62,10 @@ def present(images: str, name: str) -> dict[str, Any]:
 
 
 def image_reference(images: str, name: str, registry: str = "", source: str = "auto") -> str:
-    """Give the image's name.
+    """Return the image's name.
 
-    With a registry the engine is elsewhere, and pulls official images. Without one it is here:
-    what it has says whether they were pulled or built, unless the source does.
+    With a registry, the engines are on other hosts and pull official images. Without one, this
+    machine's engine shows whether they were pulled or built, unless the source forces it.
 
     {{ (millrace_checkout ~ '/images') | image_reference('mongo', millrace_registry, 'auto') }}
     """
@@ -80,8 +80,8 @@ def image_reference(images: str, name: str, registry: str = "", source: str = "a
 
 
 class FilterModule:
-    """The filters by name."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return them."""
+        """Return the filters by name."""
         return {"image_reference": image_reference}

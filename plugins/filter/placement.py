@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filters of the inventories: which service is on which host, and how others reach it there.
+"""Filters of the inventories: which service is on which host, and how other hosts reach it.
 
-A place is a service's name in its network, by the group of its hosts:
+Places are the hosts of services, by group and by the service's name in its network:
 
     {"kafka": {"kafka-1": "host-a"}, "mongodb": {"mongodb": "host-b"}, "producers": {...}, ...}
 """
@@ -18,16 +18,16 @@ Places = Mapping[str, Mapping[str, str]]
 
 NUMBERED = {"kafka": "kafka", "mongodb": "mongodb"}
 ONLY = ("simulator", "api", "redis")
-"""Groups of which others call the first host alone."""
+"""Groups of which only the first host is called."""
 
 
 def named(kind: str, number: int) -> str:
-    """The name of a server. The first member of a replica set has none but that of its kind."""
+    """The name of a server. The first member of a replica set has no number in its name."""
     return kind if kind == "mongodb" and number < 2 else f"{kind}-{number}"
 
 
 def owner(names: Sequence[str], hosts: Sequence[str], name: str) -> str:
-    """The host that a producer runs on: they take turns."""
+    """The host of a producer: producers are spread over the hosts in turn."""
     return hosts[names.index(name) % len(hosts)]
 
 
@@ -36,7 +36,7 @@ def placement(
     hostvars: Mapping[str, Any],
     producers: Iterable[Mapping[str, Any]],
 ) -> dict[str, dict[str, str]]:
-    """Say which host each service is on."""
+    """Return the host of each service."""
     found: dict[str, dict[str, str]] = {}
     for group, kind in NUMBERED.items():
         found[group] = {}
@@ -64,7 +64,7 @@ def placement(
 def addresses_elsewhere(
     found: Places, hostvars: Mapping[str, Any], here: str
 ) -> dict[str, dict[str, str]]:
-    """Give the addresses of services on other hosts; a network of its own knows the names here."""
+    """Return the addresses of services on other hosts; Docker's network resolves local names."""
     return {
         group: {
             name: hostvars[host]["millrace_private_address"]
@@ -76,7 +76,7 @@ def addresses_elsewhere(
 
 
 def name_on(names: Mapping[str, str], host: str) -> str:
-    """Give the name of the server that is on this host; empty where there is none."""
+    """Return the name of this host's server; empty if there is none."""
     return next((name for name, place in names.items() if place == host), "")
 
 
@@ -89,7 +89,7 @@ def producers_on(
 
 
 def probes(names: Mapping[str, str], here: str, first_port: int) -> list[str]:
-    """List where producers say how they are: by name on this host, on others at a port each."""
+    """List the producers' probes: by name on this host, by port on other hosts."""
     count: dict[str, int] = {}
     found = []
     for name, host in names.items():
@@ -100,10 +100,10 @@ def probes(names: Mapping[str, str], here: str, first_port: int) -> list[str]:
 
 
 class FilterModule:
-    """The filters by name."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return them."""
+        """Return the filters by name."""
         return {
             "placement": placement,
             "addresses_elsewhere": addresses_elsewhere,

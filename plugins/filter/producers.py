@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filters of the producers: the settings that one becomes, and what is wrong with them."""
+"""Filters of the producers: their settings, and problems with their declarations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPEC = Path(__file__).parents[2] / "roles/producer/meta/argument_specs.yml"
 FORM = "write it as a list, each with name, feed and source"
 EMPTY = "it is empty: fill it in, or leave it out"
 NO_GPU = "nvml needs a GPU, and no container gets one: use dcgm (docs/feeds.md)"
-# As the services call a setting of a producer, which the inventory calls like what is behind that.
+# The services' names of a producer's settings; the inventory's names lack the prefix.
 OURS = re.compile(r"\b(?:MILLRACE_PRODUCER|producer)_(\w+)")
 VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 RENAMED = {"usage_file": "usage_volume"}
@@ -28,9 +28,9 @@ RENAMED = {"usage_file": "usage_volume"}
 def settings_of_producer(
     producer: Mapping[str, Any], host: str, simulator: str = ""
 ) -> dict[str, Any]:
-    """Return the settings of a declared producer on a host: what is declared, and nothing else.
+    """Return the settings of a declared producer on a host, only those that are declared.
 
-    Some of it may contradict the rest. `simulator` is the URL to poll where none is declared.
+    They may contradict each other. `simulator` is the URL to poll if none is declared.
     """
     from millrace.sources import KINDS
 
@@ -45,21 +45,21 @@ def settings_of_producer(
 
 
 def problems_of(producer: Any, spec: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is wrong with one producer, each in a line that names the field."""
+    """Yield the problems with one producer, in lines that name the field."""
     if not isinstance(producer, Mapping):
         yield FORM
         return
     options = spec["options"]
     there = ", ".join(options)
     if strange := [name for name in producer if not isinstance(name, str)]:
-        # YAML reads on, off, yes and no as what is true or false.
+        # YAML reads on, off, yes and no as booleans.
         yield f"there is no field {', '.join(map(str, strange))} (there are {there})"
         return
     if empty := [name for name, value in producer.items() if value is None]:
         yield from (f"{name}: {EMPTY}" for name in empty)
         return
-    # Ansible's own kinds of text and lists are none to others, and to copy them, as its validator
-    # does, is to copy every variable of the host.
+    # Other libraries do not accept Ansible's own string and list types, and copying them, as its
+    # validator does, copies every variable of the host.
     said = json.loads(to_json(producer))
     found = ArgumentSpecValidator(
         options,
@@ -80,7 +80,7 @@ def problems_of(producer: Any, spec: Mapping[str, Any]) -> Iterator[str]:
         yield "usage_volume: it must be the name of a volume: letters, digits, _, . and -"
     if said["source"] == "openai_usage" and not volume:
         yield "usage_volume: openai_usage reads a file in it: name the volume of the gateway"
-    # It takes long to import: a task that asks for settings alone is spared it.
+    # Imported here because it is slow, and tasks that only need the settings do not use it.
     from millrace.producer import declared
 
     for line in declared.problems(settings_of_producer(said, "host")):
@@ -88,7 +88,7 @@ def problems_of(producer: Any, spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def producer_problems(producers: Any) -> list[str]:
-    """Say what is wrong with each of `millrace_producers`, in the words of the services."""
+    """Return the problems with each of `millrace_producers`, as the services report them."""
     if not isinstance(producers, list):
         return [f"{VARIABLE}: {FORM}"]
     options = yaml.safe_load(SPEC.read_text())["argument_specs"]["main"]["options"]
@@ -105,10 +105,10 @@ def producer_problems(producers: Any) -> list[str]:
 
 
 class FilterModule:
-    """The filters by name."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return them."""
+        """Return the filters by name."""
         return {
             "settings_of_producer": settings_of_producer,
             "producer_problems": producer_problems,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filters of the services' settings: as a container takes them, and what is wrong with them."""
+"""Filters of the services' settings: a container's environment, and problems with values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PREFIX = "MILLRACE_"
 
 
 def as_environment(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables of a container's environment: text as it is, all else as JSON."""
+    """Return the variables of a container's environment: text unchanged, other types as JSON."""
     return {
         PREFIX + name.upper(): value if isinstance(value, str) else to_json(value)
         for name, value in settings.items()
@@ -22,14 +22,14 @@ def as_environment(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def setting_problems(variables: Mapping[str, Any]) -> list[str]:
-    """Say which of a host's variables the services would not take, in their own words.
+    """Return the problems that the services would report about a host's variables.
 
-    A variable of the inventory is called like the setting that it becomes.
+    A variable of the inventory has the name of the setting that it becomes.
     """
     from millrace.config import Settings, problems
 
     names = [PREFIX.lower() + name for name in Settings.model_fields]
-    # Ansible's own kinds of text and lists are none to others.
+    # Other libraries do not accept Ansible's own string and list types.
     plain = {name: json.loads(to_json(variables[name])) for name in names if name in variables}
     return problems(plain, PREFIX.lower())
 
@@ -37,7 +37,7 @@ def setting_problems(variables: Mapping[str, Any]) -> list[str]:
 def number_problems(
     variables: Mapping[str, Any], bounds: Mapping[str, tuple[int, int]]
 ) -> list[str]:
-    """Say which of a host's variables are no whole number from their least to their most."""
+    """Report those of a host's variables that are not integers within their bounds."""
     return [
         f"{name} is {variables[name]}: it must be a whole number from {least} to {most}"
         for name, (least, most) in bounds.items()
@@ -47,10 +47,10 @@ def number_problems(
 
 
 class FilterModule:
-    """The filters by name."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Return them."""
+        """Return the filters by name."""
         return {
             "as_environment": as_environment,
             "setting_problems": setting_problems,

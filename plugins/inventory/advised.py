@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible inventory: as Ansible's `auto`, and where AWS refuses, with what to do about it.
+"""Ansible inventory: Ansible's `auto` plugin, with advice on errors of AWS.
 
-It is the first of this project that Ansible loads, whatever is run and whichever inventory is
-given, and so refuses an Ansible that cannot run this: of a version that was not tested, or without
-the services, which the filters ask.
+Ansible loads it before any other plugin of this project, for every playbook and inventory, so it
+refuses an unsupported Ansible: an untested version, or one without the services' package, which the
+filters import.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from ansible.release import __version__
 
 DOCUMENTATION = r"""
 name: advised
-short_description: Reads an inventory with the plugin that it names, with advice where it fails
+short_description: Reads an inventory with the plugin that it names, with advice on errors
 description:
   - Finds the plugin in the file, as C(auto) does.
-  - A file that no plugin takes is named, with what to do.
+  - A file that no plugin accepts is reported, with what to do.
 """
 
 
-# With 2.18, a number that a template gives to a nested setting is text, which AWS refuses.
+# In 2.18, a number from a template in a nested setting becomes text, which AWS refuses.
 TESTED = ("2.19", "2.20")
 
 
 def problem(version: str, *, has_services: bool) -> str:
-    """Say in one line what is wrong with this ansible-core; empty when nothing is."""
+    """Describe in one line the problem with this ansible-core; empty if there is none."""
     if not version.startswith(tuple(f"{tested}." for tested in TESTED)):
         return (
             f"ansible-core {version} is not supported: run scripts/bootstrap and"
@@ -55,15 +55,15 @@ class InventoryModule(Auto):
     NAME = "advised"
 
     def __init__(self) -> None:
-        """Refuse an Ansible that cannot run this."""
+        """Refuse an unsupported Ansible."""
         super().__init__()
         if said := problem(__version__, has_services=find_spec("millrace") is not None):
             raise AnsibleError(said)
 
     def verify_file(self, path: Any) -> bool:
-        """Take a file that names a plugin, and what nobody takes.
+        """Accept a file that names a plugin, and files that no other plugin accepts.
 
-        Why another file of YAML cannot be read, `yaml` has said.
+        The plugin `yaml` reports why other YAML files cannot be read.
         """
         if not Path(path).is_file():
             return False
@@ -75,9 +75,9 @@ class InventoryModule(Auto):
             return False
 
     def parse(self, inventory: Any, loader: Any, path: Any, cache: bool = True) -> None:
-        """Read it.
+        """Read the file.
 
-        Raises AnsibleParserError, with what to do, where it cannot be read.
+        Raises AnsibleParserError, with what to do, if it cannot be read.
         """
         if Path(path).suffix not in SUFFIXES:
             raise AnsibleParserError(

@@ -17,7 +17,7 @@ DOCUMENTATION = r"""
 name: ecr_token
 short_description: Password with which Docker logs in to ECR
 description:
-  - The user is AWS. It is asked for anew each time, and valid for twelve hours.
+  - The user is AWS. Each lookup requests a new password, which is valid for twelve hours.
 options:
   region:
     description: Region of the registry.
@@ -34,7 +34,7 @@ class LookupModule(LookupBase):
     def run(
         self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any
     ) -> list[str]:
-        """Ask for a token; there are no terms."""
+        """Request a token; there are no terms."""
         del terms
         self.set_options(var_options=variables, direct=kwargs)
         try:

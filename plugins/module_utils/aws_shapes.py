@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What AWS answers, in the shape that is compared with what is wanted."""
+"""AWS's answers, in the structure of the declared resources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 Item = dict[str, Any]
 GONE = ("terminated", "shutting-down", "deleted", "deleting")
-# Inf, Trn, DL, HPC and Mac begin with one of these letters and have quotas of their own.
+# Inf, Trn, DL, HPC and Mac begin with one of these letters but have their own quotas.
 STANDARD = re.compile(r"(?!inf|trn|dl|hpc|mac)[acdhimrtz]")
 
 
@@ -18,7 +18,7 @@ def tags(item: Item) -> dict[str, str]:
 
 
 def state(item: Item) -> str:
-    """The state of what has one; that of an instance is a part of an answer."""
+    """The state of a resource, if it has one; an instance's is nested in the answer."""
     found = item.get("State", "")
     return str(found["Name"] if isinstance(found, dict) else found).lower()
 
@@ -53,12 +53,12 @@ def group(item: Item, names: dict[str, str]) -> Item:
 
 
 def is_main(table: Item) -> bool:
-    """Whether a route table is the one that came with the VPC, and goes with it."""
+    """Whether a route table is the VPC's main one, which is created and deleted with it."""
     return any(association.get("Main") for association in table["Associations"])
 
 
 def route_table(table: Item) -> Item:
-    """A route table with the subnets that use it and what its default route leads to."""
+    """A route table with its subnets and the target of its default route."""
     default = (x for x in table["Routes"] if x.get("DestinationCidrBlock") == "0.0.0.0/0")
     route = next(default, {})
     return pick(table, id="RouteTableId", vpc="VpcId") | {
@@ -77,7 +77,7 @@ def volume(item: Item) -> Item:
 
 
 def root_volume(item: Item) -> str:
-    """Id of the volume that an instance's system is on."""
+    """Id of an instance's root volume."""
     disks = {x["DeviceName"]: x["Ebs"]["VolumeId"] for x in item.get("BlockDeviceMappings", [])}
     return str(disks.get(item.get("RootDeviceName", ""), ""))
 
@@ -88,7 +88,7 @@ def standard(kind: str) -> bool:
 
 
 def emails(client: Any, **budget: str) -> list[str]:
-    """Who gets the mails of a budget, each address once."""
+    """The recipients of a budget's mails, each address once."""
     found = client.describe_notifications_for_budget(**budget).get("Notifications", [])
     asked = [
         client.describe_subscribers_for_notification(**budget, Notification=item) for item in found

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ends a module is said, whatever it is.
+"""Reports the cause of a module's failure, whatever it is.
 
-Ansible keeps no word of an exception that a module does not catch once the task has
-`failed_when: false`, which is how a task with secrets leaves its cause to the next one.
+Ansible drops an exception that a module does not catch if the task has `failed_when: false`, which
+tasks with secrets use so that the next task can report the cause.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 @contextmanager
 def told(module: Any, doing: str) -> Iterator[None]:
-    """Fail with what was being done, the kind of the error and its words."""
+    """Fail with what was being done, and the type and message of the error."""
     try:
         yield
     except Exception as error:

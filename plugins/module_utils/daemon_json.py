@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Docker engine's daemon.json has to say, beside what the engine is told elsewhere."""
+"""The required content of the Docker engine's daemon.json, given its other configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-# What SIGHUP makes an engine read again; everything else waits for its next start.
+# Settings that an engine reloads on SIGHUP; others apply at its next start.
 RELOADED = frozenset(
     {
         "authorization-plugins",
@@ -31,11 +31,11 @@ LOGGING = frozenset({"log-driver", "log-opts"})
 
 
 class ConfigError(Exception):
-    """What is wrong with the file, and what to do."""
+    """A problem with the file, and what to do about it."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what the engine's configuration file says; nothing where there is none."""
+    """Return the content of the engine's configuration file; empty if there is none."""
     text = path.read_text() if path.exists() else ""
     try:
         settings = json.loads(text) if text.strip() else {}
@@ -47,18 +47,18 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def arguments(pid: int) -> set[str]:
-    """Return what the running engine got as arguments, by the names of daemon.json."""
+    """Return the running engine's arguments, by their names in daemon.json."""
     if not pid:
         return set()
     given = re.findall(r"(?:^|\0)--([a-z-]+)", Path(f"/proc/{pid}/cmdline").read_text())
-    # An argument that may be repeated is a list in daemon.json: --log-opt, --insecure-registry.
+    # A repeatable argument, such as --log-opt or --insecure-registry, is a list in daemon.json.
     return {*given, *(f"{name}s" for name in given), *(f"{name[:-1]}ies" for name in given)}
 
 
 def applicable(
     wanted: dict[str, Any], present: dict[str, Any], given: set[str], *, swarm: bool
 ) -> dict[str, Any]:
-    """Return the wanted settings that contradict nothing that the engine is told elsewhere."""
+    """Return the wanted settings that do not contradict the engine's other configuration."""
     left_out = set(given)
     drivers = {settings["log-driver"] for settings in (present, wanted) if "log-driver" in settings}
     if len(drivers) > 1 or given & LOGGING:
@@ -69,7 +69,7 @@ def applicable(
 
 
 def merged(present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the present settings with the wanted ones over them, one level down too."""
+    """Return the present settings, overridden by the wanted ones, one nested level included."""
     result = copy.deepcopy(present)
     for name, value in wanted.items():
         if isinstance(value, dict) and isinstance(result.get(name), dict):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests to a Docker engine behind its socket, without any package."""
+"""Requests to a Docker engine through its socket, with the standard library only."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import closing
 
 
 class Engine(http.client.HTTPConnection):
-    """A connection to the socket. What refuses it stays an OSError of its own class."""
+    """A connection to the socket. Refusals raise their own subclass of OSError."""
 
     def __init__(self, path: str, timeout: float) -> None:
-        """Remember where the engine is."""
+        """Store the path of the socket."""
         super().__init__("localhost", timeout=timeout)
         self.path = path
 
@@ -28,9 +28,9 @@ def ask(
 ) -> tuple[int, bytes]:
     """Send one request; return status and body.
 
-    Raises OSError: FileNotFoundError or ConnectionRefusedError where no engine runs,
-    PermissionError where it is not for us, TimeoutError where it says nothing for `timeout` s,
-    ConnectionError where it ends in the middle of an answer.
+    Raises OSError: FileNotFoundError or ConnectionRefusedError if no engine runs,
+    PermissionError if access is denied, TimeoutError if it sends nothing for `timeout` s,
+    ConnectionError if it ends in the middle of an answer.
     """
     with closing(Engine(engine_socket, timeout)) as engine:
         try:

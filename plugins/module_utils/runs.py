@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who runs what: what runs that change an instance write down for each other."""
+"""The records of runs that change an instance: who runs what."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Run = Mapping[str, Any]
 
 
 def started(process: int) -> int | None:
-    """When a process was started, in clock ticks since the machine was; None if there is none."""
+    """Start time of a process in clock ticks since boot; None if it does not exist."""
     try:
-        # The name of the program is in brackets, and may hold anything.
+        # The program's name is in parentheses, and may contain anything.
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -25,13 +25,13 @@ def started(process: int) -> int | None:
 
 
 def here() -> str:
-    """Name where numbers of processes mean what they mean: this boot, and the namespace."""
+    """Identify the scope of process ids: this boot and the PID namespace."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def described(process: int, playbooks: list[str]) -> dict[str, Any]:
-    """Who runs what, for others to read."""
+    """Return the record of who runs what."""
     return {
         "process": process,
         "started": started(process),
@@ -44,23 +44,23 @@ def described(process: int, playbooks: list[str]) -> dict[str, Any]:
 
 
 def is_same(one: Run, other: Run) -> bool:
-    """Whether two records are of one run."""
+    """Whether two records are of the same run."""
     return all(one.get(key) == other.get(key) for key in ("process", "started", "processes_of"))
 
 
 def is_running(run: Run) -> bool:
-    """Whether it runs, as far as can be seen from here."""
+    """Whether the run is active, as far as this machine can tell."""
     # Earlier versions wrote no `processes_of`.
     return run.get("processes_of", here()) == here() and started(run["process"]) == run["started"]
 
 
 def has_ended(run: Run) -> bool:
-    """Whether it can be seen from here that it runs no longer."""
+    """Whether this machine can tell that the run has ended."""
     return run["processes_of"] == here() and not is_running(run)
 
 
 def sentence(run: Run) -> str:
-    """Say who runs what since when."""
+    """Describe who runs what since when."""
     return (
         f"{run['user']}@{run['host']} runs {' '.join(run['playbooks'])} on this instance"
         f" since {run['since']} (process {run['process']})"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are replaced in one step, and that a crash of the machine does not take back.
+"""Files that are replaced atomically and survive a crash of the machine.
 
-Ansible's `atomic_move` renames without having the disk keep what it renames.
+Ansible's `atomic_move` renames without syncing the file to disk.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import tempfile
 from pathlib import Path
 
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
-"""What a file system answers that cannot sync a directory, as some do that are FUSE or shared."""
+"""Errors of file systems that cannot sync a directory, such as some FUSE or shared ones."""
 
 
 def replace(
     path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[int, int] | None = None
 ) -> None:
-    """Write a file, of a numeric user and group: a reader sees the old content or the new.
+    """Write a file, with a numeric user and group: a reader sees the old content or the new.
 
-    Once it returns, the new is on the disk, and its name too, where the file system can say so.
-    Its directory must be there.
+    When it returns, the new content is on the disk, and its name too, if the file system supports
+    that. The directory must exist.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -40,7 +40,7 @@ def replace(
 
 
 def keep_names(directory: Path) -> None:
-    """Have the disk keep which files a directory has, where the file system can."""
+    """Sync a directory's entries to disk, if the file system supports it."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

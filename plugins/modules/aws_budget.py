@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: mail when a month's cost passes a limit. No collection has a module for it."""
+"""Ansible module: mail when a month's cost exceeds a limit. No collection has a module for it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 DOCUMENTATION = r"""
 module: aws_budget
-short_description: Mail when a month's cost passes a limit
+short_description: Mail when a month's cost exceeds a limit
 description:
-  - A budget of the account for a month; mail goes out at 80 and at 100 percent.
+  - Manages a monthly budget of the account; AWS sends mail at 80 and at 100 percent.
 options:
   name:
     description: Name of the budget.
@@ -78,7 +78,7 @@ def mails(params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def current(client: Any, account: str, name: str) -> tuple[float, list[str]] | None:
-    """The limit and the recipients that are set, or nothing."""
+    """The current limit and recipients, or nothing."""
     asked = {"AccountId": account, "BudgetName": name}
     try:
         answer = client.describe_budget(**asked)
@@ -88,7 +88,7 @@ def current(client: Any, account: str, name: str) -> tuple[float, list[str]] | N
 
 
 def ensure(module: Any) -> bool:
-    """Make the budget as declared; return whether anything changed."""
+    """Create or update the budget; return whether anything changed."""
     params, client = module.params, module.client("budgets")
     account = module.client("sts").get_caller_identity()["Account"]
     present = params["state"] == "present"
@@ -98,7 +98,7 @@ def ensure(module: Any) -> bool:
         return False
     if module.check_mode:
         return True
-    # Another limit or address is another budget: what was spent counts again from AWS's records.
+    # To change it, the budget is recreated; AWS computes the month's cost again from its records.
     if found is not None:
         client.delete_budget(AccountId=account, BudgetName=params["name"])
     if wanted is not None:

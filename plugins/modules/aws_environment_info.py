@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: everything that an environment has on AWS, from every service that is used."""
+"""Ansible module: all resources of an environment on AWS, from all services."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 DOCUMENTATION = r"""
 module: aws_environment_info
-short_description: Everything that an environment has on AWS
+short_description: All resources of an environment on AWS
 description:
-  - Asks EC2, IAM, ECR, S3 and Budgets at once, many times faster than one task per resource.
+  - Queries EC2, IAM, ECR, S3 and Budgets in parallel, many times faster than one task per resource.
   - Resources in the environment's VPC are included even if their tags are not set yet.
   - Changes nothing.
 options:
@@ -29,7 +29,7 @@ options:
     type: str
     required: true
   boundary:
-    description: Name of the managed policy that bounds IAM roles. If empty, none is looked for.
+    description: Name of the IAM roles' permissions boundary. If empty, it is not looked up.
     type: str
     default: ""
 extends_documentation_fragment:
@@ -59,7 +59,7 @@ def parallel(function: Callable[[Item], Item], items: list[Item]) -> list[Item]:
 
 
 class Environment:
-    """Looks at one environment of one region."""
+    """Queries one environment of one region."""
 
     def __init__(self, module: Any) -> None:
         """Make one client per service; they are safe to use from several threads."""
@@ -67,7 +67,7 @@ class Environment:
         self.region: str = module.region
         services = ("ec2", "iam", "ecr", "s3", "budgets", "sts")
         self.clients = {name: module.client(name) for name in services}
-        # The first question is the one that wrong credentials fail at.
+        # Wrong credentials make this first request fail.
         self.account: str = self.clients["sts"].get_caller_identity()["Account"]
         self.mine = [
             {"Name": "tag:Project", "Values": ["millrace"]},
@@ -75,12 +75,12 @@ class Environment:
         ]
 
     def every(self, service: str, operation: str, key: str, **arguments: Any) -> list[Item]:
-        """All pages of an answer."""
+        """All pages of a result."""
         pages = self.clients[service].get_paginator(operation).paginate(**arguments)
         return [item for page in pages for item in page[key]]
 
     def ec2(self, operation: str, key: str, vpcs: tuple[str, ...] = (), by: str = "vpc-id") -> Any:
-        """What belongs to the environment by its tags, or by the network that it is in."""
+        """Resources that belong to the environment by their tags, or by their VPC."""
         found = self.every("ec2", operation, key, Filters=self.mine)
         if vpcs:
             inside = [{"Name": by, "Values": list(vpcs)}]
@@ -89,7 +89,7 @@ class Environment:
         return [item for item in unique if str(item.get("State")).lower() not in shapes.GONE]
 
     def instances(self) -> list[Item]:
-        """Instances that are not terminated, each with whether its termination is refused."""
+        """Instances that are not terminated, each with whether it is protected from termination."""
         reservations = self.every("ec2", "describe_instances", "Reservations", Filters=self.mine)
         found = [item for reservation in reservations for item in reservation["Instances"]]
 
@@ -148,14 +148,14 @@ class Environment:
                 shapes.group(x, names) for x in found["groups"] if x["GroupName"] != "default"
             ],
             "disks": {x["VolumeId"]: x["Size"] for x in found["volumes"]},
-            # The system's own volume goes with its instance.
+            # Root volumes are deleted with their instances.
             "volumes": [
                 shapes.volume(x) for x in found["volumes"] if shapes.tags(x).get("Role") == "data"
             ],
         }
 
     def hostnames(self, vpc: str) -> bool:
-        """Whether hosts of a VPC get names: what is set last when one is made."""
+        """Whether hosts of a VPC get names: the last attribute set when a VPC is created."""
         answer = self.clients["ec2"].describe_vpc_attribute(
             VpcId=vpc, Attribute="enableDnsHostnames"
         )
@@ -173,7 +173,7 @@ class Environment:
                 policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
                 for policy in inline
             }
-            # The list says neither tags nor what bounds it.
+            # The list has neither tags nor the permissions boundary.
             found = iam.get_role(RoleName=name)["Role"]
             return {
                 "name": name,
@@ -185,7 +185,7 @@ class Environment:
 
         def profile(item: Item) -> Item:
             name = item["InstanceProfileName"]
-            # The list says nothing of tags.
+            # The list has no tags.
             tags = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
             holds = [role["RoleName"] for role in item["Roles"]]
             return {"name": name, "roles": holds, "tags": shapes.tags(tags)}
@@ -200,7 +200,7 @@ class Environment:
         }
 
     def bounded(self, name: str) -> str:
-        """The managed policy of this name; nothing where there is none."""
+        """The managed policy of this name; nothing if there is none."""
         arn = f"arn:aws:iam::{self.account}:policy/{name}"
         try:
             return str(self.clients["iam"].get_policy(PolicyArn=arn)["Policy"]["Arn"])
@@ -216,7 +216,7 @@ class Environment:
         }
 
     def repositories(self) -> list[Item]:
-        """The image repository. Its tags are set last when it is made."""
+        """The image repository. Its tags are set last when it is created."""
         ecr, name = self.clients["ecr"], f"{self.instance}/millrace"
         try:
             found = ecr.describe_repositories(repositoryNames=[name])["repositories"]
@@ -227,7 +227,7 @@ class Environment:
         return [{"name": name, "tags": shapes.tags({"Tags": tags})} for tags in listed]
 
     def buckets(self) -> list[Item]:
-        """The bucket. Its rules for old objects are set last when it is made."""
+        """The bucket. Its lifecycle rules are set last when it is created."""
         s3, name = self.clients["s3"], f"{self.instance}-{self.account}-{self.region}"
         if name not in [item["Name"] for item in s3.list_buckets()["Buckets"]]:
             return []

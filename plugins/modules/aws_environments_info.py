@@ -15,7 +15,7 @@ DOCUMENTATION = r"""
 module: aws_environments_info
 short_description: The tags of the environments in a region
 description:
-  - Asks for key pairs, which are made first, VPCs, hosts, and volumes, which may be left over.
+  - Queries key pairs, which are created first, VPCs, hosts, and volumes, which may be left over.
   - Changes nothing.
 options: {}
 extends_documentation_fragment:
@@ -48,7 +48,7 @@ KINDS = {
 
 
 def parts(client: Any) -> list[dict[str, str]]:
-    """Ask for all kinds at once; terminated instances do not count."""
+    """Query all kinds at once; terminated instances do not count."""
 
     def asked(operation: str) -> list[dict[str, Any]]:
         if client.can_paginate(operation):
@@ -61,7 +61,7 @@ def parts(client: Any) -> list[dict[str, str]]:
     with ThreadPoolExecutor(len(KINDS)) as pool:
         found = [item for items in pool.map(asked, KINDS) for item in items]
     alive = [item for item in found if shapes.state(item) not in shapes.GONE]
-    # The system's own volume goes with its host, and says what was said when both were made.
+    # Root volumes are deleted with their hosts, and have the tags of their creation.
     kept = [x for x in alive if "VolumeId" not in x or shapes.tags(x).get("Role") == "data"]
     return [shapes.tags(item) for item in kept]
 

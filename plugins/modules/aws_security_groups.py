@@ -15,8 +15,8 @@ DOCUMENTATION = r"""
 module: aws_security_groups
 short_description: Manage security groups of a VPC, with exactly the declared rules
 description:
-  - Groups refer to each other in their rules. One module for all of them makes the groups, then the
-    rules, in a tenth of the time of one task per group. It empties all before it deletes the first.
+  - Groups refer to each other in their rules. The module creates all groups, then their rules, in a
+    tenth of the time of one task per group. It empties all groups before it deletes the first.
   - Other groups of the VPC are left alone.
 options:
   vpc_id:
@@ -116,7 +116,7 @@ class Groups:
         self.found = {group["GroupName"]: shapes.group(group, names) for group in listed}
 
     def make(self, group: Item) -> None:
-        """Make a missing group; AWS allows all outgoing traffic of a new one."""
+        """Create a missing group; AWS allows all outgoing traffic of a new one."""
         tags = [{"Key": key, "Value": str(value)} for key, value in group["tags"].items()]
         made = self.client.create_security_group(
             GroupName=group["name"],
@@ -140,14 +140,14 @@ class Groups:
                 )
 
     def differ(self, group: Item) -> bool:
-        """Whether a group is not as declared."""
+        """Whether a group differs from its declaration."""
         present = self.found.get(group["name"])
         return present is None or any(
             present[way] != sorted(group[way]) for way in ("ingress", "egress")
         )
 
     def ensure(self) -> bool:
-        """Make them as declared; return whether anything changed."""
+        """Create or correct the groups; return whether anything changed."""
         due = [group for group in self.wanted if self.differ(group)]
         if self.dry or not due:
             return bool(due)
@@ -160,7 +160,7 @@ class Groups:
         return True
 
     def remove(self) -> bool:
-        """Empty all of them, then delete them; return whether there were any."""
+        """Empty all groups, then delete them; return whether there were any."""
         due = [group for group in self.wanted if group["name"] in self.found]
         if self.dry or not due:
             return bool(due)

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: how many vCPUs the account may use in a region, and what uses them."""
+"""Ansible module: the account's vCPU quota in a region, and the instances that use it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 DOCUMENTATION = r"""
 module: aws_vcpus_info
-short_description: How many vCPUs the account may use in a region, and what uses them
+short_description: The account's vCPU quota in a region, and the instances that use it
 description:
-  - Asks Service Quotas for the quota of standard instances on demand.
-  - Asks EC2 for all such instances of the account that run.
+  - Queries Service Quotas for the quota of standard on-demand instances.
+  - Queries EC2 for all such instances of the account that run.
   - Changes nothing.
 options:
   types:
-    description: Instance types of the hosts to make.
+    description: Instance types of the hosts to create.
     type: list
     elements: str
     required: true
@@ -35,7 +35,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Ask for the quota of vCPUs
+- name: Query the vCPU quota
   aws_vcpus_info:
     region: us-east-1
     types: [t3.small]
@@ -44,8 +44,8 @@ EXAMPLES = r"""
 RETURN = r"""
 found:
   description: >-
-    The quota in vCPUs; the instances that run (id and type); the vCPUs of each type that is
-    named or runs. Only instances and types that the quota counts.
+    The quota in vCPUs; the running instances (id and type); the vCPUs of each type that is
+    named or in use. Only instances and types that count towards the quota.
   type: dict
   returned: always
 """
@@ -56,19 +56,19 @@ RUNNING = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 
 
 def every(client: Any, operation: str, key: str, filters: list[Any]) -> list[dict[str, Any]]:
-    """All pages of an answer."""
+    """All pages of a result."""
     pages = client.get_paginator(operation).paginate(Filters=filters)
     return [item for page in pages for item in page[key]]
 
 
 def look(quotas: Any, ec2: Any, types: list[str]) -> dict[str, Any]:
-    """Ask for the quota first: without it the rest is useless."""
+    """Query the quota first: without it the rest is useless."""
     quota = quotas.get_service_quota(**QUOTA)["Quota"]["Value"]
     reservations = every(ec2, "describe_instances", "Reservations", RUNNING)
     found = [item for reservation in reservations for item in reservation["Instances"]]
     running = [shapes.pick(x, id="InstanceId", type="InstanceType") for x in found if counts(x)]
     named = {kind for kind in types if shapes.standard(kind)} | {x["type"] for x in running}
-    # A type that there is not is no error here: what launches it says so.
+    # An unknown type is no error here: launching it reports it.
     filters = [{"Name": "instance-type", "Values": sorted(named)}]
     described = every(ec2, "describe_instance_types", "InstanceTypes", filters) if named else []
     vcpus = {x["InstanceType"]: x["VCpuInfo"]["DefaultVCpus"] for x in described}
@@ -76,7 +76,7 @@ def look(quotas: Any, ec2: Any, types: list[str]) -> dict[str, Any]:
 
 
 def counts(item: dict[str, Any]) -> bool:
-    """Whether an instance uses the quota: spot and dedicated hosts have quotas of their own."""
+    """Whether an instance counts towards the quota: spot and dedicated hosts have their own."""
     on_demand = "InstanceLifecycle" not in item
     dedicated_host = item["Placement"].get("Tenancy") == "host"
     return on_demand and not dedicated_host and shapes.standard(item["InstanceType"])
@@ -88,7 +88,7 @@ def main() -> None:
         argument_spec={"types": {"type": "list", "elements": "str", "required": True}},
         supports_check_mode=True,
     )
-    # Nothing depends on Service Quotas: it is not waited for where it cannot be reached.
+    # Nothing depends on Service Quotas, so an unreachable service is not waited for long.
     config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
     with told(module, "AWS did not say how many vCPUs are left"):
         quotas = module.client("service-quotas", config=config)

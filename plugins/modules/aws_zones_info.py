@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: which availability zones a region has for an account, and what they offer."""
+"""Ansible module: a region's availability zones for an account, and the types they offer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 DOCUMENTATION = r"""
 module: aws_zones_info
-short_description: Which availability zones a region has for an account, and what they offer
+short_description: A region's availability zones for an account, and the types they offer
 description:
-  - Names zones by their letter. An account need not have every one.
+  - Names zones by their letter. An account may lack some of them.
   - Changes nothing.
 options:
   types:
@@ -29,7 +29,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Ask for the availability zones
+- name: Query the availability zones
   aws_zones_info:
     region: us-east-1
     types: [t3.small]
@@ -37,15 +37,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 zones:
-  description: Each zone that is available, with those of the types that it offers.
+  description: Each available zone, with the requested types that it offers.
   type: dict
   returned: always
 """
 
 
 def look(ec2: Any, region: str, types: list[str]) -> dict[str, list[str]]:
-    """Ask for the zones, then for the types that they offer; unknown types are not offered."""
-    # Neither local zones, nor those of a mobile network.
+    """Query the zones, then the types that they offer; unknown types are not offered."""
+    # Exclude local zones and wavelength zones.
     plain = [
         {"Name": "zone-type", "Values": ["availability-zone"]},
         {"Name": "state", "Values": ["available"]},

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: a volume for data, formatted once in its life, and mounted."""
+"""Ansible module: format a blank data volume, and mount it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ DOCUMENTATION = r"""
 module: data_volume
 short_description: Format a blank volume and mount it by its UUID
 description:
-  - A volume that holds anything at all is never formatted. One that holds an ext4 file system is
-    mounted as it is; any other is refused.
-  - The line in fstab names the file system's UUID, so neither the order of devices nor another
-    volume in its place matters. A missing volume does not keep the host from starting.
-  - What lies below an unmounted directory would be hidden by a mount, so that is refused too.
+  - A volume with any content is never formatted. One with an ext4 file system is mounted as it is;
+    any other is refused.
+  - The fstab entry has the file system's UUID, so that neither changed device names nor another
+    volume in its place matter. A missing volume does not keep the host from booting.
+  - A mount point that is not empty is refused, because the mount would hide its files.
 options:
   device:
-    description: The device. It may be a link.
+    description: The device. It may be a symlink.
     type: path
     required: true
   path:
-    description: Where it is mounted.
+    description: Mount point.
     type: path
     required: true
   wait:
@@ -36,7 +36,7 @@ options:
     type: int
     default: 60
   fstab:
-    description: The table of file systems.
+    description: The fstab file.
     type: path
     default: /etc/fstab
 extends_documentation_fragment:
@@ -53,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 uuid:
-  description: UUID of the file system; empty if it is only predicted.
+  description: UUID of the file system; empty if it does not exist yet, in check mode.
   type: str
   returned: always
 done:
@@ -70,11 +70,11 @@ SAMPLES = 64
 
 
 class VolumeError(Exception):
-    """Why the volume is left alone, and what to do."""
+    """The reason why the volume cannot be used, and what to do."""
 
 
 def find(device: Path, wait: float) -> Path:
-    """Resolve the device: a volume that was just attached takes some seconds to appear."""
+    """Resolve the device; a newly attached volume takes some seconds to appear."""
     deadline = time.monotonic() + wait
     while not device.exists():
         if time.monotonic() >= deadline:
@@ -84,7 +84,7 @@ def find(device: Path, wait: float) -> Path:
 
 
 def identify(module: AnsibleModule, device: Path) -> dict[str, str]:
-    """Name what the device holds, by its signatures; nothing for a blank one."""
+    """Name the content of the device by its signatures; empty for a blank one."""
     command = ["blkid", "--probe", "--output", "export", str(device)]
     status, output, errors = module.run_command(command)
     if status == NOTHING_FOUND:
@@ -95,7 +95,7 @@ def identify(module: AnsibleModule, device: Path) -> dict[str, str]:
 
 
 def is_blank(device: Path) -> bool:
-    """Whether nothing but zeroes is at the beginning, at the end and at places between."""
+    """Whether the device has only zeroes at its beginning, its end and at samples between."""
     with device.open("rb") as stream:
         size = stream.seek(0, os.SEEK_END)
         last = max(0, size - CHUNK)
@@ -107,7 +107,7 @@ def is_blank(device: Path) -> bool:
 
 
 def mounted(path: Path, table: str) -> str | None:
-    """Return the device that is mounted at the path."""
+    """Return the device mounted at the path."""
     for line in table.splitlines():
         source, target = line.split()[:2]
         if target == str(path):
@@ -116,20 +116,20 @@ def mounted(path: Path, table: str) -> str | None:
 
 
 def with_mount(fstab: str, uuid: str, path: Path) -> str:
-    """Return the table with this one line for the path."""
+    """Return the fstab with one entry for the path."""
     kept = [line for line in fstab.splitlines() if not re.match(rf"[^#\s]\S*\s+{path}\s", line)]
     return "\n".join([*kept, f"UUID={uuid} {path} ext4 {OPTIONS} 0 2"]) + "\n"
 
 
 def run(module: AnsibleModule, *command: str) -> None:
-    """Run a command that has to succeed."""
+    """Run a command that must succeed."""
     status, output, errors = module.run_command(list(command))
     if status != 0:
         raise VolumeError(f"{' '.join(command)}: {errors.strip() or output.strip()}")
 
 
 def prepare(module: AnsibleModule, device: Path, done: list[str]) -> str:
-    """Make the file system if there is none; return its UUID, nothing in check mode."""
+    """Create the file system if there is none; return its UUID, empty in check mode."""
     holds = identify(module, device)
     if not holds:
         if not is_blank(device):
@@ -149,7 +149,7 @@ def prepare(module: AnsibleModule, device: Path, done: list[str]) -> str:
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
-    """Make what is missing; return what was done."""
+    """Do what is missing; return what was done."""
     path, fstab = Path(module.params["path"]), Path(module.params["fstab"])
     done: list[str] = []
     device = find(Path(module.params["device"]), module.params["wait"])
@@ -160,7 +160,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
         done.append(f"write {fstab}")
         if not module.check_mode:
             path.mkdir(mode=0o711, parents=True, exist_ok=True)
-            # Half a table would keep the machine from starting.
+            # A truncated fstab would keep the machine from booting.
             whole_files.replace(fstab, after.encode(), mode=0o644)
             run(module, "systemctl", "daemon-reload")
     there = mounted(path, Path("/proc/self/mounts").read_text())

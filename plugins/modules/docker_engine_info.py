@@ -23,16 +23,16 @@ module: docker_engine_info
 short_description: Look at the Docker engine of a host
 description:
   - Reports whether an engine is installed, runs and answers, and what its daemon.json has to
-    contain so that the wanted settings hold beside the existing ones.
+    contain so that the wanted settings apply together with the existing ones.
   - Waits for an engine that is starting. Fails if one runs and does not answer.
   - Changes nothing.
 options:
   settings:
     description:
       - Settings that the engine should have, by their names in daemon.json.
-      - Left out are V(log-driver) and V(log-opts) where daemon.json names another log driver,
-        V(live-restore) of a Swarm member, which would not start with it, and settings
-        that the running engine got as arguments, because an engine refuses one that is given twice.
+      - Omitted are V(log-driver) and V(log-opts) if daemon.json names another log driver,
+        V(live-restore) on a Swarm member, which would not start with it, and settings that
+        the running engine has as arguments, because an engine refuses duplicate settings.
     type: dict
     default: {}
   networks:
@@ -62,7 +62,7 @@ options:
     type: path
     default: /var/run/docker.sock
   pid_file:
-    description: Where the engine writes its process id.
+    description: File to which the engine writes its process id.
     type: path
     default: /var/run/docker.pid
   log:
@@ -74,7 +74,7 @@ options:
     type: int
     default: 60
   running:
-    description: Whether an engine has to run. Otherwise, one that does not run is not waited for.
+    description: Whether an engine must run. Otherwise a stopped one is not waited for.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -129,7 +129,7 @@ validates:
   type: bool
   returned: always
 reload:
-  description: Whether the running engine has not read its daemon.json.
+  description: Whether the running engine has not read the current daemon.json.
   type: bool
   returned: always
 restart:
@@ -140,27 +140,27 @@ restart:
 """
 
 VALIDATES_SINCE = 23
-# The last Debian releases whose docker.io holds the client; testing and unstable name no number.
+# The last Debian releases whose docker.io has the client; testing and unstable have no number.
 CLIENT_WITHIN = {"11", "12"}
 
 
 class EngineError(Exception):
-    """What is wrong, and what to do."""
+    """A problem with the engine, and what to do."""
 
 
 def process(pid_file: Path) -> int:
-    """Return the engine's process id; 0 where none runs."""
+    """Return the engine's process id; 0 if none runs."""
     try:
         pid = int(pid_file.read_text())
         status = Path(f"/proc/{pid}/status").read_text()
     except (OSError, ValueError):
         return 0
-    # Where process 1 does not care for orphans, a dead engine stays as a zombie.
+    # If process 1 does not reap orphans, a dead engine stays as a zombie.
     return pid if re.match(r"Name:\tdockerd\n(.*\n)*State:\t[^ZX]", status) else 0
 
 
 def ask(socket: str, timeout: float, target: str = "/info") -> Any:
-    """Return the engine's answer, by default about itself; nothing if it does not answer."""
+    """Return the engine's answer, by default its info; nothing if it does not answer."""
     try:
         status, body = engine_api.ask(socket, timeout, "GET", target)
         return json.loads(body) if status == HTTPStatus.OK else {}
@@ -218,7 +218,7 @@ def lacking(
 
 
 def validates(module: AnsibleModule, info: dict[str, Any]) -> bool:
-    """Whether this host's dockerd knows --validate."""
+    """Whether this host's dockerd supports --validate."""
     if not shutil.which("dockerd"):
         return False
     version = info.get("ServerVersion") or module.run_command(["dockerd", "--version"])[1]

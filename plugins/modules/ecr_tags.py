@@ -11,10 +11,10 @@ DOCUMENTATION = r"""
 module: ecr_tags
 short_description: Tag an image repository of ECR
 description:
-  - Adds tags and changes their values. Other tags stay.
+  - Adds tags and changes their values. Other tags are kept.
 options:
   arn:
-    description: The repository.
+    description: ARN of the repository.
     type: str
     required: true
   tags:

@@ -19,9 +19,9 @@ module: engine_images
 short_description: Pull missing images into the Docker engine of a host
 description:
   - Reports which of the images the engine lacks, and pulls them.
-  - An image that exists under its name is left alone, unless another digest is wanted.
+  - An existing image is kept, unless another digest is wanted.
   - After an image of the V(registry) is pulled, others of its repository are removed, unless a
-    container has them. The image that runs until then stays, so that there is a way back.
+    container uses them. The image in use until then is therefore kept for a rollback.
   - The login for a registry is sent to the engine with the request. It is not stored.
 options:
   images:
@@ -30,7 +30,7 @@ options:
     elements: str
     required: true
   digests:
-    description: Digests, sha256:..., of the names that must have a certain one.
+    description: Required digests, sha256:..., by image name.
     type: dict
     default: {}
   pull:
@@ -38,11 +38,11 @@ options:
     type: bool
     default: true
   registry:
-    description: Registry, host or host/path, that the login is for.
+    description: Registry of the login, as host or host/path.
     type: str
     default: ""
   username:
-    description: Login. Empty means none is needed.
+    description: User name. Empty means that no login is needed.
     type: str
     default: ""
   password:
@@ -86,7 +86,7 @@ removed:
 
 
 class EngineError(Exception):
-    """What went wrong, in one line."""
+    """A problem, in one line."""
 
 
 def ask(params: dict[str, Any], method: str, path: str, **headers: str) -> tuple[int, bytes]:
@@ -95,7 +95,7 @@ def ask(params: dict[str, Any], method: str, path: str, **headers: str) -> tuple
 
 
 def lacks(params: dict[str, Any], name: str) -> bool:
-    """Whether the engine does not have the image, or another one under its name."""
+    """Whether the engine lacks the image, or has another one of that name."""
     status, body = ask(params, "GET", f"/images/{quote(name)}/json")
     if status == HTTPStatus.NOT_FOUND:
         return True
@@ -106,18 +106,18 @@ def lacks(params: dict[str, Any], name: str) -> bool:
 
 
 def split(name: str) -> tuple[str, str]:
-    """Take the name apart: repository and tag. The port of a registry is no tag."""
+    """Split a name into repository and tag. The port of a registry is no tag."""
     repository, colon, tag = name.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
 
 
 def is_ours(params: dict[str, Any], name: str) -> bool:
-    """Whether the image is of the registry that is the deployment's own."""
+    """Whether the image is in the deployment's own registry."""
     return bool(params["registry"]) and name.startswith(params["registry"] + "/")
 
 
 def login(params: dict[str, Any], name: str) -> dict[str, str]:
-    """Return the header that carries the login, for images of that registry alone."""
+    """Return the header with the login, only for images of its registry."""
     if not params["username"] or not is_ours(params, name):
         return {}
     given = {"username": params["username"], "password": params["password"]}
@@ -126,7 +126,7 @@ def login(params: dict[str, Any], name: str) -> dict[str, str]:
 
 
 def pull(params: dict[str, Any], name: str) -> None:
-    """Pull one image, by its digest where one is wanted."""
+    """Pull one image, by its digest if one is required."""
     repository, tag = split(name)
     wanted = params["digests"].get(name) or tag
     query = urlencode({"fromImage": repository, "tag": wanted})
@@ -143,7 +143,7 @@ def pull(params: dict[str, Any], name: str) -> None:
 
 
 def remove_others(params: dict[str, Any], name: str) -> list[str]:
-    """Remove the other images of a repository; the engine refuses to where a container has one."""
+    """Remove other images of a repository; the engine keeps those that a container uses."""
     repository, _ = split(name)
     query = urlencode({"filters": json.dumps({"reference": [repository]})})
     status, body = ask(params, "GET", f"/images/json?{query}")

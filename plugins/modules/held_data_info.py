@@ -17,9 +17,8 @@ DOCUMENTATION = r"""
 module: held_data_info
 short_description: Which brokers and database members have their data on a host
 description:
-  - A volume counts as soon as there is data in it.
-  - The cluster that a server belongs to is read from the files and the container that it was made
-    with.
+  - A volume counts as soon as it has data.
+  - The cluster of a server is read from the files and the container that it was created with.
   - Changes nothing.
 options:
   instance:
@@ -31,7 +30,7 @@ options:
     type: path
     default: /etc
   engine_paths:
-    description: Directories in which an engine that does not answer may have left volumes.
+    description: Directories of volumes, for an engine that does not answer.
     type: list
     elements: path
     default: [/var/lib/docker]
@@ -48,7 +47,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Look at what the host holds
+- name: Find the servers' data on the host
   held_data_info:
     instance: millrace
 """
@@ -56,19 +55,19 @@ EXAMPLES = r"""
 RETURN = r"""
 servers:
   description: >-
-    Each server with data here: its kind (kafka or mongodb) and name; of a broker the controllers
-    that it was made with, of a member the replica set and its members; empty where not known.
+    Each server with data on this host: its kind (kafka or mongodb) and name; the controllers that
+    a broker was created with; the replica set and members of a member. Unknown values are empty.
   type: list
   elements: dict
   returned: always
 processor:
-  description: Whether the instance's processor is here, running or not.
+  description: Whether the instance's processor is on this host, running or not.
   type: bool
   returned: always
 """
 
 Item = dict[str, Any]
-# What is there once a server has written to its volume.
+# Files that exist once a server has written to its volume.
 MARKERS = {"kafka": "log/meta.properties", "mongodb": "WiredTiger"}
 SERVER = "server.properties"
 AWAY = (FileNotFoundError, ConnectionRefusedError)
@@ -83,12 +82,12 @@ class Host:
         self.instance: str = params["instance"]
 
     def ask(self, target: str) -> Any:
-        """The answer of the engine; nothing if the object does not exist."""
+        """The engine's answer; nothing if the object does not exist."""
         found = engine_api.ask(self.params["socket"], self.params["timeout"], "GET", target)
         return json.loads(found[1]) if found[0] == 200 else None
 
     def volumes(self) -> dict[str, Path]:
-        """Where each volume is, also while no engine runs."""
+        """The directory of each volume, also while no engine runs."""
         label = json.dumps({"label": [f"io.millrace.instance={self.instance}"]})
         try:
             listed = (self.ask(f"/volumes?filters={quote(label)}") or {}).get("Volumes") or []
@@ -106,22 +105,22 @@ class Host:
         return found if isinstance(found, dict) else None
 
     def text(self, server: str, name: str) -> str:
-        """A file that a server was made with."""
+        """A file that a server was created with."""
         path = Path(self.params["config_path"]) / self.instance / server / name
         return path.read_text() if path.exists() else ""
 
     def controllers(self, name: str) -> list[str]:
-        """The controllers that a broker was made with, as node@name."""
+        """The controllers that a broker was created with, as node@name."""
         line = re.search(r"^controller\.quorum\.voters=(.*)$", self.text(name, SERVER), re.M)
         return sorted(x.rsplit(":", 1)[0] for x in line[1].split(",")) if line else []
 
     def replica_set(self, name: str) -> str:
-        """The replica set that a member was made for."""
+        """The replica set that a member was created for."""
         line = re.search(r"^\s*replSetName: *(\S+)$", self.text(name, "mongod.conf"), re.M)
         return line[1] if line else ""
 
     def members(self, name: str) -> list[str]:
-        """The members that a member was made with: it, and those of which it has the address."""
+        """The members that a member was created with: itself, and those whose addresses it has."""
         container = self.container(name)
         if not container:
             return []
@@ -129,7 +128,7 @@ class Host:
         return sorted({name, *(x for x in known if re.fullmatch(r"mongodb(-\d+)?", x))})
 
     def servers(self) -> list[Item]:
-        """Each server with data here."""
+        """Each server with data on this host."""
         shape = re.compile(rf"{re.escape(self.instance)}-((kafka|mongodb)(-\d+)?)-data")
         found: list[Item] = []
         for volume, path in sorted(self.volumes().items()):

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: look at a host before its system is configured."""
+"""Ansible module: inspect a host before its system is configured."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: host_info
-short_description: What a host lacks, and what would lock its administrators out
+short_description: Missing packages of a host, and whether SSH would lock out its user
 description:
-  - Tells which packages are not installed, what keeps the clock right, and whether the host is a
-    container.
-  - Fails where SSH with keys only and without root would lock out who is logged in now.
+  - Reports missing packages, the time daemon, and whether the host is a container.
+  - Fails if SSH with keys only and without root would lock out the current user.
   - Changes nothing.
 options:
   packages:
@@ -47,11 +46,11 @@ missing:
   elements: str
   returned: always
 time_daemon:
-  description: Package that keeps the clock right. Where there is none, one is among the missing.
+  description: Package of the time daemon. If none is installed, one is among the missing packages.
   type: str
   returned: always
 container:
-  description: Whether the host is a container, whose kernel and clock are its machine's.
+  description: Whether the host is a container, which shares the kernel and clock of its machine.
   type: bool
   returned: always
 """
@@ -61,21 +60,21 @@ TIME_DAEMONS = ("systemd-timesyncd", "chrony", "ntpsec")
 
 
 def installed(module: AnsibleModule, packages: list[str]) -> set[str]:
-    """Return those of the packages that are installed."""
+    """Return the installed ones of the packages."""
     command = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n"]
-    # It complains about packages that it never heard of, and lists the others.
+    # It reports unknown packages as errors, and lists the others.
     _, output, _ = module.run_command([*command, *packages])
     return {line.split()[0] for line in output.splitlines() if line.endswith(" installed")}
 
 
 def is_container(environ: bytes) -> bool:
-    """Whether process 1 was told that it is in a container, or looks like it."""
+    """Whether process 1's environment or files of container engines indicate a container."""
     told = any(entry.startswith(b"container=") for entry in environ.split(b"\0"))
     return told or Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
 
 
 def lockout(user: str, keys: Path) -> str:
-    """Say why the user could not log in any more; nothing where they could."""
+    """Explain why the user could no longer log in; otherwise empty."""
     if user == "root":
         return (
             "this connection logs in as root, which SSH will refuse:"
@@ -95,7 +94,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
             module.fail_json(msg=problem)
     wanted = module.params["packages"]
     present = installed(module, [*wanted, *TIME_DAEMONS])
-    # They exclude each other: whichever is there stays.
+    # Time daemons exclude each other: an installed one is kept.
     daemon = next((name for name in TIME_DAEMONS if name in present), "")
     lacking = [] if daemon else [TIME_DAEMONS[0]]
     return {

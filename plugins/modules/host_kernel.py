@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: settings of the running kernel, and a clock that is right."""
+"""Ansible module: settings of the running kernel, and clock synchronisation."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: host_kernel
-short_description: Have the running kernel and the clock as they should be
+short_description: Set the running kernel's parameters, and check clock synchronisation
 description:
-  - Makes files below /proc/sys and /sys say what is wanted. What keeps that after a reboot is
-    configuration files, which are not this module's business.
-  - What the kernel refuses is returned, with its reason, and so is every setting of a container
-    that differs - its kernel is that of its machine, and other people's.
-  - Fails where the clock is not synchronised.
+  - Writes files below /proc/sys and /sys. Configuration files, which this module does not write,
+    are needed to keep the values after a reboot.
+  - Returns the settings that the kernel refuses, with the reason, and in a container all that
+    differ, because its kernel is shared with its machine.
+  - Fails if the clock is not synchronised.
 options:
   settings:
-    description: Paths below /proc/sys or /sys and what they have to say.
+    description: Paths below /proc/sys or /sys with their values.
     type: dict
     default: {}
   container:
-    description: Whether the host is a container. Its kernel is then looked at and never changed.
+    description: Whether the host is a container. Its kernel is then only checked, never changed.
     type: bool
     default: false
   clock_timeout:
@@ -49,12 +49,12 @@ done:
   elements: str
   returned: always
 left:
-  description: Settings that are not as wanted, each with the reason.
+  description: Settings that still differ, each with the reason.
   type: list
   elements: str
   returned: always
 clock:
-  description: What keeps the clock right.
+  description: What synchronises the clock.
   type: str
   returned: always
 """
@@ -63,7 +63,7 @@ DAEMONS = ("chronyd", "systemd-timesyncd", "ntpd")
 
 
 def value(text: str) -> str:
-    """Return what a file says: of alternatives, the one in brackets."""
+    """Return the value of a file; of alternatives, the one in brackets."""
     chosen = text.partition("[")[2].partition("]")[0]
     return chosen or " ".join(text.split())
 
@@ -71,7 +71,7 @@ def value(text: str) -> str:
 def settle(
     settings: dict[str, Any], *, container: bool, check_mode: bool
 ) -> tuple[list[str], list[str]]:
-    """Make the files say what is wanted; return what was changed, and what could not be."""
+    """Set the values; return those that were changed, and those that could not be."""
     done, left = [], []
     for name, setting in settings.items():
         path, wanted = Path(name), str(setting)
@@ -92,19 +92,19 @@ def settle(
 
 
 def synchronised(module: AnsibleModule) -> bool:
-    """Whether the kernel's clock is disciplined, by whatever daemon."""
+    """Whether the kernel's clock is synchronised, by any daemon."""
     command = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
     return bool(module.run_command(command)[1].strip() == "yes")
 
 
 def keeper() -> str:
-    """Return the name of the daemon that keeps the time."""
+    """Return the name of the time daemon."""
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
             name = comm.read_text().strip()
         except OSError:
             continue
-        # The kernel knows fifteen characters of a name.
+        # The kernel keeps fifteen characters of a name.
         for daemon in DAEMONS:
             if name == daemon[:15]:
                 return daemon
@@ -112,7 +112,7 @@ def keeper() -> str:
 
 
 def clock(module: AnsibleModule) -> str:
-    """Say what keeps the clock right; fail where nothing does."""
+    """Return what synchronises the clock; fail if nothing does."""
     if module.params["container"]:
         return "the machine's: a container has no clock of its own"
     deadline = time.monotonic() + module.params["clock_timeout"]

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: one run at a time changes a host, from whichever machine it comes."""
+"""Ansible module: allow one run at a time to change a host, from any controller."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from ansible.module_utils.causes import told
 
 DOCUMENTATION = r"""
 module: host_lease
-short_description: One run at a time changes a host, from whichever machine it comes
+short_description: Allow one run at a time to change a host, from any controller
 description:
-  - Writes down who has the host, unless another run has it; that of the same run is renewed.
-  - A run on this machine has it for as long as its process lives; one elsewhere for some seconds,
-    by the clock of this host.
-  - A lease is nothing that is deployed, so no change is reported.
-  - The action of this name gives the run, renews the lease and ends it with the run.
+  - Stores a lease for the run, unless another run has one; the same run's lease is renewed.
+  - A run on this machine has the lease for as long as its process lives; a run elsewhere for some
+    seconds, by the clock of this host.
+  - A lease is not part of the deployment, so no change is reported.
+  - The action of this name passes the run, renews the lease and ends it with the run.
 options:
   name:
-    description: What is leased of the host.
+    description: Name of the lease on the host.
     type: str
     required: true
   run:
-    description: Who takes or ends it.
+    description: The run that takes or ends the lease.
     type: dict
     required: true
   seconds:
-    description: For how long a run elsewhere has it. 0 ends the lease.
+    description: Duration of the lease of a run elsewhere. 0 ends the lease.
     type: int
     required: true
   ended:
-    description: A run that is known to have ended, where it ran. Its lease is void.
+    description: A run that has ended, as its own machine knows. Its lease is void.
     type: dict
   directory:
-    description: Where leases are; emptied by a restart.
+    description: Directory of leases; a reboot empties it.
     type: path
     default: /run
 extends_documentation_fragment:
@@ -59,11 +59,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 other:
-  description: The run that has the host, where it is another one.
+  description: The other run that has the host.
   type: dict
-  returned: where the lease was not given
+  returned: if the lease was not given
 is_elsewhere:
-  description: Whether the run that asks is not on this machine.
+  description: Whether the requesting run is not on this machine.
   type: bool
   returned: always
 """
@@ -73,7 +73,7 @@ Lease = dict[str, Any]
 
 
 def written(text: str) -> Lease:
-    """Read a lease; empty where there is none, or a host that lost its power was writing it."""
+    """Read a lease; empty if there is none, or a power loss truncated it."""
     try:
         return dict(json.loads(text))
     except ValueError:
@@ -81,7 +81,7 @@ def written(text: str) -> Lease:
 
 
 def is_held(lease: Lease, now: float) -> bool:
-    """Whether a run still has the host; `now` is the seconds since the host was started."""
+    """Whether a run still has the host; `now` is in seconds since the host's boot."""
     if not lease:
         return False
     if lease["run"]["processes_of"] == runs.here():
@@ -92,9 +92,9 @@ def is_held(lease: Lease, now: float) -> bool:
 def ask(
     path: Path, run: runs.Run, seconds: int, now: float, ended: runs.Run | None = None
 ) -> runs.Run | None:
-    """Give, renew or end the lease; return the run that has the host if that is another one.
+    """Give, renew or end the lease; return the run that has the host if it is another one.
 
-    The file is never removed: two runs must not lock two files of one name.
+    The file is never removed, so that two runs cannot lock two files of the same name.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o644), "r+") as file:
@@ -103,7 +103,7 @@ def ask(
         if is_held(lease, now) and not (ended and runs.is_same(lease["run"], ended)):
             if not runs.is_same(lease["run"], run):
                 return dict(lease["run"])
-            # Since when it has been running stays.
+            # Keep the run's start time.
             run = lease["run"]
         file.seek(0)
         file.truncate()
@@ -113,7 +113,7 @@ def ask(
 
 
 def main() -> None:
-    """Read the parameters and ask."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
@@ -124,7 +124,7 @@ def main() -> None:
         }
     )
     path = Path(module.params["directory"]) / f"{module.params['name']}.lease"
-    # A clock that nobody sets.
+    # A clock that cannot be set.
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     with told(module, f"{path} cannot keep other runs out"):
         other = ask(

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: look at a host before anything is changed on it."""
+"""Ansible module: check a host before anything is changed on it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: preflight
-short_description: A host can take the deployment
+short_description: Check that a host can take the deployment
 description:
   - Checks root, memory, disk, ports, the processor and the Docker engine.
-  - Refuses an older version of a server than the one that has written its data.
-  - Reports everything that is wrong at once, each with what to do.
+  - Refuses an older version of a server than the one that wrote its data.
+  - Reports all problems at once, each with what to do.
   - Changes nothing.
 options:
   instance:
-    description: Instance whose containers may hold the ports.
+    description: Instance whose containers may use the ports.
     type: str
     required: true
   memory_mb:
@@ -36,15 +36,15 @@ options:
     type: int
     required: true
   disk_mb:
-    description: Disk space that must be free where the instance is not deployed yet.
+    description: Disk space that must be free before the first deployment of the instance.
     type: int
     required: true
   disk_deployed_mb:
-    description: Disk space that must be free where it is.
+    description: Disk space that must be free before later deployments.
     type: int
     default: 1000
   disk_path:
-    description: Directory whose file system is looked at. It need not exist yet.
+    description: Directory whose file system is checked. It need not exist yet.
     type: path
     default: /var/lib/docker
   ports:
@@ -110,9 +110,9 @@ CPUINFO = "/proc/cpuinfo"
 
 
 def list_containers(path: str, timeout: int) -> list[dict[str, Any]]:
-    """List what the engine has, also what is stopped.
+    """List the engine's containers, including stopped ones.
 
-    Nothing where no engine runs, TimeoutError where it hangs.
+    The list is empty if no engine runs; TimeoutError if it hangs.
     """
     try:
         _, body = engine_api.ask(path, timeout, "GET", "/containers/json?all=true")
@@ -123,14 +123,14 @@ def list_containers(path: str, timeout: int) -> list[dict[str, Any]]:
 
 
 def is_deployed(instance: str, containers: list[dict[str, Any]], engine_path: Path) -> bool:
-    """Whether the instance is deployed here; its volumes show that also while no engine runs."""
+    """Whether the instance is deployed here; without an engine, its volumes show it."""
     return any(container["Labels"].get(LABEL) == instance for container in containers) or any(
         (engine_path / "volumes").glob(f"{instance}-*")
     )
 
 
 def is_free(address: str, port: int) -> bool:
-    """Whether the port is free; OSError if nobody can listen at the address at all."""
+    """Whether the port is free; OSError if the address cannot be listened at."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -145,10 +145,10 @@ def is_free(address: str, port: int) -> bool:
 def port_problem(
     wanted: dict[str, Any], instance: str, containers: list[dict[str, Any]]
 ) -> str | None:
-    """Name the holder of a port, unless the port is free or held by the instance."""
+    """Name the user of a port, unless the port is free or used by the instance."""
     address, port = wanted["address"], wanted["port"]
     try:
-        # The engine publishes at no name, and at an empty address for everybody.
+        # The engine does not publish at names, and an empty address means all addresses.
         IPv4Address(address)
     except ValueError:
         return (
@@ -173,8 +173,8 @@ def port_problem(
 
 
 def cpu_problem(cpuinfo: str, machine: str) -> str | None:
-    """Name the CPU features that MongoDB 5 needs and that are missing; `machine` is uname's."""
-    # dcpop came with ARMv8.2-A, and its kernels tell it.
+    """Name the missing CPU features that MongoDB 5 needs; `machine` is uname's."""
+    # dcpop came with ARMv8.2-A, and kernels report it.
     wanted, name = {
         "x86_64": ("avx", "AVX"),
         "aarch64": ("dcpop", "ARMv8.2-A"),
@@ -189,12 +189,12 @@ def cpu_problem(cpuinfo: str, machine: str) -> str | None:
 
 
 def version(tag: str) -> tuple[int, ...]:
-    """The series of a version, as (7, 0) of 7.0.14; nothing of a tag that is none."""
+    """The series of a version, such as (7, 0) of 7.0.14; nothing for a tag that is no version."""
     return tuple(map(int, found[0].split("."))) if (found := re.match(r"\d+\.\d+", tag)) else ()
 
 
 def older_images(images: list[str], own: list[dict[str, Any]]) -> list[str]:
-    """Name the servers whose data was written by a newer version than the one that is to run."""
+    """Name the servers whose data was written by a newer version than the one to run."""
     found = []
     for container in own:
         runs, _, tag = container["Image"].partition("@")[0].rpartition(":")
@@ -216,7 +216,7 @@ def memory_mb(meminfo: str) -> int:
 
 
 def free_mb(path: Path) -> int:
-    """Free space of the file system that would hold the path."""
+    """Free space of the path's file system."""
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     return shutil.disk_usage(existing).free // 1024**2
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: make a server's inner state (users, topics, roles) equal to declared data."""
+"""Ansible module: reconcile a server's state (users, topics, roles) with declared data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ansible.module_utils.causes import told
 
 DOCUMENTATION = r"""
 module: reconcile
-short_description: Reconcile the inner state of a server with declared data
+short_description: Reconcile the state of a server with declared data
 description:
-  - Runs an administration command in a short-lived container beside the server and hands it the
-    desired state on its standard input, so that no secret is in an argument, in the environment or
-    in a file.
+  - Runs an administration command in a short-lived container beside the server and passes it the
+    desired state on standard input, so that no secret is in an argument, an environment variable or
+    a file.
   - The command prints one JSON object with C(changed), C(changes), C(diff) and C(notes).
 options:
   image:
@@ -34,8 +34,8 @@ options:
   network:
     description:
       - Network of the short-lived container.
-      - V(container:NAME) shares the network of the server's container, so its own name and
-        localhost mean the server.
+      - V(container:NAME) shares the network of the server's container, so that the server's name
+        and localhost refer to the server.
     type: str
     required: true
   files:
@@ -59,7 +59,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Where the server does not run yet, all of the desired state counts as a change.
+    description: If the server does not run yet, the whole desired state counts as a change.
 """
 
 EXAMPLES = r"""
@@ -83,7 +83,7 @@ changes:
   elements: str
   returned: always
 notes:
-  description: What is not as declared and stays so, one line each.
+  description: Differences that are left unchanged, one line each.
   type: list
   elements: str
   returned: always
@@ -103,11 +103,11 @@ ISOLATION = [
 
 
 class ReconcileError(Exception):
-    """The command did not do its work; the text says why."""
+    """The command failed; the text says why."""
 
 
 def secrets(value: Any, *, named: bool = False) -> Iterator[str]:
-    """Yield every text below a key that speaks of a password, so that no result can repeat it."""
+    """Yield every text below a key that names a password, to mask it in the result."""
     if isinstance(value, dict):
         for key, below in value.items():
             yield from secrets(below, named="password" in key)
@@ -119,7 +119,7 @@ def secrets(value: Any, *, named: bool = False) -> Iterator[str]:
 
 
 def docker(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the docker client. The arguments never hold anything of the desired state."""
+    """Run the docker client. The arguments never contain parts of the desired state."""
     command = ["docker", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # noqa: S603 - no shell
 
@@ -141,7 +141,7 @@ def arguments(params: dict[str, Any], name: str, *, check_mode: bool) -> list[st
 
 
 def parse(status: int, stdout: str, stderr: str) -> dict[str, Any]:
-    """Return the command's answer, or raise ReconcileError in the command's own words."""
+    """Return the command's answer, or raise ReconcileError with the command's message."""
     if status != 0:
         raise ReconcileError(stderr.strip() or f"ended with status {status} and no message")
     try:
@@ -159,7 +159,7 @@ def parse(status: int, stdout: str, stderr: str) -> dict[str, Any]:
 
 
 def runs(container: str) -> bool:
-    """Tell whether a container runs."""
+    """Whether a container runs."""
     state = docker(["container", "inspect", "--format={{.State.Running}}", container])
     return state.stdout.strip() == "true"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: the files that one container reads, written and fingerprinted as a whole."""
+"""Ansible module: write all files of a container, and return their digest."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ DOCUMENTATION = r"""
 module: service_files
 short_description: Write all files of a container and return their digest
 description:
-  - Makes a directory hold exactly the listed files, each readable by one user only.
-  - The returned digest identifies this exact set of files. As a label of the container that mounts
-    the directory, it makes every change recreate that container, also if an earlier run was killed
-    after the files and before the container.
+  - Makes a directory contain exactly the listed files, each readable by one user only.
+  - The returned digest identifies this exact set of files. If the container that mounts the
+    directory has it as a label, every change recreates the container, also if an earlier run was
+    killed after it wrote the files.
   - Parent directories can be read by root only, because a container's user id may be a person's on
     the host.
 options:
   path:
-    description: The directory. It is created when missing.
+    description: The directory. It is created if it is missing.
     type: path
     required: true
   owner:
@@ -50,7 +50,7 @@ options:
         description: The content of the file. Either this or O(files[].sources) is given.
         type: str
       sources:
-        description: Files of the host, whose contents are joined to make this one.
+        description: Files of the host, whose contents are concatenated to this one.
         type: list
         elements: path
       mode:
@@ -66,7 +66,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Sources that an earlier task would have made may be missing.
+    description: Sources that an earlier task would have created may be missing.
   diff_mode:
     support: full
     description: Secret contents are shown as V(<secret>).
@@ -105,7 +105,7 @@ HIDDEN = "<secret>\n"
 
 
 def digest(files: dict[str, bytes]) -> str:
-    """Identify this set of files: with their lengths, no two sets have the same digest."""
+    """Identify this set of files; lengths are included, so that no two sets share a digest."""
     total = hashlib.sha256()
     for name, content in sorted(files.items()):
         total.update(f"{len(name.encode())}:{name}{len(content)}:".encode())
@@ -114,7 +114,7 @@ def digest(files: dict[str, bytes]) -> str:
 
 
 def wanted(entries: list[dict[str, Any]], *, check_mode: bool) -> dict[str, bytes]:
-    """Return the content of every listed file; raise ValueError when the list is wrong."""
+    """Return the content of every listed file; raise ValueError if the list is wrong."""
     files: dict[str, bytes] = {}
     for entry in entries:
         name = entry["name"]
@@ -134,7 +134,7 @@ def wanted(entries: list[dict[str, Any]], *, check_mode: bool) -> dict[str, byte
 
 
 def differs(path: Path, content: bytes, attributes: tuple[int, int, int]) -> bool:
-    """Tell whether the file is missing or is not exactly what is wanted."""
+    """Whether the file is missing or differs from what is wanted."""
     if path.is_symlink() or not path.is_file():
         return True
     stat = path.stat()
@@ -144,7 +144,7 @@ def differs(path: Path, content: bytes, attributes: tuple[int, int, int]) -> boo
 
 
 def make_directory(path: Path, owner: int, group: int, *, check_mode: bool) -> bool:
-    """Make the directory belong to its user; return whether something had to change."""
+    """Create the directory with its owner and mode; return whether anything changed."""
     if path.is_dir():
         stat = path.stat()
         if (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == (owner, group, DIRECTORY_MODE):
@@ -159,7 +159,7 @@ def make_directory(path: Path, owner: int, group: int, *, check_mode: bool) -> b
 
 
 def diff_of(path: Path, entry: dict[str, Any] | None, content: bytes | None) -> dict[str, str]:
-    """Describe one file's change, without a content that is secret or whose nature is unknown."""
+    """Describe one file's change, without content that is or may be secret."""
     hidden = entry is None or entry["secret"]
 
     def shown(data: bytes | None) -> str:

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: files of the system's configuration, checked, written and applied together."""
+"""Ansible module: write, check and apply system configuration files together."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ DOCUMENTATION = r"""
 module: system_files
 short_description: Write configuration files, check them, and have the system apply them
 description:
-  - Writes files that belong to root. Other files of their directories are left alone.
-  - After the files are written, a check of each changed one runs; if it fails, all files are put
-    back as they were and nothing is applied.
-  - What applies a file runs once, however many files need it. That it ran is written down after it
-    succeeded, so a run that is cut short between the two is finished by the next one.
+  - Writes files owned by root. Other files of their directories are not changed.
+  - After the files are written, the check of each changed one runs; if one fails, all files are
+    restored and nothing is applied.
+  - A command that applies files runs once, however many files need it. Its success is recorded, so
+    that the next run applies what an interrupted one did not.
 options:
   files:
     description: The files.
@@ -30,25 +30,25 @@ options:
     required: true
     suboptions:
       path:
-        description: The file. Its directory is made where it is missing.
+        description: The file. A missing directory is created.
         type: path
         required: true
       content:
-        description: Its content. Empty means that it is removed.
+        description: Content of the file. If empty, the file is removed.
         type: str
         required: true
       check:
-        description: Command that fails where the written file cannot be used.
+        description: Command that fails if the written file cannot be used.
         type: list
         elements: str
         default: []
       apply:
-        description: Command that has the system take it over.
+        description: Command that makes the system use the file.
         type: list
         elements: str
         default: []
   state:
-    description: File in which it is written down what was applied.
+    description: File that records what was applied.
     type: path
     required: true
 extends_documentation_fragment:
@@ -78,11 +78,11 @@ changed_files:
 
 
 class FilesError(Exception):
-    """What went wrong, and the state of the files now."""
+    """A problem, and the current state of the files."""
 
 
 def read(path: Path) -> str | None:
-    """Return the content of a file, if it is there."""
+    """Return the content of a file, if it exists."""
     try:
         return path.read_text()
     except FileNotFoundError:
@@ -90,7 +90,7 @@ def read(path: Path) -> str | None:
 
 
 def write(path: Path, content: str | None) -> None:
-    """Replace the file in one step, or remove it."""
+    """Replace the file atomically, or remove it."""
     if not content:
         with suppress(FileNotFoundError):
             path.unlink()
@@ -101,13 +101,13 @@ def write(path: Path, content: str | None) -> None:
 
 
 def digest(file: dict[str, Any]) -> str:
-    """Name a content together with what applies it."""
+    """Identify a content together with the command that applies it."""
     text = json.dumps([file["content"], file["apply"]])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def is_pending(file: dict[str, Any], applied: dict[str, str]) -> bool:
-    """Whether a run was interrupted before it was applied. A file that never existed is not."""
+    """Whether the file was written but not applied. A file that never existed is not pending."""
     known = applied.get(file["path"])
     return known != digest(file) and not (known is None and not file["content"])
 
