@@ -1,6 +1,6 @@
-"""An EC2 to test with: moto answers the API, and containers are what it says there is.
+"""An emulated EC2 for tests: moto answers the API, and containers follow its state.
 
-Test code. An instance of moto's that runs is a container with systemd and sshd at the instance's
-private address; volumes are loop devices, security groups are packet filters, and a registry
-stands for ECR and for Docker Hub. Nothing of it leaves this machine.
+A running instance of moto is a container with systemd and sshd at the instance's private address;
+volumes are loop devices, security groups are packet filters, and registries stand for ECR and
+Docker Hub. No traffic leaves this machine.
 """

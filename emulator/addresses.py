@@ -1,8 +1,8 @@
-"""Addresses of the lab on this machine: its own, and the public ones of the hosts.
+"""Addresses of the lab on this machine: its own, and the public addresses of the hosts.
 
-Public addresses are of a range that nobody has. A route makes the whole range unreachable, so that
-no packet to it ever leaves this machine; each running host's is translated to its private address,
-here only: hosts do not reach each other by them.
+Public addresses are from a range that nobody uses. A route makes the whole range unreachable, so
+that no packet to it leaves this machine. The public address of a running host is translated to its
+private address on this machine only: hosts do not reach each other by public addresses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BOOT_SECONDS = 30
 
 
 def in_use() -> Iterator[tuple[str, IPv4Network]]:
-    """What this machine has to reach, as far as it is cheap to know, with where it is."""
+    """Addresses that this machine needs, as far as they are easy to find, with their sources."""
     for route in json.loads(command("ip", "-json", "-4", "route", "show", "table", "all")):
         if route["dst"] != "default" and route.get("type") != "unreachable":
             yield f"a route to {route['dst']}", IPv4Network(route["dst"], strict=False)
@@ -34,7 +34,7 @@ def in_use() -> Iterator[tuple[str, IPv4Network]]:
     for line in resolver.read_text().splitlines() if resolver.exists() else ():
         if match := re.match(r"nameserver\s+([\d.]+)$", line):
             yield f"the name server {match[1]}", IPv4Network(match[1])
-    # Where packages come from: the hosts' as well.
+    # Package sources, which the hosts use too.
     files = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     text = "".join(path.read_text() for path in files if path.is_file())
     for host in sorted(set(re.findall(r"https?://([^/:\s]+)", text))):
@@ -43,29 +43,29 @@ def in_use() -> Iterator[tuple[str, IPv4Network]]:
 
 
 def conflicts(lab: Lab, used: Iterable[tuple[str, IPv4Network]]) -> list[str]:
-    """What a lab would cut this machine off from."""
+    """The used addresses that a lab would make unreachable from this machine."""
     own = [IPv4Network(lab.public_range), IPv4Network(lab.address)]
     return sorted({what for what, where in used if any(where.overlaps(net) for net in own)})
 
 
 def attempt(*words: str) -> None:
-    """Run a tool for what may be there already, or gone."""
+    """Run a tool and ignore failures: the object may already exist, or be gone."""
     subprocess.run(words, capture_output=True, check=False)
 
 
 class Pool:
-    """Public addresses, each used again only after all the others."""
+    """Public addresses, each reused only after all others."""
 
     def __init__(self, network: str) -> None:
         self.addresses = itertools.cycle(map(str, IPv4Network(network).hosts()))
 
     def next(self) -> str:
-        """Another address."""
+        """The next address."""
         return next(self.addresses)
 
 
 class Addresses:
-    """Routes and translations of a lab."""
+    """Routes and address translations of a lab."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -73,7 +73,7 @@ class Addresses:
         self.published: dict[str, tuple[str, str]] = {}
 
     def set_up(self) -> None:
-        """Have the lab's own address and the closed range."""
+        """Add the lab's own address and the unreachable range."""
         command("ip", "address", "replace", f"{self.lab.address}/32", "dev", "lo")
         command("ip", "route", "replace", "unreachable", self.lab.public_range)
         attempt("iptables", "--wait", "-t", "nat", "-N", self.chain)
@@ -81,7 +81,7 @@ class Addresses:
         command("iptables", "--wait", "-t", "nat", "-I", "OUTPUT", "-j", self.chain)
 
     def publish(self, wanted: Mapping[str, tuple[str, str]]) -> None:
-        """Make public addresses lead to (private address, interface), and no others."""
+        """Translate these public addresses to (private address, interface), and no others."""
         if dict(wanted) == self.published:
             return
         for public in set(self.published) - set(wanted):
@@ -95,7 +95,7 @@ class Addresses:
         self.published = dict(wanted)
 
     def tear_down(self) -> None:
-        """Leave no trace."""
+        """Remove all addresses, routes and translations."""
         attempt("iptables", "--wait", "-t", "nat", "-D", "OUTPUT", "-j", self.chain)
         attempt("iptables", "--wait", "-t", "nat", "-F", self.chain)
         attempt("iptables", "--wait", "-t", "nat", "-X", self.chain)
@@ -105,10 +105,10 @@ class Addresses:
 
 
 def restore(text: str, within: int | None = None) -> None:
-    """Put rules in place at once, on this machine or in a host, by its first process."""
+    """Apply rules atomically, on this machine or in a host, given by its first process."""
     words = ["iptables-restore", "--wait", "--noflush"]
     if within is not None:
-        # The host's own program: two versions may differ in how they write rules.
+        # Use the host's own program: versions may differ in their rule format.
         enter = ["nsenter", f"--target={within}", "--net", "--mount"]
         words = [*enter, *words]
         await_closed([*enter, "iptables", "--wait", "-t", "mangle", "-C", "PREROUTING"])
@@ -118,7 +118,7 @@ def restore(text: str, within: int | None = None) -> None:
 
 
 def await_closed(check: Sequence[str]) -> None:
-    """Wait until a host that starts has closed itself: that replaces rules that came before."""
+    """Wait until a starting host has set its initial rules, which replace earlier ones."""
     end = time.monotonic() + BOOT_SECONDS
     words = [*check, "-i", "eth0", "-j", INBOUND]
     while subprocess.run(words, capture_output=True, check=False).returncode:

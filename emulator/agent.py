@@ -1,4 +1,4 @@
-"""Makes the containers follow what the API says."""
+"""Makes the containers follow the state of the API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RETRY_SECONDS = 5.0
 
 
 class Agent:
-    """Compares again and again, and at once after a call that changes something."""
+    """Compares periodically, and at once after a call that changes something."""
 
     def __init__(self, lab: Lab, image: str) -> None:
         self.lab = lab
@@ -40,23 +40,23 @@ class Agent:
         self.pool = ThreadPoolExecutor(max_workers=8)
         self.reboots: Counter[str] = Counter()
         self.rebooted: Counter[str] = Counter()
-        # What was last put in place: filters in which run of a container, volumes in which host.
+        # What was applied last: filters per run of a container, volumes per host.
         self.filters: dict[str, tuple[str, str]] = {}
         self.attached: dict[str, tuple[str, ...]] = {}
         self.busy: set[str] = set()
         self.problems: dict[str, tuple[float, str]] = {}
         self.desired = Desired()
-        # Whether a call may have changed what the API says.
+        # Whether a call may have changed the state of the API.
         self.stale = True
         self.done = False
 
     @property
     def settled(self) -> bool:
-        """Whether everything is as the API says, after all calls that were answered."""
+        """Whether everything matches the API, after all answered calls."""
         return not self.stale and self.done
 
     def called(self, service: str, operation: str, parameters: dict[str, list[str]]) -> None:
-        """A call was answered: act on it."""
+        """Handle a call that was answered."""
         if operation.startswith(("Describe", "Get", "Head", "List")):
             return
         if (service, operation) == ("ec2", "RebootInstances"):
@@ -66,7 +66,7 @@ class Agent:
         self.wake.set()
 
     def run(self) -> None:
-        """Never ends."""
+        """Compare for ever."""
         while True:
             self.wake.wait(PERIOD)
             self.wake.clear()
@@ -78,12 +78,12 @@ class Agent:
                 time.sleep(PERIOD)
 
     def step(self) -> None:
-        """Compare once and begin what has to be done."""
-        # First, so that what ends meanwhile is looked at again next time.
+        """Compare once and start the necessary actions."""
+        # Read this first, so that actions that end meanwhile are considered next time.
         with self.lock:
             busy = set(self.busy)
         if self.stale:
-            # What is called from here on makes it stale again.
+            # Calls from here on set `stale` again.
             self.done = False
             self.stale = False
             self.desired = self.cloud.desired(self.reboots)
@@ -96,7 +96,7 @@ class Agent:
         self.done = not actions and not busy
 
     def actual(self, seen: dict[str, Seen]) -> Actual:
-        """What there is, from the engine and from what was put in place."""
+        """The actual state, from the engine and from what was applied."""
         containers = {}
         for identity, item in seen.items():
             run, filters = self.filters.get(identity, ("", ""))
@@ -112,7 +112,7 @@ class Agent:
         return Actual(containers, self.engine.networks(), self.volumes.files(), folders)
 
     def publish(self, desired: Desired, seen: dict[str, Seen]) -> None:
-        """Have the public addresses of the hosts that run, and no others."""
+        """Publish the addresses of the running hosts, and no others."""
         self.addresses.publish(
             {
                 host.public: (host.private, self.engine.bridge(host.network))
@@ -122,7 +122,7 @@ class Agent:
         )
 
     def begin(self, action: Action) -> None:
-        """Do what concerns a network at once, and the rest beside."""
+        """Run network actions now, and others in a thread."""
         failed_at, _ = self.problems.get(action.subject, (0.0, ""))
         if time.monotonic() - failed_at < RETRY_SECONDS:
             return
@@ -134,7 +134,7 @@ class Agent:
             self.pool.submit(self.carry_out, action)
 
     def carry_out(self, action: Action) -> None:
-        """Do one thing, and remember what went wrong."""
+        """Run one action, and record a failure."""
         LOG.info("%s %s", action.kind, action.subject)
         try:
             self.do(action)
@@ -148,7 +148,7 @@ class Agent:
             self.wake.set()
 
     def do(self, action: Action) -> None:
-        """What an action is."""
+        """Dispatch an action."""
         subject = action.subject
         host = self.desired.hosts.get(subject)
         match action.kind:
@@ -166,7 +166,7 @@ class Agent:
                 self.change(action, host)
 
     def change(self, action: Action, host: Host) -> None:
-        """What is done to a host that is to run."""
+        """Apply a change to a host that should run."""
         if action.kind == "create":
             folder = self.folders / host.id
             folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ class Agent:
         if action.kind == "reboot":
             self.engine.stop(host.id)
         if action.kind in ("create", "start", "reboot"):
-            # All reboots that were asked for until now are this boot.
+            # This boot covers all reboots requested so far.
             self.rebooted[host.id] = host.reboots
             self.attach(host)
             self.engine.start(host.id)
@@ -186,7 +186,7 @@ class Agent:
             try:
                 self.engine.run(host.id, "/usr/local/lib/lab/lab-devices", "announce")
             except Exception:
-                # The host does not know them yet: again, next time.
+                # The host does not have them yet: retry next time.
                 self.attached[host.id] = ()
                 raise
         item = self.engine.hosts()[host.id]
@@ -194,7 +194,7 @@ class Agent:
         self.filters[host.id] = (item.started, host.filters)
 
     def attach(self, host: Host) -> None:
-        """Have the devices of a host's volumes, and tell the host which they are."""
+        """Attach the devices of a host's volumes, and tell the host about them."""
         with self.devices:
             devices = {
                 volume: self.volumes.attach(volume, self.desired.volumes[volume])
@@ -205,7 +205,7 @@ class Agent:
             self.attached[host.id] = host.volumes
 
     def release(self, identity: str, volumes: Iterable[str]) -> None:
-        """Give back the devices that a host had, unless the volume is another one's by now."""
+        """Release the devices of a host, unless another host has the volume by now."""
         others = {
             volume
             for other, attached in self.attached.items()
@@ -216,7 +216,7 @@ class Agent:
             self.volumes.release(volume)
 
     def remove(self, identity: str) -> None:
-        """Drop a host, and its files last: as long as they are there it is tried again."""
+        """Remove a host, its files last: as long as they exist, the removal is retried."""
         self.engine.remove(self.engine.name(identity))
         with self.devices:
             self.release(identity, self.attached.get(identity, ()))

@@ -15,7 +15,7 @@ LIFETIME = timedelta(days=30)
 
 
 def name(text: str) -> x509.Name:
-    """A name with nothing but a common name."""
+    """An X.509 name with only a common name."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
@@ -48,7 +48,7 @@ def make_certificates(folder: Path, address: str) -> None:
         for extension in extensions:
             critical = isinstance(extension, x509.BasicConstraints | x509.KeyUsage)
             builder = builder.add_extension(extension, critical=critical)
-        # What strict clients ask for.
+        # Strict clients require these.
         own = x509.SubjectKeyIdentifier.from_public_key(key)
         issuers = x509.AuthorityKeyIdentifier.from_issuer_public_key(public)
         builder = builder.add_extension(own, critical=False).add_extension(issuers, critical=False)

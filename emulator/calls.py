@@ -1,4 +1,4 @@
-"""Writes down every API call, so that the policy an operator needs can be derived from them."""
+"""Records every API call, so that the operator's policy can be derived from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 import botocore.session
 
-# Calls of the lab itself carry this in their User-Agent and are not written down.
+# The lab's own calls have this in their User-Agent and are not recorded.
 OWN_AGENT = "millrace-lab"
 CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
 
@@ -47,7 +47,7 @@ def routes(service: str) -> list[tuple[str, int, frozenset[str], str]]:
 
 
 def rest_operation(service: str, method: str, path: str, query: str) -> str:
-    """The operation that a REST request is: the one whose route names most of its query."""
+    """The operation of a REST request: the one whose route matches most of its query."""
     segments = min(len([part for part in path.split("/") if part]), 2)
     keys = frozenset(parse_qs(query, keep_blank_values=True))
     fits = [
@@ -61,7 +61,7 @@ def rest_operation(service: str, method: str, path: str, query: str) -> str:
 
 
 def operation(service: str, environ: Mapping[str, Any], body: bytes) -> str:
-    """The operation of a request in any of the protocols of AWS."""
+    """The operation of a request in any of AWS's protocols."""
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return str(target).rpartition(".")[2]
     query = str(environ.get("QUERY_STRING", ""))
@@ -73,7 +73,7 @@ def operation(service: str, environ: Mapping[str, Any], body: bytes) -> str:
 
 
 class Recorder:
-    """Between the server and moto: writes calls down and tells who listens what was called."""
+    """Middleware before moto: records calls and notifies a listener."""
 
     def __init__(self, application: Application, path: Path) -> None:
         self.application = application

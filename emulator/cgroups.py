@@ -1,4 +1,4 @@
-"""Control groups of the containers inside a host: an engine that is killed leaves them behind."""
+"""Control groups of containers inside a host, which a killed engine leaves behind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all that it started, in whatever namespaces they are."""
+    """A process and its descendants, in any namespace."""
     found = [pid]
     for parent in found:
         for children in (PROC / str(parent) / "task").glob("*/children"):
@@ -21,7 +21,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def folder(line: str) -> Path:
-    """The folder of a line of /proc/PID/cgroup, in either version of control groups or in both."""
+    """The directory of a line of /proc/PID/cgroup, for control groups v1, v2 or both."""
     _, controllers, path = line.split(":", 2)
     hierarchy = controllers.removeprefix("name=")
     if not controllers and (ROOT / "unified").is_dir():
@@ -30,7 +30,7 @@ def folder(line: str) -> Path:
 
 
 def inside(pid: int) -> set[Path]:
-    """The control groups of everything that runs in a host."""
+    """The control groups of all processes in a host."""
     found = set()
     for process in descendants(pid):
         try:
@@ -38,12 +38,12 @@ def inside(pid: int) -> set[Path]:
         except OSError:
             continue
         found |= {folder(line) for line in lines}
-    # What this machine runs itself is in its root group.
+    # Processes of this machine itself are in its root group.
     return {path for path in found if len(path.relative_to(ROOT).parts) > 1}
 
 
 def remove(groups: set[Path]) -> None:
-    """Remove those in which nothing runs any more; the kernel keeps the others."""
+    """Remove empty groups; the kernel keeps those with processes."""
     for path in sorted(groups, key=lambda item: len(item.parts), reverse=True):
         try:
             path.rmdir()

@@ -20,7 +20,7 @@ DEFAULT = Lab()
 
 
 def say(line: str) -> None:
-    """One line, at once."""
+    """Print a line immediately."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -43,14 +43,14 @@ def network(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """What an instance, a region or the prefix of containers may be called."""
+    """A name of an instance, a region or a container prefix."""
     if not environment.NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no name: {environment.NAME_IS}")
     return text
 
 
 def seconds(text: str) -> float:
-    """How long to wait at most."""
+    """The maximum time to wait."""
     value = float(text)
     if not 0 < value <= LONGEST_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to {LONGEST_SECONDS} s")
@@ -112,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def settle(lab: Lab, seconds: float) -> None:
-    """Wait, and say what is wrong if it takes too long."""
+    """Wait, and report the problems if it takes too long."""
     end = time.monotonic() + seconds
     while not (status := daemon.status(lab))["settled"]:
         if time.monotonic() > end:
@@ -144,7 +144,7 @@ log       {state}/daemon.log
 
 
 def usage(lab: Lab, inventory: Path) -> str:
-    """How to use a lab that runs: what is typed in the checkout, and where things are."""
+    """How to use a running lab: commands to type in the checkout, and paths."""
 
     def shown(path: Path) -> str:
         here = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
@@ -163,7 +163,7 @@ def usage(lab: Lab, inventory: Path) -> str:
 
 
 def main() -> None:
-    """Read the command line and say in one line what went wrong."""
+    """Run the command line and report an error in one line."""
     try:
         run(parser().parse_args())
     except (
@@ -176,7 +176,7 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Do what was asked for."""
+    """Run the command."""
     state = arguments.state.resolve()
     if arguments.command == "up":
         lab = Lab(

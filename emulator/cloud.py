@@ -1,4 +1,4 @@
-"""What the API says there should be."""
+"""The desired state, according to the API."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Cloud:
         )
 
     def read(self, operation: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
-        """All pages of one description."""
+        """All pages of one describe call."""
         pages = self.ec2.get_paginator(operation).paginate(**arguments)
         return [item for page in pages for item in page[key]]
 
     def desired(self, reboots: Mapping[str, int]) -> Desired:
-        """The hosts, networks and volumes that there should be."""
+        """The desired hosts, networks and volumes."""
         instances = [
             instance
             for reservation in self.read("describe_instances", "Reservations")
@@ -85,12 +85,12 @@ class Cloud:
 
 
 def data_volumes(instance: Mapping[str, Any]) -> tuple[str, ...]:
-    """The attached volumes but the root, which is the container's own file system."""
+    """The attached volumes except the root, which is the container's file system."""
     attached = {
         item["DeviceName"]: item["Ebs"]["VolumeId"]
         for item in instance.get("BlockDeviceMappings", [])
     }
-    # An image's root may be called otherwise than the instance's: then it is the first one.
+    # The root device of an image may have another name than the instance's: then it is the first.
     root = instance.get("RootDeviceName", "")
     if root not in attached and attached:
         root = next(iter(attached))

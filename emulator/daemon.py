@@ -1,4 +1,4 @@
-"""Starts and ends the process of a lab, and removes what a lab made."""
+"""Starts and stops the process of a lab, and removes everything that the lab created."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from emulator.server import STATUS_PATH
 from emulator.settings import ROOT, SETTINGS_LABEL, Lab, LabError, load, parse
 from emulator.volumes import Volumes
 
-# On a busy machine as well: a lab that does not start ends at once, and says why.
+# Enough for a busy machine; a lab that cannot start ends at once, with the reason.
 START_SECONDS = 300
-# Another lab may build every image from packages and compress it for the mirror.
+# Another lab may be building all images from packages and compressing them for the mirror.
 LOCK_SECONDS = 3600
 
 
 def status(lab: Lab) -> dict[str, Any]:
-    """What the running lab says of itself."""
+    """The status that the running lab reports."""
     try:
         with urlopen(lab.endpoint + STATUS_PATH, timeout=10) as answer:
             result: dict[str, Any] = json.load(answer)
@@ -42,7 +42,7 @@ def status(lab: Lab) -> dict[str, Any]:
 
 
 def process(lab: Lab) -> int | None:
-    """The process of the lab, if it runs: by its command, which is there without the state too."""
+    """The lab's process, if it runs: found by its command, so also without its state."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_text().split("\0")
@@ -55,9 +55,9 @@ def process(lab: Lab) -> int | None:
 
 @contextlib.contextmanager
 def locked(cache: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Let labs build the same images and fill the same mirror one after the other.
+    """Serialise labs that build the same images and fill the same mirror.
 
-    Say that it waits for another lab. LabError if that takes longer than LOCK_SECONDS.
+    Reports that it waits for another lab. LabError if this takes longer than LOCK_SECONDS.
     """
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / "lock"
@@ -82,7 +82,7 @@ def locked(cache: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def up(lab: Lab, say: Callable[[str], None]) -> None:
-    """Start the lab, unless it runs."""
+    """Start the lab, unless it is running."""
     if process(lab):
         say("the lab runs already")
         return
@@ -131,7 +131,7 @@ def up(lab: Lab, say: Callable[[str], None]) -> None:
 
 
 def find(state: Path) -> Lab:
-    """The lab of a folder: as it was saved, or as its registry says if the folder was emptied."""
+    """The lab of a directory: as saved, or as its registry says if the directory was emptied."""
     if lab := load(state):
         return lab
     client = Engine(Lab()).client
@@ -156,7 +156,7 @@ def end(lab: Lab) -> None:
 
 
 def down(lab: Lab) -> list[str]:
-    """Remove everything of the lab, also after a failure; what there was."""
+    """Remove everything of the lab, also after a failure; return what was removed."""
     end(lab)
     engine = Engine(lab)
     removed = engine.remove_all()
@@ -167,7 +167,7 @@ def down(lab: Lab) -> list[str]:
         removed.append(volume)
     Addresses(lab).tear_down()
     Registry(lab, engine.client).forget()
-    # The folder too, which may be there again where somebody had emptied it while the lab ran.
+    # The directory may exist again if it was emptied while the lab ran.
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(lab.state)
     return removed

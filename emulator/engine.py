@@ -22,7 +22,7 @@ STOP_SECONDS = 90
 
 @dataclass(frozen=True)
 class Seen:
-    """A host's container as the engine has it."""
+    """A host's container as the engine reports it."""
 
     instance: str
     network: str
@@ -31,7 +31,7 @@ class Seen:
 
 
 class Engine:
-    """What a lab has in the Docker engine, by its labels."""
+    """The Docker objects of a lab, found by their labels."""
 
     def __init__(self, lab: Lab, client: docker.DockerClient | None = None) -> None:
         self.lab = lab
@@ -39,7 +39,7 @@ class Engine:
         self.label = f"{LABEL}={lab.prefix}"
 
     def name(self, identity: str) -> str:
-        """The name of what belongs to an AWS id."""
+        """The name of the container or network of an AWS id."""
         return f"{self.lab.prefix}-{identity}"
 
     def bridge(self, vpc: str) -> str:
@@ -84,9 +84,9 @@ class Engine:
         self.client.api.remove_network(self.name(vpc))
 
     def create(self, host: Host, image: str, folder: Path) -> None:
-        """Make the container of a host; it is not started."""
+        """Create the container of a host without starting it."""
         config: dict[str, Any] = self.client.api.create_host_config(
-            # The least with which a nested engine runs, also where the machine lacks a capability.
+            # The minimum for a nested engine, also on machines that lack a capability.
             cap_add=["ALL"],
             cap_drop=["SYS_RESOURCE"],
             security_opt=["seccomp=unconfined", "apparmor=unconfined"],
@@ -125,7 +125,7 @@ class Engine:
 
     @contextlib.contextmanager
     def leaving_nothing(self, name: str) -> Iterator[None]:
-        """Remove the control groups of what ran in a host, once it does not run."""
+        """After the host has stopped, remove the control groups of its processes."""
         pid = int(self.client.api.inspect_container(name)["State"]["Pid"])
         groups = cgroups.inside(pid) if pid else set()
         yield
@@ -140,7 +140,7 @@ class Engine:
             raise LabError(f"{' '.join(words)} in {identity}: {output.decode().strip()}")
 
     def remove_all(self) -> list[str]:
-        """Remove every container and network of the lab; their names."""
+        """Remove all containers and networks of the lab; return their names."""
         removed = []
         for item in self.client.api.containers(all=True, filters={"label": self.label}):
             removed.append(item["Names"][0].lstrip("/"))

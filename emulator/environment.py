@@ -1,4 +1,4 @@
-"""Environments of a lab: copies of inventories/aws that say what differs in the emulation."""
+"""Environments of a lab: copies of inventories/aws with the emulation's differences."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ OWN_FILE = "emulation.yml"
 
 
 def make(lab: Lab, name: str) -> Path:
-    """The environment's inventory, made unless it is there. LabError for no name of an instance."""
+    """Create the environment's inventory if missing. LabError if the name is invalid."""
     if not NAME.fullmatch(name):
         raise LabError(f"{name} is no name: {NAME_IS}")
     inventory = lab.environments / name
     if not inventory.exists():
-        # What all inventories share comes along, the secrets of an account do not.
+        # Copy the shared files too, but not the secrets of an account.
         shutil.copytree(SOURCE, inventory, ignore=shutil.ignore_patterns("vault.yml"))
         hosts = inventory / "aws_ec2.yml"
         named = hosts.read_text()
@@ -37,13 +37,13 @@ def make(lab: Lab, name: str) -> Path:
 
 
 def differences(lab: Lab, name: str) -> dict[str, dict[str, object]]:
-    """By group, the variables that differ from an environment on AWS."""
+    """The variables, by group, that differ from an environment on AWS."""
     return {
         "all": {
             "millrace_owner": "lab",
             "millrace_admin_cidr": lab.admin_cidr,
             "millrace_vpc_cidr": lab.vpc_range,
-            # Keys and certificates of a lab go with it.
+            # Keys and certificates of a lab are removed with it.
             "millrace_state_dir": str(lab.state / "deployments" / name),
         },
         "fleet": {

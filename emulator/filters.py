@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Inner chains that the host's first process hooks into the mangle table, before Docker's own
-# rules: they see a packet to a published port as it came.
+# Chains that the host's first process hooks into the mangle table, before Docker's own rules, so
+# that they see packets to published ports unchanged.
 INBOUND = "LAB-IN"
 OUTBOUND = "LAB-OUT"
 
@@ -14,7 +14,7 @@ Group = Mapping[str, Any]
 
 
 def protocol(permission: Mapping[str, Any]) -> list[str]:
-    """The part of a rule that names protocol and ports."""
+    """The part of a rule for protocol and ports."""
     name = str(permission["IpProtocol"])
     if name == "-1":
         return []
@@ -26,7 +26,7 @@ def protocol(permission: Mapping[str, Any]) -> list[str]:
 
 
 def peers(permission: Mapping[str, Any], members: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    """Ranges and addresses of the other side."""
+    """Address ranges and addresses of the peers."""
     for item in permission.get("IpRanges", []):
         yield str(item["CidrIp"])
     for item in permission.get("UserIdGroupPairs", []):
@@ -35,7 +35,7 @@ def peers(permission: Mapping[str, Any], members: Mapping[str, Sequence[str]]) -
 
 
 def is_https_everywhere(peer: str, permission: Mapping[str, Any]) -> bool:
-    """Whether this lets a host reach ECR and Docker Hub."""
+    """Whether this rule lets a host reach ECR and Docker Hub."""
     ports = range(permission.get("FromPort", 0), permission.get("ToPort", 0) + 1)
     return peer == "0.0.0.0/0" and permission["IpProtocol"] in ("tcp", "6") and 443 in ports
 
@@ -46,13 +46,13 @@ def rules(
     private: str,
     registries: Sequence[str] = (),
 ) -> str:
-    """What iptables-restore reads: everything that no group allows is dropped, both ways.
+    """Input of iptables-restore: drop everything that no group allows, in both directions.
 
-    `members` are the private addresses of the hosts in each group; `registries` (ADDRESS:PORT)
-    can be reached by whoever may reach port 443 of the world, where they are on AWS.
+    `members` are the private addresses of the hosts in each group; `registries` (ADDRESS:PORT) are
+    open to hosts that may reach port 443 everywhere, as ECR and Docker Hub are on AWS.
     """
     inbound = ["-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"]
-    # The resolver of a VPC is filtered by no group.
+    # Security groups do not filter a VPC's resolver.
     outbound = [*inbound, "-p udp --dport 53 -j ACCEPT", "-p tcp --dport 53 -j ACCEPT"]
     allowed_in: set[str] = set()
     allowed_out: set[str] = set()

@@ -1,4 +1,4 @@
-"""The lab's own images, built once for what defines them."""
+"""The lab's own images, rebuilt only if their definition changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def references(name: str) -> tuple[str, str]:
-    """Of one of the project's images: the reference in a registry, and that of what is built."""
+    """The references of a project image: in a registry, and as built."""
     versions = yaml.safe_load((ROOT / "images" / "versions.yml").read_text())
     image = versions["images"][name]
     repository, tag = image["repository"], image["tag"]
@@ -25,7 +25,7 @@ def references(name: str) -> tuple[str, str]:
 
 
 def definition(folder: Path, base: str) -> str:
-    """A hash of everything that an image is made of."""
+    """A hash of everything that defines an image."""
     digest = hashlib.sha256(base.encode())
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -35,13 +35,13 @@ def definition(folder: Path, base: str) -> str:
 
 
 def have(*names: str) -> None:
-    """Have these of the project's images, built or pulled."""
+    """Ensure that these project images exist, built or pulled."""
     if subprocess.run([sys.executable, str(ROOT / "images" / "build"), *names]).returncode:
         raise LabError("an image is missing: see the lines above")
 
 
 def build(client: docker.DockerClient, name: str) -> str:
-    """Have the image of a folder (`host`, `registry`), and drop those that it replaces."""
+    """Build the image of a directory (`host`, `registry`) if needed, and remove replaced ones."""
     base, _ = references("debian")
     folder = HERE / name
     repository = f"mr-aws-lab-{name}"

@@ -1,4 +1,4 @@
-"""What there should be and what there is, and the pure step from one to the other."""
+"""The desired and the actual state, and the pure function that plans the actions between them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class Host:
     key: str
     volumes: tuple[str, ...] = ()
     filters: str = ""
-    # How often its reboot was asked for.
+    # Number of requested reboots.
     reboots: int = 0
 
 
 @dataclass(frozen=True)
 class Desired:
-    """What the API says."""
+    """The desired state, according to the API."""
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
-    # VPC and its range of addresses, where there are hosts.
+    # VPCs with hosts, and their address ranges.
     networks: Mapping[str, str] = field(default_factory=dict)
-    # Gigabytes of every volume that exists.
+    # Size in GB of every existing volume.
     volumes: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -48,12 +48,12 @@ class Container:
 
 @dataclass(frozen=True)
 class Actual:
-    """What is on this machine."""
+    """The actual state of this machine."""
 
     containers: Mapping[str, Container] = field(default_factory=dict)
     networks: Collection[str] = ()
     files: Collection[str] = ()
-    # Hosts whose files are there, also where a removal came no further than the container.
+    # Hosts whose files exist, including those whose removal stopped after the container.
     folders: Collection[str] = ()
 
 
@@ -73,14 +73,14 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Action:
-    """One thing to do to a host, a network or a volume."""
+    """One action on a host, a network or a volume."""
 
     kind: Kind
     subject: str
 
 
 def host_action(host: Host, container: Container | None) -> Kind | None:
-    """What brings one host nearer to what it should be."""
+    """The next action that brings a host closer to its desired state."""
     if container is None:
         return "create" if host.running else None
     if not host.running:
@@ -97,11 +97,11 @@ def host_action(host: Host, container: Container | None) -> Kind | None:
 
 
 def plan(desired: Desired, actual: Actual, busy: Collection[str] = ()) -> list[Action]:
-    """What to do now. Hosts on which something is being done wait for the next time."""
+    """The actions to run now. Hosts with a running action wait for the next plan."""
     missing = sorted(set(desired.networks) - set(actual.networks))
     actions = [Action("make-network", network) for network in missing]
     for identity, host in sorted(desired.hosts.items()):
-        # A container that never ran needs its network first.
+        # A container that has never run needs its network first.
         if identity in busy or host.network not in actual.networks:
             continue
         if kind := host_action(host, actual.containers.get(identity)):

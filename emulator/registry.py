@@ -18,27 +18,27 @@ from emulator.authority import make_certificates
 from emulator.images import references
 from emulator.settings import ACCOUNT, LABEL, SETTINGS_LABEL, Lab, LabError
 
-# Images of Docker Hub that hosts run.
+# Docker Hub images that hosts run.
 MIRRORED = ("kafka", "mongo", "redis")
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-# What moto's `get_authorization_token` answers.
+# The login that moto's `get_authorization_token` returns.
 USER = "AWS"
 PASSWORD = f"{ACCOUNT}-auth-token"
 START_SECONDS = 120
 
 
 class Registry:
-    """Both registries, in one container with this machine's network."""
+    """Both registries, in one container on this machine's network."""
 
     def __init__(self, lab: Lab, client: docker.DockerClient) -> None:
         self.lab = lab
         self.client = client
         self.tls = lab.state / "tls"
-        # Where this machine's engine looks for authorities, without being started again.
+        # The engine reads authorities from here without a restart.
         self.trusted = [Path("/etc/docker/certs.d") / name for name in (lab.registry, lab.mirror)]
 
     def start(self, image: str) -> None:
-        """Serve, and have this machine's engine trust it."""
+        """Start serving, and make this machine's engine trust the registry."""
         make_certificates(self.tls, self.lab.address)
         for folder in self.trusted:
             folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ class Registry:
             time.sleep(0.1)
 
     def get(self, path: str) -> bytes | None:
-        """What the mirror has at a path."""
+        """The mirror's answer for a path."""
         context = ssl.create_default_context(cafile=str(self.tls / "ca.crt"))
         request = Request(f"https://{self.lab.mirror}/v2/{path}", headers={"Accept": MANIFEST})
         try:
@@ -81,14 +81,14 @@ class Registry:
         return content
 
     def find(self, name: str) -> Any:
-        """The image in this machine's engine, if it has it."""
+        """The image in this machine's engine, if it exists."""
         try:
             return self.client.images.get(name)
         except docker.errors.ImageNotFound:
             return None
 
     def fill(self) -> None:
-        """Push what the mirror has not, under the names of Docker Hub: what was built stands in."""
+        """Push missing images to the mirror under their Docker Hub names; built ones stand in."""
         for name in MIRRORED:
             wanted, built = references(name)
             image = self.find(wanted) or self.client.images.get(built)
@@ -107,6 +107,6 @@ class Registry:
                 self.client.images.remove(f"{target}:{tag}")
 
     def forget(self) -> None:
-        """Have this machine's engine trust it no longer."""
+        """Remove the registry from those that this machine's engine trusts."""
         for folder in self.trusted:
             shutil.rmtree(folder, ignore_errors=True)

@@ -38,7 +38,7 @@ STATUS_PATH = "/millrace-lab/status"
 
 
 def configure(lab: Lab) -> None:
-    """What moto reads when it is imported: it knows one image, and refuses what EC2 refuses."""
+    """Set what moto reads at import: one image, and refusals like EC2's."""
     path = lab.state / "amis.json"
     path.write_text(json.dumps(AMIS))
     os.environ |= {
@@ -52,14 +52,14 @@ def configure(lab: Lab) -> None:
 def application(lab: Lab) -> Application:
     """moto, with public addresses of the lab's range, the AMI's public parameter and the policy.
 
-    Who administers an account makes that: what bounds the roles of hosts.
+    The policy is the hosts' permissions boundary, which an account's administrator creates.
     """
     from moto.ec2.models import elastic_network_interfaces
     from moto.iam.models import iam_backends
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from moto.ssm.models import Parameter, ssm_backends
 
-    # EC2 draws a new one at every start; moto does as well, but out of addresses that others have.
+    # Like EC2, moto assigns a new public address at every start, but from ranges that others use.
     elastic_network_interfaces.random_public_ip = Pool(lab.public_range).next
     parameters = ssm_backends[ACCOUNT][lab.region]._parameters
     # Names that begin with /aws cannot be written through the API.
@@ -89,7 +89,7 @@ def application(lab: Lab) -> Application:
 
 
 class Status:
-    """Answers what the agent is about; everything else is the API's."""
+    """Answers requests for the agent's status; all others go to the API."""
 
     def __init__(self, inner: Application, agent: Any) -> None:
         self.inner = inner

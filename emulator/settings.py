@@ -1,4 +1,4 @@
-"""What a lab is made of: names, addresses and folders."""
+"""Settings of a lab: names, addresses and directories."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# The account and the credentials that moto's documentation uses.
+# The account and the credentials from moto's documentation.
 ACCOUNT = "123456789012"
 CREDENTIAL = "testing"
 LABEL = "io.millrace.lab"
@@ -18,7 +18,7 @@ NETWORK_LABEL = "io.millrace.lab.vpc"
 
 
 class LabError(Exception):
-    """Something that whoever uses the lab has to know."""
+    """An error to report to the user of the lab."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +26,29 @@ class Lab:
     """One lab. Two of them can run side by side if all of these differ."""
 
     state: Path = ROOT / ".cache" / "aws-lab"
-    # Layers of Docker Hub's images, which it takes long to compress: they outlive the lab.
+    # Layers of Docker Hub images, which are slow to compress: they outlive the lab.
     cache: Path = ROOT / ".cache" / "aws-lab-mirror"
     prefix: str = "mr-aws"
     region: str = "us-east-1"
     port: int = 5567
-    # The range of benchmarks (RFC 2544): nobody on the internet has them.
+    # The benchmarking range (RFC 2544), which nobody on the internet uses.
     address: str = "198.18.0.1"
     registry_port: int = 5000
     mirror_port: int = 5001
     public_range: str = "198.19.0.0/24"
-    # The range of the VPC: the emulation makes a network of it on this machine.
+    # The range of the VPC, for which the emulation creates a network on this machine.
     vpc_range: str = "10.42.0.0/16"
-    # The environment that `up` makes and says how to use.
+    # The environment that `up` creates and explains.
     instance: str = "lab"
 
     @property
     def endpoint(self) -> str:
-        """Where the API answers."""
+        """URL of the API."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def admin_cidr(self) -> str:
-        """Where hosts see this machine come from when it uses their public addresses."""
+        """The source address that hosts see when this machine uses their public addresses."""
         return f"{self.address}/32"
 
     @property
@@ -63,7 +63,7 @@ class Lab:
 
     @property
     def environments(self) -> Path:
-        """The folder of inventories, each named after its environment."""
+        """The directory of inventories, each named after its environment."""
         return self.state / "environments"
 
     @property
@@ -73,7 +73,7 @@ class Lab:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What AWS clients and Ansible have to be told."""
+        """Environment variables for AWS clients and Ansible."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_URL": self.endpoint,
@@ -82,18 +82,18 @@ class Lab:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
-            # Whoever has a vault in the checkout has its password elsewhere.
+            # A vault in the checkout may have its password elsewhere.
             "MILLRACE_VAULT_FILE": str(self.environments / self.instance / "vault.yml"),
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.state / "vault_password"),
         }
 
     @property
     def text(self) -> str:
-        """All of it, to be parsed again."""
+        """The settings as text that `parse` reads."""
         return json.dumps(asdict(self), indent=2, default=str)
 
     def save(self) -> None:
-        """Write what `down` and `status` read later, and what a shell uses."""
+        """Write the files that `down`, `status` and a shell read."""
         self.state.mkdir(parents=True, exist_ok=True)
         (self.state / "lab.json").write_text(self.text + "\n")
         lines = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
@@ -108,6 +108,6 @@ def parse(text: str) -> Lab:
 
 
 def load(state: Path) -> Lab | None:
-    """The lab whose state is there."""
+    """The lab whose state is in this directory."""
     path = state / "lab.json"
     return parse(path.read_text()) if path.exists() else None

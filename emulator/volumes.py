@@ -20,13 +20,13 @@ def command(*words: str) -> str:
 
 
 class Volumes:
-    """The volumes of a lab, as files in one folder."""
+    """The volumes of a lab, as files in one directory."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def files(self) -> list[str]:
-        """The volumes that have a file, which they get when they are first attached."""
+        """The volumes with a file; a volume gets one when it is first attached."""
         return [path.stem for path in self.folder.glob("vol-*.img")]
 
     def file(self, volume: str) -> Path:
@@ -37,18 +37,18 @@ class Volumes:
         """The files behind this machine's loop devices, and the devices' names."""
         found = {}
         for backing in BLOCK.glob("loop*/loop/backing_file"):
-            # Other labs give theirs back meanwhile.
+            # Other labs may release theirs meanwhile.
             with contextlib.suppress(OSError):
                 file = backing.read_text().strip().removesuffix(" (deleted)")
                 found[file] = backing.parents[1].name
         return found
 
     def device(self, volume: str) -> str | None:
-        """The loop device of a volume, by its kernel's name."""
+        """The loop device of a volume, by its kernel name."""
         return self.devices().get(str(self.file(volume)))
 
     def attach(self, volume: str, gigabytes: int) -> str:
-        """Have a loop device for the volume; an enlarged volume grows."""
+        """Ensure a loop device for the volume; an enlarged volume grows."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.file(volume)
         size = gigabytes * 2**30
@@ -64,24 +64,24 @@ class Volumes:
         return device
 
     def release(self, volume: str) -> None:
-        """Give the loop device back; while somebody has it mounted, that is when he ends."""
+        """Detach the loop device; while it is mounted, the kernel detaches it on unmount."""
         if device := self.device(volume):
             command("losetup", "--detach", f"/dev/{device}")
 
     def release_all(self) -> None:
-        """Give back every device of the folder, also where somebody has deleted the files."""
+        """Detach all devices of the directory, also if their files were deleted."""
         for file, device in self.devices().items():
             if Path(file).parent == self.folder:
                 command("losetup", "--detach", f"/dev/{device}")
 
     def delete(self, volume: str) -> None:
-        """Drop the volume with what is in it."""
+        """Delete the volume and its data."""
         self.release(volume)
         self.file(volume).unlink(missing_ok=True)
 
 
 def listing(devices: dict[str, str]) -> str:
-    """What a host reads: kernel's name, minor number and volume id as its serial number is."""
+    """The list for a host: kernel name, minor number, and volume id in the form of a serial."""
     lines = []
     for volume, device in sorted(devices.items()):
         major, _, minor = (BLOCK / device / "dev").read_text().strip().partition(":")
