@@ -2,7 +2,7 @@
 
 
 class MillraceError(Exception):
-    """Something a person has to put right; its text is the one line that they read."""
+    """An error that a person has to correct; its text is the one line shown to them."""
 
 
 class ConfigurationError(MillraceError):

@@ -1,4 +1,4 @@
-"""The envelope that every event carries, from the producer to the stored document."""
+"""The envelope of every event, from the producer to the stored document."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -8,18 +8,18 @@ import msgspec
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-# Wide enough for any market, narrow enough that no derived number overflows.
+# Wide enough for any market, and narrow enough that no derived number overflows.
 Price = Annotated[float, msgspec.Meta(ge=1e-9, le=1e12)]
 
 MILLISECOND = 1000
-"""Microseconds: MongoDB keeps times in milliseconds, so event time has no finer resolution."""
+"""In microseconds: MongoDB stores times in milliseconds, so event times are not finer."""
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-"""Between these, no window and no time zone leaves what a datetime can hold."""
+"""Within these bounds, no window or time zone exceeds the range of a datetime."""
 AHEAD = timedelta(days=1)
-"""An exchange's day may end after the event was made."""
+"""An exchange's day may end after the event was produced."""
 CLOCKS = timedelta(minutes=1)
-"""What clocks differ by: no more is there to what is observed from moment to moment."""
+"""How much clocks may differ, for feeds that observe the present."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -44,7 +44,7 @@ E = TypeVar("E", bound=Event)
 
 
 def timed(event: E) -> E:
-    """The event, its time as fine as it is kept; ValueError names a time that cannot be."""
+    """The event with its time in milliseconds; a ValueError names an impossible time."""
     observed_at = event.observed_at
     if not EARLIEST <= observed_at <= LATEST:
         raise ValueError("`observed_at` is out of range")
@@ -57,16 +57,16 @@ def timed(event: E) -> E:
 
 
 def is_ahead(event: Event, ahead: timedelta) -> bool:
-    """Whether it was observed longer than `ahead` after it was produced, as it says itself."""
+    """Whether the event claims to be observed more than `ahead` after it was produced."""
     observed_at = event.observed_at
     return observed_at > event.produced_at and observed_at - event.produced_at > ahead
 
 
 def reader(kind: type[E]) -> Callable[[bytes], E]:
-    """A function that reads events of this kind from JSON; its ValueError says what is wrong.
+    """A function that reads events of this kind from JSON; its ValueError describes the problem.
 
-    It is the one definition of what an event is: by it the processor reads what is in Kafka, and by
-    it events are minted.
+    It is the only definition of a valid event: the processor reads records from Kafka with it, and
+    events are minted with it.
     """
     decode = msgspec.json.Decoder(kind).decode
 
@@ -81,7 +81,7 @@ def reader(kind: type[E]) -> Callable[[bytes], E]:
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """A derived event: something that happened to a symbol and that somebody should look at."""
+    """A derived event about a symbol that needs attention."""
 
     event_id: str
     schema_version: int

@@ -1,4 +1,4 @@
-"""The feeds: one file each. Adding a feed is adding a file and naming it here."""
+"""The feeds, one module each. To add a feed, add a module and list it here."""
 
 from typing import Any
 

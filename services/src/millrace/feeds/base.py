@@ -1,4 +1,4 @@
-"""What a feed is: one kind of event, where it flows, how it is stored, what is derived."""
+"""The definition of a feed: its events, topic, storage and derived values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Series(NamedTuple):
-    """What is compared with what came before: a price of one source never with one of another."""
+    """Events that are compared with each other: those of one symbol from one source."""
 
     source: str
     symbol: str
@@ -21,9 +21,9 @@ class Series(NamedTuple):
 Meta = Mapping[str, float | str | None]
 
 TIME_FIELD = "timestamp_utc"
-"""The field of every feed's documents that holds event time."""
+"""The field with the event time in every feed's documents."""
 CLAIMED_FIELD = "claimed_at"
-"""Where the time that an event gave was not believed: that time."""
+"""The field with the original time of an event whose time was not believed."""
 
 
 @dataclass(frozen=True)
@@ -32,48 +32,48 @@ class Index:
 
     keys: tuple[tuple[str, int], ...]
     sparse: bool = False
-    """Without the documents that have none of the fields."""
+    """Whether documents without any of the fields are left out."""
     only_with: str | None = None
-    """Of the documents that have this field alone."""
+    """If set, the index has only documents with this field."""
 
 
 BY_SYMBOL = Index((("symbol", 1), (TIME_FIELD, -1)))
-"""What readers ask for: the newest of a symbol, whatever its source."""
+"""For readers: the newest document of a symbol, from any source."""
 BY_SERIES = Index(
     (("source", 1), ("symbol", 1), ("kafka.partition", 1), (TIME_FIELD, -1), ("kafka.offset", 1))
 )
-"""What deriving asks for: what a series held at a time, as of a position in the log. Everything
-that is asked is in the index, so that what another series holds is never read."""
+"""For derivation: the value of a series at a time, as of a position in the log. The index covers
+the query, so that documents of other series are never read."""
 BY_TIME = Index(((TIME_FIELD, -1), ("_id", -1)))
-"""How the API sorts."""
+"""The order in which the API sorts."""
 BY_POSITION = Index((("kafka.partition", 1), ("kafka.offset", 1)))
-"""The order of the log, in which streams go on and in which everything is verified."""
+"""The order of the log, in which streams and verification read."""
 
-# What of a topic that was made again comes from a log that has a name, is asked for by the same
-# and the name. As long as there is no such log they are empty.
+# Documents from a named log, which exists once a topic was made again, are read by the same keys
+# and the log's name. Until then these indexes are empty.
 _NAMED = ("kafka.log", 1)
 BY_LOG_SERIES = Index((_NAMED, *BY_SERIES.keys), only_with="kafka.log")
 BY_LOG_POSITION = Index((_NAMED, *BY_POSITION.keys), only_with="kafka.log")
 
 BY_CLAIM = Index(((CLAIMED_FIELD, 1),), sparse=True)
-"""Whether there is an event whose time was not believed."""
+"""For finding events whose time was not believed."""
 
 
 def series_index(log: str) -> list[tuple[str, int]]:
-    """The keys of BY_SERIES, for a log."""
+    """The keys of BY_SERIES for a log."""
     return [*(BY_LOG_SERIES if log else BY_SERIES).keys]
 
 
 def position_index(log: str) -> list[tuple[str, int]]:
-    """The keys of BY_POSITION, for a log."""
+    """The keys of BY_POSITION for a log."""
     return [*(BY_LOG_POSITION if log else BY_POSITION).keys]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Documents that a feed's readers look things up in: the processor keeps them as they are here.
+    """Documents for lookups by a feed's readers, which the processor keeps as defined here.
 
-    Those of them that change are replaced; what else is in the collection is left alone.
+    Changed documents are replaced; others in the collection are left alone.
     """
 
     collection: str
@@ -83,7 +83,7 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True)
 class Feed(Generic[E]):
-    """A feed names what flows. What the pipeline does with it follows from these fields."""
+    """A feed. Its fields define how the pipeline treats its events."""
 
     name: str
     event_type: type[E]
@@ -100,53 +100,53 @@ class Feed(Generic[E]):
         BY_LOG_POSITION,
     )
     window: timedelta
-    """How far back in event time `derive` looks."""
+    """How far back in event time `derive` reads."""
     is_one_at_any_time: bool = False
-    """Whether events of one id say the same although their times differ: the id is made of what
-    the upstream says, and the time also of what was told before it."""
+    """Whether events with the same id are equal even if their times differ: the id depends only on
+    what the upstream says, the time also on earlier answers."""
     ahead: timedelta = AHEAD
-    """How far ahead of Kafka's clock the time of an event is believed."""
+    """How far ahead of Kafka's clock an event's time may be."""
     history: Callable[[timedelta], Past] = History
-    """Makes the empty history of a series, of the kind that `derive` looks into. Of a `History` the
-    processor keeps little and asks for what is needed; of any other it keeps the whole window."""
+    """Creates the empty history of a series for `derive`. Of a `History` the processor keeps a few
+    values and reads others when needed; of any other kind it keeps the whole window."""
     value: Callable[[E], Any]
-    """What the history keeps of an event."""
+    """The value of an event that the history keeps."""
     stored_value: str | tuple[str, ...]
-    """Where that is in the document, with a dot before a part of a field; where its parts are. What
-    a document does not have is None."""
+    """The path of that value in the document, in dot notation, or the paths of its parts. A missing
+    field is None."""
     derive: Callable[[E, Any], Meta]
-    """Derived values, a pure function of the event and of the events before it in the log. It may
-    be called again, when something that the history lacks has been asked for."""
+    """The derived values, a pure function of the event and the events before it in the log. It is
+    called again after a value that the history lacked has been read."""
     document: Callable[[E, Meta], dict[str, Any]]
-    """The stored document, without `_id` and `kafka` position: the processor adds these."""
+    """The stored document, without `_id` and `kafka` position, which the processor adds."""
     alert: Callable[[E, Meta, float], Alert | None] | None = None
-    """An alert if the move passes the threshold (a fraction), else None."""
+    """An alert if the move reaches the threshold (a fraction), otherwise None."""
     alert_topic: str | None = None
     problem: Callable[[E], str | None] | None = None
-    """Why an event that can be read should not be made: one field contradicts another, or could not
-    be compared. It is not asked of what is in the log."""
+    """The reason not to mint a readable event: its fields contradict each other, or cannot be
+    compared. It is not applied to events in the log."""
     symbol_of: Callable[[Mapping[str, Any]], str] | None = None
-    """The symbol that follows from an event's own fields; None: every event names its symbol."""
+    """Computes the symbol from an event's own fields; None: every event names its symbol."""
     sent_by: str | None = None
-    """The field that is the name of the sender in an event that a client sends without it."""
+    """The field that is set to the sender's name if a client sends an event without it."""
     is_cached: bool = False
-    """Whether Redis keeps the latest event of each symbol. Its keys name the symbol alone, so that
-    one feed at most can say so."""
+    """Whether Redis keeps the latest event of each symbol. Redis keys contain only the symbol, so
+    that at most one feed can be cached."""
     reference: Reference | None = None
-    """What the processor keeps beside the feed's documents."""
+    """Reference documents that the processor keeps for the feed."""
 
     @property
     def stored_fields(self) -> tuple[str, ...]:
-        """The fields that `value_in` needs."""
+        """The document fields that `value_in` needs."""
         stored = self.stored_value
         return (stored,) if isinstance(stored, str) else stored
 
     def number_in(self, document: Mapping[str, Any]) -> float:
-        """The number of a document: the first of what the history keeps."""
+        """The number in a document: the first part of the history's value."""
         return float(_part(document, self.stored_fields[0]))
 
     def value_in(self, document: Mapping[str, Any]) -> Any:
-        """What `value` said of the event whose stored document this is."""
+        """The `value` of the event, read from its stored document."""
         parts = tuple(_part(document, name) for name in self.stored_fields)
         return parts[0] if isinstance(self.stored_value, str) else parts
 
@@ -158,7 +158,7 @@ def _part(document: Any, name: str) -> Any:
 
 
 def with_envelope(event: Event, own: Mapping[str, Any], meta: Meta) -> dict[str, Any]:
-    """The document of an event: what every feed stores, around what is the feed's own."""
+    """The document of an event: the common fields and the feed's own."""
     return {
         "schema_version": event.schema_version,
         "feed": event.feed,
@@ -173,6 +173,6 @@ def with_envelope(event: Event, own: Mapping[str, Any], meta: Meta) -> dict[str,
 
 
 def as_shown(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored document as it is shown: its place in Kafka is not for outside."""
+    """A stored document as clients see it, without its position in Kafka."""
     shown = {name: value for name, value in document.items() if name not in ("_id", "kafka")}
     return {"event_id": document["_id"], **shown}

@@ -1,7 +1,7 @@
-"""Feed `gpu_metrics`: what the GPUs of a host do from moment to moment.
+"""Feed `gpu_metrics`: utilization, memory, power and temperature of a host's GPUs.
 
-The names are those of the first design: `mem_used_mb` and `mem_total_mb` hold MiB. What a GPU does
-not support is null, never 0.
+Field names are those of the first design: `mem_used_mb` and `mem_total_mb` are in MiB. Readings
+that a GPU does not support are null, never 0.
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ Joules = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
 READINGS = ("utilization", "mem_used_mb", "mem_total_mb", "power_w", "temp_c", "energy_j")
-"""What is measured, each null where it is not known."""
+"""The readings; unknown ones are null."""
 
 
 class GpuMetrics(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one GPU did: percent, MiB, watts, degrees Celsius, joules since its driver started."""
+    """Readings of a GPU: percent, MiB, watts, degrees Celsius, joules since its driver started."""
 
     feed: Literal["gpu_metrics"]
     host: Host
@@ -43,7 +43,7 @@ class GpuMetrics(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price_per_hour_usd: HourlyPrice | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a symbol that says something else than the fields."""
+        """Refuse a symbol that contradicts the fields."""
         if self.symbol != f"{self.host}/{self.gpu_index}":
             raise ValueError("the symbol is not host/gpu_index")
 
@@ -54,7 +54,7 @@ def symbol_of(fields: Mapping[str, Any]) -> str:
 
 
 def derive(event: GpuMetrics, _history: Nothing) -> Meta:
-    """How full the memory is, in percent, and what an hour of the GPU costs."""
+    """The memory usage in percent, and the GPU's price per hour."""
     used, total = event.mem_used_mb, event.mem_total_mb
     price = event.price_per_hour_usd
     return {

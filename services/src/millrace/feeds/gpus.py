@@ -1,8 +1,8 @@
-"""What both feeds about GPUs share: how one is named, and what an hour of it costs.
+"""Common parts of both GPU feeds: names and hourly prices of GPUs.
 
-Prices are data: `data/gpu_prices.json` says from which day on each of them holds. A new price is a
-new entry, and what was derived by the one before stays right. The sources put the price into their
-events, so that it stays theirs whatever is entered later.
+Prices are data: `data/gpu_prices.json` has them with the day from which each applies. A new price
+is a new entry, so that values derived from earlier prices stay right. Sources put the price into
+their events, so that later entries do not change it.
 """
 
 from datetime import UTC, date, datetime, time
@@ -13,16 +13,16 @@ import msgspec
 
 from millrace.feeds.base import Index, Reference
 
-# Without a slash: a symbol joins a host, a GPU and a model with slashes, and has to say which.
+# No slashes: a symbol joins host, GPU and model with slashes, and must be unambiguous.
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[^/]*$")]
 GpuIndex = Annotated[int, msgspec.Meta(ge=0, le=999)]
 GpuName = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 HourlyPrice = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
-"""US dollars an hour."""
+"""US dollars per hour."""
 
 
 class _Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a GPU costs from a day (UTC) on; `source` says who says so."""
+    """The price of a GPU from a day (UTC) on; `source` is the origin of the price."""
 
     name: str
     also: list[str]
@@ -32,7 +32,7 @@ class _Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def start(self) -> datetime:
-        """When the price begins to hold."""
+        """The time from which the price applies."""
         return datetime.combine(self.since, time(), UTC)
 
 
@@ -45,7 +45,7 @@ _PRICES = _load()
 
 
 def price_at(name: str | None, moment: datetime) -> float | None:
-    """US dollars that an hour of this GPU cost at a time; None if the table does not say."""
+    """The price of this GPU in US dollars per hour at a time; None if it is not in the table."""
     found = None
     for price in _PRICES:
         if (name == price.name or name in price.also) and price.start <= moment:
@@ -54,7 +54,7 @@ def price_at(name: str | None, moment: datetime) -> float | None:
 
 
 def documents(now: datetime) -> tuple[dict[str, object], ...]:
-    """The GPUs that the table names, each with the price that holds now, else with its first."""
+    """The GPUs in the table, each with its current price, or its first if none applies yet."""
     first = {price.name: price for price in reversed(_PRICES)}
     newest = first | {price.name: price for price in _PRICES if price.start <= now}
     names = list(dict.fromkeys(price.name for price in _PRICES))
@@ -75,4 +75,4 @@ GPUS = Reference(
     indexes=(Index((("name", 1),)), Index((("gpu_index", 1),))),
     documents=documents(datetime.now(UTC)),
 )
-"""The GPUs whose price is known, with the price of each that held when the process started."""
+"""The GPUs with a known price, as it was when the process started."""

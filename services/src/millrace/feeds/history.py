@@ -1,4 +1,4 @@
-"""What a derivation may know of the past: values of one series by event time, in a window."""
+"""Histories for derivations: values of one series by event time, in a window."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 Point = tuple[datetime, Any]
-"""Event time, and what the feed's `value` says."""
+"""Event time, and the feed's `value` of the event."""
 
 TRIM_EVERY = 64
 
 
 class Past(Protocol):
-    """A history of some kind. What it says follows from what was added, in that order."""
+    """A history of some kind. Its answers depend only on the added values and their order."""
 
     def add(self, time: datetime, value: Any) -> None:
-        """Remember what the feed's `value` says of an event."""
+        """Add the feed's `value` of an event."""
         ...
 
 
@@ -32,9 +32,9 @@ class Nothing:
 class History:
     """The values of one series, ordered by event time and trimmed to a window before the newest.
 
-    Of two values with the same time the one that came first counts. No answer is older than the
-    window, before the time that is asked about and before the newest value: the result depends on
-    the values added and on nothing else, in particular not on when trimming happens.
+    Of two values with the same time the first one counts. No answer is older than the window before
+    the requested time and before the newest value, so that the result depends only on the added
+    values, and not on when trimming happens.
     """
 
     __slots__ = ("_newest", "_times", "_values", "_width", "_window")
@@ -47,7 +47,7 @@ class History:
         self._newest: Point | None = None
 
     def add(self, time: datetime, value: Any) -> None:
-        """Remember a value; constant time for values that come in order."""
+        """Add a value, in constant time if values arrive in order."""
         newest = self._newest
         seconds = time.timestamp()
         times = self._times
@@ -55,7 +55,7 @@ class History:
             self._newest = (time, value)
             times.append(seconds)
             self._values.append(value)
-            # Removing from the front costs the length, so it is done for many at once.
+            # Removing from the front takes linear time, so many values are removed at once.
             if not len(times) % TRIM_EVERY and times[len(times) // 2] < self._oldest():
                 keep = bisect_left(times, self._oldest())
                 del times[:keep]
@@ -67,14 +67,14 @@ class History:
                 self._values.insert(position, value)
 
     def before(self, time: datetime) -> Point | None:
-        """The newest value strictly before a time that is still in the window."""
+        """The newest value before a time, if it is in the window."""
         newest = self._newest
         if newest is None or time > newest[0]:
             return within(newest, time, self._width)
         return self._at(bisect_left(self._times, time.timestamp()) - 1)
 
     def at_or_before(self, time: datetime) -> Point | None:
-        """The newest value at or before a time that is still in the window."""
+        """The newest value at or before a time, if it is in the window."""
         newest = self._newest
         if newest is None or time >= newest[0]:
             return within(newest, time, self._width)
@@ -93,5 +93,5 @@ class History:
 
 
 def within(point: Point | None, time: datetime, window: timedelta) -> Point | None:
-    """A point that is not later than a time, if it is in the window that ends there."""
+    """The point, which is not later than the time, if it is in the window that ends there."""
     return None if point is None or time - point[0] > window else point

@@ -10,7 +10,7 @@ from millrace.feeds.prices import STORED_PRICE, Measured, change, price_of, prob
 
 DAY = timedelta(hours=24)
 OLDEST = timedelta(hours=48)
-"""A baseline older than this says nothing about the last 24 hours."""
+"""Older baselines are not used for the 24 hour change."""
 
 
 class MetalPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,12 +24,12 @@ class MetalPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def value(event: MetalPrice) -> Measured:
-    """What the history keeps of a price."""
+    """The value that the history keeps of a price."""
     return *price_of(event), event.unit
 
 
 def change_pct_24h(event: MetalPrice, history: History) -> Meta:
-    """The change from the newest price 24 to 48 hours older."""
+    """The change from the newest price that is 24 to 48 hours older."""
     baseline = history.at_or_before(event.observed_at - DAY)
     if baseline is not None and baseline[0] < event.observed_at - OLDEST:
         baseline = None

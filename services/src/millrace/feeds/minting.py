@@ -1,4 +1,4 @@
-"""The one way to make an event: what is minted is what the processor reads, or it is refused."""
+"""The only way to make events, which refuses what the processor would not read."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Refused(ValueError):
-    """These fields are no event of the feed. The text names the field."""
+    """The fields are not a valid event of the feed. The text names the field."""
 
 
 def mint(
@@ -25,10 +25,10 @@ def mint(
     produced_at: datetime,
     **fields: Any,
 ) -> E:
-    """The event of an observation that a source made; Refused if it is none.
+    """The event of a source's observation; raises Refused if it is invalid.
 
-    `unique` is what no other observation of the source has: the id is made of it. `fields` are
-    `symbol`, `observed_at` and the feed's own.
+    `unique` distinguishes the observation from all others of the source, and the id is made of it.
+    `fields` are `symbol`, `observed_at` and the feed's own.
     """
     envelope = {
         "event_id": ":".join((feed.name, source, *map(str, unique))),
@@ -42,10 +42,10 @@ def mint(
 
 
 def checked(feed: Feed[E], fields: Mapping[str, Any]) -> E:
-    """The event with these fields, as the processor reads it; Refused if it would not.
+    """The event with these fields, as the processor reads it; raises Refused if it would not.
 
-    So is what the feed has a problem with, which the processor reads: it may be in the log from
-    before.
+    Events with a `problem` of the feed are refused too, although the processor reads them: older
+    ones may be in the log.
     """
     try:
         given = msgspec.convert(fields, feed.event_type, strict=True)
@@ -58,7 +58,7 @@ def checked(feed: Feed[E], fields: Mapping[str, Any]) -> E:
 
 
 def second(time: datetime) -> str:
-    """A time as it is part of an id."""
+    """The form of a time in an id."""
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 

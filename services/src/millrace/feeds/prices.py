@@ -1,4 +1,4 @@
-"""Prices, and how they have moved. A price says nothing without what it is measured in."""
+"""Prices and their changes. A price is meaningless without its currency and unit."""
 
 from datetime import datetime
 from typing import Protocol
@@ -8,10 +8,10 @@ from millrace.feeds.base import Meta
 from millrace.feeds.history import History, Point
 
 Measured = tuple[float, *tuple[str, ...]]
-"""A number, and what it is measured in: a currency, a unit of mass."""
+"""A number, and its units: a currency, a unit of mass."""
 
 STORED_PRICE = ("price.value", "price.currency")
-"""Where a document has what `price_of` says."""
+"""The paths of the parts of `price_of` in a document."""
 
 
 class Priced(Protocol):
@@ -24,29 +24,29 @@ class Priced(Protocol):
 
     @property
     def price(self) -> float:
-        """The price, in its currency."""
+        """The price, in `currency`."""
         ...
 
     @property
     def currency(self) -> str:
-        """The currency."""
+        """The currency of `price`."""
         ...
 
 
 def problem(event: Priced) -> str | None:
-    """What is wrong with how the currency is written."""
+    """A problem with the currency's notation."""
     return currencies.problem(event.currency)
 
 
 def price_of(event: Priced) -> Measured:
-    """What a history keeps of a price."""
+    """The value that a history keeps of a price."""
     return event.price, event.currency
 
 
 def change(value: Measured, earlier: Point | None) -> float | None:
     """100 * (p / p0 - 1), in percent.
 
-    Null where there is no earlier one or it is 0, and where the two are not measured in the same.
+    None if there is no earlier one, it is 0, or their units differ.
     """
     if earlier is None:
         return None
@@ -57,5 +57,5 @@ def change(value: Measured, earlier: Point | None) -> float | None:
 
 
 def change_pct(event: Priced, history: History) -> Meta:
-    """The change since the newest earlier price of the symbol."""
+    """The change from the newest earlier price of the symbol."""
     return {"change_pct": change(price_of(event), history.before(event.observed_at))}

@@ -1,4 +1,4 @@
-"""Feed `quotes`: what a share is worth from moment to moment, many times a second."""
+"""Feed `quotes`: quotes of shares, many times per second."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -10,11 +10,11 @@ from millrace.feeds.base import Feed, Meta, with_envelope
 from millrace.feeds.prices import STORED_PRICE, change_pct, price_of, problem
 
 WINDOW = timedelta(minutes=10)
-"""A quote older than this is none to compare with: the market had stopped."""
+"""Older quotes are not compared with: the market had stopped."""
 
 
 class Quote(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A quote: the last price, and what buyers bid and sellers ask where it is known."""
+    """A quote: the last price, and bid and ask if they are known."""
 
     feed: Literal["quotes"]
     price: Price
@@ -42,7 +42,7 @@ QUOTES = Feed(
     partitions=3,
     collection="historical_quotes",
     window=WINDOW,
-    # One that is not yet true would be the latest until then.
+    # A quote from the future would stay the latest until then.
     ahead=CLOCKS,
     value=price_of,
     stored_value=STORED_PRICE,

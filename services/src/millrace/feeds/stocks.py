@@ -1,8 +1,8 @@
-"""Feed `stocks`: prices of shares, the move since the one before, an alert if it is large.
+"""Feed `stocks`: prices of shares, their move since the previous price, and alerts on large moves.
 
-Prices are as they were paid, and a split moves them although nobody has lost anything. A price
-does not tell: where it is a whole number of times the one before, or such a part of it, give or
-take a tenth, the alert is of another kind than that of a move.
+Prices are not adjusted, so a split moves them although nobody has lost anything. A price alone
+does not show a split: if it is a whole multiple or fraction of the previous one, within a tenth,
+the alert has another kind than that of a move.
 """
 
 from datetime import timedelta
@@ -16,15 +16,15 @@ from millrace.feeds.base import Feed, Meta, with_envelope
 from millrace.feeds.prices import STORED_PRICE, change_pct, price_of
 
 WINDOW = timedelta(days=14)
-"""Longer than any pause of the exchange: the price before a holiday is found."""
+"""Longer than any pause of the exchange, so that the price before a holiday is found."""
 MOVE, POSSIBLE_SPLIT = "move", "possible_split"
 """The kinds of an alert."""
 SPREAD = 0.1
-"""How much the price moves, besides, on the day of a split."""
+"""How much else the price may move on the day of a split."""
 
 
 class StockPrice(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a share traded at: `price` is the last price, or the close of the day."""
+    """The price of a share: `price` is the last price, or the day's close."""
 
     feed: Literal["stocks"]
     open: Price
@@ -48,9 +48,9 @@ def document(event: StockPrice, meta: Meta) -> dict[str, Any]:
 
 
 def problem(event: StockPrice) -> str | None:
-    """A range that is none, or a currency.
+    """An invalid range or currency.
 
-    The price may lie outside of the range: trading goes on when the day has closed.
+    The price may be outside the range, because trading continues after the close.
     """
     if event.low > event.high:
         return f"the low, {event.low:g}, is above the high, {event.high:g}"
@@ -76,12 +76,12 @@ def alert(event: StockPrice, meta: Meta, threshold: float) -> Alert | None:
 
 
 def is_split(ratio: float) -> bool:
-    """Whether a price may be so many times the one before because of a split, or of a reverse one.
+    """Whether the ratio to the previous price suggests a split, or a reverse split.
 
-    Of those that turn two shares into three, and the like, it is not known.
+    Splits such as three for two are not detected.
     """
     if ratio <= 0:
-        # Rounded away: it was less than a part in 10^16.
+        # The ratio was rounded to 0: it was less than 10^-16.
         return False
     factor = max(ratio, 1 / ratio)
     return factor > 2 - 2 * SPREAD and abs(factor / round(factor) - 1) <= SPREAD

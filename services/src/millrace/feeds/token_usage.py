@@ -1,9 +1,9 @@
-"""Feed `token_usage`: the tokens that language models read and write, and what one costs.
+"""Feed `token_usage`: tokens that language models read and write, and the cost of a token.
 
     cost_per_token = price_per_hour / (tokens_per_second * 3600)
 
-The tokens per second are those of one model on one GPU of one host, in the window of event time
-that ends with the event.
+Tokens per second are those of one model on one GPU of one host, in the window of event time that
+ends with the event.
 """
 
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ from millrace.feeds.window import Use, Window
 
 WINDOW = timedelta(seconds=30)
 LATENESS = timedelta(seconds=10)
-"""An event that is older than the newest of its series by more than this counts for no rate."""
+"""An event that is older than the newest of its series by more than this is in no rate."""
 MIN_SECONDS = 5.0
-"""What a shorter time says of a rate is chance: the first event has none at all."""
+"""Rates over a shorter time are random: the first event has no time span at all."""
 HOUR_SECONDS = 3600
 
 MOST_TOKENS = 10**9
-"""In one event."""
+"""Upper limit of the tokens in one event."""
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
 Model = Annotated[str, msgspec.Meta(min_length=1, max_length=90)]
 
 
 class TokenUsage(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Tokens that a model used since the event before: of one request, or of several."""
+    """Tokens that a model used since the previous event, in one request or in several."""
 
     feed: Literal["token_usage"]
     host: Host
@@ -42,12 +42,12 @@ class TokenUsage(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     latency_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
     gpu_name: GpuName | None = None
     price_per_hour_usd: HourlyPrice | None = None
-    """What an hour costs; None: what the table of prices says of `gpu_name`."""
+    """The GPU's price per hour; None: the price of `gpu_name` in the price table."""
     span_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
-    """Seconds, up to event time, in which the tokens were used; None: since the event before."""
+    """Seconds, up to event time, in which the tokens were used; None: since the previous event."""
 
     def __post_init__(self) -> None:
-        """Refuse a symbol that says something else than the fields."""
+        """Refuse a symbol that contradicts the fields."""
         if self.symbol != f"{self.host}/{self.gpu_index}/{self.model}":
             raise ValueError("the symbol is not host/gpu_index/model")
 
@@ -63,15 +63,15 @@ def history(_remembered: timedelta) -> Window:
 
 
 def value(event: TokenUsage) -> Use:
-    """What the window keeps of an event."""
+    """The value that the window keeps of an event."""
     return event.event_id, event.prompt_tokens, event.completion_tokens, event.span_s
 
 
 def derive(event: TokenUsage, window: Window) -> Meta:
-    """Tokens per second and US dollars per token; null where nothing can be said.
+    """Tokens per second and US dollars per token; null if unknown.
 
-    `cost_per_token` shares the price among all tokens. The costs of a prompt token and of a
-    completion token are what each would cost if the GPU did nothing else.
+    `cost_per_token` divides the price by all tokens. The costs of a prompt token and of a
+    completion token assume that the GPU processes only tokens of that kind.
     """
     price = event.price_per_hour_usd
     if price is None:
@@ -124,7 +124,7 @@ def document(event: TokenUsage, meta: Meta) -> dict[str, Any]:
         "prompt_tokens": event.prompt_tokens,
         "completion_tokens": event.completion_tokens,
         "latency_ms": event.latency_ms,
-        # Who counts says it; a document without it is as it was before there was any.
+        # Only sources that count over a span set it; other and older documents lack the field.
         **({} if event.span_s is None else {"span_s": event.span_s}),
         "cost_per_token": meta["cost_per_token"],
         "ts": event.observed_at,
@@ -143,11 +143,11 @@ TOKEN_USAGE = Feed(
         Index((("ts", 1),)),
         Index((("model", 1),)),
     ),
-    # The window of an event that is late by as much as is allowed, and the event before it.
+    # Covers the window of an event with the allowed lateness, and the event before that window.
     window=2 * WINDOW + LATENESS,
-    # An answer that a file says again has ended by what was read before it, which is more by then.
+    # The end time of an answer that is read again depends on what was read before, which has grown.
     is_one_at_any_time=True,
-    # Behind one that is far ahead all others would be late.
+    # After an event far in the future all others would be late.
     ahead=CLOCKS,
     history=history,
     value=value,

@@ -1,19 +1,18 @@
-"""A sliding window over what was used: sums of one series by event time, each event once."""
+"""A sliding window over usage: sums of one series by event time, counting each event once."""
 
 from bisect import bisect_left, bisect_right
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 Use = tuple[str, int, int, float | None]
-"""An event id, the two numbers that are summed, and the seconds in which they came about, if that
-is known."""
+"""An event id, the two numbers that are summed, and the seconds that they cover, if known."""
 
 TRIM_EVERY = 64
 ZERO = timedelta(0)
 
 
 class Sums(NamedTuple):
-    """What a window holds, and the seconds in which it came about."""
+    """The sums of a window, and the seconds that they cover."""
 
     first: int
     second: int
@@ -21,12 +20,12 @@ class Sums(NamedTuple):
 
 
 class Window:
-    """The uses of one series, ordered by event time, as far as a window needs them.
+    """The uses of one series, ordered by event time, as far back as a window needs them.
 
-    An event counts once, whatever its time and however often it comes. One that is older than the
-    newest by more than the allowed lateness never counts. As with History, what is said follows
-    from the uses added in their order and from nothing else: what is forgotten is what no question
-    can reach. A question about a time that is not late reaches two windows back.
+    An event counts once, whatever its time and however often it arrives. An event that is older
+    than the newest by more than the allowed lateness never counts. As with History, answers depend
+    only on the uses added and their order: only uses that no query can reach are dropped. A query
+    for a time that is not late reaches two windows back.
     """
 
     __slots__ = ("_first", "_ids", "_known", "_lateness", "_second", "_spans", "_times", "_width")
@@ -34,8 +33,8 @@ class Window:
     def __init__(self, width: timedelta, lateness: timedelta) -> None:
         self._width = width
         self._lateness = lateness
-        # Sums from the beginning: those of a window are the difference of two. They are whole
-        # numbers, so that the order in which they came makes no difference.
+        # Running sums: the sums of a window are the difference of two. They are integers, so that
+        # the order of arrival makes no difference.
         self._times: list[datetime] = []
         self._first: list[int] = []
         self._second: list[int] = []
@@ -44,11 +43,11 @@ class Window:
         self._known: set[str] = set()
 
     def is_late(self, time: datetime) -> bool:
-        """Whether an event of this time comes too late to count."""
+        """Whether an event of this time is too late to count."""
         return bool(self._times) and time < self._times[-1] - self._lateness
 
     def add(self, time: datetime, value: Use) -> None:
-        """Count a use; constant time for those that come in order."""
+        """Add a use, in constant time if uses arrive in order."""
         event_id, first, second, span = value
         if self.is_late(time) or event_id in self._known:
             return
@@ -65,11 +64,11 @@ class Window:
             self._trim()
 
     def sums(self, time: datetime, first: int, second: int, span: float | None = None) -> Sums:
-        """What is used in the window that ends at a time, with a use at that time.
+        """The sums of the window that ends at a time, including a use at that time.
 
-        The window is open at its beginning. Its seconds count from the use before it, which may be
-        as old as two windows: what an event reports was used since the one before. Without one they
-        count from where the oldest use in the window began, however long ago that was.
+        The window excludes its beginning. Its seconds count from the use before it, at most two
+        windows ago, because an event reports what was used since the previous one. Without such a
+        use they count from the beginning of the oldest use in the window, however long ago.
         """
         times = self._times
         start, end = bisect_right(times, time - self._width), bisect_right(times, time)

@@ -1,1 +1,1 @@
-"""Reading what others send, in the forms in which they write it."""
+"""Reading data of other programs, in the forms in which they write it."""

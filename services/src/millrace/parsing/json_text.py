@@ -1,4 +1,4 @@
-"""JSON as others write it: with NaN and infinities; and what is there twice is known."""
+"""JSON as others write it, including NaN and infinities; duplicate names are detected."""
 
 import json
 from collections import Counter
@@ -8,26 +8,26 @@ import msgspec
 
 
 class Unreadable(Exception):
-    """Bytes that are no JSON; the text says where."""
+    """Bytes that are not JSON; the text says where."""
 
 
 class Repeating(dict[str, Any]):
-    """An object in which a name has two values."""
+    """An object with a duplicate name."""
 
     name: str
 
 
 def value(data: bytes | msgspec.Raw) -> Any:
-    """The value that a JSON text stands for; Unreadable if it is none.
+    """The value of a JSON text; raises Unreadable if it is invalid.
 
-    NaN, infinities and numbers beyond all bounds are values: who gets one says which field has it.
+    NaN, infinities and out-of-range numbers are returned, so that the caller can name the field.
     """
     try:
         return json.loads(bytes(data).decode("utf-8-sig"), object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         found = reason(error)
     try:
-        # It says what is wrong in fewer words.
+        # Its error message is shorter.
         msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         found = reason(error)
@@ -35,14 +35,14 @@ def value(data: bytes | msgspec.Raw) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """What a reader of JSON says of a text, without what that means for Python."""
+    """The message of a JSON decoder, without the parts about Python."""
     return "JSON is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def single(found: Any) -> Any:
-    """What was read, if each name in it has one value; ValueError names one that has two.
+    """The value, if no name in it is duplicate; otherwise a ValueError names one.
 
-    Objects that are inside of it are not looked at.
+    Nested objects are not checked.
     """
     if isinstance(found, Repeating):
         raise ValueError(twice(found.name))  # noqa: TRY004 - it is data
@@ -50,7 +50,7 @@ def single(found: Any) -> Any:
 
 
 def twice(name: str) -> str:
-    """What is said of a name that has two values."""
+    """The message for a duplicate name."""
     return f"`{name[:40]}` is there twice: send it once"
 
 

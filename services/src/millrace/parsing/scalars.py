@@ -1,7 +1,7 @@
-"""Numbers, times and names as others write them: taken where they can mean one thing.
+"""Numbers, times and names as others write them, accepted only if they are unambiguous.
 
-What could mean two things is refused: `1,234` has a separator here and a decimal comma there. A
-ValueError says what is wrong in words that follow on a name, and how to write it.
+Ambiguous values are refused: the comma of `1,234` may be a thousands separator or a decimal comma.
+A ValueError has a message that continues a name, with the problem and how to write the value.
 """
 
 import math
@@ -13,12 +13,12 @@ from typing import Any
 from millrace.runtime.redaction import scrub
 
 NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*"
-"""A number as text: also what JavaScript, Decimal and spreadsheets make of it."""
+"""A number as text, including the forms of JavaScript, Decimal and spreadsheets."""
 _NUMBER = re.compile(NUMBER, re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _LONGEST = 100
 _EXACT = 2**53
-"""A float from here on may stand for several whole numbers."""
+"""From here on a float may represent several integers."""
 _TIME = re.compile(
     r"\s*(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<hours>\d{2}:\d{2})(?P<seconds>:\d{2})?"
     r"([.,](?P<fraction>\d{1,12}))?"
@@ -35,21 +35,21 @@ _MISSING = frozenset(
 )
 _QUOTES = frozenset("\"'`")
 UNDECODED = "\ufffd"
-"""What programs put where bytes are no character of the encoding that they take them for."""
+"""The replacement character that programs write for undecodable bytes."""
 _UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
 _FIRST, _LAST = 946_684_800, 7_258_118_400
-"""The seconds from 2000 to 2200: numbers of another unit lie outside of them, as ticks of .NET do,
-and the digits of a date, with its time or without."""
+"""Unix times of 2000 and 2200. Numbers in other units are outside this range, such as .NET ticks
+and the digits of a date with or without time."""
 UNIX_TIME = "a Unix time since 2000 in seconds, milliseconds, microseconds or nanoseconds"
 MICROSECOND = timedelta(microseconds=1)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def number(value: Any, *, whole: bool = False, or_null: bool = False) -> Any:
-    """A number that is text, or a whole one that is written with a fraction of zero.
+    """Convert a number that is text, or an integer written with a fraction of zero.
 
-    What is neither text nor a float is returned as it is; ValueError of what is no number.
-    `or_null` is whether there need be none: then it is said how that is written.
+    Other types are returned unchanged; raises ValueError for text that is not a number.
+    `or_null`: whether the number is optional; the message then says how to omit it.
     """
     if isinstance(value, float) and not math.isfinite(value):
         advice = ": send null where there is no value" if or_null else ""
@@ -81,16 +81,16 @@ def _meant(text: str, *, whole: bool) -> int | float:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether it is one of the forms in which files say that there is no value."""
+    """Whether the text is a common notation of a missing value."""
     if isinstance(value, str):
         return value.strip().lower() in _MISSING
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def name(text: str) -> str:
-    """A name as it is; ValueError of one that only looks like another, or says that there is none.
+    """The unchanged name; ValueError if it looks like another one, or denotes a missing value.
 
-    In capitals, as `NAN` and `NULL`, it may be that of a share.
+    In capitals, `NAN` and `NULL` may be symbols of shares.
     """
     if text != text.strip() or not text.isprintable():
         raise ValueError(
@@ -111,10 +111,10 @@ def name(text: str) -> str:
 
 
 def time(value: Any) -> datetime:
-    """The time that is meant, aware; ValueError of what is none, or has no offset.
+    """The aware time of a value; raises ValueError if it is not a time, or has no offset.
 
-    A number is a `UNIX_TIME`, whose unit its size tells. Of text, digits behind microseconds are
-    dropped.
+    A number is a `UNIX_TIME`, whose unit follows from its size. In text, digits after microseconds
+    are dropped.
     """
     if isinstance(value, str):
         if len(value) <= _LONGEST and _NUMBER.fullmatch(value):
@@ -126,14 +126,14 @@ def time(value: Any) -> datetime:
 
 
 def time_in_query(text: str) -> datetime:
-    """The same of a query parameter, in which a + that nobody encoded is a space."""
+    """The time in a query parameter, in which an unencoded + arrives as a space."""
     return time(_SPACED.sub(r"\1+", text.rstrip()))
 
 
 def day(text: str) -> date:
-    """The day that is meant by a date, or by the beginning of that day; ValueError of what is none.
+    """The day of a date, or of the beginning of a day; raises ValueError for anything else.
 
-    The date counts as it is written, whatever the offset; that of a Unix time is in UTC.
+    The date is used as written, whatever its offset; that of a Unix time is in UTC.
     """
     plain = text.strip()[:_LONGEST]
     written, clock = plain, ""
