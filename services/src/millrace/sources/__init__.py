@@ -1,28 +1,28 @@
-"""Sources: where events come from, and what is known of each. `making` builds one.
+"""Sources of events, and properties that are known without creating one. `making` creates them.
 
-Importing this imports nothing else of the services: a deployment asks it at each of its steps.
+This module imports nothing else of the services, because a deployment imports it in each step.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 WITH_RATE = (("generator", "quotes"), ("workload", "token_usage"))
-"""The sources that keep a rate, and the feed for which they do."""
+"""The sources with a rate, and the feed for which they use it."""
 WITH_HISTORY = ("replay",)
 """The sources that are `Historical`."""
 LONGEST_INTERVALS: Mapping[str, float] = {"vllm": 30.0}
-"""Seconds between polls that some sources bear at most."""
+"""The longest interval in seconds that some sources allow."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known of a source without making it."""
+    """Properties of a source."""
 
     feeds: tuple[str, ...]
-    """Those that it can give."""
+    """The feeds that the source can provide."""
     reads: frozenset[str]
-    """The settings that it reads and some other does not, without `producer_`; so is a rate, by
-    those that are `WITH_RATE`."""
+    """The settings that not all sources read, without `producer_`. Sources in `WITH_RATE` read a
+    rate too."""
     needs_url: bool = False
 
 

@@ -1,17 +1,17 @@
-"""Alpha Vantage GLOBAL_QUOTE: the latest quote of a share, one request a symbol.
+"""Alpha Vantage GLOBAL_QUOTE: the latest quote of a share, with one request per symbol.
 
-Every value is a string, and failures come with status 200 in words that have changed often: only
-a filled `Global Quote` is success, and what is said otherwise merely sorts the failures. One of
-them echoes the API key, so nothing the upstream says leaves this module unscrubbed.
+Every value is a string, and failures have status 200 and texts that have changed often: only a
+filled `Global Quote` is success, and other texts only classify the failure. One of them echoes the
+API key, so texts of the upstream never leave this module unmasked.
 
-A quote names its trading day but no time. While the day trades, its price and volume change from
-poll to poll, and each change is an observation of its own; polling an unchanged quote again is
-not. So `observed_at` is when the quote was first seen, which is kept across restarts, or the close
-of its trading day if that is earlier. The event id is made of that time and of the values: the same
-quote is the same event, however often it is polled.
+A quote names its trading day but no time. During the day, price and volume change between polls,
+and each change is a separate observation; an unchanged quote is not. So `observed_at` is the time
+when the quote was first seen, which is kept across restarts, or the close of its trading day if
+that is earlier. The event id is made of that time and the values, so that the same quote is the
+same event, however often it is polled.
 
-Neither does a quote name its currency, which is known of shares of the US alone; so is when their
-exchange closes. Of any other the day ends with the day in UTC.
+A quote does not name its currency either. The currency and the close of the exchange are known only
+for US shares; for others the day ends with the day in UTC.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ URL = "https://www.alphavantage.co"
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 SECONDS_PER_DAY = 86_400
 _FIRST_ZONE = timezone(timedelta(hours=14))
-"""Where a day begins first."""
+"""The time zone in which a day begins first."""
 PAUSES = {"second": timedelta(seconds=1.2), "minute": timedelta(minutes=1)}
 _LIMIT = re.compile(
     r"(\d[\d,]{0,11})\s+(?:[a-z]+\s+)?(?:requests?|calls?)\s+per\s+(second|minute|day)"
@@ -47,7 +47,7 @@ _WHOLE = re.compile(r"\d{1,15}")
 
 
 class AlphaVantage(Metered):
-    """The source: one request a symbol, within a budget a day and a distance between two."""
+    """The source: one request per symbol, within a daily budget and with a minimum spacing."""
 
     feed = "stocks"
 
@@ -68,7 +68,7 @@ class AlphaVantage(Metered):
 
 
 def from_settings(settings: Settings) -> AlphaVantage:
-    """The source as configured: the real API with its budget, or the simulator."""
+    """The configured source: the real API with its budget, or the simulator."""
     upstream = Upstream.choose(settings, "alpha_vantage_api_key", URL)
     allowance = None if upstream.simulated else settings.alpha_vantage_requests_per_day
     symbols = settings.producer_symbols or SYMBOLS
@@ -97,9 +97,9 @@ def normalise(
     *,
     simulated: bool,
 ) -> Batch:
-    """The event in a quote; a quote that cannot be believed is rejected.
+    """The event of a quote; an implausible quote is rejected.
 
-    `first_seen` says when something was first seen of a series, given what, and the time now.
+    `first_seen` returns when a value of a series was first seen, given the value and the time.
     """
     source = "alpha_vantage-simulator" if simulated else "alpha_vantage"
     is_in_new_york = is_of_the_us(symbol)
@@ -143,8 +143,8 @@ def normalise(
 def error_in(body: Mapping[str, Any], now: datetime, requests: int) -> SourceError:
     """The typed error of an answer without a quote.
 
-    Which limit is meant does not follow from the words: each has named the others, too. It follows
-    from the numbers, and from the `requests` that were made today, this one included.
+    The text does not show which limit is meant, because each has named the others, too. The numbers
+    in it do, together with the `requests` that were made today, including this one.
     """
     said = next(
         (body[key] for key in ("Error Message", "Information", "Note") if key in body), None

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible answer says about usage, in the forms in which gateways write it."""
+"""The usage in an OpenAI-compatible answer, in the forms in which gateways write it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -17,13 +17,13 @@ from millrace.sources.streams import Told
 MAX_ID = 500
 READ = ("prompt_tokens", "input_tokens")
 WRITTEN = ("completion_tokens", "output_tokens")
-"""The names of tokens read and written."""
+"""The names of the numbers of tokens read and written."""
 CACHED = ("cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-"""The names of those that were read before."""
+"""The names of the numbers of cached tokens."""
 
 
 class Unusable(ValueError):
-    """An answer whose usage is not believed: what its parts before it say is not all of it."""
+    """An answer whose usage is not believed; that of its earlier parts is then incomplete."""
 
     def __init__(self, reason: object, answer: str) -> None:
         super().__init__(str(reason))
@@ -31,7 +31,7 @@ class Unusable(ValueError):
 
 
 def normalise(record: Record, place: ServingGpu, now: float) -> Iterator[Told | Rejected]:
-    """What the answers of a record, or the parts of one, say about usage: some say nothing."""
+    """The usage of the answers in a record, or of parts of one; some have none."""
     digest = sha256(record.raw).hexdigest()
     try:
         found = value(record.text)
@@ -41,7 +41,7 @@ def normalise(record: Record, place: ServingGpu, now: float) -> Iterator[Told | 
     many = isinstance(found, list)
     for number, answer in enumerate(found if many else [found]):
         where = f"{record.where}, item {number + 1}" if many else record.where
-        # Answers without an id differ by their places.
+        # Answers without an id are distinguished by their positions.
         at = f"{record.offset}.{number}" if many else f"{record.offset}"
         try:
             told = _told(answer, f"{at}:{digest}", place, now)
@@ -66,7 +66,7 @@ def _told(answer: Any, place_in_file: str, place: ServingGpu, now: float) -> Tol
     single(answer)
     is_part = _is_part(answer)
     if _is_event(answer):
-        # What ends a stream of the Responses API has the whole response in it.
+        # The last event of a Responses API stream contains the whole response.
         inner = answer.get("response")
         answer = single(inner) if isinstance(inner, dict) else {}
         is_part = not answer.get("usage")
@@ -78,9 +78,9 @@ def _told(answer: Any, place_in_file: str, place: ServingGpu, now: float) -> Tol
     identity = answer.get("id")
     if not isinstance(identity, str) or not 0 < len(identity) <= MAX_ID:
         identity = place_in_file
-    # It is kept with what is held: half of a character, which JSON can say, is in no file.
+    # The id is stored with held parts, and a lone surrogate, which JSON allows, cannot be encoded.
     identity = identity.encode(errors="replace").decode()
-    # Some servers give each part a time of its own: the id alone says which answer it is of.
+    # Some servers give each part its own time: only the id shows which answer a part belongs to.
     of = {"host": place.host, "gpu_index": place.gpu_index, "model": answer.get("model")}
     key = f"{token_usage.symbol_of(of)}\n{identity}"
     is_last = not is_part or answer.get("choices") == []
@@ -102,18 +102,18 @@ def _told(answer: Any, place_in_file: str, place: ServingGpu, now: float) -> Tol
 
 
 def _is_event(answer: Mapping[str, Any]) -> bool:
-    """Whether it is an event of a stream of the Responses API."""
+    """Whether the answer is an event of a Responses API stream."""
     kind = answer.get("type")
     return isinstance(kind, str) and (kind.startswith("response.") or kind == "error")
 
 
 def _is_part(answer: Mapping[str, Any]) -> bool:
-    """Whether it is a part of a stream of completions, of which more may come."""
+    """Whether the answer is a part of a completions stream, of which more may follow."""
     kind = str(answer.get("object"))
     if kind.endswith(".chunk"):
         return True
     if kind == "text_completion":
-        # A part and a whole have one name, and only a whole says why it ended.
+        # A part and a whole answer have the same type; only a whole one has a finish reason.
         choices = answer.get("choices")
         ends = [
             choice.get("finish_reason")
@@ -121,12 +121,12 @@ def _is_part(answer: Mapping[str, Any]) -> bool:
             if isinstance(choice, dict)
         ]
         return None in ends or not answer.get("usage")
-    # The first part of a stream of Azure, about the filters of its content.
+    # The first part of an Azure stream, with content filter results.
     return kind == "" and answer.get("choices") == []
 
 
 def _tokens(used: Any) -> tuple[Any, Any, str | None]:
-    """Tokens read and written, and what does not add up. An embedding writes none."""
+    """Tokens read and written, and any inconsistency. An embedding writes none."""
     if isinstance(used, Mapping):
         single(used)
         if not used.keys().isdisjoint(READ):
@@ -136,10 +136,10 @@ def _tokens(used: Any) -> tuple[Any, Any, str | None]:
 
 
 def _summed(used: Mapping[str, Any], read: Any, written: Any) -> tuple[Any, Any, str | None]:
-    """Tokens read and written, with those that are in the total alone; what does not add up.
+    """Tokens read and written, including those only in the total, and any inconsistency.
 
-    Some gateways leave the tokens of reasoning, or of the cache, out of the number that they are
-    of, and name them in the details.
+    Some gateways omit reasoning or cached tokens from the number that they belong to, and have them
+    only in the details.
     """
     total, parts = _if_whole(used.get("total_tokens")), (read, 0 if written is None else written)
     hidden = total - sum(parts) if total and all(isinstance(one, int) for one in parts) else 0
@@ -159,8 +159,7 @@ def _summed(used: Mapping[str, Any], read: Any, written: Any) -> tuple[Any, Any,
 def _named(
     used: Mapping[str, Any], details: Sequence[str | None], names: Sequence[str]
 ) -> set[int]:
-    """The numbers of these names in details, or where there are none beside the others, and their
-    sum."""
+    """The numbers of these names in the details, otherwise in the usage itself, and their sum."""
     found = [used if name is None else used.get(f"{name}_details") for name in details]
     numbers = [
         number
@@ -173,7 +172,7 @@ def _named(
 
 
 def _if_whole(found: Any) -> int:
-    """A number that is beside what counts; 0 if it is none."""
+    """A number of minor importance; 0 if it is invalid."""
     try:
         number = _whole(found)
     except ValueError:
@@ -182,7 +181,7 @@ def _if_whole(found: Any) -> int:
 
 
 def _count(names: Sequence[str], used: Mapping[str, Any]) -> Any:
-    """What is said by the names of one number. Some gateways write both of them, and fill one."""
+    """The number with one of these names. Some gateways write both names and fill only one."""
     found = {name: _of(name, used, _whole) for name in names if used.get(name) is not None}
     filled = {name: value for name, value in found.items() if value != 0} or found
     if len({repr(value) for value in filled.values()}) > 1:
@@ -192,7 +191,7 @@ def _count(names: Sequence[str], used: Mapping[str, Any]) -> Any:
 
 
 def _time(answer: Mapping[str, Any]) -> datetime:
-    """When the answer was made, as it says itself."""
+    """The creation time in the answer."""
     name = "created" if "created" in answer else "created_at"
     if answer.get(name) is None:
         raise ValueError("it has no time: neither created nor created_at")
@@ -200,7 +199,7 @@ def _time(answer: Mapping[str, Any]) -> datetime:
 
 
 def _of(name: str, fields: Mapping[str, Any], read: Any) -> Any:
-    """A field as it is meant; ValueError names it."""
+    """The converted value of a field; a ValueError names the field."""
     try:
         return read(fields.get(name))
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""One request to an upstream: bounded in time and bytes, and with one error if it brings nothing.
+"""One request to an upstream, limited in time and size, with a single kind of error.
 
-The time-outs of `requests` are for one read: an upstream that dribbles keeps to them for months. So
-the connection is cut off when the time is over, whatever is read of it then.
+The timeouts of `requests` apply to each read, so an upstream that sends slowly never exceeds them.
+Therefore the connection is closed when the total time is over.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ from millrace.runtime.redaction import shown
 from millrace.sources.base import Transient
 
 TIMEOUTS = (3.0, 7.0)
-"""Seconds to connect, and between two reads."""
+"""Seconds for the connection, and for each read."""
 SECONDS = 20.0
-"""For the whole answer."""
+"""Seconds for the whole answer."""
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 SHORTEST_WAIT = timedelta(seconds=1)
@@ -36,7 +36,7 @@ DIGITS = 9
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer, whatever its status; of a longer one than asked for, the beginning."""
+    """A complete answer with any status; if it is longer than requested, its beginning."""
 
     status: int
     headers: Mapping[str, str]
@@ -51,9 +51,10 @@ def ask(
     headers: Mapping[str, str] | None = None,
     verify: str | bool = True,
 ) -> Answer:
-    """One GET, not redirected, and at most `most` + 1 bytes of the answer; Transient if it is none.
+    """One GET without redirects, reading at most `most` + 1 bytes; Transient if it fails.
 
-    The URL may carry a key, and so may the exceptions of `requests`: none is left, nor chained.
+    The URL may contain a key, and so may exceptions of `requests`: they are neither raised nor
+    chained.
     """
     with _Deadline(SECONDS) as deadline, _Session() as session:
         try:
@@ -62,7 +63,8 @@ def ask(
                 params=params,
                 headers=headers,
                 timeout=TIMEOUTS,
-                # Given here: REQUESTS_CA_BUNDLE in the environment overrides the session's.
+                # Passed here, because REQUESTS_CA_BUNDLE in the environment overrides the
+                # session's.
                 verify=verify,
                 allow_redirects=False,
                 stream=True,
@@ -82,9 +84,9 @@ def ask(
 
 
 def wait_asked(headers: Mapping[str, str], now: datetime) -> timedelta:
-    """How long `Retry-After` asks to wait: a second to a day, an hour if it does not say.
+    """How long `Retry-After` asks to wait: from a second to a day; an hour without the header.
 
-    It says seconds in digits alone, or a date in one of the three forms of HTTP: always in UTC.
+    Its value is a number of seconds, or a date in one of the three HTTP formats, always in UTC.
     """
     said = headers.get("Retry-After", "").strip()
     try:
@@ -99,13 +101,13 @@ def wait_asked(headers: Mapping[str, str], now: datetime) -> timedelta:
 
 
 def _reason(error: Exception) -> str:
-    """Why there was no answer: the innermost reason does not know the URL."""
+    """Why there was no answer: the innermost reason, which does not contain the URL."""
     cause = getattr(error.args[0] if error.args else None, "reason", None)
     return shown(cause) if cause else type(error).__name__
 
 
 class _Deadline:
-    """Shuts the sockets that it watches when the time is over: whoever reads is at the end then."""
+    """Shuts the watched sockets down when the time is over, which ends a pending read."""
 
     def __init__(self, seconds: float) -> None:
         self._sockets: list[socket.socket] = []
@@ -136,7 +138,8 @@ class _Deadline:
         self.is_over = True
         for connected in self._sockets:
             with contextlib.suppress(OSError):
-                # Of TLS, too, only the socket below: what TLS knows belongs to who reads.
+                # With TLS too, only the underlying socket: the TLS state belongs to the reading
+                # thread.
                 socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
@@ -170,7 +173,7 @@ class _Adapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """For one request. A connection that is kept would be cut off in the midst of the next."""
+    """A session for one request, because the deadline would cut a reused connection off."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,4 +181,4 @@ class _Session(requests.Session):
         self.mount("https://", _Adapter())
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Nowhere: to say where, the library reads all of the answer, however long it is."""
+        """No target: to find one, the library would read the whole answer, however long it is."""

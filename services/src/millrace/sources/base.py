@@ -1,4 +1,4 @@
-"""What a source is, and the four ways in which fetching from one fails."""
+"""The interface of sources, and the four kinds of errors of a fetch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from millrace.events import Event
 
 
 class SourceError(Exception):
-    """A fetch gave nothing. The text is one line without secrets."""
+    """A fetch failed. The text is one line without secrets."""
 
 
 class Transient(SourceError):
-    """The upstream is unwell or speaks nonsense; the same request may succeed soon."""
+    """The upstream fails or sends an invalid answer; the same request may succeed soon."""
 
 
 class Quota(SourceError):
-    """The request budget is used up; no request before `retry_at` makes sense."""
+    """The request budget is used up; requests before `retry_at` are pointless."""
 
     def __init__(self, reason: str, retry_at: datetime) -> None:
         super().__init__(reason)
@@ -25,11 +25,11 @@ class Quota(SourceError):
 
 
 class Auth(SourceError):
-    """The key is not accepted: only a person can help."""
+    """The key is not accepted; a person has to act."""
 
 
 class Permanent(SourceError):
-    """This request will be refused again: a symbol or a right that the upstream does not give."""
+    """The request would be refused again, for an unknown symbol or a missing right."""
 
 
 @dataclass(frozen=True)
@@ -42,47 +42,47 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one request brought."""
+    """The result of one request."""
 
     events: Sequence[Event]
     simulated: bool
     rejected: Sequence[Rejected] = ()
     has_more: bool = False
-    """Whether the next is there already, and need not wait for the interval."""
+    """Whether the next batch is available, so that the next poll need not wait for the interval."""
 
 
 class Source(Protocol):
     """Fetches observations from outside and mints their events."""
 
     feed: str
-    """Name of the feed that the events belong to."""
+    """Name of the events' feed."""
     units: tuple[str, ...]
-    """What can be asked for, one request each. A finished unit is never asked for again."""
+    """The units that can be fetched, one request each. A finished unit is never fetched again."""
     shortest_interval: float
-    """Seconds between polls of all units that the request budget can bear for ever."""
+    """The shortest interval between polls of all units that the request budget allows for ever."""
     endless: bool
-    """False: one poll of each unit brings everything there will ever be."""
+    """False: one poll of each unit returns everything there will ever be."""
     simulated: bool
-    """Whether prices are invented, as far as is known before the first answer."""
+    """Whether prices are simulated, as far as is known before the first answer."""
 
     @property
     def budget_left(self) -> int | None:
-        """Requests left in the current period; None: without a limit."""
+        """Requests left in the current period; None: no limit."""
         ...
 
     def fetch(self, unit: str) -> Batch:
-        """Ask for one unit, or raise a SourceError."""
+        """Fetch one unit, or raise a SourceError."""
         ...
 
 
 @runtime_checkable
 class Paced(Protocol):
-    """A source that makes its events itself, at a rate that can be changed."""
+    """A source that generates its events, at a rate that can be changed."""
 
     def pace(self, rate: float, interval: float) -> float:
-        """From now on make so many events a second, fetched every `interval` seconds.
+        """Generate `rate` events per second from now on, fetched every `interval` seconds.
 
-        The answer is the rate that is kept: where the interval alone says it, another one.
+        Returns the actual rate, which differs if it follows from the interval.
         """
         ...
 
@@ -91,17 +91,17 @@ SHORTEST_GAP = 10.0
 
 
 def gap(interval: float) -> float:
-    """How old what a paced source makes may be, in seconds: a poll that came late still brings all.
+    """The maximum age in seconds of events of a paced source, so that a late poll still has all.
 
-    What would be older is left out: after an outage nobody asks what had been.
+    Older events, such as those of an outage, are left out.
     """
     return max(SHORTEST_GAP, 2 * interval)
 
 
 @runtime_checkable
 class Historical(Protocol):
-    """A source that knows the past, day by day."""
+    """A source that has past days."""
 
     def between(self, first: date, end: date) -> Batch:
-        """What was observed on the days from the first up to the end, which is not included."""
+        """The observations of the days from `first` up to `end`, exclusive."""
         ...

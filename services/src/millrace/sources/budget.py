@@ -1,8 +1,8 @@
-"""Request budgets that survive restarts: a key's allowance is not renewed by starting again.
+"""Request budgets that survive restarts: a restart does not renew a key's allowance.
 
-What is counted belongs to one key: another one has an allowance of its own, and who takes the first
-again finds what it had used. Of a clock that was wrong for a while, what it counted in a later
-period counts in the one to which it is set back, too: which of both was right is not known.
+Counts belong to one key: another key has its own allowance, and the first one's count is kept for
+when it is used again. If the clock is set back to an earlier period, requests that were counted in
+a later one count in the earlier one too, because it is not known which time was right.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from millrace.runtime.state_files import load_state, write_atomically
 from millrace.sources.base import Quota
 
 AGAIN = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
-"""How long to wait at least after the first refusal in a row, the second, and so on: an upstream
-that says to come again at once may say so until the allowance is gone."""
+"""Minimum waits after the first, second and later refusal in a row: an upstream may ask to retry at
+once until the allowance is used up."""
 LONGEST_REST = 25 * 3600.0
 """Seconds: the longest day of a provider."""
 MOST = 16
-"""So many other periods, and other keys, are known: the latest."""
+"""Maximum number of other periods, and of other keys, that are kept: the latest ones."""
 
 
 class _Used(msgspec.Struct):
-    """What is kept: requests in the period that ends at `until`, and the time of the last one."""
+    """The stored state: requests in the period until `until`, and the time of the last one."""
 
     until: float = 0.0
     requests: int = 0
@@ -34,17 +34,17 @@ class _Used(msgspec.Struct):
     rest_until: float = 0.0
     refusals: int = 0
     key: str = ""
-    """A digest of whose requests these are; empty: not known, so of whoever asks."""
+    """A digest of the key of these requests; empty: unknown, so they count for any key."""
     periods: list[tuple[float, int]] = []
-    """The ends of other periods, and the requests in each."""
+    """Other periods: their ends, and the requests in each."""
     others: list["_Used"] = []
-    """The same of other keys."""
+    """The states of other keys."""
 
 
 class Budget:
-    """So many requests a period, and a shortest distance between two.
+    """A number of requests per period, and a minimum spacing between two.
 
-    A request is counted, on disk, before it is sent: a crash never makes one free.
+    A request is counted on disk before it is sent, so that a crash does not lose the count.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Budget:
 
     @property
     def left(self) -> int | None:
-        """Requests left in this period; None: as many as you like."""
+        """Requests left in this period; None: unlimited."""
         if self._allowance is None:
             return None
         return max(0, self._allowance - self.requests)
@@ -79,12 +79,12 @@ class Budget:
         return self._counted(self._period(self._clock()))
 
     def take(self) -> None:
-        """Count one request, after the pause that spacing asks for.
+        """Count one request, after waiting for the spacing.
 
-        Quota if none is left, or if the upstream has said to wait.
+        Raises Quota if none is left, or if the upstream has asked to wait.
         """
         now = self._clock()
-        # A clock that was set back must not make the rest longer.
+        # A clock that was set back must not prolong the wait.
         self._used.rest_until = min(self._used.rest_until, now + LONGEST_REST)
         if now < self._used.rest_until:
             rest = datetime.fromtimestamp(self._used.rest_until, UTC)
@@ -101,9 +101,9 @@ class Budget:
         self._save()
 
     def rest(self, until: datetime) -> datetime:
-        """The upstream refuses: ask nothing before that, and later after each refusal in a row.
+        """Record a refusal: no requests before `until`, and longer waits after refusals in a row.
 
-        The answer is when to ask again.
+        Returns when to ask again.
         """
         now = datetime.fromtimestamp(self._clock(), UTC)
         pause = AGAIN[min(self._used.refusals, len(AGAIN) - 1)]
@@ -114,18 +114,18 @@ class Budget:
         return until
 
     def served(self) -> None:
-        """The upstream does not refuse."""
+        """Record an answer that is no refusal."""
         if self._used.refusals:
             self._used.refusals = 0
             self._save()
 
     def _period(self, now: float) -> float:
-        """When the period ends that it is."""
+        """The end of the current period."""
         end = self._end_after(now)
         return self._used.until if now < self._used.until <= end else end
 
     def _counted(self, end: float) -> int:
-        """Requests that count in the period that ends then."""
+        """Requests that count in the period with this end."""
         used = self._used
         if end == used.until:
             return used.requests
@@ -147,12 +147,12 @@ class Budget:
 
     def _load(self) -> _Used:
         is_new = not self._path.exists()
-        # The careful reading of what is damaged is that this period's requests are all made.
+        # If the file is damaged, assume that all requests of this period are used.
         until = self._end_after(self._clock())
         used = load_state(self._path, _Used, self._forgotten(until))
         if used is None and not is_new:
             used = _Used(until=until, requests=self._allowance or 0, key=self._key)
-            # Read so again after the next start, it would be those of another period.
+            # Otherwise the same assumption would apply to another period after the next start.
             write_atomically(self._path, msgspec.json.encode(used))
         if used is None:
             return _Used(key=self._key)

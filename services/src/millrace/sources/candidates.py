@@ -1,8 +1,8 @@
-"""Where the lines of a followed file may be: in itself, in what lies beside it, in what is open.
+"""Files that may contain lines of a followed file: itself, files beside it, and files held open.
 
-Who writes goes on with a file that has no name any more, as where it is compressed before all have
-reopened, or one that does not begin with the newest's. So what is read stays open, and is read
-until others were written to for a while.
+A writer may still write to a file that has no name any more, because it was compressed before all
+writers reopened it, or to one whose name does not begin with the live file's. So files that are
+read are held open, and read until others have been written to for a while.
 """
 
 import contextlib
@@ -21,23 +21,23 @@ _PART = (
     r"|old|prev|previous|save|archived?|backup|rotated|processed|log|(bak|rot)\d*"
 )
 _ROTATED = re.compile(rf"~|([._-]({_PART}))+(\.gz|\.bz2|\.xz)?", re.IGNORECASE)
-"""What those who rename files add to the name."""
+"""Suffixes that rotation adds to a name."""
 _HELPER = re.compile(r"\.(sw[a-z]|tmp|lock|lck|part|pid|idx|offset|pos)|.*\.(tmp|part)")
-"""What editors and programs add for a file of their own, which has no lines."""
+"""Suffixes of editors' and programs' own files, which have no lines."""
 
 
 def is_rotated(path: Path, live: Path) -> bool:
-    """Whether it is called like a file that had the name of the live one."""
+    """Whether the name is that of a rotated file."""
     return bool(_ROTATED.fullmatch(path.name[len(live.name) :]))
 
 
 def is_helper(path: Path, live: Path) -> bool:
-    """Whether it is called like what a program keeps beside the live file for itself."""
+    """Whether the name is that of a program's own file beside the live one."""
     return bool(_HELPER.fullmatch(path.name[len(live.name) :]))
 
 
 class Candidates:
-    """Finds them at each look, and holds open what is read."""
+    """Finds the files at each poll, and holds those that are read open."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,13 +45,14 @@ class Candidates:
         weakref.finalize(self, _close, self._open)
 
     def siblings(self) -> list[File]:
-        """What lies beside the file, and has a name that begins with its name."""
+        """The files beside the live one whose names begin with its name."""
         siblings = self._path.parent.glob(f"{glob.escape(self._path.name)}?*")
         return [File(path, path.stat()) for path in siblings if path.is_file()]
 
     def all(self, newest: int) -> list[File]:
-        """Also the file itself, and what is open here and lies elsewhere or nowhere by now, unless
-        it is complete: nobody has written to it for long, compared with the newest time of others.
+        """All candidates: also the live file, and open files that were moved or removed, unless
+        they are complete, that is, not written to for long, compared with the newest time of
+        others.
         """
         there = self.siblings()
         if self._path.exists():
@@ -65,12 +66,12 @@ class Candidates:
         ]
 
     def hold(self, read: Iterable[File]) -> None:
-        """Have these open, and no others."""
+        """Hold these files open, and no others."""
         paths = {one.status.st_ino: one.path for one in read}
         for inode in self._open.keys() - paths.keys():
             os.close(self._open.pop(inode))
         for inode in paths.keys() - self._open.keys():
-            # One that cannot be read is told where it is read.
+            # A file that cannot be read is reported when it is read.
             with contextlib.suppress(PermissionError):
                 self._open[inode] = os.open(paths[inode], os.O_RDONLY)
 

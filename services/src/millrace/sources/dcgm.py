@@ -1,13 +1,13 @@
-"""DCGM: the GPUs of a host, or of several, as NVIDIA's exporter shows them.
+"""DCGM: the GPUs of one or more hosts, from NVIDIA's exporter.
 
-Memory comes in MiB, power in watts and energy in millijoules. What the exporter does not show, or
-shows as no number or as one of DCGM's blanks, is null. Series that are about no GPU (switches,
-links, CPUs) are passed over.
+Memory is in MiB, power in watts and energy in millijoules. A reading that the exporter does not
+show, or shows as no number or as one of DCGM's blanks, is null. Series of other devices (switches,
+links, CPUs) are ignored.
 
-Of a GPU that is divided into MIG instances the exporter shows how busy its engines are, a fraction,
-in place of its utilisation; or its instances alone. What these say is never taken for what the GPU
-does: power, temperature and energy are those of the GPU, which each instance repeats, and memory is
-the sum of theirs. How busy the GPU is they do not say.
+For a GPU with MIG instances the exporter shows the activity of its engines, as a fraction, instead
+of its utilisation; or it shows only the instances. The instances' values are not used as the GPU's:
+power, temperature and energy are the GPU's, which each instance repeats, and memory is the sum of
+the instances'. The GPU's utilisation is then unknown.
 
 Names and labels differ between versions and options of the exporter.
 """
@@ -39,24 +39,24 @@ NAMES_BEFORE_2 = {
     "dcgm_gpu_temp": TEMPERATURE,
     "dcgm_total_energy_consumption": ENERGY,
 }
-"""Also what later versions show where they are told to be compatible."""
+"""Names of versions before 2, and of later ones in compatibility mode."""
 HOST_LABELS = ("Hostname", "hostname")
 UUID_LABELS = ("UUID", "uuid", "gpu_uuid")
 OF_AN_INSTANCE = "MIG-"
 NAME_LABELS = ("modelName", "model_name")
 MILLI = 1000
 REASONS = 16
-"""Each blank is followed by those that say why: not found, not supported, not permitted."""
+"""Number of values after each blank that give a reason: not found, not supported, not permitted."""
 BLANKS = (0x7FFFFFF0, 0xFFFFFFF0)
-"""Of 32 bits, and what comes of it where a sign is lost."""
+"""The 32-bit blank, and its value if the sign is lost."""
 LARGE_BLANK = 2.0**47
-"""The blank of a floating-point number; that of 64 bits is larger."""
+"""The blank of floating-point numbers; the 64-bit one is larger."""
 ONE_EACH = "give each host its own URL, or each series the label Hostname"
 EMPTY = "the page has no GPU of DCGM: its exporter starts yet, or the URL is wrong"
 
 
 def from_settings(settings: Settings) -> GpuExporter:
-    """The source as configured."""
+    """The configured source."""
     exporter, place = Exporter.from_settings(settings), ServingGpu.from_settings(settings)
     return GpuExporter(exporter, place, normalise, EMPTY)
 
@@ -64,13 +64,13 @@ def from_settings(settings: Settings) -> GpuExporter:
 def normalise(
     samples: Sequence[Sample], place: ServingGpu, now: float, *, simulated: bool
 ) -> list[GpuMetrics | Rejected]:
-    """An event of each GPU that the samples are about; one that cannot be believed is rejected."""
+    """An event of each GPU in the samples; implausible ones are rejected."""
     labels: dict[tuple[str, str], dict[str, str]] = {}
     values: dict[tuple[str, str], dict[str, float]] = {}
     parts: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     uuids: dict[tuple[str, str], set[str]] = {}
     for sample in samples:
-        # The parser ends the names of counters as OpenMetrics does; the exporter does not.
+        # The parser adds OpenMetrics' suffix to the names of counters; the exporter does not.
         name = sample.name.removesuffix("_total")
         name = NAMES_BEFORE_2.get(name, name)
         number = sample.labels.get("gpu", "")
@@ -104,7 +104,7 @@ def normalise(
 
 
 def whole(instances: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """What a GPU does by its MIG instances, as far as they say it."""
+    """The readings of a GPU as far as its MIG instances have them."""
     said = list(instances.values())
     shared = {
         name: one[name] for name in (POWER, TEMPERATURE, ENERGY) for one in said if name in one
@@ -118,7 +118,7 @@ def whole(instances: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def is_blank(value: float) -> bool:
-    """Whether DCGM means by this number that it has none."""
+    """Whether the number is a blank of DCGM."""
     return value >= LARGE_BLANK or any(blank <= value < blank + REASONS for blank in BLANKS)
 
 

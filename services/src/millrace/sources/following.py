@@ -1,11 +1,11 @@
-"""Following a file that others append lines to: each line once, whatever becomes of the file.
+"""Following a file that others append lines to: each line is read once, also after rotation.
 
-It may be renamed, while some of its writers have it open still; copied and cut off; compressed. A
-file is known by its inode and by the bytes before the place up to which it is read. By these alone
-a copy of it is known, and what it was compressed to. All that are known are read at each look, the
-oldest first, as long as they lie beside the newest; and those that were not there before and were
-written to later than all that was read. What lay beside it at the first look is not read. As long
-as one cannot be unpacked yet, nothing else that is read makes it an old one.
+The file may be renamed while some writers still have it open, copied and truncated, or compressed.
+A file is identified by its inode and by the bytes before the position up to which it is read; a
+copy or a compressed form only by these bytes. Each poll reads all known files, the oldest first, as
+long as they are beside the newest one, and new files that were written to later than everything
+that was read. Other files that are beside it at the first poll are not read. While a file cannot be
+unpacked yet, reading others does not make it count as old.
 """
 
 import os
@@ -28,59 +28,59 @@ from millrace.sources.marks import (
 )
 
 CHUNK = 4 * 1024 * 1024
-"""Bytes of a look; no line is longer. An even number, as of UTF-16."""
+"""Bytes per poll; longer lines are skipped. Even, because of UTF-16."""
 MOST_FILES = 32
-"""How many marks are kept of files that are older than all that is not read."""
+"""Maximum number of marks of files that are older than all unread ones."""
 NOT_READ = (
     "it is not read: if it is what the file was before, give it the file's name and a number or a"
     " date, as usage.jsonl.1 or usage.jsonl.1.gz (or .bz2, .xz); if not, move it elsewhere"
 )
 QUIET_SECONDS = 10.0
-"""Nobody ends a line in a file any more that was renamed and then not written to for so long."""
+"""A renamed file that was not written to for so long gets no more bytes of its last line."""
 
 
 class Found(NamedTuple):
-    """A file to read, and from where."""
+    """A file to read, and the position to read from."""
 
     path: Path
     status: os.stat_result
     mark: Mark | None
-    """None: from its beginning."""
+    """None: read from the beginning."""
 
 
 class Reading(NamedTuple):
-    """What one look brought."""
+    """The result of one poll."""
 
     records: list[Record]
     marks: list[Mark]
     written: int
     lost: list[Rejected]
-    """What may have been written and cannot be read any more, and lines that are too long."""
+    """Lines that may have been lost, and lines that are too long."""
     has_more: bool = False
-    """Whether it ended before all was read, for its size."""
+    """Whether it ended before everything was read, because of its size."""
 
 
 class Following:
-    """Reads what a file, and those that it was before, have more."""
+    """Reads new lines of a file and its rotated predecessors."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reader = Reader(path)
         self._candidates = Candidates(path)
         self._told: set[int] = set()
-        """Files of which it is said that they cannot be read."""
+        """Inodes of files that were reported as unreadable."""
         self._fresh: set[Path] = set()
-        """What somebody may be writing to."""
+        """Files that may still be written to."""
 
     def begun(self) -> int:
-        """The `written` of who begins: what lies there by another name is older."""
+        """The initial `written`: files of other names are older than this."""
         return max([1, *(one.status.st_mtime_ns for one in self._candidates.siblings())])
 
     def look(self, marks: list[Mark], written: int, now: float) -> Reading:
-        """The lines behind some marks, the oldest file's first, CHUNK bytes at most.
+        """The lines after the marks, the oldest file's first, at most CHUNK bytes.
 
-        `written` is when what was read was written last, in nanoseconds since 1970; 0 where it is
-        not known. FileNotFoundError if there is no file, other OSErrors if it cannot be read.
+        `written` is when the read files were written last, in nanoseconds since 1970; 0 if unknown.
+        Raises FileNotFoundError if there is no file, other OSErrors if it cannot be read.
         """
         newest = max((mark.written for mark in marks), default=0)
         there = self._candidates.all(newest)
@@ -96,11 +96,11 @@ class Following:
             if place := self._reader.place(mark, free):
                 found.append(Found(*place, mark))
             elif self._is_unfinished():
-                # This may be what it was compressed to.
+                # The unfinished file may be its compressed form.
                 kept.append(mark)
             elif mark is marks[-1] or mark.written + SETTLED_NS > newest:
                 lost.append(self._lost(mark))
-        # A clock may have been set back: what is written from now on is later nevertheless.
+        # If the clock was set back, files that are written from now on still count as later.
         times = [min(one.status.st_mtime_ns, _nanoseconds(now)) for one in found]
         since = written or max(times, default=0)
         found += self._new(found, there, since, lost)
@@ -113,7 +113,7 @@ class Following:
         return reading if is_there or reading.records else self._without(found, reading, now)
 
     def _is_unfinished(self) -> bool:
-        """Whether there is something that cannot be unpacked yet."""
+        """Whether a file cannot be unpacked yet."""
         return not self._fresh.isdisjoint(self._reader.broken)
 
     def _name(self, path: Path) -> str:
@@ -122,7 +122,7 @@ class Following:
     def _new(
         self, found: list[Found], there: list[File], since: int, lost: list[Rejected]
     ) -> list[Found]:
-        """The files that nobody has read: they are no copies of those that are known."""
+        """The unread files that are not copies of known ones."""
         known = {one.path for one in found}
         live = [one for one in there if one.path == self._path and one.path not in known]
         new = [Found(*one, None) for one in live]
@@ -153,13 +153,13 @@ class Following:
         return new
 
     def _is_copy(self, path: Path, head: bytes, other: Path) -> bool:
-        """Whether a file with this head has the content of another one, as far as both go."""
+        """Whether a file with this head equals another one, as far as both go."""
         if not begin_alike(head, self._reader.head(other)):
             return False
         return begin_alike(self._reader.head(path, CHUNK), self._reader.head(other, CHUNK))
 
     def _report(self, path: Path, status: os.stat_result, why: str, lost: list[Rejected]) -> None:
-        """Say once what is wrong with a file."""
+        """Report a problem with a file once."""
         if status.st_ino not in self._told:
             self._told.add(status.st_ino)
             lost.append(Rejected(self._name(path), why))
@@ -176,7 +176,7 @@ class Following:
         left = CHUNK
         until = _nanoseconds(now)
         read: list[Found] = []
-        """What is read to its end."""
+        """Files that are read to their end."""
         for number, (path, status, mark) in enumerate(found):
             has_later = any(other.status.st_size for other in found[number + 1 :])
             is_quiet = not 0 <= now - status.st_mtime < QUIET_SECONDS
@@ -194,11 +194,11 @@ class Following:
                 continue
             except Unreadable as error:
                 self._report(path, status, f"it cannot be read: {error}", lost)
-                # It is read from there once it can be.
+                # Reading continues from here once the file is readable.
                 marks.append(mark or Mark(status.st_ino, 0, digest(b""), changed))
                 continue
             if mark and digest(before) != mark.tail:
-                # Cut off since it was looked at: the next look finds out.
+                # The file was truncated meanwhile, which the next poll finds out.
                 marks.append(mark)
                 continue
             is_end = len(data) < left
@@ -227,25 +227,25 @@ class Following:
         marks += [one.mark for one in waiting if one.mark]
         if not self._is_unfinished():
             times = [min(one.status.st_mtime_ns, until) for one in found if one not in waiting]
-            # What waits may be compressed before its turn, and is not to be older by then.
+            # Waiting files may be compressed before their turn, and must not count as older then.
             unread = [one.status.st_mtime_ns - SECOND_NS for one in waiting if not one.mark]
             written = max(written, min([max(times, default=0), *unread]))
         return Reading(records, self._needed(marks, read, written), written, lost, has_more)
 
     def _needed(self, marks: list[Mark], read: list[Found], written: int) -> list[Mark]:
-        """The marks without those of files that are read, and by their times known to be."""
+        """The marks without those of old files that are completely read."""
         old = {
             one.status.st_ino: one.path
             for one in read
             if one.path != self._path and one.status.st_mtime_ns <= written
         }
-        # What is compressed does not grow.
+        # Compressed files do not grow.
         growing = [mark for mark in marks if not packed.is_packed(old.get(mark.inode, self._path))]
         spare = [mark for mark in growing if mark.inode in old][:-MOST_FILES]
         return [mark for mark in growing if mark not in spare]
 
     def _without(self, found: list[Found], reading: Reading, now: float) -> Reading:
-        """The same without what was removed, if nobody has written to it for long."""
+        """The reading without removed files, if they were not written to for long."""
         sizes = {
             status.st_ino: status.st_size
             for _, status, _ in found

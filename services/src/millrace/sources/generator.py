@@ -1,11 +1,11 @@
-"""Generator: invented quotes at a steady rate, as a geometric Brownian motion moves prices.
+"""Generator: simulated quotes at a steady rate, with prices in a geometric Brownian motion.
 
     S(t + dt) = S(t) * exp((mu - sigma^2 / 2) * dt + sigma * sqrt(dt) * Z)
 
 with Z normally distributed and dt in years.
 
-A seed stands for one story: the n-th quote has the same symbol, price and volume in every run, and
-its time is n / rate after the start.
+With the same seed, the n-th quote has the same symbol, price and volume in every run; its time is
+n / rate after the start.
 """
 
 import math
@@ -22,18 +22,18 @@ from millrace.sources.base import SHORTEST_GAP, Batch, gap
 SYMBOLS = ("AAPL", "AMZN", "GOOG", "IBM", "MSFT")
 YEAR_SECONDS = 365 * 86_400
 DRIFT, VOLATILITY = 0.05, 0.3
-"""mu and sigma a year: those of a large share."""
+"""mu and sigma per year: those of a large share."""
 LOWEST, HIGHEST = 50.0, 500.0
-"""Between these a price begins."""
+"""The range of initial prices."""
 HALF_SPREAD = 0.0001
 CENTS = 4
 """Decimals of a price."""
 
 
 class Generator:
-    """The source: each poll brings the quotes whose time has come since the one before.
+    """The source: each poll returns the quotes that have become due since the previous one.
 
-    What would be older than `longest_gap` seconds is left out.
+    Quotes older than `longest_gap` seconds are left out.
     """
 
     feed = "quotes"
@@ -52,8 +52,8 @@ class Generator:
         longest_gap: float = SHORTEST_GAP,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`rate` is of all symbols together, a second."""
-        # Prices are a story, not a secret.
+        """`rate` is the number of quotes of all symbols per second."""
+        # Prices are not secret.
         self._chance = random.Random(seed)  # noqa: S311
         self._symbols = list(symbols or SYMBOLS)
         self._prices = {name: self._chance.uniform(LOWEST, HIGHEST) for name in self._symbols}
@@ -65,18 +65,18 @@ class Generator:
         self._number = 0
 
     def pace(self, rate: float, interval: float) -> float:
-        """From the next quote on keep another rate; the gap that is borne follows the interval."""
+        """Change the rate from the next quote on, and the longest gap with the interval."""
         self._start += self._number / self._rate - self._number / rate
         self._rate = rate
         self._longest_gap = gap(interval)
         return rate
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
-        """The quotes that are due."""
+        """Return the quotes that are due."""
         now = self._clock()
         due = math.floor((now - self._start) * self._rate)
         if self._number - due > self._longest_gap * self._rate:
-            # The clock was set back: the story goes on from there, and waits for nothing.
+            # The clock was set back: the sequence continues from there, without waiting.
             self._start, due = now - self._number / self._rate, self._number
         skipped = due - self._number - math.floor(self._longest_gap * self._rate)
         if skipped > 0:
@@ -114,7 +114,7 @@ class Generator:
 
 
 def from_settings(settings: Settings) -> Generator:
-    """The source as configured."""
+    """The configured source."""
     return Generator(
         settings.producer_symbols,
         settings.producer_rate_per_second,

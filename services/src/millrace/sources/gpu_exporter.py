@@ -1,4 +1,4 @@
-"""GPUs as an exporter for Prometheus shows them: one page is one poll."""
+"""GPUs from a Prometheus exporter: each poll reads one page."""
 
 import time
 from collections import Counter
@@ -15,12 +15,12 @@ ALONE = "give each host its own URL"
 
 
 class Normalise(Protocol):
-    """How the pages of one exporter are read."""
+    """A function that reads the pages of one exporter."""
 
     def __call__(
         self, samples: Sequence[Sample], place: ServingGpu, now: float, *, simulated: bool
     ) -> list[GpuMetrics | Rejected]:
-        """An event of each GPU that the samples are about; `now` is in seconds since 1970."""
+        """An event of each GPU in the samples; `now` is in seconds since 1970."""
 
 
 class GpuExporter:
@@ -41,7 +41,7 @@ class GpuExporter:
         empty: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`empty` says what a page means that is about no GPU."""
+        """`empty` is the message for a page without GPUs."""
         self._exporter = exporter
         self._place = place
         self._normalise = normalise
@@ -58,7 +58,7 @@ class GpuExporter:
 
 
 def _distinct(found: Sequence[GpuMetrics | Rejected]) -> Iterator[GpuMetrics | Rejected]:
-    """The same, where two GPUs have one number neither of them."""
+    """The same without GPUs that share a number with another one."""
     times = Counter(one.event_id for one in found if not isinstance(one, Rejected))
     for one in found:
         if not isinstance(one, Rejected) and times[one.event_id] > 1:

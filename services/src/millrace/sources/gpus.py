@@ -1,7 +1,7 @@
-"""What the sources about GPUs share: where a GPU is, and how events are made of readings.
+"""Common parts of the GPU sources: the location of a GPU, and the events of readings.
 
-What is not known is null. A reading that cannot be is null and rejected, alone: what else was read
-of its GPU is believed.
+Unknown readings are null. An impossible reading is null and rejected; the others of its GPU are
+still used.
 """
 
 import hashlib
@@ -31,15 +31,15 @@ E = TypeVar("E", bound=Event)
 log = structlog.get_logger(__name__)
 
 MOST_NAMES = 100
-"""Of so many GPUs it is told that they have no price: labels of others may differ without end."""
+"""Maximum number of GPUs that are reported as having no price: labels may vary without end."""
 HOW = (
     "gpu_price_per_hour of the producer, which is MILLRACE_PRODUCER_GPU_PRICE_PER_HOUR, or a"
     " gpu_name that services/src/millrace/data/gpu_prices.json has, or an entry there"
 )
 _unpriced: set[str | None] = set()
-"""The names of those of which it is told."""
+"""The names of GPUs that were reported."""
 UNKNOWN = "unknown"
-"""The name of a GPU that nobody names."""
+"""The name of a GPU without a name."""
 _READINGS = {
     field.name: field.type
     for field in msgspec.structs.fields(GpuMetrics)
@@ -49,17 +49,17 @@ _READINGS = {
 
 @dataclass(frozen=True)
 class ServingGpu:
-    """The GPU that a model runs on, as far as a source does not say it itself."""
+    """The GPU that a model runs on, for sources that do not provide it."""
 
     host: str
     gpu_index: int = 0
     gpu_name: str | None = None
     price_per_hour: float | None = None
-    """US dollars; None: what the table of prices says."""
+    """US dollars; None: the price in the price table."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ServingGpu":
-        """The place as configured."""
+        """The configured GPU."""
         return cls(
             settings.producer_host or socket.gethostname(),
             settings.producer_gpu_index,
@@ -69,7 +69,7 @@ class ServingGpu:
 
 
 def batch(found: Iterable[Event | Rejected], *, simulated: bool) -> Batch:
-    """What one poll brought: what is believed, and what is not."""
+    """The batch of one poll, with events and rejected readings."""
     events: list[Event] = []
     rejected: list[Rejected] = []
     for one in found:
@@ -81,7 +81,7 @@ def batch(found: Iterable[Event | Rejected], *, simulated: bool) -> Batch:
 
 
 def whole_milliseconds(seconds: float) -> datetime:
-    """A time as MongoDB keeps it."""
+    """A time with MongoDB's resolution."""
     return datetime.fromtimestamp(int(seconds * 1000) / 1000, UTC)
 
 
@@ -95,10 +95,10 @@ def metrics(
     observed_at: datetime | None = None,
     story: Iterable[object] = (),
 ) -> list[GpuMetrics | Rejected]:
-    """The event of a GPU's readings, and what of them is not believed.
+    """The event of a GPU's readings, and the rejected ones.
 
-    They have the names of GpuMetrics; `now` is in seconds since 1970. `story` tells the event from
-    another of the same GPU and time.
+    Readings have the names of GpuMetrics; `now` is in seconds since 1970. `story` distinguishes the
+    event from another one of the same GPU and time.
     """
     symbol = gpu_metrics.symbol_of(readings)
     time = observed_at or whole_milliseconds(now)
@@ -111,7 +111,7 @@ def metrics(
 
 
 def _price(name: str | None, declared: float | None, time: datetime) -> float | None:
-    """US dollars an hour; that there is none is told once of each name."""
+    """US dollars per hour; a missing price is reported once per name."""
     price = price_at(name, time) if declared is None else declared
     if price is None and len(_unpriced) < MOST_NAMES:
         known = None if name is None else shown(name)
@@ -123,7 +123,7 @@ def _price(name: str | None, declared: float | None, time: datetime) -> float | 
 
 
 def _believed(symbol: str, readings: Mapping[str, Any]) -> tuple[dict[str, Any], list[Rejected]]:
-    """The readings, without the values that their kind cannot have; those may be null."""
+    """The readings, with values that are invalid for their kind replaced by null."""
     believed, rejected = dict(readings), []
     for name, kind in _READINGS.items():
         try:
@@ -144,9 +144,9 @@ def usage(
     simulated: bool,
     observed_at: datetime | None = None,
 ) -> TokenUsage | Rejected:
-    """The event of some tokens: model, tokens and latency by the names of TokenUsage.
+    """The event of token usage: model, tokens and latency by the names of TokenUsage.
 
-    `identity` is what is unlike that of any other use of the series at the same time.
+    `identity` distinguishes it from any other use of the series at the same time.
     """
     time = observed_at or whole_milliseconds(now)
     fields = {
@@ -157,7 +157,7 @@ def usage(
         **used,
     }
     symbol = token_usage.symbol_of(fields)
-    # Names of models are long, and ids are not: an id is a digest.
+    # An id is a digest, because names of models are long and ids must not be.
     unique = f"{symbol}\n{time.isoformat()}\n{identity}".encode(errors="replace")
     digest = hashlib.sha256(unique).hexdigest()[:32]
     return _event(TOKEN_USAGE, source, symbol, (digest,), fields, time, now, simulated)
@@ -190,7 +190,7 @@ def _event(
 
 
 def _check_names(fields: Mapping[str, Any]) -> None:
-    """ValueError of a name in the symbol that looks like another, or says that there is none."""
+    """Raise ValueError if a name in the symbol looks like another, or denotes a missing one."""
     for field in ("host", "model"):
         if isinstance(name := fields.get(field), str):
             try:

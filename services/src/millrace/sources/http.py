@@ -1,4 +1,4 @@
-"""The upstream APIs over HTTP: JSON objects, or typed errors that never carry the key."""
+"""The upstream APIs over HTTP: JSON objects, or typed errors that never contain the key."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,17 +21,17 @@ MAX_BODY = 1024 * 1024
 
 @dataclass(frozen=True)
 class Upstream:
-    """One upstream API: where it is, the key that it wants, and whether it is the simulator."""
+    """One upstream API: its URL, its key, and whether it is the simulator."""
 
     base_url: str
     key: str
     ca_file: Path | None
-    """The authority that signed the server's certificate; None: the public ones."""
+    """The CA of the server's certificate; None: the public ones."""
     simulated: bool
 
     @classmethod
     def choose(cls, settings: Settings, secret: str, public_url: str) -> "Upstream":
-        """The real API if the setting of this name has a key, else the simulator."""
+        """The real API if the setting `secret` has a key, otherwise the simulator."""
         if key := getattr(settings, secret).get_secret_value():
             return cls(settings.producer_url or public_url, key, None, simulated=False)
         if not settings.producer_url:
@@ -44,14 +44,14 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Reply:
-    """A JSON object from the upstream. Errors, too, come as objects, often with status 200."""
+    """A JSON object from the upstream. Errors are objects too, often with status 200."""
 
     body: dict[str, Any]
     simulated: bool
 
 
 class Client:
-    """Asks one upstream API for JSON objects."""
+    """Requests JSON objects from one upstream API."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -59,7 +59,7 @@ class Client:
             keep([upstream.key])
 
     def get(self, path: str, params: dict[str, str], key_parameter: str) -> Reply:
-        """One GET; whatever is not a JSON object is a typed error."""
+        """One GET; anything but a JSON object raises a typed error."""
         upstream = self._upstream
         answer = ask(
             upstream.base_url.rstrip("/") + path,
@@ -73,7 +73,7 @@ class Client:
 
 
 def decode(answer: Answer, now: datetime) -> dict[str, Any]:
-    """The JSON object in an answer, which may be an error that its caller has to recognise."""
+    """The JSON object in an answer; the caller has to recognise the upstream's error objects."""
     status = answer.status
     if status == requests.codes.too_many_requests:
         raise Quota("too many requests (HTTP 429)", now + wait_asked(answer.headers, now))

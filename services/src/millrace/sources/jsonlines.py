@@ -1,8 +1,8 @@
-"""A file of JSON that grows, as it is written: one value a line, and what else people make of it.
+"""A growing file of JSON values, one per line, with common variations.
 
-Also taken are the lines of a stream of server-sent events, an array over many lines, values that
-are indented over several lines, line ends of Windows and of old Macs, byte order marks, and UTF-16,
-which Windows writes. A line that is none of it spoils no other.
+Also accepted are the lines of a stream of server-sent events, an array over many lines, values that
+are indented over several lines, line ends of Windows and old Macs, byte order marks, and UTF-16, as
+Windows writes it. An invalid line does not affect others.
 """
 
 import re
@@ -14,23 +14,23 @@ from millrace.parsing.json_text import Unreadable, value
 BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 BOM = b"\xef\xbb\xbf"
 NOTHING = (b"", b"[", b"]", b"],", b"[DONE]")
-"""The ends of an array, and that of a stream."""
+"""The delimiters of an array, and the end of a stream."""
 FIELDS = (b"event:", b"id:", b"retry:", b":")
-"""What a stream says beside its data."""
+"""Fields of a stream other than its data."""
 DATA = b"data:"
 
 
 class Line(NamedTuple):
-    """One line, its end left out, in UTF-8."""
+    """One line without its end, in UTF-8."""
 
     offset: int
-    """Bytes before it in the file."""
+    """Bytes before the line in the file."""
     before: int | None
-    """Lines before it; None: not counted."""
+    """Lines before this one in the file; None: not counted."""
     text: bytes
 
     def where(self, file: str) -> str:
-        """Its place, for people."""
+        """The position of the line, for messages."""
         return place(file, self.before, self.offset)
 
 
@@ -41,23 +41,23 @@ class Record(NamedTuple):
     where: str
     text: bytes
     raw: bytes
-    """The same as it is in the file."""
+    """The unchanged bytes in the file."""
 
 
 class Part(NamedTuple):
-    """What is read of a part of a file."""
+    """The result of reading a part of a file."""
 
     records: list[Record]
     size: int
-    """Bytes of it that are read."""
+    """Bytes of the part that were read."""
     lines: int | None
-    """Lines of the file up to there."""
+    """Lines of the file up to the end of these bytes."""
     inside: bool = False
-    """Whether that is within a line, of which nothing is to be read."""
+    """Whether this position is within a line that is skipped."""
 
 
 def place(file: str, before: int | None, offset: int) -> str:
-    """The place in a file behind so many lines, or bytes where nobody has counted the lines."""
+    """The position in a file after a number of lines, or of bytes if lines are not counted."""
     return f"{file}, byte {offset}" if before is None else f"{file}, line {before + 1}"
 
 
@@ -72,11 +72,11 @@ def read(
     is_over: bool,
     is_all: bool,
 ) -> Part:
-    """The values in a part of a file, before which it has so many bytes and lines.
+    """The values in a part of a file that starts after `offset` bytes and `before` lines.
 
-    `behind` is some of these bytes, the last ones.
-    `is_all`: for now nothing is behind it, so that a last line without end is read if with it a
-    value is whole; `is_over`: nor will there be, so that it is read in any case.
+    `behind` are the last bytes before the part. `is_all`: nothing follows the part yet, so that an
+    unterminated last line is read if it completes a value; `is_over`: nothing will ever follow, so
+    that it is read in any case.
     """
     lines, rest = split(data, encoding, offset, before, behind)
     counted = None if before is None else before + len(lines)
@@ -93,7 +93,7 @@ def read(
 
 
 def skip(data: bytes, encoding: str, before: int | None) -> Part:
-    """Nothing up to the end of the first line, wherever in that the part begins."""
+    """Skip the rest of the line in which the part begins."""
     for _, end in _ends(data, encoding):
         return Part([], end, None if before is None else before + 1)
     width = len("\n".encode(encoding))
@@ -101,28 +101,29 @@ def skip(data: bytes, encoding: str, before: int | None) -> Part:
 
 
 def encoding(start: bytes) -> str:
-    """That of a file which begins with these bytes."""
+    """The encoding of a file that begins with these bytes."""
     return BOMS.get(start[:2], "utf-8")
 
 
 def split(
     data: bytes, encoding: str, offset: int, before: int | None, behind: bytes
 ) -> tuple[list[Line], Line | None]:
-    """The lines in a part of a file, and the beginning of the one that has no end yet, if any.
+    """The lines in a part of a file, and the beginning of an unterminated line, if any.
 
-    `offset` and `before` are how many bytes and lines the file has before this part, `behind` the
-    last of these bytes.
+    `offset` and `before` are the numbers of bytes and lines before this part, `behind` the last of
+    these bytes.
     """
 
     def line(end: int | None) -> Line:
-        # A power loss, or a file cut off under its writer, leaves zero bytes before a line.
+        # A power loss, or truncation while a writer has the file open, leaves zero bytes before a
+        # line.
         text = _in_utf_8(data[begin:end], encoding).lstrip(b"\0")
         return Line(offset + begin, before, text)
 
     lines: list[Line] = []
     begin = 0
     if behind.endswith("\r".encode(encoding)) and data.startswith("\n".encode(encoding)):
-        # The line has ended before: who writes was between the two.
+        # The line ended in the previous part: the writer was between CR and LF.
         begin = len("\n".encode(encoding))
     for end, after in _ends(data, encoding, begin):
         lines.append(line(end))
@@ -132,9 +133,9 @@ def split(
 
 
 def _ends(data: bytes, encoding: str, at: int = 0) -> Iterator[tuple[int, int]]:
-    """Where lines end, and what is behind it begins; what is no whole character is no end.
+    """The positions where lines end and the next ones begin; partial characters are no line ends.
 
-    A CR is part of its line, so that the line is the same whether an LF is there by now or not.
+    A CR is part of its line, so that the line is the same with or without a following LF.
     """
     cr, lf = "\r".encode(encoding), "\n".encode(encoding)
     end = re.compile(b"%b(?!%b)|%b" % (cr, lf, lf))
@@ -147,14 +148,14 @@ def _ends(data: bytes, encoding: str, at: int = 0) -> Iterator[tuple[int, int]]:
 
 
 def _in_utf_8(text: bytes, encoding: str) -> bytes:
-    """A line without the byte order mark that it may begin with."""
+    """A line in UTF-8 without a leading byte order mark."""
     if encoding in BOMS.values():
         text = text.decode(encoding, "replace").encode()
     return text.removeprefix(BOM)
 
 
 def is_whole(text: bytes) -> bool:
-    """Whether nothing more can come of a value: no part of an object is an object."""
+    """Whether a value is complete: no proper prefix of an object is an object."""
     if not text.endswith((b"}", b"]")):
         return False
     try:
@@ -164,10 +165,10 @@ def is_whole(text: bytes) -> bool:
 
 
 def records(lines: Sequence[Line], file: str, *, last: bool) -> tuple[list[Record], Line | None]:
-    """The values in these lines, and the line with which one begins that has no end yet.
+    """The values in these lines, and the first line of an unfinished value, if any.
 
-    An indented value is all that is further right than its first line, a bare brace; `last`: no
-    more will come.
+    An indented value consists of all lines further right than its first line, a bare brace; `last`:
+    no more lines will follow.
     """
     found: list[Record] = []
     block: list[Line] = []
@@ -205,6 +206,6 @@ def _indent(text: bytes) -> int:
 def _value(content: bytes) -> bytes:
     text = content.removeprefix(DATA).strip().removesuffix(b",").rstrip()
     if text.startswith(b"[{") and not text.endswith(b"]"):
-        # An array over many lines begins with its first value, or ends with its last.
+        # The first or last value of an array over many lines has the array's bracket.
         return text.removeprefix(b"[")
     return text.removesuffix(b"]") if text.startswith(b"{") and text.endswith(b"}]") else text

@@ -1,4 +1,4 @@
-"""The source that the settings name, and what they say that it cannot do."""
+"""Creates the source that the settings name, and checks that it supports them."""
 
 from collections.abc import Callable, Iterator
 from math import inf
@@ -13,7 +13,7 @@ _OF_SOME = frozenset({"rate_per_second"}).union(*(kind.reads for kind in KINDS.v
 
 
 def problems(settings: ProducerSettings) -> Iterator[str]:
-    """What these settings have that the source which they name cannot do, or does not read."""
+    """The settings that their source does not support, or does not read."""
     name, feed = settings.producer_source, settings.producer_feed
     kind = KINDS[name]
     prefix = f"{ENV_PREFIX}PRODUCER_"
@@ -43,7 +43,7 @@ def problems(settings: ProducerSettings) -> Iterator[str]:
 
 
 def make(settings: Settings) -> Source:
-    """The source of this producer; what is wrong with its settings is one line."""
+    """The source of this producer; errors in its settings are raised as one line."""
     from millrace.sources import (
         alpha_vantage,
         dcgm,

@@ -1,4 +1,4 @@
-"""How far a file is read, and which file that is by now."""
+"""Positions up to which files are read, and the files that they belong to."""
 
 import contextlib
 import hashlib
@@ -11,53 +11,53 @@ import msgspec
 from millrace.sources import packed
 
 LARGEST = 1024**3
-"""Bytes that are unpacked at most to find where reading goes on."""
+"""Maximum number of bytes to unpack to find the position where reading continues."""
 SETTLED_NS = 600 * 10**9
-"""Others were written to for so long, and this one was not: all of it is read. Nor is anything
-being compressed any more that was not written to for so long."""
+"""A file that was not written to for so long, while others were, is complete. Nor is a compressed
+file still being written if it was not written to for so long."""
 ENOUGH = 256
-"""Bytes that tell one file from another: the beginnings of all answers are alike."""
+"""Number of bytes that distinguish files: the beginnings of all answers are similar."""
 SECOND_NS = 10**9
-"""Some who compress keep the time of a file in whole seconds."""
+"""Some compression programs keep a file's time in whole seconds."""
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """How far a file is read, and a digest of the bytes before."""
+    """The position up to which a file is read, and a digest of the bytes before it."""
 
     inode: int
     offset: int
     tail: str
     written: int = 0
-    """When it was written to last, as of the last look: nanoseconds since 1970."""
+    """When the file was last written to, as of the last poll: nanoseconds since 1970."""
     lines: int | None = None
-    """How many lines are read of it; None: nobody has counted them."""
+    """Number of lines that are read; None: not counted."""
     inside: bool = False
-    """Whether it is read up to within a line that is too long."""
+    """Whether the position is within a line that is too long."""
 
 
 class File(NamedTuple):
-    """A file that is there."""
+    """An existing file."""
 
     path: Path
     status: os.stat_result
 
 
 class Unreadable(Exception):
-    """A file is there, and the system refuses to read it. The text says why."""
+    """An existing file that the system refuses to read. The text says why."""
 
 
 class Reader:
-    """Reads the bytes of one file, and of what lies beside it."""
+    """Reads the bytes of one file and of the files beside it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.broken: set[Path] = set()
-        """What could not be unpacked since somebody emptied it."""
+        """Files that could not be unpacked since this set was cleared."""
 
     def around(self, path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
-        """See packed.around; Unreadable in place of OSError, but of the file itself.
+        """See packed.around; raises Unreadable instead of OSError, except for the live file.
 
-        FileNotFoundError of any: it was renamed meanwhile, and the next look finds it.
+        FileNotFoundError for any file: it was renamed meanwhile, and the next poll finds it.
         """
         try:
             return packed.around(path, offset, most)
@@ -72,18 +72,18 @@ class Reader:
             raise Unreadable(error.strerror) from None
 
     def head(self, path: Path, most: int = packed.TAIL) -> bytes:
-        """The first bytes; none of what cannot be read."""
+        """The first bytes; empty for an unreadable file."""
         try:
             return self.around(path, 0, most)[1]
         except (packed.Broken, Unreadable):
             return b""
 
     def place(self, mark: Mark, there: list[File]) -> File | None:
-        """Where what a mark is of is by now."""
+        """The current path of a mark's file."""
         return self._same(mark, there) or self._like(mark, there)
 
     def _same(self, mark: Mark, there: list[File]) -> File | None:
-        """The file itself, wherever it is, also where nobody may look into it now."""
+        """The file itself, under any name, even if it is unreadable now."""
         for file in there:
             if file.status.st_ino == mark.inode:
                 try:
@@ -94,7 +94,7 @@ class Reader:
         return None
 
     def _like(self, mark: Mark, there: list[File]) -> File | None:
-        """A file that has the same before the mark: a copy, or what it was compressed to."""
+        """A file with the same bytes before the mark: a copy, or the compressed form."""
         if not mark.offset:
             return None
         for file in sorted(there, key=lambda one: one.status.st_mtime_ns):
@@ -115,11 +115,11 @@ class Reader:
 
 
 def begin_alike(one: bytes, other: bytes) -> bool:
-    """Whether files with these heads are one. Of a few bytes nobody can say it: better twice."""
+    """Whether files with these heads are the same. A few bytes do not suffice: better twice."""
     length = min(len(one), len(other))
     return one[:length] == other[:length] and (length >= ENOUGH or len(one) == len(other))
 
 
 def digest(data: bytes) -> str:
-    """What is kept of some bytes."""
+    """The digest that is stored of some bytes."""
     return hashlib.sha256(data).hexdigest()

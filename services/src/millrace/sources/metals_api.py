@@ -1,14 +1,14 @@
 """Metals-API `latest`: spot prices of precious metals.
 
-What it sends is easily misread. A rate is metal per currency unit: the price is its reciprocal.
-Newer answers also carry the price itself under the joined key (`USDXAU`), which is preferred, and
-must agree. With a metal as base it is the other way round: `rates.USD` is the price. Whatever the
-form, a price is not believed that is a fifth or less, or five times or more, of what its metal cost
-in 2026: so is a rate that is taken for a price, or a price by the gram or the kilogram. A wrong
-price that is nearer is not noticed. Errors come with status 200, too.
+Its answers are easily misread. A rate is metal per currency unit: the price is its reciprocal.
+Newer answers also have the price itself under the joined key (`USDXAU`), which is preferred, and
+must agree. With a metal as base it is the other way round: `rates.USD` is the price. In either
+form, a price is rejected if it is at most a fifth, or at least five times, of the metal's price in
+2026, as a rate taken for a price, or a price per gram or kilogram, would be. Smaller errors are not
+detected. Errors may also have status 200.
 
-Between two refreshes the same `timestamp` is sent again: it is part of the event id, so a repeated
-observation is the same event.
+Between two refreshes the same `timestamp` is sent again. It is part of the event id, so that a
+repeated observation is the same event.
 """
 
 import math
@@ -38,13 +38,13 @@ SECONDS_PER_MONTH = 28 * 86_400
 
 @dataclass(frozen=True)
 class Metal:
-    """A metal that we know how to price, and what it costs: dollars per troy ounce."""
+    """A known metal, and its price in dollars per troy ounce."""
 
     name: str
     usual: float
 
     def costs(self, price: float) -> bool:
-        """Whether it may cost so much."""
+        """Whether the price is plausible."""
         return self.usual / FACTOR < price < self.usual * FACTOR
 
 
@@ -59,7 +59,7 @@ METALS = {
 
 
 class MetalsApi(Metered):
-    """The source: one request brings all symbols."""
+    """The source: one request returns all symbols."""
 
     feed = "metals"
 
@@ -77,7 +77,7 @@ class MetalsApi(Metered):
 
 
 def from_settings(settings: Settings) -> MetalsApi:
-    """The source as configured: the real API with its budget, or the simulator."""
+    """The configured source: the real API with its budget, or the simulator."""
     symbols = settings.producer_symbols or list(METALS)
     upstream = Upstream.choose(settings, "metals_api_key", URL)
     allowance = None if upstream.simulated else settings.metals_api_requests_per_month
@@ -93,7 +93,7 @@ def from_settings(settings: Settings) -> MetalsApi:
 def normalise(
     body: Mapping[str, Any], symbols: Sequence[str], now: datetime, *, simulated: bool
 ) -> Batch:
-    """The events in a successful answer; symbols that cannot be believed are rejected singly."""
+    """The events in a successful answer; implausible symbols are rejected individually."""
     observed_at = _observed_at(body.get("timestamp"), now)
     base, rates = body.get("base"), body.get("rates")
     if not isinstance(base, str) or not isinstance(rates, dict):
@@ -124,7 +124,7 @@ def normalise(
 
 
 def error_in(body: Mapping[str, Any], now: datetime) -> SourceError | None:
-    """The typed error of an error body; None if there is just nothing new."""
+    """The typed error of an error body; None if there is only nothing new."""
     error = body.get("error")
     code = error.get("code") if isinstance(error, dict) else None
     said = error.get("info") or error.get("type") if isinstance(error, dict) else error
@@ -133,7 +133,7 @@ def error_in(body: Mapping[str, Any], now: datetime) -> SourceError | None:
         case 101 | 102:
             return Auth(reason)
         case 104:
-            # The day on which the allowance is renewed is not told: ask once a day.
+            # The day on which the allowance is renewed is unknown: ask once a day.
             return Quota(reason, min(next_month(now), now + timedelta(days=1)))
         case 106:
             return None
@@ -143,7 +143,7 @@ def error_in(body: Mapping[str, Any], now: datetime) -> SourceError | None:
 def _observed_at(timestamp: Any, now: datetime) -> datetime:
     if isinstance(timestamp, bool) or not isinstance(timestamp, int):
         raise Permanent("the answer has no timestamp")
-    # How far ahead it may be is not for this host's clock to say, unless it is beyond all reason.
+    # This host's clock does not decide how far ahead a time may be, within reason.
     if not EARLIEST.timestamp() <= timestamp <= (now + AHEAD).timestamp():
         raise Permanent(
             f"the timestamp {timestamp} is not a time at which prices were observed, or this host's"
@@ -153,7 +153,7 @@ def _observed_at(timestamp: Any, now: datetime) -> datetime:
 
 
 def _price(symbol: str, base: str, rates: Mapping[str, Any]) -> float:
-    """Dollars per ounce; ValueError says why this answer does not tell."""
+    """Dollars per ounce; a ValueError says why the answer has no price."""
     if base == symbol:
         price = _number(rates.get(CURRENCY), CURRENCY)
     elif base == CURRENCY:

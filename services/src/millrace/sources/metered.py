@@ -1,4 +1,4 @@
-"""What sources that poll an upstream within an allowance of requests have in common."""
+"""Common parts of sources with a limited number of requests."""
 
 import time
 from abc import ABC, abstractmethod
@@ -13,13 +13,13 @@ from millrace.sources.http import Client, Upstream
 
 
 def budget_file(settings: Settings, upstream: Upstream) -> Path:
-    """Where requests are counted: what the simulator was asked is not taken from a key."""
+    """The file of counted requests: those to the simulator do not count for a key."""
     name = "simulated" if upstream.simulated else "budget"
     return settings.producer_state_dir / f"{name}.json"
 
 
 class Metered(ABC):
-    """An endless source that asks a client as often as its budget allows."""
+    """An endless source that polls as often as its budget allows."""
 
     endless = True
 
@@ -42,11 +42,11 @@ class Metered(ABC):
 
     @property
     def budget_left(self) -> int | None:
-        """Requests that the key's allowance has left."""
+        """Requests left in the key's allowance."""
         return self._budget.left
 
     def fetch(self, unit: str) -> Batch:
-        """Ask for one unit; when the upstream refuses, nothing before the time that it names."""
+        """Fetch one unit; after a refusal, nothing before the time that the upstream names."""
         self._budget.take()
         try:
             batch = self._ask(unit)
@@ -57,7 +57,7 @@ class Metered(ABC):
 
     @abstractmethod
     def _ask(self, unit: str) -> Batch:
-        """One request, which is counted."""
+        """Make one counted request."""
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -1,11 +1,11 @@
-"""Chance that is a function of a name and a place alone: every process tells the same story."""
+"""Noise as a function of name and position only, so that all processes generate the same."""
 
 import hashlib
 import math
 
 
 def smooth(name: str, position: float) -> float:
-    """Smooth noise in -1..1 that passes through a random value at each whole position."""
+    """Smooth noise in -1..1 with a random value at each integer position."""
     start = math.floor(position)
     share = position - start
     blend = share * share * (3 - 2 * share)
@@ -13,6 +13,6 @@ def smooth(name: str, position: float) -> float:
 
 
 def at(name: str, position: int) -> float:
-    """The random value in -1..1 at a whole position."""
+    """The random value in -1..1 at an integer position."""
     digest = hashlib.blake2b(f"{name}/{position}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**63 - 1

@@ -1,9 +1,9 @@
-"""nvidia_smi: the GPUs of a host as nvidia_gpu_exporter shows them, which asks nvidia-smi or NVML.
+"""nvidia_smi: the GPUs of a host from nvidia_gpu_exporter, which uses nvidia-smi or NVML.
 
-Fractions are of 1, memory comes in bytes, power in watts, energy in joules. Each series names its
-GPU by the UUID, without the prefix that the driver gives it; one of them, of the constant 1, has
-name and number as labels. Older versions have the number in a series of its own. What a GPU does
-not say has no series. MIG instances have series of other names, which are passed over.
+Fractions are of 1, memory is in bytes, power in watts, energy in joules. Each series names its GPU
+by the UUID, without the driver's prefix; one series with the constant value 1 has name and number
+as labels. Older versions have the number in a separate series. Unsupported readings have no series.
+MIG instances have series of other names, which are ignored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ INFO, INDEX = PREFIX + "gpu_info", PREFIX + "index"
 UTILIZATION = PREFIX + "utilization_gpu_ratio"
 USED, TOTAL = PREFIX + "memory_used_bytes", PREFIX + "memory_total_bytes"
 POWERS = tuple(PREFIX + f"power_draw_{kind}watts" for kind in ("", "average_", "instant_"))
-"""What drivers call the power of the last second, the first that there is."""
+"""Drivers' names for the power of the last second; the first existing one is used."""
 TEMPERATURE, ENERGY = PREFIX + "temperature_gpu", PREFIX + "energy_joules_total"
 NAMES = frozenset({INFO, INDEX, UTILIZATION, USED, TOTAL, *POWERS, TEMPERATURE, ENERGY})
 MEBIBYTE = 1024 * 1024
@@ -34,7 +34,7 @@ EMPTY = (
 
 
 def from_settings(settings: Settings) -> GpuExporter:
-    """The source as configured."""
+    """The configured source."""
     exporter, place = Exporter.from_settings(settings), ServingGpu.from_settings(settings)
     return GpuExporter(exporter, place, normalise, EMPTY)
 
@@ -42,7 +42,7 @@ def from_settings(settings: Settings) -> GpuExporter:
 def normalise(
     samples: Sequence[Sample], place: ServingGpu, now: float, *, simulated: bool
 ) -> list[GpuMetrics | Rejected]:
-    """An event of each GPU that the samples are about; one that cannot be believed is rejected."""
+    """An event of each GPU in the samples; implausible ones are rejected."""
     values: dict[str, dict[str, float]] = {}
     labels: dict[str, dict[str, str]] = {}
     for name, found, value in samples:
@@ -76,7 +76,7 @@ def _events(
         "gpu_index": int(number[:9]),
         "name": labels.get("name") or place.gpu_name or UNKNOWN,
         "uuid": uuid if uuid.startswith(_OF_A_GPU) else _OF_A_GPU + uuid,
-        # A hundredth of a whole number is not exact.
+        # Hundredths are not exact in binary.
         "utilization": None if utilization is None else round(100 * utilization, 6),
         "mem_used_mb": None if used is None else used / MEBIBYTE,
         "mem_total_mb": None if total is None else total / MEBIBYTE,

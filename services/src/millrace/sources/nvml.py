@@ -1,9 +1,9 @@
-"""NVML: the GPUs of this host, as NVIDIA's driver sees them.
+"""NVML: the GPUs of this host, from NVIDIA's driver.
 
-Power comes in milliwatts, energy in millijoules and memory in bytes. What a GPU or its driver does
-not support, does not let this process read or does not know is null; a GPU that fails is rejected,
-and the others are not. The library is opened for each poll: a driver may be replaced while the
-producer runs.
+Power is in milliwatts, energy in millijoules and memory in bytes. Readings that a GPU or its driver
+does not support, does not know or does not let this process read are null; a failing GPU is
+rejected, and the others are not. The library is opened for each poll, because the driver may be
+replaced while the producer runs.
 """
 
 import time
@@ -20,7 +20,7 @@ from millrace.sources.gpus import UNKNOWN, ServingGpu, batch, metrics
 MEBIBYTE = 1024 * 1024
 MILLI = 1000
 NOT_AVAILABLE = (2**32 - 1, 2**64 - 1)
-"""NVML_VALUE_NOT_AVAILABLE, which is -1, in numbers without a sign."""
+"""NVML_VALUE_NOT_AVAILABLE, which is -1, as unsigned numbers."""
 
 
 class Nvml:
@@ -84,8 +84,8 @@ class Nvml:
 
     def _memory(self, handle: Any) -> tuple[float | None, float | None]:
         library = self._library
-        # The first form of the answer counts what the driver keeps for itself as used; nvidia-smi
-        # and DCGM do not. Drivers before 510 know no other.
+        # Version 1 of the structure counts the driver's reserved memory as used; nvidia-smi and
+        # DCGM do not. Drivers before 510 have no other version.
         memory = self._read(
             library.nvmlDeviceGetMemoryInfo, handle, library.nvmlMemory_v2
         ) or self._read(library.nvmlDeviceGetMemoryInfo, handle)
@@ -102,7 +102,7 @@ class Nvml:
         return None if value is None else value / MILLI
 
     def _read(self, read: Callable[..., Any], *arguments: Any) -> Any:
-        """What is read; None if the GPU or the driver does not say it."""
+        """The reading; None if the GPU or the driver does not provide it."""
         library = self._library
         try:
             return read(*arguments)
@@ -121,5 +121,5 @@ def _known(value: Any) -> Any:
 
 
 def from_settings(settings: Settings) -> Nvml:
-    """The source as configured."""
+    """The configured source."""
     return Nvml(ServingGpu.from_settings(settings))

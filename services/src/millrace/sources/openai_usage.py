@@ -1,15 +1,15 @@
-"""OpenAI-compatible answers: the tokens that each of them says it used.
+"""OpenAI-compatible answers: the tokens that each answer says it used.
 
-A gateway appends the answers to a file, one JSON object a line: those of chat and text completions,
-of embeddings, and of the Responses API, which has other names for the same; also what is streamed,
-each part a line. How far the file is read survives a restart, as does what is held of streams. It
-is written down only when what was read before is acknowledged: after a crash some lines are read
-again, and are the same events, for the id is that of the answer. What cannot be read is told with
-its line, and passed over.
+A gateway appends the answers to a file, one JSON object per line: those of chat and text
+completions, of embeddings, and of the Responses API, which uses other names; also streamed ones,
+with each part on a line. The position in the file survives a restart, as do held parts of streams.
+It is stored only after the events read before are acknowledged: after a crash some lines are read
+again, and become the same events, because the id is the answer's. Unreadable lines are reported
+with their number, and skipped.
 
-An answer says when it began, and its line comes when it has ended: by then others have begun whose
-lines came before. So its tokens are of the latest time that it or a line before it says. Where none
-says a later one, that is when it began.
+An answer has its start time, but its line is written when it has ended; by then others may have
+started whose lines came earlier. So the time of its tokens is the latest time in its line or an
+earlier one. If no earlier line has a later time, this is its start time.
 """
 
 import time
@@ -35,27 +35,27 @@ from millrace.sources.streams import Held, Told, last_of_each
 log = structlog.get_logger(__name__)
 
 LONGEST_SECONDS = 600.0
-"""What began longer before is not of the time that the lines before it say: clients wait for an
-answer so long at most, and files may be put together in any order."""
+"""An answer that started longer ago keeps its own time: clients wait at most this long for an
+answer, and files may be concatenated in any order."""
 
 
 class Position(msgspec.Struct, frozen=True):
-    """How far files are read, and what of it is not told yet."""
+    """The positions in the files, and parts of answers that are not published yet."""
 
     inode: int = 0
     offset: int = 0
     tail: str = ""
     held: dict[str, Held] = {}
-    """What is read of answers that are streamed, by answer, and of those behind them."""
+    """Parts of streamed answers, by answer, and the answers that wait behind them."""
     marks: list[Mark] = []
-    """Of each file; without them, the one that the first three fields say."""
+    """The mark of each file; if empty, the mark in the first three fields."""
     written: int = 0
     newest: float = 0.0
-    """The latest time that a line says, in seconds since 1970."""
+    """The latest time in any line, in seconds since 1970."""
 
 
 class OpenaiUsage:
-    """The source: each poll reads what the file has more, at most CHUNK bytes."""
+    """The source: each poll reads new lines of the file, at most CHUNK bytes."""
 
     feed = "token_usage"
     units: tuple[str, ...] = ("usage",)
@@ -75,11 +75,12 @@ class OpenaiUsage:
         self._position = self._kept = self._load()
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
-        """The events of the lines that are complete. The call means that the last are published."""
+        """The events of complete lines. A call implies that the previous ones are published."""
         now = self._clock()
         try:
             if self._position == Position():
-                # Whatever becomes of the first file now, it is later than what lies beside it.
+                # From now on the first file, also if it is rotated, counts as later than files
+                # beside it.
                 self._position = Position(written=self._following.begun())
             if self._position != self._kept:
                 write_atomically(self._state, msgspec.json.encode(self._position))
@@ -129,7 +130,7 @@ class OpenaiUsage:
 
 
 def from_settings(settings: Settings) -> OpenaiUsage:
-    """The source as configured."""
+    """The configured source."""
     return OpenaiUsage(
         settings.producer_usage_file,
         ServingGpu.from_settings(settings),
@@ -138,10 +139,10 @@ def from_settings(settings: Settings) -> OpenaiUsage:
 
 
 def ended(event: TokenUsage, newest: float, now: float) -> tuple[TokenUsage, float]:
-    """The event with the time by which its answer had ended, and the latest that is said so far."""
+    """The event with the time by which its answer had ended, and the latest time so far."""
     began = event.observed_at.timestamp()
     if began <= newest <= began + LONGEST_SECONDS:
         end = datetime.fromtimestamp(newest, UTC)
         return msgspec.structs.replace(event, observed_at=end), newest
-    # A time that is ahead of all clocks says nothing about other answers.
+    # A time ahead of all clocks does not apply to other answers.
     return event, max(newest, began) if began <= now + CLOCKS.total_seconds() else newest

@@ -13,21 +13,21 @@ OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".
 
 
 class Broken(Exception):
-    """What is in the file cannot be unpacked: it is damaged, or is being written."""
+    """The file cannot be unpacked: it is damaged, or still being written."""
 
 
 def is_packed(path: Path) -> bool:
-    """Whether it is compressed, by its name."""
+    """Whether the file is compressed, by its name."""
     return path.suffix in OPENERS
 
 
 def around(path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
-    """The bytes before an offset, TAIL at most, and so many behind it.
+    """The bytes before an offset, at most TAIL, and `most` bytes after it.
 
-    Broken if these cannot be unpacked, OSError if the file cannot be read.
+    Raises Broken if these cannot be unpacked, OSError if the file cannot be read.
     """
     if is_packed(path) and not path.stat().st_size:
-        # Of gzip it would be the whole of nothing; who compresses begins so.
+        # For gzip an empty file is valid and empty; compression programs start with one.
         raise Broken
     start = max(0, offset - TAIL)
     try:
@@ -39,6 +39,6 @@ def around(path: Path, offset: int, most: int) -> tuple[bytes, bytes]:
     except OSError as error:
         if error.errno is not None:
             raise
-        # That of gzip and bz2, whatever the system says of the file.
+        # gzip and bz2 raise OSError for damaged data.
         raise Broken from None
     return data[: offset - start], data[offset - start :]

@@ -1,10 +1,10 @@
-"""Replay: the real daily prices of some shares from 2000 to 2013, all of them, once.
+"""Replay: real daily prices of some shares from 2000 to 2013, all of them, once.
 
 The file is a CSV of Ticker, Date, Open, High, Low, Close, Volume, Adj Close. A row is observed at
-the regular close of its day, 16:00 in New York, also on one of the few half-days: the file names no
-time. Prices are as they were that day, not adjusted for splits. Another file of the same columns is
-taken in the forms in which others write it; a row that is no price, or says what cannot be of one
-day, is told with its line, alone.
+the regular close of its day, 16:00 in New York, even on the few half-days, because the file has no
+times. Prices are those of the day, not adjusted for splits. Other files with these columns are read
+in the common forms of CSV; a row without a price, or with impossible values, is reported with its
+line, and does not affect others.
 """
 
 import hashlib
@@ -30,21 +30,21 @@ from millrace.sources.times import regular_close_of
 log = structlog.get_logger(__name__)
 
 COLUMNS = ("Ticker", "Date", "Open", "High", "Low", "Close", "Volume")
-"""What is read; others may be there too."""
+"""The columns that are read; there may be others."""
 PRICES = {"open": "Open", "high": "High", "low": "Low", "price": "Close"}
 FIELDS = {**PRICES, "event_id": "Ticker", "symbol": "Ticker", "volume": "Volume"}
-"""What an event's fields are read from."""
+"""The columns of an event's fields."""
 
 SLACK = 0.01
-"""How far a day may open and close outside of its low and high, as a fraction of the high, or in
-cents where that is more: providers round, and take the close from another print. A price that is
+"""How far the open and close may be outside of low and high, as a fraction of the high, or in
+dollars if that is more: providers round, and take the close from another print. A price that is
 adjusted for a split is further off."""
 
 Wanted = Callable[[str, date], bool]
 
 
 class Replay:
-    """The source: its one unit is the whole file, named by its content, so a new file is new."""
+    """The source: its only unit is the file, named by its content, so that a new file is new."""
 
     feed = "stocks"
     shortest_interval = 0.0
@@ -59,7 +59,7 @@ class Replay:
         self.units: tuple[str, ...] = (f"{content} {','.join(sorted(symbols)) or 'all'}",)
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
-        """Every row of the chosen symbols, in the order of their time."""
+        """All rows of the chosen symbols, in the order of their times."""
         try:
             batch = self.between(date.min, date.max)
         except NoTable as error:
@@ -71,9 +71,9 @@ class Replay:
         return batch
 
     def between(self, first: date, end: date) -> Batch:
-        """The rows of the days from the first up to the end, with the ids that `fetch` gives.
+        """The rows of the days from `first` up to `end`, exclusive, with the ids of `fetch`.
 
-        Of a row that does not say its symbol or its day it is not known whether it is one of them.
+        For a row without a symbol or a day it is not known whether it is one of them.
         """
 
         def wanted(symbol: str, day: date) -> bool:
@@ -91,7 +91,7 @@ class Replay:
 
 
 def from_settings(settings: Settings) -> Replay:
-    """The source as configured."""
+    """The configured source."""
     file = settings.replay_file
     with about("replay_file"):
         try:
@@ -103,14 +103,14 @@ def from_settings(settings: Settings) -> Replay:
 
 
 def read(path: Path, now: datetime) -> Iterator[StockPrice]:
-    """The rows of the file that are believed, as events, in the file's order."""
+    """The valid rows of the file, as events, in the file's order."""
     for one in rows(path, now, lambda *_: True):
         if not isinstance(one, Rejected):
             yield one
 
 
 def rows(path: Path, now: datetime, wanted: Wanted) -> Iterator[StockPrice | Rejected]:
-    """Each row of a wanted symbol and day, or why it is none; NoTable of a file without rows."""
+    """Each row of a wanted symbol and day, or why it is invalid; NoTable if there are no rows."""
     lines: dict[tuple[str, date], int] = {}
     for row in tables.read(path, COLUMNS):
         where = f"{path.name}, line {row.line}"

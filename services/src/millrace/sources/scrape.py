@@ -1,4 +1,4 @@
-"""Scraping: the numbers that a Prometheus exporter shows, bounded and without what is none."""
+"""Scraping: the finite numbers of a Prometheus exporter, with limits."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """What an exporter shows at one time."""
+    """The page of an exporter at one time."""
 
     samples: Sequence[Sample]
     simulated: bool
@@ -42,11 +42,11 @@ class Exporter:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Exporter":
-        """The exporter as configured."""
+        """The configured exporter."""
         return cls(settings.producer_url)
 
     def scrape(self) -> Page:
-        """One GET; whatever is no page of metrics is a typed error."""
+        """One GET; anything but a page of metrics raises a typed error."""
         answer = ask(self.url, most=MAX_BODY)
         if answer.status != requests.codes.ok:
             raise _error(answer)
@@ -56,11 +56,11 @@ class Exporter:
 
 
 def parse(body: bytes) -> list[Sample]:
-    """The finite samples of a page in the text format; Transient if it is none."""
+    """The finite samples of a page in the text format; raises Transient if it is invalid."""
     try:
         families = list(text_string_to_metric_families(body.decode()))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        # The parser has no error of its own: what is no page fails wherever it happens to.
+        # The parser has no exception of its own: an invalid page fails with any error.
         raise Transient(f"the answer is no page of metrics: {type(error).__name__}") from None
     return [
         Sample(sample.name, dict(sample.labels), float(sample.value))

@@ -1,7 +1,7 @@
-"""When something was seen first: of an upstream that does not say when it observed what it tells.
+"""When values were first seen, for an upstream that does not say when it observed them.
 
-It is written down before it is used, so that the same is observed at the same time, and is the same
-event, however often it is told and whoever is restarted meanwhile.
+The time is stored before it is used, so that the same value has the same time, and is the same
+event, however often it is fetched and across restarts.
 """
 
 from datetime import UTC, datetime
@@ -12,18 +12,18 @@ import msgspec
 from millrace.runtime.state_files import load_state, write_atomically
 
 MOST = 16
-"""So much is known of each series: an upstream that answers from several caches goes to and fro."""
+"""Values kept per series: an upstream with several caches may alternate between values."""
 
 
 class Seen:
-    """What was seen last of each series, and when first, in a file."""
+    """The last values of each series, with the times when they were first seen, in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._times = self._load()
 
     def first(self, series: str, what: str, now: datetime) -> datetime:
-        """When this was seen first of the series, in whole seconds: now, unless it is known."""
+        """When this value of the series was first seen, in whole seconds: now, if it is new."""
         known = self._times.setdefault(series, {})
         if what not in known:
             known[what] = int(now.timestamp())

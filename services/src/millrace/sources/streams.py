@@ -1,8 +1,8 @@
-"""Answers that come in parts: what each of them used is what its last part says.
+"""Answers that arrive in parts: the usage of an answer is that of its last part.
 
-A server may say in every part what was used so far. Which part is the last is known where it says
-so, else when no other has come for a while. Meanwhile what was read behind it waits, too: events
-are told in the order in which answers ended, or those that waited would come late for any rate.
+A server may report in every part what was used so far. A part is the last one if it says so, or if
+no other has arrived for a while. Meanwhile answers that were read after it wait, too: events are
+published in the order in which answers ended, so that waiting ones are not too late for a rate.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,47 +14,47 @@ from millrace.feeds.token_usage import TokenUsage
 
 QUIET_SECONDS = 10.0
 MOST = 10_000
-"""Answers that are waited for, or wait behind one, at a time."""
+"""Maximum number of unfinished answers and of those that wait behind them."""
 
 
 class Told(NamedTuple):
-    """What an answer used, as far as it says."""
+    """The usage that an answer, or a part of one, reports."""
 
     event: TokenUsage | None
-    """None: this part is not believed, and so is no other before it."""
+    """None: this part is not believed, so earlier ones are not used either."""
     answer: str
-    """The same for all parts of an answer."""
+    """The key of the answer, which all its parts share."""
     is_last: bool
     doubt: str | None = None
-    """What does not add up in it."""
+    """An inconsistency in the answer."""
 
 
 class Held(msgspec.Struct, frozen=True):
-    """The last part that was read of an answer, and when, in seconds since 1970."""
+    """The last part of an answer so far, and when it was read, in seconds since 1970."""
 
     event: TokenUsage
     at: float
     is_last: bool = False
-    """Whether it waits only for what was read before it."""
+    """Whether the answer is complete, and waits only for earlier ones."""
 
 
 def last_of_each(
     told: Iterable[Told], held: Mapping[str, Held], now: float
 ) -> tuple[list[TokenUsage], dict[str, Held]]:
-    """The events of answers that are complete, in the order of their last parts, and the others."""
+    """The events of complete answers, in the order of their last parts, and the held parts."""
     waiting = dict(held)
     for event, answer, is_last, _ in told:
         waiting.pop(answer, None)
         if event is None:
             continue
-        # Two whole answers may have one id: neither takes the place of the other.
+        # Two complete answers may share an id: neither replaces the other.
         key = f"{answer}\n{len(waiting)}" if is_last else answer
         while key in waiting:
             key += "+"
         waiting[key] = Held(event, now, is_last)
 
     def is_complete(part: Held) -> bool:
-        # A clock that was set back keeps none of them.
+        # If the clock was set back, no part is held.
         return part.is_last or not 0 <= now - part.at < QUIET_SECONDS
 
     complete = []
@@ -62,7 +62,7 @@ def last_of_each(
         if not is_complete(part):
             break
         complete.append(waiting.pop(answer).event)
-    # Where too many wait, those that are complete come first: late is better than wrong.
+    # If too many wait, complete answers go first: late is better than wrong.
     for only_complete in (True, False):
         for answer, part in list(waiting.items()):
             if len(waiting) <= MOST:

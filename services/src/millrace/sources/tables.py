@@ -1,6 +1,6 @@
-"""CSV as others write it: with a comma, a semicolon or a tab, in UTF-8 or UTF-16, also compressed.
+"""CSV as others write it: with commas, semicolons or tabs, in UTF-8 or UTF-16, also compressed.
 
-Each line is a row by itself: a quotation mark that nobody closes spoils no other.
+Each line is a row by itself, so that an unclosed quotation mark does not affect others.
 """
 
 import csv
@@ -23,23 +23,23 @@ DELIMITERS = (",", ";", "\t")
 GZIP = b"\x1f\x8b"
 LONGEST_HEADER = 80
 _FORMULA = re.compile(r'\A="([^"]*)"\Z')
-"""How exports have spreadsheets take a cell for text."""
+"""The formula by which exports make spreadsheets treat a cell as text."""
 
 
 class NoTable(MillraceError):
-    """A file of which no row can be read."""
+    """A file from which no row can be read."""
 
 
 class Row(NamedTuple):
-    """A row, and the line that it is in."""
+    """A row and its line."""
 
     line: int
     cells: Mapping[str, str]
     problem: str | None = None
-    """Why nobody can say what is in which column."""
+    """Why the columns of the row cannot be told apart."""
 
     def read(self, name: str, meaning: Callable[[str], T]) -> T:
-        """What the cell of a column means; ValueError names the column."""
+        """The converted cell of a column; a ValueError names the column."""
         if self.problem:
             raise ValueError(self.problem)
         text = self.cells.get(_plain(name))
@@ -52,7 +52,7 @@ class Row(NamedTuple):
 
 
 def read(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The rows that are not empty; NoTable if the file has not got the columns."""
+    """The rows that are not empty; raises NoTable if the file lacks the columns."""
     number, table = 0, None
     with ExitStack() as opened:
         try:
@@ -70,7 +70,7 @@ def read(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _lines(path: Path, opened: ExitStack) -> Iterator[str]:
-    """The lines, whatever ends them; bytes that are no text are surrogates."""
+    """The lines, with any line end; undecodable bytes become surrogates."""
     file = opened.enter_context(path.open("rb"))
     is_packed = file.read(len(GZIP)) == GZIP
     file.seek(0)
@@ -87,7 +87,7 @@ def _lines(path: Path, opened: ExitStack) -> Iterator[str]:
 
 
 def _header(path: Path, line: str, columns: Sequence[str]) -> tuple[str, list[str]]:
-    """What separates cells, and the names of the columns, as they are compared."""
+    """The separator, and the normalised names of the columns."""
     for delimiter in DELIMITERS:
         try:
             names = [_plain(cell) for cell in _cells(line, delimiter)]

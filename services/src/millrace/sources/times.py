@@ -1,4 +1,4 @@
-"""Times that the upstreams leave unsaid: closes of trading, and when allowances are renewed."""
+"""Times that upstreams do not provide: closes of trading, and when allowances are renewed."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ _THURSDAY, _FRIDAY = 3, 4
 
 
 def regular_close_of(day: date) -> datetime:
-    """When the exchanges of New York close on a day like others, in UTC."""
+    """When the exchanges of New York close on a regular day, in UTC."""
     return datetime.combine(day, _CLOSE, NEW_YORK).astimezone(UTC)
 
 
@@ -20,14 +20,14 @@ def close_of(day: date) -> datetime:
 
 
 def _is_half_day(day: date) -> bool:
-    """Before Independence Day and Christmas, if that is a weekday, and after Thanksgiving.
+    """Whether it is a weekday before Independence Day or Christmas, or the day after Thanksgiving.
 
-    These are the exchanges' rules since 2013. Where one of the holidays is on a Saturday, the
-    Friday before it is the holiday. No library knows half-days without bringing pandas along.
+    These are the exchanges' rules since 2013. If one of the holidays is on a Saturday, the Friday
+    before it is the holiday. All libraries that know half-days depend on pandas.
     """
     if (day.month, day.day) in ((7, 3), (12, 24)):
         return day.weekday() <= _THURSDAY
-    # The fourth Thursday of November is the 22nd at the earliest.
+    # Thanksgiving, the fourth Thursday of November, is on the 22nd at the earliest.
     return day.month == 11 and 23 <= day.day <= 29 and day.weekday() == _FRIDAY
 
 

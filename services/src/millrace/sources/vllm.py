@@ -1,27 +1,26 @@
 """vLLM: the tokens that its models used between two polls of its metrics.
 
-Counters begin at 0 when the server starts: where the page says another time of its start than
-before, or a counter is smaller, it has begun anew, and all that it shows was used since. Every poll
-has an event of every known model, also of one that used nothing, and says how many seconds it is
-about: after a pause, an outage or a restart of the producer these are many. The very first poll
-shows only where counters stand, so what was used before it is not known, nor what is used between
-the last poll and a restart of the server.
+Counters start at 0 when the server starts: if the page shows another start time than before, or a
+counter is smaller, the counter was reset, and its whole value was used since. Every poll has an
+event of every known model, even an idle one, with the number of seconds that it covers: many after
+a pause, an outage or a restart of the producer. The very first poll only reads the counters, so
+earlier usage is unknown, as is usage between the last poll and a restart of the server.
 
-Series of one model that differ in any other label (the engine, a replica) are counters of their
-own, and begin anew each for itself; what they say is summed. One that comes later begins where it
-stands, too, for a replica that joins may have run for days; where its process started after the
-poll before, all that it shows was used since. One that the page leaves out is kept for an hour of
-polls, not for ever: replicas come and go, and each has a name of its own.
+Series of one model that differ in any other label (the engine, a replica) are separate counters
+with separate resets; their usage is summed. A series that appears later starts at its current value
+too, because a replica that joins may have run for days; but if its process started after the
+previous poll, its whole value was used since. A series that the page leaves out is kept for an hour
+of polls, not for ever, because replicas come and go under changing names.
 
-A start that is other than before, and was not after the poll before, is that of another server
-behind the same URL: the reading is rejected, and what is counted begins where that one stands.
-Where the page has no start, counters of two servers that answer in turn look like restarts: each
-time they get smaller a line in the log says so.
+A start time that has changed, but is not after the previous poll, is that of another server behind
+the same URL: the reading is rejected, and counting continues from that server's values. If the page
+has no start time, the counters of two alternating servers look like restarts: each decrease is
+logged.
 
-Counters survive a restart, together with the events that came of them: whether these were published
-is not known then, so they are told again, and are the same events. The page is asked when they are
-acknowledged: until then nothing moves on. Nor do the counters of a model whose reading is rejected.
-What was told of one server is told again also where another one is asked by now.
+Counters are stored across restarts, together with the events derived from them. Whether these were
+published is unknown after a restart, so they are sent again, as the same events, even if another
+server is polled by then. The page is polled only after they are acknowledged. The counters of a
+model whose reading is rejected do not advance.
 """
 
 import hashlib
@@ -64,20 +63,20 @@ class Seen(msgspec.Struct, frozen=True):
     """What the last poll saw, and the events that came of it."""
 
     server: str
-    """A digest of its URL: another server has other counters."""
+    """A digest of the server's URL: another server has other counters."""
     at: float
     counters: list[tuple[Counter, float]]
     events: list[TokenUsage]
     started: float | None = None
-    """When the server started, if its page says so."""
+    """When the server started, if its page shows it."""
     behind: dict[str, float | None] = {}
-    """Seconds by which the counters of a model are older than `at`; None: it is not known."""
+    """Seconds by which the counters of a model are older than `at`; None: unknown."""
     missing: list[tuple[Counter, float]] = []
-    """For how many seconds of polls the page has not shown a counter that is kept."""
+    """The kept counters that the page does not show, and for how many seconds of polls."""
 
 
 class Vllm:
-    """The source: one poll reads the server's page."""
+    """The source: each poll reads the server's page."""
 
     feed = "token_usage"
     units: tuple[str, ...] = ("metrics",)
@@ -106,7 +105,7 @@ class Vllm:
         self._seen = kept if kept and kept.server == self._server else None
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
-        """What each model used since the poll before; nothing at the first."""
+        """The usage of each model since the previous poll; empty for the first one."""
         if self._again:
             again, self._again = self._again, []
             return Batch(again, simulated=any(event.simulated for event in again))
@@ -131,7 +130,7 @@ class Vllm:
         return batch(found, simulated=page.simulated)
 
     def _another(self, started: float | None) -> list[Rejected]:
-        """That a server answers which ran at the poll before, and was not the one that answered."""
+        """The rejection if another server answers, which already ran at the previous poll."""
         last = self._seen
         if last is None or started is None or last.started in (None, started):
             return []
@@ -151,7 +150,7 @@ class Vllm:
         now: float,
         simulated: bool,
     ) -> tuple[list[TokenUsage | Rejected], Seen]:
-        """What was used since, and what to keep of this page."""
+        """The usage since the last page, and the state to keep of this one."""
         before = renamed(dict(last.counters), page)
         started = _of_all(starts)
         if None not in (started, last.started) and started != last.started:
@@ -169,7 +168,7 @@ class Vllm:
         spans = _spans(since, last.behind, {c.model for c in (*before, *page)})
         counted = {c: value for c, value in page.items() if c not in standing}
         found, kept = self._found(normalise(before, counted), spans, now, simulated)
-        # A counter that the page leaves out once was not reset by that.
+        # A counter that the page leaves out once was not reset.
         away = self._away(last, before.keys() - page.keys(), since)
         moved = {c: value for c, value in page.items() if c.model not in kept}
         counters = {
@@ -183,17 +182,17 @@ class Vllm:
         )
 
     def _span(self, before: Seen, now: float) -> float | None:
-        """Seconds since the poll before, if that is known."""
+        """Seconds since the previous poll, if known."""
         if self._polled_at is not None:
             return self._monotonic() - self._polled_at
-        # A clock that was set back says nothing about how long it was.
+        # If the clock was set back, the time is unknown.
         return now - before.at if now >= before.at else None
 
     @staticmethod
     def _away(last: Seen, counters: Iterable[Counter], since: float | None) -> dict[Counter, float]:
-        """For how many seconds of polls each of those has been away, where that is not too many.
+        """For how many seconds of polls each of these counters has been missing, if not too many.
 
-        A time without polls says nothing about what is on the page.
+        A time without polls does not count, because the page is unknown then.
         """
         known = dict(last.missing)
         more = min(since or 0.0, LONGEST_INTERVAL)
@@ -207,7 +206,7 @@ class Vllm:
         now: float,
         simulated: bool,
     ) -> tuple[list[TokenUsage | Rejected], set[str]]:
-        """The events of each model, and the models of which a reading is rejected."""
+        """The events of each model, and the models with a rejected reading."""
         found: list[TokenUsage | Rejected] = []
         kept = set()
         for fields in used:
@@ -234,14 +233,14 @@ class Vllm:
 
 
 def _of_all(starts: Sequence[Sample]) -> float | None:
-    """Of several servers on one page it does not say whose counters began anew."""
+    """The only start time; None if the page has several servers, whose resets it cannot show."""
     return starts[0].value if len(starts) == 1 else None
 
 
 def _spans(
     since: float | None, behind: Mapping[str, float | None], models: Iterable[str]
 ) -> dict[str, float | None]:
-    """Seconds since the counters of each model that are known, if that is known."""
+    """Seconds since the known counters of each model, if known."""
     older = {model: behind.get(model, 0.0) for model in models}
     return {
         model: None if since is None or more is None else since + more
@@ -250,7 +249,7 @@ def _spans(
 
 
 def from_settings(settings: Settings) -> Vllm:
-    """The source as configured."""
+    """The configured source."""
     return Vllm(
         Exporter.from_settings(settings),
         ServingGpu.from_settings(settings),

@@ -1,4 +1,4 @@
-"""The counters of a vLLM server, and what its models used between two looks at them."""
+"""The counters of a vLLM server, and the usage of its models between two polls."""
 
 import math
 from collections import defaultdict
@@ -15,14 +15,14 @@ LATENCY = "vllm:e2e_request_latency_seconds_sum"
 REQUESTS = "vllm:e2e_request_latency_seconds_count"
 NAMES = frozenset({PROMPT, COMPLETION, LATENCY, REQUESTS})
 MODEL_LABELS = ("model_name", "model")
-"""The second is that of Triton, where it runs vLLM."""
+"""The second is Triton's, when it runs vLLM."""
 ENGINE_LABELS = ("engine", "version")
 LARGEST = 2.0**53
-"""What a counter shows beyond is no count."""
+"""Larger values are not counts."""
 KEPT = 3600.0
-"""Seconds of polls for which a series is kept that the page does not show."""
+"""Seconds of polls for which a series that the page does not show is kept."""
 MOST_EVENTS = 100
-"""Of one model at one poll: more tokens than these can say is no reading."""
+"""Maximum number of events of one model per poll; more tokens than fit are not plausible."""
 
 
 class Counter(NamedTuple):
@@ -31,11 +31,11 @@ class Counter(NamedTuple):
     name: str
     model: str
     series: str
-    """Its other labels; of an engine's number alone, the number."""
+    """The other labels; if there is only an engine number, this number."""
 
 
 class Used(TypedDict):
-    """What one model used, by the names of TokenUsage."""
+    """The usage of one model, by the names of TokenUsage."""
 
     model: str
     prompt_tokens: int
@@ -59,9 +59,9 @@ def read(samples: Iterable[Sample]) -> dict[Counter, float]:
 
 
 def renamed(before: dict[Counter, float], now: Mapping[Counter, float]) -> dict[Counter, float]:
-    """What was kept of series without the labels that they have now: by those, where one can tell.
+    """Kept series that now have additional labels, under their new labels if the match is unique.
 
-    Of several that were one, only what they show now is known.
+    Of several series that were one, only the current values are known.
     """
     new = defaultdict(list)
     for counter in now.keys() - before.keys():
@@ -81,9 +81,10 @@ def beginnings(
     starts: Sequence[Sample],
     at: float,
 ) -> tuple[dict[Counter, float], dict[Counter, float]]:
-    """Where series begin that were not known `at` the poll before: from 0, or where they stand.
+    """The starting values of series that were unknown `at` the previous poll.
 
-    From 0 where their process started since. What is no count is in neither: it is no beginning.
+    A series starts at 0 if its process started since, otherwise at its current value. Values that
+    are not counts are no starting values.
     """
     anew: dict[Counter, float] = {}
     standing: dict[Counter, float] = {}
@@ -97,9 +98,9 @@ def beginnings(
 
 
 def start_of(counter: Counter, starts: Sequence[Sample]) -> float | None:
-    """When the process of a series started, if the page says so.
+    """When the process of a series started, if the page shows it.
 
-    A start is of the series that have all its labels.
+    A start time applies to the series that have all its labels.
     """
     its = {*_labels(counter).items(), *((label, counter.model) for label in MODEL_LABELS)}
     found = []
@@ -123,7 +124,7 @@ def _series(labels: Mapping[str, str]) -> str:
 
 
 def check(counters: Mapping[Counter, float]) -> None:
-    """Transient if one of them cannot be: nothing can be counted from there."""
+    """Raise Transient if a counter is impossible, because counting cannot continue from it."""
     for counter, value in counters.items():
         if not _is_count(value):
             raise Transient(f"{counter.name} of {shown(counter.model)} is no count: {value:g}")
@@ -139,7 +140,7 @@ def normalise(before: Mapping[Counter, float], now: Mapping[Counter, float]) -> 
     for counter, value in now.items():
         earlier = before.get(counter, 0.0)
         moved = value - earlier if value >= earlier else value
-        # Of several that are no counts the sum may be no number: it is rejected as too large.
+        # The sum of invalid counts may not be a number; clamped, it is rejected as too large.
         models[counter.model][counter.name] += max(-LARGEST, min(moved, LARGEST))
     return [
         {
@@ -153,7 +154,7 @@ def normalise(before: Mapping[Counter, float], now: Mapping[Counter, float]) -> 
 
 
 def parts(used: Used) -> list[Used]:
-    """The same, with no more tokens in each than an event may have: after an outage it is many."""
+    """The usage, split so that no part exceeds an event's limit, as it may after an outage."""
     count = math.ceil(max(used["prompt_tokens"], used["completion_tokens"]) / MOST_TOKENS)
     if not 1 < count <= MOST_EVENTS:
         return [used]

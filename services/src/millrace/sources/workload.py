@@ -1,8 +1,8 @@
-"""Workload: two GPUs that serve language models, invented: their metrics, or the tokens they use.
+"""Workload: metrics or token usage of two simulated GPUs that serve language models.
 
-Everything is a function of seed, GPU and time, so every producer and every restart tells the same
-story. The load of a GPU rises and falls with the day (UTC) and wanders; power follows it, the
-temperature follows power as heat does, and the tokens of a request follow the load.
+Everything is a function of seed, GPU and time, so that every producer generates the same, also
+after a restart. The load of a GPU follows the time of day (UTC) with some noise; power follows the
+load, temperature follows power with a delay, and the tokens of a request follow the load.
 """
 
 import math
@@ -21,11 +21,11 @@ METRICS, TOKENS = "gpu_metrics", "token_usage"
 DAY_SECONDS = 86_400
 BUSIEST_HOUR = 14
 TURNS = ((30.0, 6.0), (300.0, 12.0), (3600.0, 8.0))
-"""Seconds in which a noise turns, and how far it moves the load, in percent."""
+"""Periods in seconds and amplitudes in percent of the load's noises."""
 AMBIENT = 27.0
 DEGREES_PER_WATT = 0.15
 HEAT_SECONDS = 60.0
-"""Time in which two thirds of a change of power have become heat."""
+"""Time after which the temperature has followed two thirds of a change of power."""
 HEAT_STEPS = 12
 PROMPT_SHARE = 0.7
 
@@ -44,7 +44,7 @@ class Gpu:
     model_memory: int
     """MiB."""
     most_tokens: float
-    """Tokens a second when it is fully used."""
+    """Tokens per second at full load."""
 
 
 GPUS = (
@@ -54,10 +54,10 @@ GPUS = (
 
 
 class Workload:
-    """The source: each poll brings the events whose time has come since the one before.
+    """The source: each poll returns the events that have become due since the previous one.
 
-    Events are due at whole multiples of the step since 1970. What would be older than `longest_gap`
-    seconds is left out.
+    Events are due at whole multiples of the step since 1970. Events older than `longest_gap`
+    seconds are left out.
     """
 
     units: tuple[str, ...] = ("workload",)
@@ -91,7 +91,7 @@ class Workload:
         self._set_back: int | None = None
 
     def pace(self, rate: float, interval: float) -> float:
-        """Metrics come at the interval, requests at the rate: from the next event on."""
+        """From the next event on, use the interval for metrics, or the rate for requests."""
         step = step_of(self.feed, rate, interval, len(self._gpus))
         if step != self._step:
             self._next = math.floor(self._told / step) + 1
@@ -100,11 +100,11 @@ class Workload:
         return len(self._gpus) / step
 
     def fetch(self, unit: str) -> Batch:  # noqa: ARG002 - there is one unit
-        """The events that are due."""
+        """Return the events that are due."""
         now = self._clock()
         last = math.floor(now / self._step)
         if self._told - now > self._longest_gap:
-            # The clock was set back: times come again, and what happens at them is something else.
+            # The clock was set back: the same times come again, with other events.
             self._next, self._set_back = last, int(now)
         first = max(self._next, last - math.floor(self._longest_gap / self._step))
         if last >= self._next:
@@ -118,7 +118,7 @@ class Workload:
         return Batch([event for event in found if not isinstance(event, Rejected)], simulated=True)
 
     def load(self, gpu: Gpu, at: float) -> float:
-        """How busy a GPU is at a time (seconds since 1970), in percent."""
+        """The load of a GPU at a time (seconds since 1970), in percent."""
         turn = 2 * math.pi * (at / DAY_SECONDS - BUSIEST_HOUR / 24)
         load = 55 + 25 * math.cos(turn)
         for seconds, swing in TURNS:
@@ -126,11 +126,11 @@ class Workload:
         return min(max(load, 0.0), 100.0)
 
     def power(self, gpu: Gpu, at: float) -> float:
-        """Watts at a time."""
+        """Power in watts at a time."""
         return gpu.idle_watts + (gpu.most_watts - gpu.idle_watts) * self.load(gpu, at) / 100
 
     def temperature(self, gpu: Gpu, at: float) -> float:
-        """Degrees Celsius at a time: what its power was, the recent past counting most."""
+        """Degrees Celsius at a time: a weighted average of past power, most recent first."""
         step = 4 * HEAT_SECONDS / HEAT_STEPS
         weights = [math.exp(-n * step / HEAT_SECONDS) for n in range(HEAT_STEPS)]
         heat = sum(w * self.power(gpu, at - n * step) for n, w in enumerate(weights))
@@ -185,7 +185,7 @@ class Workload:
         return f"{self._seed}/{self._host}/{gpu.index}/{what}"
 
     def _story(self) -> tuple[int, ...]:
-        """What tells an event from that of another story of the same GPU, time and number."""
+        """Distinguishes an event from those of other seeds with the same GPU, time and number."""
         return (self._seed, *([] if self._set_back is None else [self._set_back]))
 
     def _time(self, number: int) -> datetime:
@@ -193,7 +193,7 @@ class Workload:
 
 
 def from_settings(settings: Settings) -> Workload:
-    """The source as configured: metrics at the interval, or requests at the rate."""
+    """The configured source: metrics at the interval, or requests at the rate."""
     interval, feed = settings.producer_interval_seconds, settings.producer_feed
     return Workload(
         feed,
@@ -205,5 +205,5 @@ def from_settings(settings: Settings) -> Workload:
 
 
 def step_of(feed: str, rate: float, interval: float, gpus: int) -> float:
-    """Seconds between two events of one GPU: metrics come at the interval, requests at the rate."""
+    """Seconds between events of one GPU: the interval for metrics, from the rate for requests."""
     return interval if feed == METRICS else gpus / rate
