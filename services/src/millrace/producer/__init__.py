@@ -1,4 +1,4 @@
-"""The producer: polls a source and publishes what it brings."""
+"""The producer: polls a source and publishes its events."""
 
 import signal
 import threading
@@ -24,7 +24,7 @@ HUNG_SECONDS = 180.0
 
 
 def run(settings: Settings) -> None:
-    """Poll and publish until SIGTERM. No two processes do so with one state."""
+    """Poll and publish until SIGTERM, with a lock on the state against a second process."""
     timing.from_settings(settings)
     source = making.make(settings)
     logging.configure(settings.producer_name, settings.log_level, settings.secrets())
@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
 
 
 def produce(settings: Settings, source: Source, stop: threading.Event) -> None:
-    """Poll this source until told to stop; its probes are served meanwhile."""
+    """Poll this source until told to stop, and serve the probes meanwhile."""
     status = Status(
         name=settings.producer_name,
         source=settings.producer_source,

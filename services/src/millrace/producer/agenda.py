@@ -1,4 +1,4 @@
-"""When each unit of a source is due: kept on disk, so that a restart neither loses nor doubles."""
+"""When each unit of a source is due, stored on disk, so that a restart loses or repeats no poll."""
 
 from collections.abc import Callable, Sequence
 from math import inf
@@ -11,20 +11,20 @@ from millrace.runtime.state_files import load_state, write_atomically
 
 
 class _Kept(msgspec.Struct):
-    """What survives a restart."""
+    """The state that survives a restart."""
 
     due: dict[str, float] = {}
     finished: list[str] = []
     schedule: str = ""
     """The schedule that `due` follows; empty: an interval."""
     runs: int = 0
-    """How many of the polls out of turn that were asked for have their place here."""
+    """Number of requested extra polls that are included in `due`."""
     attempts: dict[str, int] = {}
-    """How often a unit was asked for since it answered."""
+    """Number of attempts of each unit since its last answer."""
 
 
 class Agenda:
-    """Each unit and when it is due, in seconds of Unix time; finished ones are not due again."""
+    """Units and their due times, in seconds of Unix time; finished units are not due again."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Agenda:
         *,
         runs: int,
     ) -> None:
-        """`runs` is how many polls out of turn were asked for when nothing is kept."""
+        """`runs` is the number of extra polls requested so far, used if there is no state."""
         self._units = units
         self._timing = timing
         self._path = path
@@ -44,7 +44,7 @@ class Agenda:
         self.resume()
 
     def next(self) -> tuple[str | None, float]:
-        """The unit that is due first, and when; None if all are finished."""
+        """The next unit and its due time; None if all are finished."""
         return min(
             ((unit, self._kept.due[unit]) for unit in self._waiting()),
             key=lambda entry: entry[1],
@@ -52,7 +52,7 @@ class Agenda:
         )
 
     def resume(self, timing: Timing | None = None) -> None:
-        """Nothing was polled for a while, or from now on another timing holds."""
+        """Resume after a pause, or with another timing."""
         self._timing = timing or self._timing
         now = self._clock()
         schedule = self._timing.text if self._timing.interval is None else ""
@@ -66,7 +66,7 @@ class Agenda:
         self.save()
 
     def ask(self, runs: int) -> bool:
-        """So many polls out of turn were asked for; whether one of them is new."""
+        """Schedule requested extra polls; return whether there is a new one."""
         if runs == self._kept.runs:
             return False
         self._kept.runs = runs
@@ -75,32 +75,32 @@ class Agenda:
         return True
 
     def attempt(self, unit: str) -> int:
-        """It is asked for; how often that was so since it answered."""
+        """Record an attempt; return the number of attempts since the last answer."""
         self._kept.attempts[unit] = self._kept.attempts.get(unit, 0) + 1
         return self._kept.attempts[unit]
 
     def answered(self, unit: str) -> None:
-        """It was asked for, and whoever answered is well."""
+        """Record an answer of a working upstream."""
         self._kept.attempts.pop(unit, None)
 
     def polled(self, unit: str, started: float) -> None:
-        """It is due again as its timing says."""
+        """Set the next due time by the timing."""
         self._kept.due[unit] = self._timing.after(started)
 
     def put(self, unit: str, due: float) -> None:
-        """It is due then, whatever was said before."""
+        """Set the due time."""
         self._kept.due[unit] = due
 
     def finish(self, unit: str) -> None:
-        """It brought everything that it ever will."""
+        """Mark the unit as finished."""
         self._kept.finished.append(unit)
 
     def postpone(self, unit: str, until: float) -> None:
-        """It is not due before that."""
+        """Postpone the unit at least until then."""
         self._kept.due[unit] = max(self._kept.due[unit], until)
 
     def save(self) -> None:
-        """Keep it."""
+        """Store the state."""
         write_atomically(self._path, msgspec.json.encode(self._kept))
 
     def _waiting(self) -> list[str]:

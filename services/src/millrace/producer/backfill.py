@@ -1,6 +1,6 @@
-"""Publishes a range of past days once, beside the producer that runs and without its state.
+"""Publishes a range of past days once, beside the running producer and without its state.
 
-Events have the ids that they always have: what is stored already is a duplicate, which is success.
+Events have their usual ids, so that stored ones are duplicates, which is success.
 """
 
 import signal
@@ -27,16 +27,16 @@ from millrace.sources.base import Historical
 log = structlog.get_logger(__name__)
 
 CHUNK = 1000
-"""Events between two looks at the clock."""
+"""Number of events between two readings of the clock."""
 PROGRESS_SECONDS = 5.0
 
 
 class Interrupted(MillraceError):
-    """The range is not published to its end."""
+    """The range was not published completely."""
 
 
 def run(settings: Settings, first: date | None, end: date | None) -> None:
-    """Publish what the source knows of the days from `first` up to `end`, which is not included."""
+    """Publish the source's events of the days from `first` up to `end`, exclusive."""
     if first is None or end is None:
         raise ConfigurationError("a range of past days needs both --from and --to")
     if first >= end:
@@ -85,7 +85,7 @@ def in_parts(
     stop: threading.Event,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Send them in order, and say every few seconds how far that is."""
+    """Send the events in order, and report progress every few seconds."""
     said = clock()
     for begin in range(0, len(events), CHUNK):
         if stop.is_set():

@@ -1,4 +1,4 @@
-"""The producer's connection to Kafka: made when the broker is there, again when it was lost."""
+"""The producer's connection to Kafka, opened when a broker answers, and again after a failure."""
 
 import threading
 from collections.abc import Callable
@@ -14,11 +14,11 @@ log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 3.0
 PATIENCE_MS = 5000
-"""A stop waits at most this long for a client that has no answer."""
+"""How long a stop waits at most for a client without an answer."""
 
 
 class Connection:
-    """Opens clients. Refused credentials are an error, an absent broker is waited for."""
+    """Opens clients. Refused credentials raise an error; an unavailable broker is waited for."""
 
     def __init__(self, settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
         self._settings = settings
@@ -27,16 +27,16 @@ class Connection:
         self._problem: str | None = "not connected to Kafka yet"
 
     def problem(self) -> str | None:
-        """Why nothing can be published now, or None."""
+        """Why nothing can be published at present, or None."""
         return self._problem
 
     def failed(self, problem: str) -> None:
-        """The open client has failed to deliver."""
+        """Record that the open client has failed to deliver."""
         self._problem = problem
         log.warning("delivery failed, trying again", problem=problem)
 
     def open(self) -> Any | None:
-        """A client, as soon as a broker answers; None if told to stop before that."""
+        """A client, as soon as a broker answers; None if told to stop first."""
         while not self._stop.is_set():
             self._beat()
             try:

@@ -1,4 +1,4 @@
-"""What a producer would refuse at its start, asked where there is none yet."""
+"""Errors that a producer would report at its start, found before it exists."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from millrace.sources import making
 
 
 def problems(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with these settings of one producer, which have name, source and feed."""
+    """Errors in the settings of one producer, which include name, source and feed."""
     if wrong := config.problems(values, ""):
         return wrong
     settings = ProducerSettings(**{name: config.as_read(value) for name, value in values.items()})

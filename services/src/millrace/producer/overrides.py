@@ -1,4 +1,4 @@
-"""What an operator has set instead of what is declared: kept beside the state, over restarts."""
+"""An operator's overrides of declared settings, stored beside the state across restarts."""
 
 import contextlib
 from collections.abc import Callable
@@ -12,19 +12,19 @@ FILE, LOCK = "control.json", "control.lock"
 
 
 class Overrides(msgspec.Struct, frozen=True):
-    """What is in force. None: as it was declared."""
+    """The current overrides. None: as declared."""
 
     number: int = 0
-    """How many commands were given: a producer says which it has noticed."""
+    """Number of commands so far: a producer reports the number that it has applied."""
     paused: bool = False
     interval_seconds: float | None = None
     rate_per_second: float | None = None
     runs: int = 0
-    """How many polls out of turn were asked for."""
+    """Number of requested extra polls."""
 
 
 def read(directory: Path) -> Overrides:
-    """The overrides; StateUnusable if they cannot be read."""
+    """The overrides; raises StateUnusable if they cannot be read."""
     path = directory / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Overrides)
@@ -37,9 +37,10 @@ def read(directory: Path) -> Overrides:
 def change(
     directory: Path, command: Callable[[Overrides], Overrides], *, check: bool
 ) -> tuple[Overrides, bool]:
-    """Carry out a command, or with `check` none: what is in force then, and whether that is new.
+    """Apply a command, or none with `check`; return the resulting overrides and whether they
+    changed.
 
-    A command that changes nothing is not written. Two people may give commands at the same time.
+    A command that changes nothing is not stored. Concurrent commands are serialised.
     """
     with contextlib.nullcontext() if check else locked(directory / LOCK, patient=True):
         before = read(directory)

@@ -1,4 +1,4 @@
-"""Polls what is due, as an operator commands, within the budget, and slowly where it fails."""
+"""Polls due units, follows operators' commands, respects the budget, and backs off on failures."""
 
 import threading
 import time
@@ -35,21 +35,22 @@ from millrace.sources.base import (
 log = structlog.get_logger(__name__)
 
 SLICE_SECONDS = 1.0
-"""A command is noticed within this time."""
+"""Commands are applied within this time."""
 PERMANENT_SECONDS = 900.0
 REFUSED_SECONDS = 3600.0
-"""A new key recreates the container; a key that the provider accepts after all is noticed so."""
+"""Retry interval after a refused key: a new key recreates the container, but the provider may
+accept the old one after all."""
 LONGEST_BACKOFF = 300.0
 SET_BACK_SECONDS = 1.0
 OVERRIDES = ("paused", "interval_seconds", "rate_per_second", "runs")
 WORTH_A_LINE_SECONDS = 10.0
-"""Whoever polls more often logs no line a poll; the status counts."""
+"""With shorter intervals there is no log line per poll; the status counts."""
 MOST_KNOWN = 10_000
-"""Symbols of which the latest event is known: models may have names without end."""
+"""Maximum number of symbols whose latest event is kept: models may have unlimited names."""
 
 
 class Poller:
-    """Polls one source until told to stop, and passes what it brings to `publish`."""
+    """Polls one source until told to stop, and passes its events to `publish`."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class Poller:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`timing` and `rate` are those declared; overrides in the state directory may differ."""
+        """`timing` and `rate` are the declared ones; the state directory may have overrides."""
         self._source = source
         self._publish = publish
         self._status = status
@@ -88,7 +89,7 @@ class Poller:
         self._apply_overrides()
 
     def run(self) -> None:
-        """Poll until told to stop; what is finished waits for that, too."""
+        """Poll until told to stop; a finished source waits for this, too."""
         while True:
             self._beat()
             self._read_overrides()
@@ -108,7 +109,7 @@ class Poller:
                 self._agenda.save()
 
     def _follow_clock(self) -> None:
-        """What is due is a time of day: when that is set back, nothing waits the longer for it."""
+        """Adapt due times, which are wall-clock times, if the clock was set back."""
         before, self._offset = self._offset, self._clock() - self._monotonic()
         set_back = before - self._offset
         if set_back < SET_BACK_SECONDS:
@@ -128,7 +129,7 @@ class Poller:
             log.info("everything is published", published=self._status.published)
 
     def _read_overrides(self) -> None:
-        """Notice what an operator has commanded since."""
+        """Apply an operator's new commands."""
         before, self._overrides = self._overrides, self._read(self._overrides)
         if self._overrides == before:
             return
@@ -153,7 +154,7 @@ class Poller:
     def _wanted_timing(self) -> Timing:
         if self._declared.interval is None:
             return self._declared
-        # An override that was kept may be older than the bound on what is taken.
+        # A stored override may be older than the current limit.
         wanted = min(self._overrides.interval_seconds or self._declared.interval, LONGEST_SECONDS)
         if wanted < self._source.shortest_interval:
             wanted = self._source.shortest_interval
@@ -175,7 +176,7 @@ class Poller:
         self._status.last_poll = datetime.fromtimestamp(started, UTC)
         delay = self._backoff(self._agenda.attempt(unit))
         if self._source.budget_left is not None:
-            # A request is spent, whatever becomes of this process: the next one waits, too.
+            # A request is used up even if this process ends, so the next process must wait, too.
             self._agenda.put(unit, started + delay)
             self._agenda.save()
         try:
@@ -210,19 +211,19 @@ class Poller:
                 self._agenda.finish(unit)
 
     def _fetch(self, unit: str) -> Batch:
-        """What the source brings; an error that nobody knows is one that may pass."""
+        """Fetch a batch from the source; unknown errors are treated as transient."""
         try:
             return self._source.fetch(unit)
         except (SourceError, MillraceError):
             raise
         except Exception as error:
-            # Where it was, and not what it says: that may be a URL with a key.
+            # Log the error's location, not its text, which may contain a URL with a key.
             frame = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(frame.filename).name}:{frame.lineno}"
             raise Transient(f"{type(error).__name__} at {where}") from None
 
     def _rest(self, unit: str, due: float, until: float) -> None:
-        """Ask for nothing before that. Whoever starts again may have another key, and is asked."""
+        """Make no requests until then. A restart may bring another key, so it tries again."""
         self._agenda.answered(unit)
         self._agenda.put(unit, due)
         self._rest_until = until
@@ -238,7 +239,7 @@ class Poller:
             self._latest[event.symbol] = event
         while len(self._latest) > MOST_KNOWN:
             del self._latest[next(iter(self._latest))]
-        # As long as that is not published it is fetched again, and would be told again.
+        # An unpublished batch is fetched again, and would be counted and reported again.
         self._status.rejected += len(batch.rejected)
         refusals.tell(batch.rejected)
         if news:
@@ -246,8 +247,8 @@ class Poller:
             say("published", events=len(news), simulated=batch.simulated)
 
     def _is_unchanged(self, event: Event) -> bool:
-        """Whether it says what the latest of its symbol said: what else has its id is for the
-        processor, which says that they conflict."""
+        """Whether the event equals the latest one of its symbol. Events with its id and other
+        content are left to the processor, which reports the conflict."""
         latest = self._latest.get(event.symbol)
         return latest is not None and latest == msgspec.structs.replace(
             event, produced_at=latest.produced_at
@@ -262,11 +263,11 @@ class Poller:
 
     @property
     def _spacing(self) -> float:
-        """Seconds between polls at least; a schedule knows no shorter time than a minute."""
+        """Minimum seconds between polls; a schedule has at least a minute."""
         return max(self._timing.interval or MINUTE, self._source.shortest_interval)
 
     def _backoff(self, attempts: int) -> float:
-        """Exponential with jitter, from a sixtieth of the interval, so that budgets last."""
+        """Exponential backoff with jitter, from a sixtieth of the interval, to save the budget."""
         first = max(1.0, self._spacing / 60)
         longest = max(self._spacing, LONGEST_BACKOFF)
         return retry.backoff(attempts, first, longest)

@@ -1,4 +1,4 @@
-"""Publishes events so that each is acknowledged by every in-sync replica, or known not to be."""
+"""Publishes events until each is acknowledged by all in-sync replicas, or known not to be."""
 
 import contextlib
 import math
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 MAX_IN_FLIGHT = 1000
 DELIVERY_SECONDS = 90
-"""Longer than the client's own delivery timeout, after which a future is done in any case."""
+"""Longer than the client's own delivery timeout, after which every future is done."""
 RETRY_SECONDS = 5.0
 SLICE_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
@@ -32,7 +32,7 @@ REFUSALS = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 
 class NotAllowed(MillraceError):
-    """The broker refuses writes to this topic by this user."""
+    """The broker denies this user writing to the topic."""
 
 
 class Undelivered(MillraceError):
@@ -40,13 +40,13 @@ class Undelivered(MillraceError):
 
 
 def send(client: Any, topic: str, event: Event) -> Any:
-    """Give one event to a client; its future. KafkaError if it does not take it."""
-    # No timestamp: a record's time is that of its production, which retention counts from.
+    """Pass one event to a client and return its future. KafkaError if the client refuses it."""
+    # No timestamp: a record's time is that of its production, from which retention counts.
     return client.send(topic, key=event.symbol.encode(), value=msgspec.json.encode(event))
 
 
 def skew(sent_at: float, taken_at: float, acknowledged_at: float) -> float:
-    """How far a clock is ahead of another one at least, that showed `taken_at` between the two."""
+    """The minimum by which this clock is ahead of another, which showed `taken_at` in between."""
     if sent_at > taken_at:
         return sent_at - taken_at
     return min(0.0, acknowledged_at - taken_at)
@@ -55,9 +55,9 @@ def skew(sent_at: float, taken_at: float, acknowledged_at: float) -> float:
 class Publisher:
     """Sends events and waits for their acknowledgement.
 
-    The client's own buffer has no bound; here at most MAX_IN_FLIGHT events are unacknowledged, and
-    whoever publishes more waits for the oldest. What fails is sent again, by a new client because
-    an idempotent one cannot go on behind a gap, until it is acknowledged or `stop` is set.
+    The client's own buffer is unlimited; here at most MAX_IN_FLIGHT events are unacknowledged, and
+    publishing more waits for the oldest. Failed events are sent again until they are acknowledged
+    or `stop` is set, by a new client, because an idempotent one cannot continue after a gap.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class Publisher:
         on_skew: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`reconnect` gives a new client, or None if told to stop before it could.
+        """`reconnect` returns a new client, or None if told to stop first.
 
-        `on_skew` hears after each acknowledgement how many seconds this clock is ahead of Kafka's
-        at least, negative if it is behind: 0 where no difference can be told.
+        `on_skew` is called after each acknowledgement with the minimum number of seconds by which
+        this clock is ahead of Kafka's, negative if it is behind, 0 if no difference is detected.
         """
         self._client = client
         self._reconnect = reconnect
@@ -105,7 +105,7 @@ class Publisher:
                 )
 
     def close(self) -> None:
-        """Hang up. All that was published has been acknowledged by then, or given up."""
+        """Close the client. All published events have been acknowledged by then, or given up."""
         with contextlib.suppress(KafkaError):
             self._client.close(timeout=CLOSE_SECONDS)
 
@@ -118,7 +118,7 @@ class Publisher:
         return True
 
     def _attempt(self, events: Sequence[Event]) -> tuple[list[Event], KafkaError | None]:
-        """Send until an error or the stop, wait for all; give back what is not acknowledged."""
+        """Send until an error or a stop, wait for all, and return unacknowledged events."""
         waiting: deque[tuple[int, float, Any]] = deque()
         acknowledged: set[int] = set()
         error: KafkaError | None = None
@@ -150,7 +150,7 @@ class Publisher:
         return left, error
 
     def _wait(self, future: Any) -> Any:
-        """One acknowledgement, waited for less patiently once told to stop; KafkaError if none."""
+        """Wait for one acknowledgement, less long once told to stop; KafkaError without one."""
         give_up = time.monotonic() + DELIVERY_SECONDS
         while True:
             self._beat()

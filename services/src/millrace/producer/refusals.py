@@ -1,4 +1,4 @@
-"""What a source brought and nobody believes, in the log: all of it is counted, not all is shown."""
+"""Logs rejected observations of a source: all are counted, and the first ones are shown."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from millrace.sources.base import Rejected
 log = structlog.get_logger(__name__)
 
 MOST = 100
-"""Lines about one poll: a file of which every row is refused says so by its first ones."""
+"""Maximum number of lines per poll: if every row of a file is rejected, the first ones suffice."""
 LONGEST_REASON = 300
 
 
 def tell(rejected: Sequence[Rejected]) -> None:
-    """Say what the first ones are, and how many others there are."""
+    """Log the first rejections, and the number of others."""
     for one in rejected[:MOST]:
         symbol, reason = shown(one.symbol), shown(one.reason, LONGEST_REASON)
         log.warning("observation not believed", symbol=symbol, reason=reason)

@@ -1,4 +1,4 @@
-"""What a producer tells about itself: /status for people, /metrics for Prometheus."""
+"""The status of a producer: /status for people, /metrics for Prometheus."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -15,20 +15,20 @@ KEY_REFUSED = "key refused"
 
 
 class Status(msgspec.Struct):
-    """The state of a producer. The polling thread writes it, others read it."""
+    """The state of a producer. The polling thread writes it, and others read it."""
 
     name: str
     source: str
     feed: str
     simulated: bool
     symbols: list[str] = []
-    """What it is told to poll or to replay; none: all that the source knows."""
+    """The symbols to poll or to replay; empty: all that the source knows."""
     state: str = "connecting to Kafka"
     paused: bool = False
     timing: str = ""
     rate_per_second: float | None = None
     commands: int = 0
-    """How many commands of an operator were noticed."""
+    """Number of an operator's commands that were applied."""
     published: int = 0
     unchanged: int = 0
     rejected: int = 0
@@ -40,7 +40,7 @@ class Status(msgspec.Struct):
     quota_left: int | None = None
     last_error: str | None = None
     clock_ahead_seconds: float = 0.0
-    """How far this host's clock is ahead of Kafka's at least; negative: behind."""
+    """The minimum by which this host's clock is ahead of Kafka's; negative: behind."""
 
     def page(self) -> Mapping[str, Any]:
         """The content of /status."""
@@ -49,7 +49,7 @@ class Status(msgspec.Struct):
         return page | {"state": "paused" if self.paused else self.state, "errors": errors}
 
     def refusal(self) -> str | None:
-        """Why the producer cannot do its work until a person helps, or None."""
+        """Why the producer cannot work until a person acts, or None."""
         refused = self.state == KEY_REFUSED and not self.paused
         return self.last_error if refused else None
 

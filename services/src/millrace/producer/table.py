@@ -1,4 +1,4 @@
-"""Producers as people see them: what each does, when it polls next, and what went wrong."""
+"""The table of producers: what each does, when it polls next, and its problems."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,17 +11,17 @@ from millrace.clients.services import Peer
 from millrace.runtime.console import text
 
 PREFIX = "producer-"
-"""Producers are called so in the network."""
+"""The prefix of producers' names in the network."""
 WHOLE = ("polls", "last poll, UTC", "next poll, UTC")
-"""Columns that are not folded."""
+"""Columns that are not wrapped."""
 CLOCK_SECONDS = 1.0
-"""A clock that differs from Kafka's by more is named."""
+"""A larger difference to Kafka's clock is reported."""
 FOLDED = ("producer", "ready", "state", "source")
 NUMBERS = ("quota", "published", "errors")
 
 
 def show(out: Console, peers: Sequence[Peer]) -> None:
-    """One row a producer, and below a line for each that something is wrong with."""
+    """Print one row per producer, and below a line for each that has a problem."""
     rows = Table(*FOLDED, title="Producers")
     for heading in WHOLE:
         rows.add_column(heading, no_wrap=True)
@@ -41,7 +41,7 @@ def show(out: Console, peers: Sequence[Peer]) -> None:
 
 
 def pace(says: Mapping[str, Any]) -> str:
-    """When it polls, and how much it makes."""
+    """The timing and the rate of a producer."""
     rate = says.get("rate_per_second")
     return str(says.get("timing", "")) + (f", {rate:g} a second" if rate else "")
 

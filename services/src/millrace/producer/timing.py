@@ -1,4 +1,4 @@
-"""When a producer polls: every so many seconds, or at the times of a cron expression in UTC."""
+"""When a producer polls: at an interval, or at the times of a cron expression in UTC."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,27 +22,27 @@ class Timing(Protocol):
     """The moments at which a unit is due. Moments are seconds of Unix time."""
 
     text: str
-    """The timing in words that people know."""
+    """The timing as text for people."""
     interval: float | None
-    """Seconds between polls; None: not that regular."""
+    """Seconds between polls; None: not regular."""
     spacing: float
-    """Seconds from one poll to the next: what a poll has to bring that makes its events itself."""
+    """Maximum seconds between polls: the time that a poll of a generating source has to cover."""
 
     def first(self, now: float) -> float:
-        """When a unit is due that was never polled."""
+        """When a unit that was never polled is due."""
         ...
 
     def after(self, started: float) -> float:
-        """When a unit is due again whose poll began then: always later."""
+        """When a unit whose poll started then is due again: always later."""
         ...
 
     def resumed(self, due: float, now: float) -> float:
-        """When a unit is due after nothing was polled for a while, be it stopped or paused."""
+        """When a unit is due after the producer was stopped or paused."""
         ...
 
 
 class Interval:
-    """Every so many seconds."""
+    """Polls at an interval."""
 
     def __init__(self, seconds: float) -> None:
         self.interval: float | None = seconds
@@ -55,19 +55,19 @@ class Interval:
         return now
 
     def after(self, started: float) -> float:
-        """An interval later."""
+        """One interval later."""
         return started + self._seconds
 
     def resumed(self, due: float, now: float) -> float:
-        """As before, or at once if that has passed; never later than a whole interval."""
+        """As before, or at once if this time has passed; at most one interval later."""
         return min(due, now + self._seconds)
 
 
 class Schedule:
-    """At the times of a cron expression, each put off by a jitter of its own.
+    """Polls at the times of a cron expression, each with its own jitter.
 
-    The jitter of a time follows from that time and the producer's name alone. So it is the same
-    however often the producer is started, and a schedule is one fixed series of moments.
+    The jitter of a time depends only on this time and the producer's name, so that it does not
+    change with a restart, and a schedule is a fixed series of moments.
     """
 
     interval: float | None = None
@@ -80,7 +80,7 @@ class Schedule:
         jitter: float = 0.0,
         missed: Literal["run", "skip"] = "run",
     ) -> None:
-        """Raise ConfigurationError unless the expression has five fields that meet some day."""
+        """Raise ConfigurationError unless the expression has five fields and ever matches."""
         self._expression = expression
         self._name = name
         self._jitter = jitter
@@ -99,11 +99,11 @@ class Schedule:
             raise ConfigurationError(f"the schedule {expression!r} never comes") from None
 
     def first(self, now: float) -> float:
-        """At the first moment that comes."""
+        """At the next moment."""
         return self.after(now)
 
     def after(self, started: float) -> float:
-        """At the first moment that comes; those that passed during the poll are part of it."""
+        """At the next moment; those that passed during the poll are covered by it."""
         first = float("inf")
         for time in self._times(started - self._jitter):
             if time >= first:
@@ -114,10 +114,10 @@ class Schedule:
         return first
 
     def resumed(self, due: float, now: float) -> float:
-        """At once if a moment has passed and is not to be skipped, else at the next."""
+        """At once if a moment was missed and `missed` is `run`, otherwise at the next moment."""
         if due < now:
             return due if self._missed == "run" else self.after(now)
-        # A clock that was set back must not make the wait longer.
+        # A clock that was set back must not prolong the wait.
         return min(due, self.after(now))
 
     def _times(self, since: float) -> Iterator[float]:
@@ -132,9 +132,9 @@ class Schedule:
 
 
 def _spacing(times: Iterator[datetime]) -> float:
-    """The longest time between some times, but no longer than what memory has room for.
+    """The longest time between some of the times, limited by the memory for its events.
 
-    StopIteration if there is no time at all.
+    Raises StopIteration if there is no time at all.
     """
     before = next(times)
     longest = MINUTE
@@ -147,7 +147,7 @@ def _spacing(times: Iterator[datetime]) -> float:
 
 
 def from_settings(settings: ProducerSettings) -> Timing:
-    """The timing as configured; what is wrong with it is one line."""
+    """The configured timing; errors in it are raised as one line."""
     if not settings.producer_schedule:
         unused = {"producer_jitter_seconds", "producer_missed"} & settings.model_fields_set
         if unused:

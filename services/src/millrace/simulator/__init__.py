@@ -1,8 +1,8 @@
-"""The simulator: Metals-API and Alpha Vantage as Millrace sees them, with invented prices.
+"""The simulator: Metals-API and Alpha Vantage as Millrace uses them, with simulated prices.
 
-It keeps their contracts, the awkward parts included, and can be asked for their failures:
-`POST /faults/<api>/<fault>[/<count>]` spoils the next requests; `GET /faults` lists what it can do.
-Every answer carries a header that says that it is simulated, and the sources mark their events.
+It follows their contracts, including the awkward parts, and simulates their failures on request:
+`POST /faults/<api>/<fault>[/<count>]` makes the next requests fail; `GET /faults` lists the faults.
+Every answer has a header that marks it as simulated, and the sources mark their events.
 """
 
 import time
@@ -16,7 +16,7 @@ from millrace.sources.http import SIMULATOR_HEADER, SIMULATOR_KEY
 
 
 def create_app(refresh: float = 60.0, clock: Callable[[], float] = time.time) -> Flask:
-    """The WSGI application; the clock is a parameter so that tests can choose the time."""
+    """The WSGI application; tests pass a clock to choose the time."""
     app = Flask(__name__)
     metals, metals_faults = metals_api.blueprint(SIMULATOR_KEY, refresh, clock)
     stocks, stocks_faults = alpha_vantage.blueprint(SIMULATOR_KEY, refresh, clock)

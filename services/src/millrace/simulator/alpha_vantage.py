@@ -78,7 +78,7 @@ def _dollars(symbol: str, at: datetime) -> float:
 
 
 def _trading_day(now: datetime) -> date:
-    """The day of the latest trade: shares trade on weekdays from half past nine to four."""
+    """The day of the latest trade: shares trade on weekdays from 9:30 to 16:00."""
     day = now.astimezone(NEW_YORK).date()
     if now < _opened(day):
         day -= timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Faults on request: the simulator answers the next requests as an upstream does that is unwell."""
+"""Faults on request: the simulator answers the next requests like a failing upstream."""
 
 import threading
 from collections import deque
@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from flask import Blueprint, Response, abort, jsonify
 
 Fault = Callable[[Response], Response]
-"""Makes the answer that is sent of the answer that would have been sent."""
+"""Converts the regular answer to the faulty one."""
 
 MOST = 1000
 
 
 class Faults:
-    """The faults that wait, first asked first served, for one API."""
+    """The pending faults of one API, in the order of their requests."""
 
     def __init__(self, known: Mapping[str, Fault]) -> None:
         self.known = known
@@ -21,17 +21,17 @@ class Faults:
         self._lock = threading.Lock()
 
     def ask(self, name: str, count: int) -> None:
-        """Let the next `count` requests meet this fault."""
+        """Apply this fault to the next `count` requests."""
         with self._lock:
             self._waiting.extend([name] * count)
 
     def clear(self) -> None:
-        """Be well again."""
+        """Remove all pending faults."""
         with self._lock:
             self._waiting.clear()
 
     def apply(self, response: Response) -> Response:
-        """The answer, spoilt if a fault waits."""
+        """The answer, made faulty if a fault is pending."""
         with self._lock:
             name = self._waiting.popleft() if self._waiting else None
         return self.known[name](response) if name else response
@@ -63,7 +63,7 @@ def blueprint(apis: Mapping[str, Faults]) -> Blueprint:
 
 
 def html_502(_response: Response) -> Response:
-    """What a proxy in front of the API says when the API is away."""
+    """The answer of a proxy in front of the API when the API is unavailable."""
     page = "<html><head><title>502 Bad Gateway</title></head><body>Bad gateway</body></html>"
     return Response(page, status=502, mimetype="text/html")
 
@@ -74,11 +74,11 @@ def html_200(_response: Response) -> Response:
 
 
 def truncated(response: Response) -> Response:
-    """The connection's other end gave up half-way."""
+    """An answer that is cut off half-way."""
     body = response.get_data()
     return Response(body[: len(body) // 2], mimetype="application/json")
 
 
 def too_many(_response: Response) -> Response:
-    """A throttle that speaks HTTP."""
+    """A rate limit with the proper HTTP status."""
     return Response("{}", status=429, headers={"Retry-After": "30"}, mimetype="application/json")

@@ -1,8 +1,8 @@
-"""Invented prices: wandering like real ones, and a function of symbol and time alone.
+"""Simulated prices: they move like real ones, and are a function of symbol and time only.
 
-Every instance of the simulator, and every restart of it, tells the same story. The logarithm of a
-price is a sum of smooth noises, from one that turns every few minutes to one that turns every few
-months; so prices wander without end but never leave a plausible band.
+Every instance of the simulator generates the same prices, also after a restart. The logarithm of a
+price is a sum of smooth noises with periods from a few minutes to a few months, so that prices move
+randomly but never leave a plausible band.
 """
 
 import math
@@ -13,11 +13,11 @@ SHORTEST_TURN = 60.0
 OCTAVES = 9
 TURN_RATIO = 4.0
 SWING = 0.06
-"""Half the width of the band of the slowest noise, as a share of the price."""
+"""Half the width of the band of the slowest noise, as a fraction of the price."""
 
 
 def price(symbol: str, anchor: float, at: float) -> float:
-    """The price at a time (seconds since 1970), within some 15 % of its anchor."""
+    """The price at a time (seconds since 1970), within about 15 % of its anchor."""
     wander = 0.0
     for octave in range(OCTAVES):
         turn = SHORTEST_TURN * TURN_RATIO**octave
