@@ -1,1 +1,1 @@
-"""The processor: consumes events, derives values, stores documents; nothing lost, nothing twice."""
+"""The processor: consumes events, derives values and stores documents, each exactly once."""

@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Waiting times before retries."""
 
 from millrace.runtime import retry
 
@@ -11,7 +11,7 @@ def seconds(attempt: int, longest: float) -> float:
 
 
 class Rests:
-    """Topics of which nothing is taken for a while, longer with each failure that follows one."""
+    """Topics that are not processed for a while, longer with each failure in a row."""
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
@@ -19,7 +19,7 @@ class Rests:
         self._until: dict[str, float] = {}
 
     def fail(self, topic: str, now: float) -> float:
-        """Let it rest; for how many seconds."""
+        """Let the topic rest; return for how many seconds."""
         times = self._failures.get(topic, 0)
         self._failures[topic] = times + 1
         rest = seconds(times, self._longest)
@@ -27,9 +27,9 @@ class Rests:
         return rest
 
     def succeed(self, topic: str) -> None:
-        """The next failure is its first."""
+        """Reset the topic's count of failures."""
         self._failures.pop(topic, None)
 
     def at(self, now: float) -> set[str]:
-        """Which rest at this time."""
+        """The topics that rest at this time."""
         return {topic for topic, until in self._until.items() if now < until}

@@ -1,4 +1,4 @@
-"""What one poll became: the unit that is written, acknowledged and committed."""
+"""The result of one poll: the unit that is written, acknowledged and committed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from millrace.processor.errors import BadRecord
 
 
 class Record(Protocol):
-    """What is needed of a consumed Kafka record."""
+    """The needed attributes of a consumed Kafka record."""
 
     topic: str
     partition: int
@@ -29,7 +29,7 @@ class Record(Protocol):
 
 @dataclass
 class Unread:
-    """A record of which nothing could be read but where it is: see Record."""
+    """A record of which only the position could be read: see Record."""
 
     topic: str
     partition: int
@@ -42,7 +42,7 @@ class Unread:
 
 
 class Message(NamedTuple):
-    """Something to publish: a dead letter or an alert."""
+    """A message to publish: a dead letter or an alert."""
 
     topic: str
     key: bytes | None
@@ -56,9 +56,9 @@ class Batch:
 
     feed: Feed[Any]
     holdings: Mapping[Partition, int]
-    """The holding of each partition, as it was when the batch was read."""
+    """The holding number of each partition when the batch was read."""
     log: str = FIRST
-    """The name of the log that its records are from."""
+    """The name of the records' log."""
     log_id: str | None = None
     """The id of that log in Kafka."""
     first: dict[Partition, int] = field(default_factory=dict)
@@ -67,39 +67,39 @@ class Batch:
     """The next offset to read, by partition."""
     documents: list[dict[str, Any]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    """What the documents come from, one each."""
+    """The records of the documents, in the same order."""
     alerts: dict[int, Message] = field(default_factory=dict)
-    """What a document raised, by its index."""
+    """The alerts of documents, by the documents' indexes."""
     conflicts: list[tuple[Record, dict[str, Any], BadRecord]] = field(default_factory=list)
-    """Documents that are not inserted: one of their id, with other content, is or is in flight."""
+    """Documents that are not inserted, because another one with their id is stored or in flight."""
     dead: list[tuple[Record, BadRecord]] = field(default_factory=list)
     events: dict[str, Taken] = field(default_factory=dict)
-    """By their ids."""
+    """The events by their ids."""
     consumed: int = 0
     duplicates: int = 0
     not_believed: int = 0
-    """Events whose time was too far ahead."""
+    """Number of events whose time was too far ahead."""
     ahead: dict[str, timedelta] = field(default_factory=dict)
-    """How far at most, by source."""
+    """The maximum by which events were ahead, by source."""
     number: int = 0
-    """How many were submitted before it."""
+    """Number of batches that were submitted before this one."""
     tally: Tally = field(default_factory=Tally)
-    """What the breaker had counted, this batch too."""
+    """The breaker's counts, including this batch."""
 
     @property
     def topic(self) -> str:
-        """Of all its records."""
+        """The topic of all records."""
         return next(iter(self.first))[0]
 
     def is_ahead(self, source: str, by: timedelta) -> None:
-        """A time of this source was not believed."""
+        """Record that a time of this source was not believed."""
         self.not_believed += 1
         self.ahead[source] = max(by, self.ahead.get(source, by))
 
 
 @dataclass(frozen=True)
 class Inserted:
-    """What became of an insert: which documents, by index, were there or can never be stored."""
+    """The result of an insert: the indexes of documents that existed, or can never be stored."""
 
     stored: int
     duplicates: frozenset[int] = frozenset()

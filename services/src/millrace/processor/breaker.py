@@ -1,6 +1,6 @@
-"""Says when too large a share of what is read of a feed cannot be processed.
+"""Detects when too large a share of a feed's records cannot be processed.
 
-A few bad records are dead letters. When most are bad, the producer or the schema is wrong, and
+A few bad records become dead letters. If most are bad, the producer or the schema is wrong, and
 moving a whole topic to the dead letters would hide it.
 """
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 
 class Tally(NamedTuple):
-    """How many of the last records were bad. It is kept with what is committed."""
+    """Counts of the last and the bad records, stored with each commit."""
 
     records: int = 0
     bad: int = 0
 
 
 class Breaker:
-    """Looks at the last `window` records; opens when a share of them or more was bad."""
+    """Counts the last `window` records; opens when the share of bad ones reaches the limit."""
 
     def __init__(self, window: int, share: float) -> None:
         self._window = window
@@ -25,17 +25,17 @@ class Breaker:
 
     @property
     def tally(self) -> Tally:
-        """What it looks at, to go on from after a restart."""
+        """The current counts, to continue from after a restart."""
         records = sum(batch.records for batch in self._batches)
         return Tally(records, sum(batch.bad for batch in self._batches))
 
     def restore(self, tally: Tally) -> None:
-        """Go on from there, closed."""
+        """Continue from these counts, closed."""
         self._batches = [tally] if tally.records else []
         self._open = None
 
     def count(self, records: int, bad: int) -> str | None:
-        """Count a batch; if the breaker opens, or is open, the reason: then it is not counted."""
+        """Count a batch; if the breaker opens or is open, return the reason instead of counting."""
         if self._open:
             return self._open
         before = self._batches

@@ -1,9 +1,9 @@
-"""Keeps the latest values in Redis equal to what MongoDB holds, beside the pipeline.
+"""Keeps the latest values in Redis equal to MongoDB's, beside the pipeline.
 
-Redis may be slow, away or emptied: writer threads only leave the newest document of each symbol
-here, and one thread takes them from here to Redis. What Redis has lost comes from MongoDB, which
-has acknowledged every document before it is offered. However many symbols there are, a few of them
-are in memory: when too many wait, all are forgotten, and come from MongoDB too.
+Redis may be slow, unavailable or emptied: writer threads only hand over the newest document of each
+symbol, and a separate thread writes them to Redis. Values that Redis has lost are read from
+MongoDB, which has acknowledged every document before it is offered. Memory is limited: if too many
+symbols wait, all are dropped, and read from MongoDB too.
 """
 
 import threading
@@ -27,12 +27,12 @@ from millrace.runtime.chunks import chunks
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 2.0
-"""How often Redis is asked whether it still has everything."""
+"""Interval of checks whether Redis still has everything."""
 STOP_SECONDS = 3.0
 AT_ONCE = 500
-"""So many values are made and written at a time."""
+"""Number of values that are prepared and written at a time."""
 MOST = 10_000
-"""So many symbols may wait; a document takes some 2 kB."""
+"""Maximum number of waiting symbols; a document takes some 2 kB."""
 
 OK, UNAVAILABLE = "ok", "unavailable"
 Document = Mapping[str, Any]
@@ -41,18 +41,18 @@ LogPosition = tuple[str, str]
 
 
 class Newest(Protocol):
-    """The database, asked for the latest."""
+    """A query of the database for the newest documents."""
 
     def __call__(self, feed: Feed[Any], symbols: Sequence[str] | None, /) -> Iterable[Document]:
-        """The newest stored document of each of some symbols, or of every one.
+        """The newest stored document of each of these symbols, or of all.
 
-        They come as they are taken, few in memory at a time. Transient, Permanent.
+        They are read lazily, a few at a time. Raises Transient, Permanent.
         """
         ...
 
 
 class CacheWriter:
-    """At most one document a symbol waits here, the newest; a thread of its own writes them."""
+    """Holds at most one waiting document per symbol, the newest; a separate thread writes them."""
 
     def __init__(
         self,
@@ -77,11 +77,11 @@ class CacheWriter:
         self.state = UNAVAILABLE
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         self._thread.start()
 
     def close(self) -> None:
-        """Write what waits, if Redis answers; the next process makes up for what is left."""
+        """Write waiting documents, if Redis answers; the next process writes the rest."""
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -91,9 +91,9 @@ class CacheWriter:
     def offer(
         self, collection: str, documents: Sequence[dict[str, Any]], inserted: Inserted
     ) -> None:
-        """Take note of documents that MongoDB has acknowledged. It waits for nothing.
+        """Accept documents that MongoDB has acknowledged, without blocking.
 
-        A duplicate need not be what is stored: of its symbol, MongoDB is asked.
+        A duplicate may differ from the stored document, so its symbol is read from MongoDB.
         """
         if collection not in self._feeds:
             return
@@ -109,7 +109,7 @@ class CacheWriter:
         self._wake.set()
 
     def step(self) -> None:
-        """Write what waits; everything, if Redis may have lost something. Transient, Permanent."""
+        """Write waiting documents, or all if Redis may lack some. Raises Transient, Permanent."""
         if not self._is_filled():
             self._fill()
         self._write_waiting()
@@ -167,14 +167,14 @@ class CacheWriter:
                 self._forgot = True
 
     def _is_filled(self) -> bool:
-        # Asked first: this is what connects.
+        # Call this first: it connects.
         complete = self._cache.is_complete()
         return complete and self._epoch == self._cache.epoch and not self._forgot
 
     def _fill(self) -> None:
-        """Put the newest document of every symbol, and meanwhile what comes."""
+        """Write the newest document of every symbol, and new documents meanwhile."""
         epoch, mark = self._cache.epoch, self._cache.begin()
-        # What is forgotten from now on may be of a symbol that has been passed.
+        # Documents dropped from now on may be of symbols that were already written.
         self._epoch, self._forgot = None, False
         for feed in self._feeds.values():
             for documents in chunks(self._newest(feed, None), AT_ONCE):
@@ -190,7 +190,7 @@ class CacheWriter:
     def _write(
         self, waiting: Mapping[LogPosition, Document], doubtful: Iterable[LogPosition]
     ) -> None:
-        """Put the documents, and the newest of those symbols that Redis has no value of."""
+        """Write the documents, and the newest one of each symbol without a value in Redis."""
         places = set(doubtful)
         for collection, feed in self._feeds.items():
             own = [place for place in waiting if place[0] == collection]

@@ -1,4 +1,4 @@
-"""What operators command about partitions that stand still, and when it is carried out."""
+"""Operators' commands about standing partitions, and their execution."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -15,33 +15,33 @@ from millrace.processor.standing import Standing
 log = structlog.get_logger(__name__)
 
 LATER_SECONDS = 5.0
-"""So much later is a partition tried again where commands about it cannot be read."""
+"""Delay of a retry if the commands about a partition cannot be read."""
 Records = Mapping[Partition, Sequence[Record]]
 
 
 class Commands:
-    """Of one consumer thread. What is commanded holds also when it is read again."""
+    """The commands of one consumer thread. They also apply when records are read again."""
 
     def __init__(
         self, consumer: Consumer, standing: Standing, read_on: Callable[[str], None]
     ) -> None:
-        """`read_on` hears of a topic of which all is to be read, however much is bad."""
+        """`read_on` is called with a topic that is to be read on, however many records are bad."""
         self._consumer = consumer
         self._standing = standing
         self._read_on = read_on
         self._known: dict[Partition, Command] = {}
 
     def recall(self, partitions: Collection[Partition]) -> None:
-        """Know what was commanded of what came. Transient, Unknown."""
+        """Read the commands about new partitions. Raises Transient, Unknown."""
         self._known = {**self._consumer.commands(partitions)}
 
     def skips(self, partition: Partition, offset: int) -> Command | None:
-        """The command to skip this record, if there is one."""
+        """The command to skip this record, if any."""
         command = self._known.get(partition)
         return command if command is not None and command.skip and command.covers(offset) else None
 
     def look(self) -> None:
-        """Obey what is commanded by now of partitions that stand still. Transient, Unknown."""
+        """Execute new commands about standing partitions. Raises Transient, Unknown."""
         standing = self._standing.places()
         for partition, command in (self._consumer.commands(standing) if standing else {}).items():
             offset, waits = standing[partition]
@@ -55,25 +55,26 @@ class Commands:
                     self._read_on(topic)
 
     def try_again(self, busy: Collection[str]) -> None:
-        """Read on where a partition stands, once it is known what is commanded about it by now.
+        """Retry standing partitions that are due, after reading the commands about them.
 
-        Not of the topics that are busy.
+        Busy topics are left out.
         """
         if all(topic in busy for topic, _ in self._standing.due()):
             return
         try:
             self.look()
         except (Transient, Unknown) as error:
-            # The other partitions go on.
+            # Other partitions are not affected.
             self._standing.postpone(LATER_SECONDS)
             log.warning("reads no commands, and tries nothing again", reason=str(error))
         else:
             self._standing.try_again(busy)
 
     def apart(self, polled: Records) -> tuple[Records, Records]:
-        """What is counted, and what is commanded, each up to where the command begins or ends.
+        """Split the records into counted ones and ones to skip, up to where a command starts or
+        ends.
 
-        What is behind that is read again, so that not one record more goes uncounted.
+        Later records are read again, so that no other record is left uncounted.
         """
         counted: dict[Partition, Sequence[Record]] = {}
         commanded: dict[Partition, Sequence[Record]] = {}
@@ -91,7 +92,7 @@ class Commands:
 
 
 def skip(partition: Partition, records: Sequence[Record], batch: Batch, command: Command) -> None:
-    """Put records into a batch as dead letters, whatever they hold."""
+    """Add records to a batch as dead letters, whatever their content."""
     for record in records:
         batch.dead.append((record, BadRecord(SKIPPED, f"skipped: {command.reason}")))
     batch.first.setdefault(partition, records[0].offset)

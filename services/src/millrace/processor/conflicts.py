@@ -1,9 +1,8 @@
-"""Events that have one id and do not say the same: the first is stored, others are dead letters.
+"""Events with the same id and different content: the first is stored, others are dead letters.
 
-What is compared is what an event says of its observation: not when it was produced, nor by which
-version of its schema, nor what is derived, nor what producers add that do not observe it, the price
-of an hour and the span that tokens were counted over; nor when it was observed, in a feed whose
-events are one at any time.
+Only the content of the observation is compared: not the time of production, the schema version,
+derived values, or what producers add without observing it (the price per hour, and the span over
+which tokens were counted); nor the time of observation, for feeds with `is_one_at_any_time`.
 """
 
 from collections.abc import Mapping
@@ -20,13 +19,13 @@ from millrace.processor.errors import BadRecord
 
 NOT_SAID = frozenset({"produced_at", "schema_version", "price_per_hour_usd", "span_s"})
 SAID_IN_META = frozenset({"unit"})
-"""What events say, and documents keep with what is derived."""
+"""Fields of events that documents store among the derived values."""
 DERIVED = frozenset({"meta", "cost_per_token", "ts"})
 NOT_COMPARED = NOT_SAID | DERIVED | {"_id", "kafka", CLAIMED_FIELD}
 
 
 def said(feed: Feed[Any], taken: Taken) -> dict[str, Any]:
-    """What an event says, by the names of its fields."""
+    """The compared fields of an event, by name."""
     event, claimed_at = taken
     own = {name: getattr(event, name) for name in event.__struct_fields__ if name not in NOT_SAID}
     if feed.is_one_at_any_time:
@@ -36,16 +35,16 @@ def said(feed: Feed[Any], taken: Taken) -> dict[str, Any]:
 
 
 def between_events(feed: Feed[Any], first: Taken, second: Taken) -> BadRecord | None:
-    """What is wrong with the second of two events that have one id; None if they say the same."""
+    """The error of the second of two events with the same id; None if they are equal."""
     return _conflict(said(feed, first), said(feed, second))
 
 
 def between_documents(
     stored: Mapping[str, Any], made: dict[str, Any], *, at_any_time: bool = False
 ) -> BadRecord | None:
-    """What is wrong with the event of a document, another of its id being stored.
+    """The error of a document's event, given the stored document with its id; None if equal.
 
-    A field that only one of them has is of another release. `at_any_time`: their times may differ.
+    A field that only one of them has is from another release. `at_any_time`: times may differ.
     """
     again = bson.decode(bson.encode(made), AS_STORED)
     return _conflict(_compared(stored, at_any_time), _compared(again, at_any_time))

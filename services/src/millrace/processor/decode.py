@@ -1,7 +1,7 @@
-"""From a record to an event, or to the reason why it is none.
+"""Decodes a record to an event, or to the reason why it is invalid.
 
-Whose clock is right cannot be told, so one clock decides: Kafka's, whose time each record has. It
-is in the log, so that what is decided stays the same however often the log is read.
+It is unknown whose clock is right, so Kafka's clock decides, whose time each record has. That time
+is in the log, so that decisions are the same however often the log is read.
 """
 
 from collections.abc import Callable
@@ -16,49 +16,49 @@ from millrace.feeds.base import Feed
 from millrace.processor.errors import BadRecord
 
 LOG_APPEND_TIME = 1
-"""The type of a record's time that is that of Kafka's clock, and not that of the sender's."""
+"""The timestamp type of records that have the time of Kafka's clock, not of the sender's."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Timestamped(Protocol):
-    """What is needed of a record."""
+    """The needed attributes of a record."""
 
     @property
     def value(self) -> bytes | None:
-        """What should be an event."""
+        """The encoded event."""
         ...
 
     @property
     def timestamp(self) -> int:
-        """When it came into the log, in milliseconds since 1970."""
+        """When the record was appended to the log, in milliseconds since 1970."""
         ...
 
     @property
     def timestamp_type(self) -> int:
-        """Whose clock that is of."""
+        """Whose clock the timestamp is from."""
         ...
 
 
 class Taken(NamedTuple):
-    """An event as it is taken."""
+    """An event as it is processed."""
 
     event: Any
     claimed_at: datetime | None
-    """The time that it gave, where that was too far ahead: it has the time of the log instead."""
+    """The event's original time if it was too far ahead and replaced by the time of the log."""
 
 
 def taker(feed: Feed[Any]) -> Callable[[Timestamped], Taken]:
-    """A function that takes the event of a record; it raises BadRecord and nothing else.
+    """A function that returns the event of a record; it raises only BadRecord.
 
-    A time that is further ahead of the log than the feed allows is not believed: as it is, nothing
-    that comes before it would be the latest, or in time.
+    A time that is further ahead of the log than the feed allows is not believed: otherwise earlier
+    events would never be the latest, or would count as late.
     """
     decode, ahead = decoder(feed), feed.ahead
 
     def take(record: Timestamped) -> Taken:
         event = decode(record.value)
         if record.timestamp_type != LOG_APPEND_TIME:
-            # Of the time before topics had the time of the log: only the sender's clock is known.
+            # A record from before topics had log append time: only the sender's clock is known.
             if is_ahead(event, ahead):
                 text = f"`observed_at` is more than {ahead.total_seconds():.0f} s"
                 raise BadRecord("VALUE_CONVERTER", f"{text} after it was produced")
@@ -73,7 +73,7 @@ def taker(feed: Feed[Any]) -> Callable[[Timestamped], Taken]:
 
 
 def decoder(feed: Feed[Any]) -> Callable[[bytes | None], Any]:
-    """A function that decodes values of this feed; it raises BadRecord and nothing else."""
+    """A function that decodes values of this feed; it raises only BadRecord."""
     read = reader(feed.event_type)
 
     def decode(value: bytes | None) -> Event:

@@ -1,4 +1,4 @@
-"""Decoding and deriving: from the records of a partition to documents, alerts and dead letters."""
+"""Decoding and derivation: from a partition's records to documents, alerts and dead letters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,11 +18,11 @@ from millrace.processor.recall import Recall
 
 
 class Derivation:
-    """One partition of a feed: its records become parts of a batch, in order.
+    """One partition of a feed: processes its records, in order, into parts of a batch.
 
-    Derived values depend on the records before in this partition alone. What is needed of those
-    that are stored comes from the database: when a record needs it, all that the records behind it
-    need is asked for too.
+    Derived values depend only on earlier records of this partition. Needed values that are stored
+    are read from the database: when a record needs one, those that later records need are read
+    with it.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Derivation:
     def take(
         self, records: Sequence[Record], batch: Batch, in_flight: Mapping[str, Taken], stored: int
     ) -> None:
-        """Add what the records become to the batch; events in flight, by their ids, are duplicates.
+        """Add the records' results to the batch; events in flight, by their ids, are duplicates.
 
-        What is below the offset `stored` is in the database, and nothing else of this partition
-        counts there. Transient, Permanent, Interrupted: the batch has what was complete by then.
+        Only stored documents of this partition below the offset `stored` count. After Transient,
+        Permanent or Interrupted the batch has what was complete by then.
         """
         feed, partial = self._feed, self._recall.has_points
         take, derive, value = self._take, feed.derive, feed.value
@@ -86,7 +86,7 @@ class Derivation:
                         history = feed.history(feed.window) if repeated else histories[series]
                 meta = derive(event, history)
                 if repeated:
-                    pass  # the database compares what they say
+                    pass  # the writer compares it with the stored document
                 elif partial:
                     while history.lacking:
                         self._learn(records[index:], below)
@@ -139,9 +139,9 @@ class Derivation:
             batch.conflicts.append((record, document, conflict))
 
     def _remember(self, records: Sequence[Record], below: Below) -> bool:
-        """Ask for the histories that these records need and that are not here.
+        """Read the histories that these records need and that are not in memory.
 
-        Whether it is news that it makes a difference where their events are stored.
+        Returns whether the places of stored events matter from now on.
         """
         before = self._recall.asks_places
         unknown = {
@@ -154,7 +154,7 @@ class Derivation:
         return self._recall.asks_places and not before
 
     def _learn(self, records: Sequence[Record], below: Below) -> None:
-        """Ask for what the histories lack that these records need, as far as can be said now."""
+        """Read values that the histories lack and these records need, as far as known by now."""
         lacking: dict[tuple[Series, Moment | None], Points] = {}
         for series, event in self._events(records):
             history = self.histories.find(series)
@@ -171,11 +171,11 @@ class Derivation:
             self._asked.add(history)
 
     def _places(self, records: Sequence[Record]) -> Mapping[str, LogPosition]:
-        """Where the events of these records are stored already, if that makes a difference."""
+        """The places where these records' events are already stored, if they matter."""
         return self._recall.places(lambda: [event.event_id for _, event in self._events(records)])
 
     def _is_repeated(self, place: LogPosition | None, offset: int) -> bool:
-        """Whether an event that is stored from there came before this offset, or elsewhere."""
+        """Whether an event stored from this place came before this offset, or from elsewhere."""
         own = self._log, self._partition[1]
         return place is not None and (place[:2] != own or place.offset < offset)
 

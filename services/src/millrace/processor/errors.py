@@ -1,18 +1,18 @@
-"""The kinds of failure, which are all that decides what happens next."""
+"""The kinds of failures, which alone decide what happens next."""
 
 from millrace.errors import MillraceError
 
 
 class Transient(Exception):
-    """The network, an election, a full disk: the same may succeed later. No dead letter."""
+    """The network, an election, a full disk: a retry may succeed. No dead letter."""
 
 
 class Permanent(MillraceError):
-    """Configuration or authorisation: trying again cannot help. The processor stops and says so."""
+    """Configuration or authorisation: retries cannot help. The processor stops with the error."""
 
 
 class Unknown(Exception):
-    """No kind is known for it. After a few attempts the feed that met it stands still, alone."""
+    """An unknown error. After a few attempts only the affected feed stands still."""
 
 
 class Stuck(Exception):
@@ -24,11 +24,11 @@ class Stuck(Exception):
 
 
 class Abandoned(Exception):
-    """A batch that was not complete when it had to be left: it is read again."""
+    """An incomplete batch that had to be given up: it is read again."""
 
 
 class BadRecord(Exception):
-    """A record that cannot become a document, whatever is tried: a dead letter."""
+    """A record that can never become a document: a dead letter."""
 
     def __init__(self, stage: str, reason: str) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""The batches that are being written: in which order, and what has to wait for them."""
+"""The batches in flight: their order, and what has to wait for them."""
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -12,30 +12,30 @@ Start = Callable[[Batch], Future[None]]
 
 
 class InFlight:
-    """Of one consumer thread. Of each topic the oldest is taken out first."""
+    """The batches in flight of one consumer thread. A topic's batches are removed oldest first."""
 
     def __init__(self, most: int) -> None:
-        """`most` batches of a topic are enough."""
+        """`most` is the maximum number of batches of a topic."""
         self._most = most
         self._batches: deque[tuple[Batch, Future[None]]] = deque()
         self._events: defaultdict[str, dict[str, Taken]] = defaultdict(dict)
         self.submitted = 0
-        """How many there were, which is the number of the next."""
+        """Number of submitted batches, which is the number of the next one."""
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def add(self, batch: Batch, start: Start) -> None:
-        """Number a batch, and start to write it."""
+        """Number a batch, and start writing it."""
         self._events[batch.topic] |= batch.events
         batch.number = self.submitted
         self.submitted += 1
         self._batches.append((batch, start(batch)))
 
     def done(self) -> Iterator[tuple[Batch, BaseException | None]]:
-        """Take out those that are done, and with what error. Permanent: it stays, and all behind.
+        """Remove completed batches, with their errors. On Permanent the batch and later ones stay.
 
-        What is behind one that is not done waits for it.
+        Batches after an incomplete one wait for it.
         """
         waiting: set[str] = set()
         for entry in [*self._batches]:
@@ -52,40 +52,40 @@ class InFlight:
             yield batch, error
 
     def events(self, topic: str) -> dict[str, Taken]:
-        """What is in them of a topic, by the ids of events."""
+        """A topic's events in flight, by their ids."""
         return self._events[topic]
 
     def of(self, topic: str) -> Sequence[Batch]:
-        """Those of a topic, the oldest first."""
+        """A topic's batches, oldest first."""
         return [batch for batch, _ in self._batches if batch.topic == topic]
 
     def heads(self) -> list[Future[None]]:
-        """What is waited for: the oldest batch of each topic."""
+        """The oldest batch of each topic, which others wait for."""
         oldest: dict[str, Future[None]] = {}
         for batch, future in self._batches:
             oldest.setdefault(batch.topic, future)
         return [*oldest.values()]
 
     def topics(self) -> set[str]:
-        """Of which something is in flight."""
+        """The topics with batches in flight."""
         return {batch.topic for batch, _ in self._batches}
 
     def full(self, starting_over: Collection[str]) -> set[str]:
-        """Topics of which enough is in flight, or of which all has to be stored first."""
+        """Topics with enough batches in flight, or whose batches must be stored first."""
         counts = Counter(batch.topic for batch, _ in self._batches)
         return {t for t, n in counts.items() if n >= (1 if t in starting_over else self._most)}
 
     def first(self) -> dict[Partition, int]:
-        """Of each partition the offset below which all is stored; not of those without any."""
+        """The offset below which all is stored, of each partition in flight."""
         found: dict[Partition, int] = {}
         for batch, _ in reversed(self._batches):
             found |= batch.first
         return found
 
     def oldest(self, topic: str) -> int:
-        """The number of the oldest of a topic, or of the next."""
+        """The number of a topic's oldest batch, or of the next one."""
         return min((batch.number for batch in self.of(topic)), default=self.submitted)
 
     def records(self) -> int:
-        """How many are in flight."""
+        """Number of records in flight."""
         return sum(batch.consumed for batch, _ in self._batches)

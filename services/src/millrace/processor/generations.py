@@ -1,4 +1,4 @@
-"""What was used lately, in bounded memory."""
+"""A cache of recently used values, in limited memory."""
 
 from typing import Generic, TypeVar
 
@@ -7,10 +7,10 @@ V = TypeVar("V")
 
 
 class Generations(Generic[K, V]):
-    """Values that can be had again, at a price: those that are not used for long are forgotten.
+    """Values that are expensive to obtain: those that were not used for long are dropped.
 
-    New ones and those that are used join the young, of which the caller reads and to which it
-    adds. When these are many, they become the old, and what was old until then is forgotten.
+    New and used values are in `young`, which the caller reads and extends. When these are too many,
+    they become the old ones, and the former old ones are dropped.
     """
 
     def __init__(self) -> None:
@@ -19,16 +19,17 @@ class Generations(Generic[K, V]):
         self._aged_at = 0
 
     def find(self, key: K) -> V | None:
-        """The value, which is young from now on; None if there is none."""
+        """The value, which becomes young; None if there is none."""
         found = self.young.get(key)
         if found is None and (found := self._old.pop(key, None)) is not None:
             self.young[key] = found
         return found
 
     def age(self, most: int, now: int, safe: int) -> None:
-        """Make room if there are more than `most` young ones.
+        """Make room if there are more than `most` young values.
 
-        Only what was last used before `safe`, by the caller's clock, may be forgotten; it is `now`.
+        Only values last used before `safe` may be dropped; `now` and `safe` are on the caller's
+        clock.
         """
         if len(self.young) > most and safe >= self._aged_at:
             self.young, self._old, self._aged_at = {}, self.young, now

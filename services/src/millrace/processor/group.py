@@ -31,23 +31,22 @@ from millrace.processor.ports import Look
 log = structlog.get_logger(__name__)
 
 NEXT_SECONDS = 0.001
-"""What a note is later than the one before at least."""
+"""Minimum time between the times of two notes."""
 SECOND = 1000
 ANSWER_SECONDS = 10
 ASSIGNORS = StickyPartitionAssignor, RangePartitionAssignor
-"""The first moves the least. The second is what a member that runs an earlier version knows."""
+"""The first moves the fewest partitions. The second is the one that earlier versions support."""
 SESSION_SECONDS = 10
-"""So soon is a process missed that was killed; its group, and its successor, wait for that."""
+"""Time after which a killed process is missed, for which its group and its successor wait."""
 HEARTBEAT_SECONDS = 1
-"""So soon does a member hear that another came or went."""
+"""Time after which a member learns that another one has joined or left."""
 METADATA_SECONDS = 10
-"""So soon are new partitions seen, and a topic that was made again."""
+"""Time after which new partitions, and topics that were made again, are detected."""
 TOPICS_SECONDS = 15.0
-"""So long does a processor that starts wait for topics before it goes on with those that are there.
-"""
+"""How long a starting processor waits for topics before it continues with the existing ones."""
 PARTITION_BYTES = kafka.MEBIBYTE
-"""A quarter of a second's work when compressed. A partition that runs dry while others have nothing
-waits for them no longer than the linger, so that more would only cost memory."""
+"""A quarter of a second's work when compressed. An empty partition makes others wait no longer than
+the linger, so that more would only cost memory."""
 
 
 class Group:
@@ -56,16 +55,16 @@ class Group:
     def __init__(
         self, settings: Settings, topics: Sequence[str], found_new: Callable[[], None]
     ) -> None:
-        """`found_new` hears of each topic that was made again."""
+        """`found_new` is called for each topic that was made again."""
         self._settings = settings
         self._topics = topics
         self._holdings = Holdings()
         self._admin: Any = None
         self._noted_at = 0.0
         self._made_at = time.monotonic()
-        # A broker that has little to send waits for more, at most the linger: small batches are
-        # what costs most at a low rate. A static member would be given what it had before, by its
-        # name alone: what it subscribes to since, and partitions that are new, would be nobody's.
+        # A broker with few records waits for more, at most the linger, because at a low rate small
+        # batches cost the most. The member is not static: a static one would get its former
+        # partitions by its name alone, and nobody would read new topics and partitions.
         self._client = kafka.consumer(
             settings,
             group_id=settings.processor_group_id,
@@ -95,7 +94,7 @@ class Group:
     def learn_topics(self) -> None:
         """Return when the partitions of all topics are known, or of some after a while.
 
-        Who joins before that is assigned nothing of the others for some seconds. Transient,
+        A member that joins earlier is not assigned the others for some seconds. Raises Transient,
         Permanent.
         """
         with Kinds("ask for its topics"):
@@ -119,7 +118,7 @@ class Group:
             except Exception:
                 self.seek({p: records[0].offset for p, records in found.items()})
                 raise
-            self.seek(dict.fromkeys(anew, 0))  # where retention has removed that, from the first
+            self.seek(dict.fromkeys(anew, 0))  # or the first offset that retention has left
         return {p: records for p, records in found.items() if p not in anew}
 
     def log_id(self, topic: str) -> str | None:
@@ -129,7 +128,7 @@ class Group:
     def commit(self, positions: Mapping[Partition, int], tallies: Mapping[str, Tally]) -> None:
         """See ports.Consumer."""
         mine = self._client.assignment()
-        # Later than those before, also after the clock was set back.
+        # Later than previous notes, even if the clock was set back.
         self._noted_at = max(time.time(), self._noted_at + NEXT_SECONDS)
         texts = {
             topic: notes.written(tally, self._noted_at, self._logs.ids.get(topic))
@@ -200,13 +199,13 @@ class Group:
             return Look(positions, unread)
 
     def _ends(self) -> Mapping[TopicPartition, int]:
-        """Where each partition ends that has a leader; none of a topic that was deleted has."""
+        """The end offset of each partition with a leader; a deleted topic has none."""
         mine = set(self._client.assignment())
         while True:
             try:
                 found = self._client.end_offsets(mine, timeout_ms=ANSWER_SECONDS * SECOND)
             except KeyError as error:
-                # So the library ends where one has none, and others have.
+                # The library raises this if one partition has no leader and others do.
                 mine.remove(error.args[0])
             else:
                 return dict(found)
@@ -219,7 +218,7 @@ class Group:
             raise
 
     def _asking(self) -> Any:
-        """A client for questions that the consumer cannot ask."""
+        """A client for requests that the consumer does not support."""
         if self._admin is None:
             self._admin = kafka.admin(
                 self._settings,

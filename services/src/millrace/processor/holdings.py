@@ -1,4 +1,4 @@
-"""What a member of the group holds: which partitions, since when, and of which logs."""
+"""The partitions that a member of the group holds, since when, and their logs."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class Holdings(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Numbers what comes. The client calls it on its I/O thread, so it does nothing else."""
+    """Numbers newly assigned partitions. It runs on the client's I/O thread, so it does no more."""
 
     def __init__(self) -> None:
         self.numbers: Mapping[Partition, int] = {}
@@ -23,7 +23,7 @@ class Holdings(ConsumerRebalanceListener):  # type: ignore[misc]
         self._lock = threading.Lock()
 
     def on_partitions_revoked(self, revoked: Any) -> None:
-        """All are, for the time in which the members join; what stays is known after it."""
+        """All partitions are revoked while members join; those that stay are known afterwards."""
 
     def on_partitions_lost(self, lost: Any) -> None:
         with self._lock:
@@ -35,17 +35,17 @@ class Holdings(ConsumerRebalanceListener):  # type: ignore[misc]
             self.numbers = {tuple(p): self.numbers.get(tuple(p), self._last) for p in assigned}
 
     def renew(self, topics: Collection[str]) -> None:
-        """What is held of these topics comes anew. For the consumer thread."""
+        """Renumber the held partitions of these topics. Called by the consumer thread."""
         with self._lock:
             self._last += 1
             self.numbers = {p: self._last if p[0] in topics else n for p, n in self.numbers.items()}
 
 
 class Logs:
-    """Notices that a topic was made again: see millrace.clients.topic_ids.
+    """Detects that a topic was made again: see millrace.clients.topic_ids.
 
-    The client goes on at its own position, or at what is committed, whatever the log. It knows of
-    another one when it has asked for the topic's metadata again.
+    The client continues at its own position, or at the committed offset, in any log. It learns of
+    another log when it has requested the topic's metadata again.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class Logs:
         self._found_new = found_new
         self._checked: Mapping[Partition, int] = {}
         self.ids: dict[str, str] = {}
-        """By topic, the id of the log that its records are from."""
+        """The id of the log of each topic's records."""
 
     def find_new(self, timeout_ms: int) -> Collection[Partition]:
-        """Partitions whose position is in another log than their topic's is now.
+        """Partitions whose position is in another log than their topic's current one.
 
-        What is held of a topic that was made again comes anew. It raises what the client does, and
-        has then noticed nothing.
+        Held partitions of a topic that was made again are renumbered. Errors of the client are
+        raised before anything is changed.
         """
         held = self._holdings.numbers
         now = {topic: topic_ids.known(self._client, topic) for topic in self._topics}
@@ -79,7 +79,7 @@ class Logs:
         self.ids |= other
         if made_again:
             self._holdings.renew(made_again)
-        # What has come since is looked at the next time.
+        # Partitions assigned since are checked the next time.
         renewed = {p: n for p, n in self._holdings.numbers.items() if p[0] in made_again}
         self._checked = {**held, **renewed}
         for topic in sorted({topic for topic, _ in new}):
@@ -88,7 +88,7 @@ class Logs:
         return new
 
     def _is_former(self, partition: Partition, log_id: str | None, timeout_ms: int) -> bool:
-        """Whether what is committed of a partition is a position in another log."""
+        """Whether the committed offset of a partition is a position in another log."""
         place = TopicPartition(*partition)
         committed = self._client.committed(place, metadata=True, timeout_ms=timeout_ms)
         return committed is not None and topic_ids.is_former(committed.metadata, log_id)

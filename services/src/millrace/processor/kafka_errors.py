@@ -1,4 +1,4 @@
-"""The kinds of failure of kafka-python's errors, as a member of a group meets them."""
+"""The kinds of kafka-python's errors, for a member of a group."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ PASSING = (
 
 
 class Kinds:
-    """Turns the library's errors into the kinds that decide what happens next."""
+    """Converts the library's errors to our kinds, which decide what happens next."""
 
     def __init__(self, what: str) -> None:
         self._what = what

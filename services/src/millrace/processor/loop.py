@@ -1,4 +1,4 @@
-"""The consumer thread: polls, builds batches, and commits in order what has been acknowledged."""
+"""The consumer thread: polls, builds batches, and commits acknowledged ones in order."""
 
 import threading
 import time
@@ -33,17 +33,17 @@ POLL_SECONDS = 0.2
 COMMIT_SECONDS = 0.1
 LOOK_SECONDS = 5.0
 MOST_SERIES = 10_000
-"""So many series, of all partitions, are known before those that were not used are forgotten."""
+"""Number of series, of all partitions, that are kept before unused ones are dropped."""
 Polled = Mapping[Partition, Sequence[Record]]
 
 
 class Loop:
-    """Everything but writing. Nothing is committed that is not acknowledged, and nothing behind it.
+    """Everything except writing. An offset is committed only if everything before is acknowledged.
 
-    At most `processor_max_in_flight` batches are being written while the next one is built. When
-    they do not get done, the partitions are paused and polling goes on, so that the group does not
-    take the process for dead. A partition that is held through a change of the assignment goes on.
-    When what came before a record cannot be asked for, it is read again, and all behind it.
+    At most `processor_max_in_flight` batches are being written while the next one is built. While
+    these are incomplete, the partitions are paused and polling continues, so that the group does
+    not consider the process dead. A partition that is kept in a rebalance is not interrupted. If
+    the history for a record cannot be read, the record and all later ones are read again.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Loop:
     ) -> None:
         """`feeds` by topic; `complete` writes a batch and returns when it is acknowledged.
 
-        It asks whether the batch is wanted still, and raises Abandoned if not.
+        It checks whether the batch is still wanted, and raises Abandoned if not.
         """
         self._settings = settings
         self._feeds = feeds
@@ -100,9 +100,9 @@ class Loop:
         self._rests = backoff.Rests(settings.processor_retry_seconds)
 
     def run(self) -> None:
-        """Work until told to stop; raise what only a person can put right.
+        """Work until told to stop; raise errors that only a person can correct.
 
-        What is acknowledged is committed in either case.
+        Acknowledged batches are committed in either case.
         """
         self._progress.look({}, joined=False)
         try:
@@ -124,10 +124,11 @@ class Loop:
             self._stop.wait(pause)
 
     def step(self) -> None:
-        """One turn: poll and follow up. It may end anywhere and go on with the next turn."""
+        """One turn: poll and follow up. After an error anywhere in it, the next turn continues."""
         self._beat()
         self._settle()
-        # What is tried again waits for all of its topic, which others would keep busy for ever.
+        # A retry waits for all batches of its topic, which other partitions would keep busy for
+        # ever.
         self._starting_over |= {topic for topic, _ in self._standing.due()}
         if self._in_flight.full(self._starting_over):
             wait(self._in_flight.heads(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -143,10 +144,10 @@ class Loop:
             self._recall()
         polled = self._poll(0.0 if full else POLL_SECONDS)
         if self._follow():
-            self._put_back(polled)  # the first of partitions that came
+            self._put_back(polled)  # the first records of new partitions
         else:
             kept = {p: r for p, r in polled.items() if p in held or p[0] in closed}
-            self._put_back(kept)  # they came after the pause
+            self._put_back(kept)  # they arrived after the pause
             self._take({p: r for p, r in polled.items() if p not in kept})
         self._settle()
         self._commit_if_due()
@@ -164,7 +165,7 @@ class Loop:
             return {error.partition: [Unread(*error.partition, error.offset, nothing)]}
 
     def _take(self, polled: Polled) -> None:
-        """Each feed by itself: one of which the past cannot be asked for rests, alone."""
+        """Process each feed separately: only a feed whose history cannot be read rests."""
         topics: dict[str, dict[Partition, Sequence[Record]]] = {}
         for partition, records in polled.items():
             topics.setdefault(partition[0], {})[partition] = records
@@ -209,7 +210,7 @@ class Loop:
             self._submit(topic, batch, is_commanded=is_commanded)
 
     def _recall(self) -> None:
-        """Know what others counted and what was commanded of the partitions that came."""
+        """Read other members' counts, and the commands, of new partitions."""
         for topic in {topic for topic, _ in self._holdings} - self._tallies.keys():
             self._tallies[topic] = self._consumer.tally(topic)
             self._breakers[topic].restore(self._tallies[topic])
@@ -217,7 +218,7 @@ class Loop:
         self._recalled = self._holdings
 
     def _stand(self, partition: Partition, offset: int, error: BaseException) -> None:
-        """Let it stand still at an offset, from which it is read again later."""
+        """Let the partition stand still at an offset, from which it is read again later."""
         self._derivations.pop(partition, None)
         self._consumer.seek({partition: offset})
         self._standing.stand(partition, offset, f"{type(error).__name__}: {error}")
@@ -239,9 +240,10 @@ class Loop:
         return self._executor.submit(self._complete, batch, partial(self._is_wanted, batch))
 
     def _is_wanted(self, batch: Batch) -> bool:
-        """Whether a batch in flight is not read again, here or by another. For writer threads.
+        """Whether a batch in flight is still wanted; called by writer threads.
 
-        Who reads it again may know of a command to skip some of it. Of a former log nothing is.
+        It is not if this or another member reads its records again, with a possible command to skip
+        some, or if it is of a former log.
         """
         now = self._consumer.holdings
         is_held = all(now.get(p) == batch.holdings[p] for p in [*batch.first])
@@ -249,7 +251,7 @@ class Loop:
         return bool(batch.positions) and (is_held or is_former)
 
     def _log(self, topic: str) -> tuple[str | None, str]:
-        """The id and the name of the log that a topic's records are from."""
+        """The id and the name of the log of a topic's records."""
         log_id = self._consumer.log_id(topic)
         if topic not in self._logs or self._logs[topic][0] != log_id:
             self._logs[topic] = log_id, self._store.log_name(topic, log_id)
@@ -271,10 +273,11 @@ class Loop:
         return derivation
 
     def _follow(self) -> bool:
-        """Whether the assignment changed: what is in flight of partitions that went is not ours.
+        """Follow a change of the assignment; return whether there was one.
 
-        Of those that came, the first time or again, nothing is taken before all that is in flight
-        is stored: their past comes from the database.
+        Batches in flight of lost partitions are dropped. New partitions, also regained ones, are
+        not processed before everything in flight is stored, because their history comes from the
+        database.
         """
         before, self._holdings = self._holdings, self._consumer.holdings
         if before == self._holdings:
@@ -291,16 +294,16 @@ class Loop:
         return True
 
     def _put_back(self, polled: Polled, batch: Batch | None = None) -> None:
-        """Read these records again, but those that are in the batch."""
+        """Read these records again, except those in the batch."""
         taken = batch.positions if batch else {}
         positions = {p: taken.get(p, records[0].offset) for p, records in polled.items()}
         ends = {p: records[-1].offset + 1 for p, records in polled.items()}
         self._consumer.seek({p: at for p, at in positions.items() if at != ends[p]})
 
     def _settle(self) -> None:
-        """Take note of complete batches, of each topic the oldest first.
+        """Handle completed batches, each topic's oldest first.
 
-        What stopped one lets its partitions stand still; Permanent: it stops everything.
+        After an unknown error the batch's partitions stand still; Permanent stops the process.
         """
         for batch, error in self._in_flight.done():
             if error is None:
@@ -318,7 +321,7 @@ class Loop:
                 self._standing.moved(partition, position)
 
     def _fail(self, batch: Batch, error: BaseException) -> None:
-        """Read this batch and those of its topic behind it again: later, if it cannot be stored."""
+        """Read this batch and later ones of its topic again, delayed if it cannot be stored."""
         self._breakers[batch.topic].restore(self._tallies[batch.topic])
         behind = self._in_flight.of(batch.topic)
         first: dict[Partition, int] = {}
@@ -364,12 +367,12 @@ class Loop:
             self._commands.look()
 
     def _pass_empty_offsets(self, positions: Mapping[Partition, tuple[int, int]]) -> None:
-        """Commit past offsets without a record too, such as the mark at a transaction's end."""
+        """Commit past offsets without a record too, such as a transaction marker."""
         busy = self._in_flight.first()
         held = self._standing.held()
         for partition, (position, end) in positions.items():
             if partition not in held and partition not in busy:
-                # What it stood still at gave no record.
+                # The offset at which it stood has no record.
                 self._standing.moved(partition, position + (position >= end))
             recalled = partition[0] in self._tallies
             own = recalled and partition in self._holdings and partition not in held
@@ -379,14 +382,14 @@ class Loop:
     def _unstored(
         self, lag: Mapping[Partition, tuple[int, int]]
     ) -> Mapping[Partition, tuple[int, int]]:
-        """The same, with the position of what is stored instead of what is read."""
+        """The lag, with the stored position instead of the read position."""
         stored = self._in_flight.first()
         return {
             p: (min(position, stored.get(p, position)), end) for p, (position, end) in lag.items()
         }
 
     def _finish(self) -> None:
-        """Complete and commit what is in flight, within the budget for stopping."""
+        """Complete and commit batches in flight, within the time for stopping."""
         deadline = time.monotonic() + self._settings.processor_stop_seconds
         with suppress(Permanent):
             while self._in_flight and (left := deadline - time.monotonic()) > 0:

@@ -1,9 +1,9 @@
-"""Brings a member into its group where the client library would leave it outside.
+"""Makes a member join its group in cases in which the client library would not.
 
-The library joins in the background while the consumer polls. What it is told meanwhile must not
-make it forget that it joins, nor ask again for what was answered between two polls: the first
-leaves it outside for ever, and with the second all members join again, each time.
-Importing this module is what makes the library join so.
+The library joins in the background while the consumer polls. Two faults are repaired: if the topics
+change and change back meanwhile, the library forgets that it is joining and stays outside for ever;
+and if the answer arrives between two polls, it joins again, and so do all members, each time.
+Importing this module applies the repair.
 """
 
 from typing import Any
@@ -12,20 +12,20 @@ import kafka.consumer.group
 from kafka.coordinator.consumer import ConsumerCoordinator
 
 TAKEN_MILLISECONDS = 1000
-"""An answer that is here is taken at once; this is for a thread that has much to do."""
+"""An answer that has arrived is handled at once; this timeout is for a busy thread."""
 
 
 class Coordinator(ConsumerCoordinator):  # type: ignore[misc]
-    """A member that follows up what it has begun."""
+    """A member that completes a join that it has started."""
 
     _join_task: Any
 
     def need_rejoin(self) -> bool:
-        """Also while it joins, whatever became of the reason."""
+        """Also true while it is joining, even if the reason has gone."""
         return bool(self.rejoining or super().need_rejoin())
 
     async def join_group_async(self, timeout_ms: float | None = None) -> bool:
-        """See BaseCoordinator: it takes a task that is done for one that was never begun."""
+        """See BaseCoordinator, which treats a completed task as one that was never started."""
         task = self._join_task
         if self.rejoining and task is not None and task.is_done:
             self._join_task = self._manager.call_soon(task)

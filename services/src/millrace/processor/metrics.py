@@ -1,4 +1,4 @@
-"""Every metric of the processor, by name. consumed = stored + duplicates + dead letters, always."""
+"""All metrics of the processor. Always: consumed = stored + duplicates + dead letters."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +8,7 @@ from millrace.processor.batch import Partition
 
 
 class Metrics:
-    """Counters move when a batch is complete; gauges when the loop looks."""
+    """Counters are updated when a batch is complete, gauges in each turn of the loop."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -77,13 +77,13 @@ class Metrics:
         self.alerts.inc(alerts)
 
     def show_standing(self, partitions: Iterable[Partition]) -> None:
-        """Set which partitions stand still."""
+        """Set the standing partitions."""
         self.standing.clear()
         for topic, partition in partitions:
             self.standing.labels(topic, str(partition)).set(1)
 
     def show_lag(self, lag: Mapping[Partition, tuple[int, int]]) -> None:
-        """Set the lag of the partitions that are assigned now."""
+        """Set the lag of the currently assigned partitions."""
         self.lag.clear()
         for (topic, partition), (position, end) in lag.items():
             self.lag.labels(topic, str(partition)).set(max(0, end - position))

@@ -1,4 +1,4 @@
-"""Signs of life while the database is asked for what came before, and when that has to end."""
+"""Reports progress while histories are read from the database, and limits the time for it."""
 
 import threading
 import time
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from millrace.clients.progress import Progress
 
 TAKE_SECONDS = 10.0
-"""After so long of asking, what is complete is handed over."""
+"""Time of reading after which the complete part of a batch is handed over."""
 
 
 class Interrupted(Exception):
-    """There is no time for another question now."""
+    """There is no time for another query now."""
 
 
 class Pace:
-    """Of one consumer thread. Whoever asks questions says `begin`, and `turn` between two."""
+    """The pace of one consumer thread. Call `begin` before queries, and `turn` between two."""
 
     def __init__(self, progress: Progress, beat: Callable[[], None], stop: threading.Event) -> None:
         self._progress = progress
@@ -24,18 +24,18 @@ class Pace:
         self._until = 0.0
 
     def begin(self) -> None:
-        """From now on there is some time."""
+        """Start the time limit."""
         self._until = time.monotonic() + TAKE_SECONDS
 
     def beat(self) -> None:
-        """The database answers, which is life, for as long as it does. Interrupted: to stop."""
+        """Report progress, because the database answers. Raises Interrupted if told to stop."""
         self._progress.hear()
         self._beat()
         if self._stop.is_set():
             raise Interrupted
 
     def turn(self) -> None:
-        """As `beat`, before one more question. Interrupted: there is other work too."""
+        """Like `beat`, before another query. Raises Interrupted also if the time is over."""
         self.beat()
         if time.monotonic() > self._until:
             raise Interrupted

@@ -1,9 +1,9 @@
-"""Hands out what was read of a partition before it was paused, once it is resumed.
+"""Returns records that were read of a partition before it was paused, once it is resumed.
 
-The library parks such records, and takes them up again only while it has nothing at hand. What it
-has at hand stays there when all of it was handed out: the partition would never be read again,
+The library parks such records, and resumes them only if it has no current records. But it keeps
+current records also after returning all of them, so that the partition would never be read again
 unless another one is paused.
-Importing this module is what makes the library resume so.
+Importing this module applies the repair.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from kafka.consumer.fetcher import Fetcher
 
 
 class Resuming(Fetcher):  # type: ignore[misc]
-    """A fetcher that lets go of what it has handed out."""
+    """A fetcher that drops records that it has returned."""
 
     _next_partition_records: Any
 

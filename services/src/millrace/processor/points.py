@@ -1,4 +1,4 @@
-"""The past of a series of values: the newest are kept, older ones are stored and asked for."""
+"""The history of a series: the newest values are kept, and older ones are read if needed."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -9,22 +9,22 @@ from typing import Any, NamedTuple
 from millrace.feeds.history import Point, within
 
 KEPT = 16
-"""So many values of a series are kept, and those that are not stored yet."""
+"""Number of values that are kept per series, in addition to those that are not stored yet."""
 
 
 class Moment(NamedTuple):
-    """A time, up to which the newest value is asked for."""
+    """A query for the newest value up to a time."""
 
     time: datetime
     inclusive: bool
 
 
 class Points:
-    """Says what `History` says of the same values.
+    """Gives the same answers as `History` with the same values.
 
-    What is stored when it is made is known by its newest value alone, and of the values that are
-    added only the newest are kept. A question that reaches further back is noted as lacking, and
-    the answer means nothing until `learn` has told what the database holds at that moment.
+    Of the stored values only the newest is known at first, and of added values only the newest are
+    kept. A query further back is recorded in `lacking`, and its answer is invalid until `learn` has
+    provided the database's value for that moment.
     """
 
     __slots__ = (
@@ -42,13 +42,13 @@ class Points:
     )
 
     def __init__(self, window: timedelta, newest: Point | None) -> None:
-        """`newest` is the newest that is stored, None if nothing is."""
+        """`newest` is the newest stored value, None if there is none."""
         self._width = window
         self._window = window.total_seconds()
         self._times, self._offsets = array("d"), array("q")
         self._values: list[Any] = []
         self._newest: Point | None = None
-        # Nothing is missing here of what has this time or a later one.
+        # No values of this time or later are missing here.
         self._floor = -inf
         self._full = 2 * KEPT
         self._answers: dict[Moment | None, Point | None] | None = None
@@ -59,7 +59,7 @@ class Points:
             self._floor = self._times[0]
 
     def add(self, time: datetime, value: Any, offset: int, stored: int) -> None:
-        """Remember the value of a record; what is below the offset `stored` is in the database."""
+        """Add the value of a record; values below the offset `stored` are in the database."""
         newest = self._newest
         seconds = time.timestamp()
         times = self._times
@@ -86,13 +86,13 @@ class Points:
         return self._find(time, inclusive=True)
 
     def learn(self, moment: Moment | None, found: Point | None, stored: int) -> None:
-        """Take note of the newest value up to a moment, of those below the offset `stored`."""
+        """Store the newest value up to a moment, of those below the offset `stored`."""
         if self._answers is None or self._answered_below != stored:
             self._answers, self._answered_below = {}, stored
         self._answers[moment] = found
 
     def settle(self) -> None:
-        """Forget what was learned and what is lacking."""
+        """Drop the learned and the lacking values."""
         self._answers = self.lacking = None
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class Points:
         own = self._times[place] if place >= 0 else -inf
         if seconds < self._floor or (seconds == self._floor and not inclusive):
             stored = self._stored(Moment(time, inclusive))
-            # Of two with one time the one that is stored came first.
+            # Of two values with the same time the stored one came first.
             if stored is not None and stored[0].timestamp() >= own:
                 return stored if stored[0].timestamp() >= oldest else None
         if own < oldest:
@@ -126,7 +126,7 @@ class Points:
         return self._times[-1] - self._window
 
     def _trim(self, stored: int) -> None:
-        """Forget the oldest that are stored. What is being written can be asked of nobody."""
+        """Drop the oldest stored values. Values that are being written cannot be read again."""
         most = len(self._times) - KEPT
         gone = next((n for n in range(most) if self._offsets[n] >= stored), most)
         if gone:
@@ -134,5 +134,5 @@ class Points:
                 del parts[:gone]
             self._floor = max(self._floor, self._times[0])
             if stored != self._answered_below:
-                self._answers = None  # they know nothing of some that are forgotten now
+                self._answers = None  # they lack some of the dropped values
         self._full = 2 * max(KEPT, len(self._times))

@@ -1,4 +1,4 @@
-"""What the processor needs of the world. The tests put fakes here; `run` puts the servers."""
+"""The interfaces that the processor needs. Tests implement them with fakes, `run` with servers."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,12 +17,12 @@ from millrace.processor.points import Moment
 
 
 class Look(NamedTuple):
-    """How far the group has come, as Kafka says it now."""
+    """The progress of the group, according to Kafka."""
 
     positions: Mapping[Partition, tuple[int, int]]
-    """Position and end offset of each partition that is held here."""
+    """Position and end offset of each partition that this member holds."""
     unread: Sequence[Partition]
-    """Partitions that nobody in the group holds; of a topic that is not there, its first."""
+    """Partitions that no member of the group holds; of a missing topic, its first one."""
 
 
 class Consumer(Protocol):
@@ -30,55 +30,55 @@ class Consumer(Protocol):
 
     @property
     def joined(self) -> bool:
-        """Whether it is in the group; not while the members are joining, when none can commit."""
+        """Whether it is in the group; not during a rebalance, when no member can commit."""
 
     @property
     def holdings(self) -> Mapping[Partition, int]:
-        """The partitions that are held here, each with a number that is new each time it comes.
+        """The partitions that this member holds, each with a number that is new at each assignment.
 
-        One that keeps its number through a change of the assignment keeps its position and whether
-        it is paused; of another the position begins at what is committed.
+        A partition that keeps its number in a rebalance keeps its position and whether it is
+        paused; others start at the committed offset.
         """
 
     def log_id(self, topic: str) -> str | None:
-        """The id of the log that a topic's records are from; None while it is not known.
+        """The id of the log of a topic's records; None while it is unknown.
 
-        When that changes, what is held of the topic comes anew, and is read from its start.
+        When it changes, the topic's held partitions are renumbered and read from the start.
         """
 
     def poll(self, seconds: float) -> Mapping[Partition, Sequence[Record]]:
-        """Records in the order of their offsets; empty after the time.
+        """Records in the order of their offsets; empty after the timeout.
 
-        Transient, Permanent, Unknown; Stuck, and the next time what others have.
+        Raises Transient, Permanent, Unknown; Stuck, while the next call returns other records.
         """
 
     def commit(self, positions: Mapping[Partition, int], tallies: Mapping[str, Tally]) -> None:
         """Store the next offsets to read, and with them the tally of each topic.
 
-        Transient if that failed or the partitions moved.
+        Raises Transient if this failed or the partitions have moved.
         """
 
     def tally(self, topic: str) -> Tally:
-        """The tally that was committed last with a partition that is held here. As `poll`."""
+        """The last committed tally of this member's partitions of a topic. Raises as `poll`."""
 
     def commands(self, partitions: Collection[Partition]) -> Mapping[Partition, Command]:
-        """What an operator commanded last for each of these. Transient, Unknown."""
+        """An operator's last command about each of these. Raises Transient, Unknown."""
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """Read from these offsets again."""
 
     def hold(self, topics: Collection[str], partitions: Collection[Partition]) -> None:
-        """Keep these and let `poll` return nothing of them, but of all others."""
+        """Let `poll` return no records of these, but of all others."""
 
     def look(self) -> Look:
-        """Ask Kafka how far the group has come. Transient."""
+        """Query the progress of the group. Raises Transient."""
 
     def close(self) -> None:
         """Leave the group."""
 
 
 class Below(NamedTuple):
-    """What is stored of a partition below an offset, of one log of its topic.
+    """The stored documents of a partition below an offset, in one log of its topic.
 
     See millrace.clients.topic_ids.
     """
@@ -89,7 +89,7 @@ class Below(NamedTuple):
 
 
 class LogPosition(NamedTuple):
-    """Where an event is stored from."""
+    """The log position of a stored event."""
 
     log: str
     partition: int
@@ -97,13 +97,13 @@ class LogPosition(NamedTuple):
 
 
 class Store(Protocol):
-    """The database. Writer threads insert; the consumer thread reads what came before."""
+    """The database. Writer threads insert; the consumer thread reads histories."""
 
     def insert(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
-        """Insert what is not there, acknowledged by a majority's journal. Transient, Permanent."""
+        """Insert missing documents, journaled by a majority. Raises Transient, Permanent."""
 
     def stored(self, collection: str, ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        """The documents that are stored with these ids, by them. As `insert`."""
+        """The stored documents with these ids, by id. Raises as `insert`."""
 
     def newest_of(
         self,
@@ -114,10 +114,10 @@ class Store(Protocol):
         below: Below,
         pace: Pace,
     ) -> Iterable[tuple[str, Point | None]]:
-        """The newest time and value of each of a source's symbols, up to a moment or of all.
+        """The newest time and value of each of a source's symbols, up to a moment, or of all.
 
-        Of two with one time it is the one that came first, and None where there is none. It
-        keeps the pace. Transient, Permanent, Interrupted.
+        Of two values with the same time it is the first one; None if there is none. It keeps the
+        pace. Raises Transient, Permanent, Interrupted.
         """
 
     def window(
@@ -130,36 +130,36 @@ class Store(Protocol):
     ) -> Iterable[tuple[datetime, Any]]:
         """Times and values in the feed's window, which ends with the newest, in log order.
 
-        Otherwise as `newest_of`.
+        Raises as `newest_of`.
         """
 
     def has_claims(self, feed: Feed[Any]) -> bool:
-        """Whether an event is stored whose time was not believed. Transient, Permanent."""
+        """Whether an event whose time was not believed is stored. Raises Transient, Permanent."""
 
     def is_elsewhere(
         self, feed: Feed[Any], source: str, symbols: Sequence[str], partition: int
     ) -> bool:
         """Whether an event of one of a source's symbols is stored from another partition.
 
-        As `has_claims`.
+        Raises as `has_claims`.
         """
 
     def places(self, feed: Feed[Any], ids: Sequence[str]) -> Mapping[str, LogPosition]:
-        """Where those of these events that are stored come from. As `has_claims`."""
+        """The log positions of these events, if they are stored. Raises as `has_claims`."""
 
     def log_name(self, topic: str, log_id: str | None) -> str:
-        """The name of a topic's log, of which documents are stored from now on. As `has_claims`."""
+        """The name of a topic's log, for documents stored from now on. Raises as `has_claims`."""
 
 
 class Publisher(Protocol):
-    """Dead letters and alerts. Writer threads call it."""
+    """Publishes dead letters and alerts. Writer threads call it."""
 
     def publish(self, messages: Sequence[Message]) -> None:
-        """Return when Kafka has acknowledged all. Transient, Permanent."""
+        """Return when Kafka has acknowledged all. Raises Transient, Permanent."""
 
 
 class Kept(IntEnum):
-    """What became of a value that was put."""
+    """The result of a `put`."""
 
     NOT_NEWER = 0
     WRITTEN = 1
@@ -167,26 +167,26 @@ class Kept(IntEnum):
 
 
 class Cache(Protocol):
-    """The latest values. A thread of their own calls it; every failure is Transient."""
+    """The latest values. A separate thread calls it; every failure is Transient."""
 
     epoch: int
-    """Grows with every connection: what was there before may be lost."""
+    """Increases with every connection: earlier values may be lost."""
 
     def is_complete(self) -> bool:
-        """Whether every symbol has had its value since the cache was last empty."""
+        """Whether every symbol was written since the cache was last empty."""
 
     def begin(self) -> str:
-        """The mark to `finish` with, when every symbol has been put."""
+        """The mark for `finish`, to be called when every symbol was written."""
 
     def finish(self, mark: str) -> bool:
-        """Make it complete; False if it was emptied since `begin`."""
+        """Mark the cache as complete; False if it was emptied since `begin`."""
 
     def put(self, values: Sequence[Latest], *, create: bool) -> list[Kept]:
-        """Write those that are newer than what is there.
+        """Write values that are newer than the present ones.
 
-        Only with `create` is something written where nothing is: a late event is the first to come
-        after its symbol's value has expired, and is not the newest.
+        Missing values are written only with `create`: the first event after a value has expired may
+        be a late one, and not the newest.
         """
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""

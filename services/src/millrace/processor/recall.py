@@ -1,4 +1,4 @@
-"""What a partition's histories have to be told by the database: many series in one question."""
+"""Reads a partition's histories from the database, with many series per query."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from millrace.processor.ports import Below, LogPosition, Store
 from millrace.runtime.chunks import chunks
 
 AT_ONCE = 500
-"""So many series are asked for in one question."""
+"""Number of series per query."""
 
 
 class Recall:
-    """Asks one question after the other, and hands out each answer before the next.
+    """Runs one query after the other, and yields each result before the next.
 
-    It takes a turn before each but the first, so that something is answered every time.
+    It checks the pace before each query except the first, so that every call makes progress.
     """
 
     def __init__(self, feed: Feed[Any], store: Store, pace: Pace, log: str = FIRST) -> None:
@@ -26,24 +26,23 @@ class Recall:
         self._store = store
         self._pace = pace
         self.has_points = feed.history is History
-        """Whether values are asked for when they are needed; else a history has all its window."""
+        """Whether values are read when needed; otherwise a history has its whole window."""
         self.asks_places = log != FIRST or feed.is_one_at_any_time
-        """Whether it makes a difference where events are stored."""
+        """Whether the places of stored events matter."""
         self._knows_claims = False
 
     def expect_repetitions(self) -> bool:
-        """From now on it makes a difference where events are stored; whether that is news."""
+        """From now on the places of stored events matter; return whether that is new."""
         before, self.asks_places = self.asks_places, True
         return not before
 
     def places(self, ids: Callable[[], Sequence[str]]) -> Mapping[str, LogPosition]:
-        """Where those of these events that are stored come from, if it makes a difference.
+        """The log positions of these events, if they are stored and positions matter.
 
-        An event whose time was not believed has another time in the log when it comes again, and
-        one that is stored from another partition, or from a former log, is unknown to this one's
-        history: each would count as another event. As long as clocks are right and partitions stay
-        as they are the answer is empty, and nothing is asked, but of a feed whose events are one at
-        any time.
+        An event whose time was not believed has another time when it arrives again, and one that is
+        stored from another partition or a former log is not in this partition's history: each would
+        count as another event. As long as clocks are right and partitions do not change, nothing is
+        queried and the result is empty, except for feeds with `is_one_at_any_time`.
         """
         if not self._knows_claims:
             self.asks_places |= self._store.has_claims(self._feed)
@@ -53,16 +52,16 @@ class Recall:
         found: dict[str, LogPosition] = {}
         for number, some in enumerate(chunks(ids(), AT_ONCE)):
             if number:
-                self._pace.beat()  # They are few, and of no use one by one.
+                self._pace.beat()  # They are few, and useless individually.
             found |= self._store.places(self._feed, some)
         return found
 
     def histories(
         self, wanted: Iterable[Series], below: Below
     ) -> Iterator[tuple[Series, Points | Past]]:
-        """What is stored of each of these series. Transient, Permanent, Interrupted.
+        """The stored history of each of these series. Raises Transient, Permanent, Interrupted.
 
-        Where one of them has events from another partition, repetitions are expected.
+        If one of them has events from another partition, repetitions are expected.
         """
         feed = self._feed
         if not feed.stored_fields:
@@ -103,7 +102,7 @@ class Recall:
     def newest(
         self, wanted: Iterable[tuple[Series, Moment | None]], below: Below
     ) -> Iterator[tuple[Series, Moment | None, Point | None]]:
-        """The newest value of each series up to a moment, or of all. As `histories`."""
+        """The newest value of each series up to a moment, or of all. Raises as `histories`."""
         groups: dict[tuple[str, Moment | None], list[str]] = {}
         for series, moment in wanted:
             groups.setdefault((series.source, moment), []).append(series.symbol)

@@ -1,4 +1,4 @@
-"""The process around the loop: settings, threads, probes, signals."""
+"""The process around the loop: settings, threads, probes and signals."""
 
 import gc
 import os
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 WRITER = "writer"
 GARBAGE_THRESHOLDS = (300_000, 20, 50)
-"""Batches are large, short-lived and without cycles: looking for some all the time is waste."""
+"""Batches are large, short-lived and without cycles, so frequent collections are a waste."""
 SILENCE_SECONDS = 3 * LOOK_SECONDS
 
 
@@ -48,16 +48,17 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    # The writer tries again by itself: what had been stored is a duplicate then, which is success.
+    # The writer retries itself: documents that had been stored are then duplicates, which is
+    # success.
     with mongodb.client(settings, retryWrites=False) as client:
         process(settings, MongoStore(client, settings.mongodb_database), stop)
     if any(thread.name.startswith(WRITER) for thread in threading.enumerate()):
-        # The interpreter would wait for an answer that the stop's budget has no time for.
+        # The interpreter would wait for an answer longer than the time for stopping allows.
         os._exit(Exit.OK)
 
 
 def process(settings: Settings, store: MongoStore, stop: threading.Event) -> None:
-    """Process with this store until told to stop; the probes are served meanwhile."""
+    """Process with this store until told to stop, and serve the probes meanwhile."""
     feeds: dict[str, Feed[Any]] = {
         feed.topic: feed for name, feed in FEEDS.items() if name in settings.feeds
     }
@@ -81,7 +82,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
     give_up = threading.Event()
     try:
         _until_there(lambda: kafka.check_credentials(settings), settings, stop, watchdog.beat)
-        # One by one: the indexes of what is stored already may take long.
+        # One by one: building indexes of existing collections may take long.
         for feed in feeds.values():
             _until_there(partial(store.prepare, [feed]), settings, stop, watchdog.beat)
         if stop.is_set():
@@ -99,7 +100,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
             cache_writer.start()
         watchdog.watch()
         group = Group(settings, sorted(feeds), metrics.new_logs.inc)
-        # One feed whose writes do not get done leaves enough threads to all others.
+        # A feed whose writes do not complete leaves enough threads to all others.
         others = settings.processor_max_in_flight * (len(feeds) - 1)
         threads = settings.processor_writers + others
         executor = ThreadPoolExecutor(threads, thread_name_prefix=WRITER)
@@ -135,7 +136,7 @@ def process(settings: Settings, store: MongoStore, stop: threading.Event) -> Non
 def _cache_writer(
     settings: Settings, feeds: Mapping[str, Feed[Any]], store: MongoStore, metrics: Metrics
 ) -> CacheWriter | None:
-    """What keeps Redis up to date, if it is deployed and there is something to keep there."""
+    """The writer of the latest values, if Redis is deployed and a feed is cached."""
     cached = [feed for feed in feeds.values() if feed.is_cached]
     if not (settings.redis_host and cached):
         return None
@@ -145,9 +146,9 @@ def _cache_writer(
 
 
 def _beat(watchdog: Watchdog, progress: Progress, writer: Writer, limit: float) -> None:
-    """The loop turns; that counts as life only if Kafka answers and the work moves too.
+    """A turn of the loop counts as progress only if Kafka answers and batches advance too.
 
-    Who gets errors is alive: it waits for MongoDB to come back.
+    Errors count as progress: the process is waiting for MongoDB to return.
     """
     moves = min(progress.stuck(), writer.silent(), progress.unheard()) < limit
     if moves and progress.silent() < limit:
@@ -168,7 +169,7 @@ def _problem(store: MongoStore, progress: Progress, limit: float) -> str | None:
 def _until_there(
     step: Callable[[], None], settings: Settings, stop: threading.Event, beat: Callable[[], None]
 ) -> None:
-    """Wait for a server that is not up yet; what it refuses is for a person to put right."""
+    """Wait for a server that is not up yet; a refusal is an error that a person has to correct."""
     attempt = 0
     while not stop.is_set():
         beat()

@@ -1,4 +1,4 @@
-"""Partitions that stand still, alone: why, since when, and when they are tried again."""
+"""Standing partitions: why and since when they stand, and when they are retried."""
 
 import time
 from collections.abc import Callable, Collection
@@ -19,18 +19,18 @@ LONGEST_REASON = 300
 
 @dataclass
 class Stand:
-    """A partition that does not pass an offset."""
+    """A partition that cannot get past an offset."""
 
     offset: int
     reason: str
     times: int
     again_at: float | None
-    """None: only when an operator commands it."""
+    """When it is retried; None: only when an operator commands it."""
     held: bool = True
 
 
 class Standing:
-    """Only the consumer thread changes it."""
+    """The standing partitions. Only the consumer thread changes them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -40,7 +40,7 @@ class Standing:
         return partition in self._found
 
     def stand(self, partition: Partition, offset: int, reason: str, *, again: bool = True) -> None:
-        """This partition does not pass this offset; it is tried again later and later."""
+        """Let the partition stand at this offset; it is retried at growing intervals."""
         known = self._found.get(partition)
         times = known.times + 1 if known and known.offset == offset else 0
         wait = retry.exponential(times, FIRST_SECONDS, LONGEST_SECONDS)
@@ -51,15 +51,15 @@ class Standing:
         log.error("stands still", topic=topic, partition=number, offset=offset, reason=said)
 
     def places(self) -> dict[Partition, tuple[int, bool]]:
-        """At which offset each is held, and whether it waits for a command."""
+        """The offset of each standing partition, and whether it waits for a command."""
         return {p: (one.offset, one.again_at is None) for p, one in self._found.items() if one.held}
 
     def held(self) -> set[Partition]:
-        """Those of which nothing is read now."""
+        """The partitions that are not read now."""
         return {partition for partition, found in self._found.items() if found.held}
 
     def due(self) -> set[Partition]:
-        """Those whose time to be tried again has come."""
+        """The partitions that are due for a retry."""
         now = self._clock()
         return {
             partition
@@ -68,33 +68,33 @@ class Standing:
         }
 
     def try_again(self, busy: Collection[str]) -> None:
-        """Read those whose time has come, unless something of their topic is in flight."""
+        """Read partitions that are due, unless their topic has batches in flight."""
         for partition in self.due():
             if partition[0] not in busy:
                 self._found[partition].held = False
 
     def postpone(self, seconds: float) -> None:
-        """Try those whose time has come so much later."""
+        """Postpone the retry of due partitions."""
         for partition in self.due():
             self._found[partition].again_at = self._clock() + seconds
 
     def carry_out(self, partition: Partition) -> None:
-        """An operator lets it go on: read it as soon as nothing of its topic is in flight."""
+        """Follow an operator's command: read on as soon as the topic has no batches in flight."""
         self._found[partition].again_at = self._clock()
 
     def moved(self, partition: Partition, position: int) -> None:
-        """The partition has come so far."""
+        """Record the position of the partition."""
         found = self._found.get(partition)
         if found is not None and position > found.offset:
             self.forget(partition)
             log.info("goes on", topic=partition[0], partition=partition[1], offset=position)
 
     def forget(self, partition: Partition) -> None:
-        """It is another's."""
+        """Drop a partition that another member has now."""
         self._found = {p: found for p, found in self._found.items() if p != partition}
 
     def problem(self) -> str | None:
-        """Which stand still, where and why."""
+        """Which partitions stand still, where and why."""
         texts = [
             f"{topic}/{number} stands still at offset {found.offset}: {found.reason}"
             for (topic, number), found in sorted(self._found.items())
@@ -102,7 +102,7 @@ class Standing:
         return "; ".join(texts) or None
 
     def shown(self) -> list[dict[str, Any]]:
-        """The same for programs."""
+        """The standing partitions for programs."""
         return [
             {
                 "topic": topic,

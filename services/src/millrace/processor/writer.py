@@ -1,4 +1,4 @@
-"""Completes batches on writer threads: documents stored, dead letters and alerts acknowledged."""
+"""Completes batches on writer threads: stores documents, publishes dead letters and alerts."""
 
 import math
 import threading
@@ -20,15 +20,15 @@ from millrace.processor.sinks.dead_letters import letter
 log = structlog.get_logger(__name__)
 
 ATTEMPTS = 3
-"""Of what meets an error that nobody knows."""
+"""Number of attempts after unknown errors."""
 SAID_SECONDS = 60.0
-"""Clocks that are ahead are named so often at most."""
+"""Minimum time between log lines about clocks that are ahead."""
 T = TypeVar("T")
 Stored = Callable[[str, Sequence[dict[str, Any]], Inserted], None]
 
 
 class Writer:
-    """Tries each step of a batch again and again until it succeeds, fails for good or must stop."""
+    """Retries each step of a batch until it succeeds, fails permanently or must stop."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Writer:
         longest_wait: float,
         stored: Stored = lambda *_: None,
     ) -> None:
-        """`stored` hears of every part that MongoDB has acknowledged; it must not wait."""
+        """`stored` is called for every part that MongoDB has acknowledged; it must not block."""
         self._store = store
         self._publisher = publisher
         self._metrics = metrics
@@ -53,13 +53,14 @@ class Writer:
         self._said_ahead_at = -math.inf
 
     def silent(self) -> float:
-        """Seconds since a server answered, be it with an error; waiting out an outage is life."""
+        """Seconds since a server answered, even with an error: waiting for a server is progress."""
         return time.monotonic() - self._last_answer
 
     def complete(self, batch: Batch, is_wanted: Callable[[], bool]) -> None:
-        """Return when everything in the batch is acknowledged. Permanent, Abandoned, Unknown.
+        """Return when the whole batch is acknowledged. Raises Permanent, Abandoned, Unknown.
 
-        No document is inserted once it is not wanted. What documents are there raise their alerts.
+        No document is inserted after the batch is no longer wanted. Stored documents raise their
+        alerts.
         """
         with self._metrics.write_seconds.time():
             inserted = self._insert_all(batch, is_wanted)
@@ -100,7 +101,7 @@ class Writer:
         return self._store.insert(batch.feed.collection, batch.documents)
 
     def _say_ahead(self, batch: Batch) -> None:
-        """Name the clocks that are wrong, but not with every batch."""
+        """Log the clocks that are ahead, but not for every batch."""
         self._metrics.not_believed.inc(batch.not_believed)
         now = time.monotonic()
         if now - self._said_ahead_at >= SAID_SECONDS:
@@ -111,9 +112,9 @@ class Writer:
     def _compare(
         self, batch: Batch, duplicates: frozenset[int]
     ) -> tuple[frozenset[int], list[tuple[Record, BadRecord]]]:
-        """Those that were stored from the same position, and what conflicts with what is stored.
+        """The duplicates stored from the same position, and those that conflict with stored ones.
 
-        An event that is stored from another position raised its own alert.
+        An event that is stored from another position has raised its own alert.
         """
         ids = [batch.documents[index]["_id"] for index in duplicates]
         ids += [made["_id"] for _, made, _ in batch.conflicts]
@@ -127,13 +128,13 @@ class Writer:
             made = batch.documents[index]
             known = stored.get(made["_id"])
             if known is None:
-                continue  # somebody has removed it since
+                continue  # it was removed since
             if known["kafka"] == made["kafka"]:
                 own.add(index)
             elif conflict := compare(known, made):
                 conflicts.append((batch.records[index], conflict))
         for record, made, reason in batch.conflicts:
-            # What it conflicts with may itself be one with what is stored.
+            # The event that it conflicts with may itself equal the stored one.
             known = stored.get(made["_id"])
             if found := compare(known, made) if known is not None else reason:
                 conflicts.append((record, found))

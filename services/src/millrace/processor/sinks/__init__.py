@@ -1,1 +1,1 @@
-"""Where the processor's results go: MongoDB, Redis, the dead letter topic, the alert topic."""
+"""The processor's outputs: MongoDB, Redis, the dead letter topic and the alert topic."""

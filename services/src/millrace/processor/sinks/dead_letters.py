@@ -1,4 +1,4 @@
-"""A dead letter: the record as it came, and headers that say where that was and why it failed."""
+"""Dead letters: the unchanged record, with headers for its position and the reason."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from millrace.runtime.redaction import shown
 
 LONGEST_REASON = 1000
 WHOLE_BYTES = 768 * 1024
-"""Every broker takes a letter of so many bytes; of a larger one, parts of these sizes are kept."""
+"""Every broker accepts a letter of this size; larger ones are truncated to parts of these sizes."""
 LONGEST_VALUE, LONGEST_KEY, LONGEST_HEADERS = 512 * 1024, 64 * 1024, 128 * 1024
 
 
@@ -20,8 +20,8 @@ def letter(topic: str, record: Record, error: BadRecord, log: str = FIRST) -> Me
 
     `log` is the name of the log that the record is from.
 
-    The client cannot send a header without a value, nor neither key nor value: there the letter
-    has an empty one, and a `__connect.errors.null` header says so.
+    The client cannot send a header without a value, nor a record with neither key nor value: then
+    the letter has an empty one, and a `__connect.errors.null` header.
     """
     reasons = {
         "topic": record.topic,
@@ -54,9 +54,9 @@ def letter(topic: str, record: Record, error: BadRecord, log: str = FIRST) -> Me
 
 
 def shortened(message: Message) -> Message:
-    """The same if it is small, else as much of it as every broker takes, and a header that says so.
+    """The message, truncated to what every broker accepts if it is larger, with a header about it.
 
-    The whole record is still in its topic, at the position that the letter names.
+    The whole record is still in its topic, at the position in the letter.
     """
     if _size(message) <= WHOLE_BYTES:
         return message

@@ -28,10 +28,10 @@ from millrace.processor.ports import Below, LogPosition
 from millrace.processor.sinks.past import Past
 
 DUPLICATE_KEY = 11000
-# The document is at fault: BadValue, TypeMismatch, DottedFieldName, DollarPrefixedFieldName,
+# Errors of the document: BadValue, TypeMismatch, DottedFieldName, DollarPrefixedFieldName,
 # DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong.
 UNSTORABLE = frozenset({2, 14, 52, 57, 121, 10334, 17280})
-# The server is at fault, and it passes: HostUnreachable, HostNotFound, LockTimeout, CursorNotFound,
+# Transient errors of the server: HostUnreachable, HostNotFound, LockTimeout, CursorNotFound,
 # LockBusy, MaxTimeMSExpired, WriteConcernFailed, NetworkTimeout, ShutdownInProgress,
 # UnsatisfiableWriteConcern, WriteConflict, ConflictingOperationInProgress,
 # ReadConcernMajorityNotAvailableYet, QueryPlanKilled, PrimarySteppedDown,
@@ -57,7 +57,7 @@ class MongoStore:
         self._database = client[database]
 
     def prepare(self, feeds: Iterable[Feed[Any]]) -> None:
-        """Create what is missing: indexes, documents to refer to. Transient, Permanent."""
+        """Create missing indexes and reference documents. Raises Transient, Permanent."""
         with _Kinds():
             for feed in feeds:
                 self._index(feed.collection, feed.indexes)
@@ -69,7 +69,7 @@ class MongoStore:
                         )
 
     def ping(self) -> None:
-        """Ask the primary whether it is there. Transient, Permanent."""
+        """Check that the primary answers. Raises Transient, Permanent."""
         with _Kinds():
             self._client.admin.command("ping")
 
@@ -139,8 +139,8 @@ class MongoStore:
         return Past(feed, self._database[feed.collection])
 
     def _index(self, collection: str, indexes: Iterable[Index]) -> None:
-        """Return when they are built. The server goes on building when its answer takes too long,
-        and who asks again waits for that. A member that is away is not waited for."""
+        """Return when the indexes are built. After a timeout the server continues building, and the
+        next call waits for that. Unavailable members are not waited for."""
         self._database[collection].create_indexes(
             [IndexModel(list(index.keys), **_only(index)) for index in indexes],
             commitQuorum="majority",
@@ -161,7 +161,7 @@ class MongoStore:
         return Inserted(len(documents))
 
     def _insert_encodable(self, collection: str, documents: Sequence[dict[str, Any]]) -> Inserted:
-        """One document that has no BSON form must not hold up the others."""
+        """Insert documents without those that cannot be encoded as BSON."""
         rejected: dict[int, str] = {}
         good = []
         for index, document in enumerate(documents):
@@ -181,7 +181,7 @@ class MongoStore:
 
 
 def _outcome(error: BulkWriteError, count: int) -> Inserted:
-    """What a partly failed insert means: duplicates are success."""
+    """The result of a partly failed insert, in which duplicates are success."""
     duplicates = set()
     rejected: dict[int, str] = {}
     for failure in error.details["writeErrors"]:
@@ -198,7 +198,7 @@ def _outcome(error: BulkWriteError, count: int) -> Inserted:
 
 
 def _only(index: Index) -> dict[str, Any]:
-    """Which documents are in an index; MongoDB takes one of these options."""
+    """The option that limits an index to some documents; MongoDB accepts only one of them."""
     if index.only_with:
         return {"partialFilterExpression": {index.only_with: {"$exists": True}}}
     return {"sparse": index.sparse}
@@ -209,9 +209,9 @@ def _kind(code: int | None) -> type[Transient | Unknown]:
 
 
 class _Kinds:
-    """Turns the library's errors into the kinds that decide what happens next.
+    """Converts the library's errors to our kinds, which decide what happens next.
 
-    What this user may not do with one collection concerns its feed alone.
+    A missing right on one collection affects only its feed.
     """
 
     def __enter__(self) -> None:

@@ -1,5 +1,5 @@
-"""What MongoDB says of the past of a series. One index answers every question: BY_SERIES, or that
-of a log that has a name."""
+"""Histories of series from MongoDB. One index covers every query: BY_SERIES, or that of a named
+log."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -26,12 +26,12 @@ from millrace.processor.points import Moment
 from millrace.processor.ports import Below, LogPosition
 
 LIMIT_MILLISECONDS = 5_000
-"""An answer takes milliseconds: it is one seek in the index a series."""
+"""An answer takes milliseconds: one index seek per series."""
 PAGE = 5_000
 
 
 class Past:
-    """See processor.ports.Store. PyMongoError."""
+    """See processor.ports.Store; raises PyMongoError."""
 
     def __init__(self, feed: Feed[Any], collection: Collection[dict[str, Any]]) -> None:
         self._feed = feed
@@ -49,7 +49,7 @@ class Past:
         try:
             found = self._at_once(source, symbols, moment, below) if below.offset else {}
         except ExecutionTimeout:
-            # Very much of what is stored is not below that offset: the log is read again.
+            # Many stored documents are not below that offset, because the log is read again.
             for number, symbol in enumerate(symbols):
                 if number:
                     pace.turn()
@@ -107,7 +107,8 @@ class Past:
         condition = {**_of(source, {"$in": [*symbols]}, below), **_until(moment)}
         condition["kafka.offset"] = {"$lt": below.offset}
         index = dict(series_index(below.log))
-        # In this form MongoDB jumps from symbol to symbol in the index and reads nothing between.
+        # With this pipeline MongoDB seeks from symbol to symbol in the index, and reads nothing
+        # between.
         pipeline: list[dict[str, Any]] = [
             {"$match": condition},
             {"$sort": index},
@@ -134,7 +135,7 @@ class Past:
     def _read(
         self, condition: Mapping[str, Any], shown: Mapping[str, Any], below: Below, pace: Pace
     ) -> Iterator[dict[str, Any]]:
-        """In the order of the index, however many: page by page, each of which takes no time."""
+        """Read documents in the order of the index, in small and fast pages, however many."""
         order = series_index(below.log)
         found = self._collection.find(condition, shown, sort=order, hint=order, batch_size=PAGE)
         for number, document in enumerate(found, start=1):

@@ -1,4 +1,4 @@
-"""The cache port on Redis: two small scripts, which let no late event pass a newer one."""
+"""The cache port on Redis: two small scripts that keep late events from replacing newer ones."""
 
 import hashlib
 import secrets
@@ -25,7 +25,7 @@ redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return 1
 """
 """Keys: price, quote. Arguments: event time in ms, price, event, time to live in ms, whether to
-make what is not there. Of two events at one time the first stays."""
+create missing values. Of two events with the same time the first is kept."""
 
 FINISH = """
 local found = redis.call('GET', KEYS[1])
@@ -33,7 +33,7 @@ if found ~= ARGV[1] and found ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
-"""Key: the mark. Arguments: the mark at the beginning, the mark of a complete cache."""
+"""Key: the mark. Arguments: the mark set by `begin`, the mark of a complete cache."""
 
 DONE = "1"
 AT_ONCE = 500
@@ -57,7 +57,7 @@ class RedisCache:
         mark = f"filling since {secrets.token_hex(8)}"
         with _Kinds():
             self._client.set(COMPLETE, mark, nx=True)
-            # Another processor that has begun before has left its own.
+            # Another processor that has started earlier has set its own mark.
             return str(self._client.get(COMPLETE))
 
     def finish(self, mark: str) -> bool:
@@ -80,7 +80,7 @@ class RedisCache:
         ]
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._client.close()
 
     def _connected(self) -> None:
@@ -89,7 +89,7 @@ class RedisCache:
     def _run(
         self, script: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]
     ) -> list[Any]:
-        """The script's answer to each call, in one exchange; all are made again if it is lost."""
+        """The script's answers to all calls, in one round trip that is repeated if it is gone."""
         with _Kinds():
             answers = self._try(script, calls)
             if any(isinstance(answer, NoScriptError) for answer in answers):
@@ -115,7 +115,7 @@ def _raise_first(answers: Iterable[Any]) -> None:
 
 
 class _Kinds:
-    """Whatever is wrong with Redis may pass: the processor goes on without it."""
+    """All errors of Redis are transient: the processor continues without it."""
 
     def __enter__(self) -> None:
         pass

@@ -22,12 +22,12 @@ from millrace.processor.sinks.dead_letters import shortened
 DELIVERY_SECONDS = 20
 STOP_SECONDS = 2.0
 LARGEST_BYTES = 4 * 1024 * 1024
-"""Of a message that is larger before it is compressed, a part is sent."""
+"""Larger messages, before compression, are truncated."""
 REFUSALS = (ClusterAuthorizationFailedError, SaslAuthenticationFailedError)
 
 
 class TopicPublisher:
-    """See processor.ports.Publisher. Connects when it is first used."""
+    """See processor.ports.Publisher. It connects at its first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -41,7 +41,8 @@ class TopicPublisher:
                 try:
                     self._send(messages)
                 except MessageSizeTooLargeError:
-                    # An idempotent producer cannot go on behind a gap: the next attempt makes one.
+                    # An idempotent producer cannot continue after a gap: the next attempt creates a
+                    # new one.
                     self._drop()
                     self._send([shortened(message) for message in messages])
             except REFUSALS as error:
@@ -54,7 +55,7 @@ class TopicPublisher:
                 raise kind(f"Kafka, publish to {messages[0].topic}: {error!r}") from error
 
     def close(self) -> None:
-        """Hang up, unless something is being published: the process does not end any later."""
+        """Close the client, unless it is publishing, so as not to delay the end of the process."""
         if self._lock.acquire(timeout=STOP_SECONDS):
             try:
                 self._drop()
@@ -76,7 +77,7 @@ class TopicPublisher:
     def _send_one(self, message: Message) -> Any:
         try:
             return self._try(message)
-        except MessageSizeTooLargeError:  # says the client, before anything is sent
+        except MessageSizeTooLargeError:  # raised by the client before anything is sent
             return self._try(shortened(message))
 
     def _try(self, message: Message) -> Any:
