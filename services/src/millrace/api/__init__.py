@@ -1,4 +1,4 @@
-"""The API: events over HTTPS, stored ones and new ones, for those who hold a token."""
+"""The API: stored and new events over HTTPS, for clients with a token."""
 
 from millrace.config import Settings, about
 
@@ -23,7 +23,7 @@ def serve(settings: Settings) -> None:
     stop = threading.Event()
     with about("api_tokens_file"):
         tokens = load_tokens(settings.api_tokens_file)
-    # Clients are made when they are needed, too late to say it.
+    # Clients are created when they are needed, which would be too late for this error.
     redis = ("redis_ca_file",) if settings.redis_host else ()
     authority.check(settings, "kafka_ca_file", "mongodb_ca_file", *redis)
     app = create_app(
@@ -40,7 +40,7 @@ def serve(settings: Settings) -> None:
             settings.api_port,
             settings.api_tls_cert,
             settings.api_tls_key,
-            # Whatever streams and ingestion hold, others are answered as before.
+            # Threads in addition to those that streams and ingestion may hold.
             threads=gunicorn.THREADS + MAX_STREAMS + MAX_REQUESTS,
             stop=stop,
         )

@@ -41,9 +41,9 @@ def create_app(
     stop: threading.Event,
     origins: Collection[str],
 ) -> Flask:
-    """Make the application; nothing is connected to before a request needs it.
+    """Create the application; connections are made when a request needs them.
 
-    What would go on for long ends when `stop` is set. Web pages of `origins` may use it.
+    Long answers end when `stop` is set. Web pages of `origins` may use the API.
     """
     app = Flask(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False

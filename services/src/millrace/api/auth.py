@@ -1,4 +1,4 @@
-"""Bearer tokens. Every view declares who may use it; one that does not is refused at start."""
+"""Bearer tokens. Every view declares who may use it; a view that does not is an error at start."""
 
 import hashlib
 import hmac
@@ -21,10 +21,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A token that is accepted. Only its hash is known."""
+    """An accepted token, of which only the hash is known."""
 
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-    """It is in the source of the events that its holder sends."""
+    """The name of the token, which is in the source of its events."""
     sha256: str
     scopes: list[str]
 
@@ -48,7 +48,7 @@ def scope(name: str) -> Callable[[View], View]:
 
 
 def public(view: View) -> View:
-    """Declare that a view needs no token; one that is presented must be valid all the same."""
+    """Declare that a view needs no token; a given token must still be valid."""
     return scope(PUBLIC)(view)
 
 
@@ -87,7 +87,7 @@ def protect(app: Flask, tokens: Sequence[Token]) -> None:
 
 
 def is_authenticated() -> bool:
-    """Tell whether this request came with a valid token that may read."""
+    """Whether this request has a valid token that may read."""
     return g.token is not None and READ in g.token.scopes
 
 
@@ -98,7 +98,7 @@ def _authenticate(header: str | None, tokens: Sequence[Token]) -> Token | None:
     if kind.lower() != "bearer" or not presented:
         raise _unauthorized("Only bearer tokens are accepted.", "")
     digest = hashlib.sha256(presented.strip().encode()).hexdigest()
-    # All are compared, each in constant time: the time tells nothing about any of them.
+    # All tokens are compared, each in constant time, so that the time reveals nothing.
     matches = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
     if not matches:
         raise _unauthorized("The token is not known.", ', error="invalid_token"')

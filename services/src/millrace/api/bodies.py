@@ -1,4 +1,4 @@
-"""Bodies of requests: only views that say so take one, and its size is known before it is read."""
+"""Request bodies: only views that declare it accept one, and its size is known in advance."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -18,15 +18,15 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def takes_json(view: View) -> View:
-    """Declare that a view reads a body."""
+    """Declare that a view accepts a body."""
     view.takes_json = True  # type: ignore[attr-defined]
     return view
 
 
 def check() -> None:
-    """Refuse a body that nobody would read, and one that is too large or of unknown size."""
+    """Refuse a body that the view does not accept, or that is too large or of unknown size."""
     if request.endpoint is None:
-        return  # There is no such path or method, which is about to be said.
+        return  # The path or method is unknown, which is reported next.
     view = current_app.view_functions[request.endpoint]
     is_chunked = "Transfer-Encoding" in request.headers
     length = request.content_length or 0
@@ -44,7 +44,7 @@ def check() -> None:
 
 
 def read(*others: str) -> tuple[str, bytes]:
-    """The media type of this request's body, JSON or one of the others, and the body itself."""
+    """The media type of this request's body, and the body."""
     if request.mimetype not in (MEDIA_TYPE, *others):
         known = " or ".join((MEDIA_TYPE, *others[:1]))
         raise _unsupported(f"The body's Content-Type has to be {known}.")

@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 
 LIMIT_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
-"""Redis that did not answer is left alone for so long: no request waits for it meanwhile."""
+"""Time without requests to Redis after it did not answer, so that clients do not wait for it."""
 
 
 class RedisCache:
@@ -31,7 +31,7 @@ class RedisCache:
         return self._ask(lambda: redis.value(self._client, symbol))
 
     def ping(self) -> None:
-        """Return if Redis answers this API's user; DependencyError otherwise."""
+        """Return if Redis answers the API's user; otherwise raise DependencyError."""
         self._ask(self._client.ping)
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:

@@ -1,5 +1,6 @@
-"""What a browser asks before a page of another origin may use the API: only pages of listed origins
-may. They send the token themselves: cookies play no part, so that no page acts in another's name.
+"""CORS: only pages of listed origins may use the API from a browser.
+
+Pages send the token themselves; without cookies no page can act on behalf of another.
 """
 
 from collections.abc import Collection
@@ -13,7 +14,7 @@ HEADERS = {
     "Access-Control-Max-Age": "600",
 }
 SHOWN = "Retry-After"
-"""Headers of an answer that a page may read, beside those that it may read anyway."""
+"""Response headers that a page may read, in addition to the default ones."""
 
 
 def allow(app: Flask, origins: Collection[str]) -> None:

@@ -1,11 +1,10 @@
-"""What tokens cost by minute or hour: the pipeline that MongoDB runs, and the formula behind it.
+"""Costs of tokens by minute or hour: the MongoDB pipeline, and the formula.
 
     cost_per_token = hourly_price * hours / tokens
 
-`hourly_price` is the sum of the prices of all GPUs that served the group in the bucket, each the
-highest that its events tell; `hours` is the part of the bucket that was asked for and is over. Time
-in which a GPU did nothing is paid for, too. Nothing is said where no token was used, or where the
-price of a GPU is not known.
+`hourly_price` is the sum of the prices of all GPUs that served the group in the bucket, each with
+the highest price in its events; `hours` is the part of the bucket that was requested and is over.
+Idle time of a GPU is included. The cost is null if no token was used, or a GPU's price is unknown.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,28 +23,28 @@ LENGTHS: Mapping[Bucket, timedelta] = {
     "hour": timedelta(hours=1),
 }
 BUCKETS_SHOWN = 24
-"""So many buckets before the end are looked at if nobody says where to begin."""
+"""Number of buckets before the end that are used if `since` is not given."""
 LONGEST: Mapping[Bucket, timedelta] = {
     "minute": timedelta(days=1),
     "hour": timedelta(days=31),
 }
-"""What is asked for at once, whatever comes of it."""
+"""The longest time range of a request."""
 SUMMED = 500_000
-"""So many events are summed in time."""
+"""Maximum number of events that can be summed in time."""
 HOUR = timedelta(hours=1)
 _GPU = {"$concat": ["$host", "/", {"$toString": "$gpu_index"}]}
 _GROUPS: Mapping[By, Any] = {"model": "$model", "gpu": _GPU, "host": "$host"}
 
 
 class CostPosition(msgspec.Struct, frozen=True, array_like=True):
-    """The place of a cost in the order of costs."""
+    """The position of a cost in the order of costs."""
 
     start: Annotated[datetime, msgspec.Meta(tz=True)]
     group: str
 
 
 class CostQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which costs, and after which of them. `since` is inclusive, `until` is not."""
+    """A query for costs after a position. `since` is inclusive, `until` is exclusive."""
 
     by: By
     bucket: Bucket
@@ -61,7 +60,7 @@ def between(query: CostQuery) -> dict[str, Any]:
 
 
 def pipeline(query: CostQuery) -> list[dict[str, Any]]:
-    """What MongoDB sums: a document for each bucket and group, the newest bucket first."""
+    """The aggregation, with a document for each bucket and group, newest bucket first."""
     start = {"$dateTrunc": {"date": f"${TIME_FIELD}", "unit": query.bucket}}
     sums = ("prompt_tokens", "completion_tokens", "events")
     return [
@@ -72,7 +71,7 @@ def pipeline(query: CostQuery) -> list[dict[str, Any]]:
                 "prompt_tokens": {"$sum": "$prompt_tokens"},
                 "completion_tokens": {"$sum": "$completion_tokens"},
                 "events": {"$sum": 1},
-                # Of no price at all, $max says null.
+                # Without any price, $max gives null.
                 "price": {"$max": "$meta.price_per_hour_usd"},
             }
         },
@@ -103,7 +102,7 @@ def _behind(place: CostPosition) -> dict[str, Any]:
 def costs(
     sums: Iterable[Mapping[str, Any]], query: CostQuery, now: datetime
 ) -> list[dict[str, Any]]:
-    """What the API shows of what MongoDB summed."""
+    """The API's costs, from MongoDB's sums."""
     return [_cost(one, query, now) for one in sums]
 
 
@@ -132,7 +131,7 @@ def _cost(sums: Mapping[str, Any], query: CostQuery, now: datetime) -> dict[str,
 
 
 def beginning(bucket: Bucket, until: datetime) -> datetime:
-    """Where to begin if nobody says."""
+    """The default of `since`."""
     try:
         return until - BUCKETS_SHOWN * LENGTHS[bucket]
     except OverflowError:

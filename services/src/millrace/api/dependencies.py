@@ -1,4 +1,4 @@
-"""What the API depends on: made when first needed, after gunicorn has forked its worker."""
+"""The API's dependencies, created when first needed, after gunicorn has forked its worker."""
 
 import threading
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ LIMIT_MILLISECONDS = 3000
 
 
 class Dependencies:
-    """MongoDB, Kafka and Redis, as the application asks them. A client that fails is made again."""
+    """MongoDB, Kafka and Redis for the application. A client that fails is created again."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -38,7 +38,7 @@ class Dependencies:
         return MongoStore(self._database())
 
     def cache(self) -> RedisCache | None:
-        """The latest values; None where there is no Redis."""
+        """The latest values; None without Redis."""
         with self._cache_lock:
             if self._cache is None and self._settings.redis_host:
                 client = redis.client(
@@ -50,14 +50,14 @@ class Dependencies:
             return self._cache
 
     def log(self) -> KafkaLog:
-        """Where events that clients send go."""
+        """The log to which clients' events are written."""
         return self._log
 
     def ask_mongodb(self) -> None:
-        """Return if MongoDB answers this API's user; DependencyError otherwise."""
+        """Return if MongoDB answers the API's user; otherwise raise DependencyError."""
         collection = FEEDS[self._settings.feeds[0]].collection
         try:
-            # A ping would be answered without logging in.
+            # MongoDB answers a ping without a login.
             self._database()[collection].find_one({}, {"_id": 1}, max_time_ms=LIMIT_MILLISECONDS)
         except PyMongoError as error:
             raise DependencyError(type(error).__name__) from error
@@ -71,7 +71,7 @@ class Dependencies:
             return self._mongo[self._settings.mongodb_database]
 
     def ask_kafka(self) -> Sequence[PartitionLag]:
-        """How far the processor is behind; DependencyError if Kafka does not say."""
+        """The processor's lag; raises DependencyError if Kafka does not answer."""
         topics = [FEEDS[name].topic for name in self._settings.feeds]
         with self._kafka_lock:
             try:

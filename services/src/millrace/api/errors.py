@@ -1,5 +1,5 @@
-"""What goes wrong outside the application."""
+"""Errors outside the application."""
 
 
 class DependencyError(Exception):
-    """A dependency does not answer, or not in time."""
+    """A dependency does not answer in time."""

@@ -20,7 +20,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)]
 MAX_CURSOR = 2048
-"""A name of the most characters has a cursor of 1.7 kB, if JSON has to escape each of them."""
+"""The longest name has a cursor of 1.7 kB, if JSON has to escape all of its characters."""
 Cursor = Annotated[str, msgspec.Meta(max_length=MAX_CURSOR)]
 TIMES = ("from", "to")
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class EventsParameters(
 
 
 def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Blueprint:
-    """The routes for these feeds; the store is asked for when the first request needs it."""
+    """The routes for these feeds; `store` is called when a request needs it."""
     routes = Blueprint("feeds", __name__, url_prefix="/v1")
     known = {feed.name: feed for feed in feeds}
 
@@ -116,16 +116,16 @@ def blueprint(feeds: Iterable[Feed[Any]], store: Callable[[], Store]) -> Bluepri
 def newest_page(
     store: Store, collection: str, query: Symbols, limit: int, cursor: str | None
 ) -> tuple[list[Document], str | None]:
-    """The newest event of each of some symbols, by symbol, and the cursor of the next page."""
+    """The newest event of each symbol of a page, by symbol, and the cursor of the next page."""
     after = decode(query, cursor, str) if cursor is not None else ""
-    # One more than is shown tells whether there is a next page.
+    # One more than is shown, to know whether there is a next page.
     found = ask(lambda: store.latest(collection, after, limit + 1))
     page = found[:limit]
     return page, encode(query, page[-1]["symbol"]) if len(found) > limit else None
 
 
 def _read(name: str, text: str) -> Any:
-    """Text stays text, `null` and numbers too: only a number and a time are read as such."""
+    """Convert a parameter that is a number or a time; others stay text, even `null`."""
     try:
         if name == "limit":
             return scalars.number(text, whole=True)
@@ -140,7 +140,7 @@ def no_parameters() -> None:
 
 
 def parameters(kind: type[Any]) -> Any:
-    """The query parameters of this request; a problem names the one that is not understood."""
+    """The query parameters of this request; a problem names an invalid one."""
     given = request.args.to_dict(flat=False)
     for name, values in given.items():
         if len(values) > 1:
@@ -154,7 +154,7 @@ def parameters(kind: type[Any]) -> Any:
 
 
 def aware(name: str, time: datetime | None) -> datetime | None:
-    """The time of a parameter in UTC, or the problem with it."""
+    """The time of a parameter in UTC; raises a problem if it is invalid."""
     try:
         return None if time is None else time.astimezone(UTC)
     except OverflowError:
@@ -162,17 +162,17 @@ def aware(name: str, time: datetime | None) -> datetime | None:
 
 
 def in_order(since: datetime | None, until: datetime | None) -> None:
-    """Refuse times of which the first is after the last."""
+    """Refuse a range that starts after its end."""
     if since and until and since > until:
         raise bad_request("The time in `from` is after the one in `to`.")
 
 
 def ask(question: Callable[[], T]) -> T:
-    """What the database answers; a problem if it does not."""
+    """The database's answer; raises a problem if there is none."""
     try:
         return question()
     except OverflowError:
-        # In UTC there is no such time. Those of parameters are known by now.
+        # The cursor's time does not exist in UTC. The parameters' times have been checked.
         raise bad_request("The cursor is not one that this API has made.") from None
     except ExecutionTimeout as error:
         seconds = LIMIT_MILLISECONDS / 1000

@@ -1,9 +1,9 @@
-"""What comes after a position in a feed: each stored event once, in the order of its partition.
+"""Events after a position in a feed: each stored event once, in the order of its partition.
 
-A position names, for each partition of the feed's topic, the offset of the first record that has
-not been shown. Below the offset that the processor has committed everything is stored, in
-whatever order its writers finish: up to there, and no further, a stream may go on. Where the topic
-was made again, a position names its log too: one of a former log is before the start of this one.
+A position has, for each partition of the feed's topic, the offset of the first record that was not
+sent. Below the processor's committed offset everything is stored, whatever the order in which its
+writers finish, so a stream reads up to this offset. If the topic was made again, a position also
+names its log: a position in a former log is before the start of the current one.
 """
 
 import re
@@ -15,7 +15,7 @@ from millrace.api.store import Document
 from millrace.clients.lag import PartitionLag
 
 STEP = 1000
-"""Offsets of a partition that one query covers."""
+"""Number of a partition's offsets that one query covers."""
 FORM = re.compile("([0-9a-f-]{36}/)?[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,18})*")
 
 Read = Callable[[int, int, int], Sequence[Document]]
@@ -23,20 +23,20 @@ Read = Callable[[int, int, int], Sequence[Document]]
 
 
 def committed(partitions: Sequence[PartitionLag]) -> dict[int, int]:
-    """By partition: the offset before which every record is processed."""
+    """The offset of each partition below which every record is processed."""
     return {p.partition: p.end - p.lag for p in partitions}
 
 
 def encode(position: Mapping[int, int], log: str) -> str:
-    """A position as text, such as 0:17,1:4, with the name of its log before it if that has one."""
+    """A position as text, such as 0:17,1:4, with its log's name in front if it has one."""
     text = ",".join(f"{partition}:{offset}" for partition, offset in sorted(position.items()))
     return f"{log}/{text}" if log else text
 
 
 def decode(text: str, partitions: Sequence[PartitionLag], log: str) -> dict[int, int]:
-    """Read a position; it is a problem if it is none, or none that this log can have had.
+    """Read a position; raises a problem if it is invalid, or impossible in this log.
 
-    Of a position in another log nothing is left: all of this one is behind it.
+    A position in another log becomes empty, which is before the start of this one.
     """
     if not FORM.fullmatch(text):
         raise bad_request("The position is not one that this API has made.")
@@ -54,9 +54,10 @@ def decode(text: str, partitions: Sequence[PartitionLag], log: str) -> dict[int,
 
 
 class Follower:
-    """Goes on from a position. A partition that the position does not name is new: from its start.
+    """Reads on from a position. A partition that the position lacks is new, and read from its
+    start.
 
-    Between two events `position` is where to resume after the first of them.
+    Between two events, `position` is where to resume after the first one.
     """
 
     def __init__(self, read: Read, position: Mapping[int, int], log: str) -> None:
@@ -70,7 +71,7 @@ class Follower:
         return encode(self.position, self._log)
 
     def next(self, limits: Mapping[int, int]) -> Iterator[Mapping[str, Any]]:
-        """The documents of at most STEP more offsets in each partition, none beyond its limit."""
+        """The documents of the next STEP offsets of each partition, within its limit."""
         for partition, limit in sorted(limits.items()):
             start = self.position.get(partition, 0)
             end = min(limit, start + STEP)
@@ -82,5 +83,5 @@ class Follower:
             self.position[partition] = end
 
     def is_behind(self, limits: Mapping[int, int]) -> bool:
-        """Whether there is more before these limits."""
+        """Whether there are more offsets below these limits."""
         return any(self.position.get(partition, 0) < limit for partition, limit in limits.items())

@@ -1,4 +1,4 @@
-"""One answer for all who ask within a while, whether it is a good one or not."""
+"""Shares one answer, or error, among all callers within a short time."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ FRESH_SECONDS = 1.0
 
 
 class Fresh(Generic[T]):
-    """Asks a dependency at most once in FRESH_SECONDS."""
+    """Queries a dependency at most once in FRESH_SECONDS."""
 
     def __init__(self, ask: Callable[[], T], clock: Callable[[], float] = time.monotonic) -> None:
         self._ask = ask
@@ -22,7 +22,7 @@ class Fresh(Generic[T]):
         self._answer: T | DependencyError
 
     def __call__(self) -> T:
-        """The answer, at most FRESH_SECONDS old; DependencyError if it is that."""
+        """The answer, at most FRESH_SECONDS old; raises DependencyError if the query failed."""
         with self._lock:
             if self._clock() - self._asked_at >= FRESH_SECONDS:
                 try:

@@ -1,4 +1,4 @@
-"""The routes about GPUs: what they do now, and what the tokens cost that they make."""
+"""The routes about GPUs: their current metrics, and the costs of their tokens."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -60,9 +60,9 @@ class CostParameters(
 
 
 class CostCursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page of costs begins, and of which time they are: it may follow from when was asked.
+    """The start of a page of costs, and their time range, which may depend on the first request.
 
-    Its times are those of one of our answers.
+    Its times come from one of our answers.
     """
 
     since: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -75,7 +75,7 @@ def blueprint(
     store: Callable[[], Store],
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Blueprint:
-    """The routes; they answer 404 where their feed is not served."""
+    """The routes; they answer 404 if their feed is not served."""
     routes = Blueprint("gpus", __name__)
     served = {feed.name for feed in feeds}
 
@@ -119,7 +119,7 @@ def blueprint(
             bucket=wanted.bucket,
             since=since,
             until=until,
-            # One more than is shown tells whether there is a next page.
+            # One more than is shown, to know whether there is a next page.
             limit=wanted.limit + 1,
             after=on.after if on else None,
         )

@@ -1,4 +1,4 @@
-"""`/live`, `/ready` and `/health`: whether the API runs, can answer, and the pipeline moves."""
+"""`/live`, `/ready` and `/health`: whether the API runs, can answer, and the pipeline works."""
 
 import threading
 import time
@@ -21,21 +21,21 @@ from millrace.clients.progress import Progress
 log = structlog.get_logger(__name__)
 
 FRESH_SECONDS = 1.0
-"""Answers are shared for so long: health checks must not become a load."""
+"""How long answers are shared, so that health checks do not become a load."""
 
 OK, UNAVAILABLE = "ok", "unavailable"
 SPARED = frozenset({"redis"})
-"""Without these all is well all the same."""
+"""Dependencies that are not needed for an overall good state."""
 PROCESSOR = "processor"
-"""Not asked itself: Kafka knows what it reads and how far it is. The API answers without it."""
+"""The processor is not queried itself: Kafka knows its lag. The API works without it."""
 STILL_SECONDS = 45.0
-"""A partition that has more and stands still for so long is not processed."""
+"""A partition with lag that stands still for so long counts as not processed."""
 SHORT = {"mongodb": "mongodb_status", "redis": "redis_status"}
-"""Members that say OK or FAIL beside the checks, for clients that look for nothing else."""
+"""Fields with OK or FAIL in addition to the checks, for clients of earlier pipelines."""
 
 
 class Health:
-    """Asks the dependencies, at most once in a while."""
+    """Queries the dependencies, at most once in FRESH_SECONDS."""
 
     def __init__(
         self, dependencies: Dependencies, clock: Callable[[], float] = time.monotonic
@@ -49,8 +49,8 @@ class Health:
 
     def checks(self) -> Mapping[str, Mapping[str, Any]]:
         """The state of each dependency and of the processor, with details."""
-        # While one who asks waits for a dependency, the others get what was found before: anybody
-        # may ask, and each who waits holds a thread.
+        # While one request waits for a dependency, others get the previous result: anyone may
+        # request it, and every waiting request holds a thread.
         if self._lock.acquire(blocking=not self._checks):
             try:
                 if self._clock() - self._asked_at > FRESH_SECONDS:
@@ -106,7 +106,7 @@ class Health:
 
 
 def blueprint(health: Health) -> Blueprint:
-    """The routes that tell how the API is. Without a token they say one word a dependency."""
+    """The health routes. Without a token they show one word per dependency."""
     routes = Blueprint("health", __name__)
 
     @routes.get("/live")

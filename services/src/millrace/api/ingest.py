@@ -1,4 +1,4 @@
-"""The routes that take events: what they answer for is acknowledged by Kafka."""
+"""The routes that accept events: accepted ones are acknowledged by Kafka."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ from millrace.runtime.redaction import shown
 from millrace.serving.problem import LONGEST_DETAIL
 
 MAX_REQUESTS = 8
-"""So many wait for Kafka at once, with so many items each: that bounds what is in flight."""
+"""Maximum numbers of requests that wait for Kafka, and of items in each."""
 QUOTES = "quotes"
 RETRY = {"Retry-After": "5"}
 ACCEPTED, REJECTED, FAILED = "accepted", "rejected", "failed"
@@ -41,17 +41,17 @@ class Quote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of an item. What has failed may be sent again, and is the same event then."""
+    """The result of an item. A failed one may be sent again, and is then the same event."""
 
     index: int
-    """Its place among the items, from 0."""
+    """The index of the item, from 0."""
     status: str
     event_id: str | None = None
     reason: str | None = None
 
 
 def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], KafkaLog]) -> Blueprint:
-    """The routes for these feeds; the log is asked for when the first request needs it."""
+    """The routes for these feeds; `log` is called when a request needs it."""
     routes = Blueprint("ingest", __name__)
     known = {feed.name: feed for feed in feeds}
     places = threading.BoundedSemaphore(MAX_REQUESTS)
@@ -116,7 +116,7 @@ def blueprint(feeds: Iterable[Feed[Any]], log: Callable[[], KafkaLog]) -> Bluepr
     def quote(body: bytes) -> Response:
         given = msgspec.structs.asdict(reading.one(body, Quote))
         if given["currency"] is msgspec.UNSET:
-            # What is no symbol is said below.
+            # An invalid symbol is reported below.
             symbol = given["symbol"] if isinstance(given["symbol"], str) else ""
             given["currency"] = currency_of(symbol)
         try:

@@ -1,4 +1,4 @@
-"""From an item that a client sends to the event that it stands for, or to what is wrong with it."""
+"""Converts a client's item to its event, or reports what is wrong with it."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -21,20 +21,20 @@ SET_HERE = ("schema_version", "feed", "source", "simulated", "produced_at")
 TIME_NAMES = ("observed_at", "ts", "timestamp")
 LONGEST_ID = 100
 DIGEST_CHARACTERS = 32
-"""Half of a SHA-256: feed, source, an id of the client and this are at most 200 characters."""
+"""Half of a SHA-256: with feed, source and a client's id it has at most 200 characters."""
 
 
 class Rejected(Exception):
-    """An item that is no event of the feed. The text names the field."""
+    """An item that is not a valid event of the feed. The text names the field."""
 
 
 def source_of(token_id: str) -> str:
-    """The source of what the holder of a token sends."""
+    """The source of events that are sent with a token."""
     return f"{SOURCE}:{token_id}"
 
 
 def read(data: bytes | msgspec.Raw) -> Any:
-    """The value that a JSON text stands for; Rejected if it is none, or says a thing twice."""
+    """The value of a JSON text; raises Rejected if it is invalid, or has duplicate names."""
     try:
         return json_text.single(json_text.value(data))
     except (Unreadable, ValueError) as error:
@@ -42,12 +42,12 @@ def read(data: bytes | msgspec.Raw) -> Any:
 
 
 def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
-    """The event, as the processor will decode it; Rejected if it would not.
+    """The event, as the processor will decode it; raises Rejected if it would not.
 
     An item has the fields of the feed, `symbol` unless it follows from these, and event time as
-    `observed_at`, `ts` or `timestamp`. The field `sent_by` of the feed is the sender's name if it
-    is missing. Its id follows from all that, or from its `event_id` in
-    place of its content: the same item is the same event, however often it is sent.
+    `observed_at`, `ts` or `timestamp`. If the feed's `sent_by` field is missing, it is set to the
+    sender's name. The id follows from all of this, or from `event_id` instead of the content, so
+    that the same item is the same event, however often it is sent.
     """
     if not isinstance(item, dict):
         raise Rejected("an event is a JSON object")
@@ -84,7 +84,7 @@ def mint(feed: Feed[E], item: Any, source: str, now: datetime) -> E:
 
 
 def _symbol(symbol_of: Callable[[Mapping[str, Any]], str], fields: Mapping[str, Any]) -> str:
-    """What follows from fields that nobody has looked at yet."""
+    """The symbol of unvalidated fields."""
     try:
         return symbol_of(fields)
     except KeyError as error:
@@ -92,19 +92,19 @@ def _symbol(symbol_of: Callable[[Mapping[str, Any]], str], fields: Mapping[str, 
 
 
 def own_fields(event: Event) -> dict[str, Any]:
-    """What a feed adds to the envelope."""
+    """The fields that a feed adds to the envelope."""
     envelope = Event.__struct_fields__
     return {k: v for k, v in msgspec.structs.asdict(event).items() if k not in envelope}
 
 
 def time_names(feed: Feed[Any]) -> list[str]:
-    """The names for event time that are not those of the feed's own fields."""
+    """The names for event time, except those that are fields of the feed."""
     own = feed.event_type.__struct_fields__
     return [name for name in TIME_NAMES if name == "observed_at" or name not in own]
 
 
 def _with_one_time(feed: Feed[Any], item: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The fields with event time as `observed_at`, and what the client calls it."""
+    """The fields with event time as `observed_at`, and the client's name for it."""
     given = [name for name in time_names(feed) if name in item]
     if not given:
         raise Rejected("`observed_at` is missing")
@@ -115,7 +115,7 @@ def _with_one_time(feed: Feed[Any], item: dict[str, Any]) -> tuple[dict[str, Any
 
 
 def _understood(feed: Feed[Any], name: str, value: Any) -> Any:
-    """A number or a time, in whatever form it has, or a name."""
+    """Convert a number or a time from any accepted form, or check a name."""
     if name == "observed_at":
         return scalars.time(value)
     kind = numbers(feed).get(name)
@@ -125,7 +125,7 @@ def _understood(feed: Feed[Any], name: str, value: Any) -> Any:
 
 
 class Number(NamedTuple):
-    """What a number may be."""
+    """The kind of a numeric field."""
 
     whole: bool
     or_null: bool
@@ -166,7 +166,7 @@ def _checked(feed: Feed[E], fields: dict[str, Any], time_name: str) -> E:
 
 
 def _event_id(event: Event, observed_at: datetime, own_id: str | None) -> str:
-    """Whatever the client's own ids say, one id is one symbol at one time of observation."""
+    """The event id: even with a client's own id, it is for one symbol and observation time."""
     content = own_fields(event) if own_id is None else own_id
     what = [event.feed, event.source, event.symbol, observed_at, content]
     digest = hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()

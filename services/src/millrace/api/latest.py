@@ -1,4 +1,4 @@
-"""The routes that serve the latest value of a symbol: from Redis, else from MongoDB."""
+"""The routes for the latest value of a symbol: from Redis, otherwise from MongoDB."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ CACHE, STORE = "cache", "store"
 
 
 class Found(NamedTuple):
-    """A value, and where it comes from."""
+    """A value and its origin."""
 
     value: Latest
     origin: str
@@ -37,11 +37,11 @@ def blueprint(
     stale_seconds: float,
     clock: Callable[[], float] = time.time,
 ) -> Blueprint:
-    """The routes for the feed whose latest values are kept, if it is served."""
+    """The routes for the feed whose latest values Redis keeps, if it is served."""
     routes = Blueprint("latest", __name__, url_prefix="/market_data")
     feed = next((feed for feed in feeds if feed.is_cached), None)
 
-    # A symbol may have slashes.
+    # A symbol may contain slashes.
     @routes.get("/last_price/<path:symbol>")
     @scope(READ)
     def last_price(symbol: str) -> Response:
@@ -50,7 +50,7 @@ def blueprint(
             found,
             {
                 "symbol": symbol,
-                # Its very digits: no reader is to wonder where others come from.
+                # The unchanged digits of the stored price.
                 "price": msgspec.Raw(found.value.price.encode()),
                 "timestamp": found.value.time,
                 "simulated": msgspec.json.decode(found.value.quote)["simulated"],
@@ -81,16 +81,16 @@ def blueprint(
 
 
 def age(ts_ms: int, now: float) -> int | None:
-    """How old a value is, in milliseconds; None if it is dated further ahead than clocks differ.
+    """The age of a value in milliseconds; None if its time is further ahead than clocks may differ.
 
-    Then a clock is wrong, and nobody knows.
+    In this case a clock is wrong, and the age is unknown.
     """
     ahead_ms = ts_ms - int(1000 * now)
     return None if ahead_ms > 1000 * CLOCKS.total_seconds() else max(0, -ahead_ms)
 
 
 def _find(feed: Feed[Any], symbol: str, dependencies: Dependencies) -> Found | None:
-    """What Redis does not have may have expired there, or be on its way back from MongoDB."""
+    """Read from MongoDB what Redis lacks, because it expired or is still being restored."""
     cache = dependencies.cache()
     if cache is not None:
         try:

@@ -1,4 +1,4 @@
-"""The log, as the API writes to it: an event is acknowledged within seconds, or is not accepted."""
+"""The log to which the API writes: an event is acknowledged within seconds, or not accepted."""
 
 import threading
 import time
@@ -19,14 +19,14 @@ log = structlog.get_logger(__name__)
 WAIT_SECONDS = 10.0
 """A request waits at most this long for its acknowledgements."""
 CLIENT_LIMITS = {"delivery_timeout_ms": 8000, "request_timeout_ms": 5000, "max_block_ms": 3000}
-"""Of the client. It has given up before the request does, so no request leaves records behind."""
+"""Timeouts of the client, shorter than the request's, so that no request leaves pending records."""
 PAUSE_SECONDS = 1.0
-"""Who asks so soon after a failed attempt to connect has its answer: they do not queue for it."""
+"""How long a failed connection attempt answers further requests, which do not queue for it."""
 CLOSE_SECONDS = 0.5
 
 
 class _Client:
-    """A client and those who use it."""
+    """A client and the number of its users."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -35,16 +35,16 @@ class _Client:
 
 
 class KafkaLog:
-    """The log, behind one client for all threads.
+    """The log, with one client for all threads.
 
-    A client that fails to deliver is replaced, because an idempotent one cannot go on behind a
-    gap; it is closed when the last request that uses it has its answer.
+    A client that fails to deliver is replaced, because an idempotent one cannot continue after a
+    gap; it is closed when its last request is answered.
     """
 
     def __init__(
         self, connect: Callable[[], Any], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`connect` makes a client, or raises KafkaError or MillraceError."""
+        """`connect` creates a client, or raises KafkaError or MillraceError."""
         self._connect = connect
         self._clock = clock
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class KafkaLog:
         self._failed_at = float("-inf")
 
     def append(self, topic: str, events: Sequence[Event]) -> list[bool]:
-        """Whether each event is on every in-sync replica; DependencyError if none can be sent."""
+        """Whether each event is on every in-sync replica. DependencyError if none can be sent."""
         deadline = self._clock() + WAIT_SECONDS
         futures: list[Any] = []
         problem: KafkaError | None = None

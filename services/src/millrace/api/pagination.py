@@ -1,7 +1,7 @@
-"""Pages of events by key: a cursor names the last event of a page, not a count of events.
+"""Keyset pagination of events: a cursor names the last event of a page, not a number of events.
 
-Events that arrive meanwhile shift nothing: no event is shown twice, and none is skipped that was
-there when the first page was read.
+Events that arrive meanwhile do not shift pages: no event is shown twice, and no event that existed
+when the first page was read is skipped.
 """
 
 import base64
@@ -20,7 +20,7 @@ Order = Literal["newest", "oldest"]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events, and in which order. `since` is inclusive, `until` is not."""
+    """A query for events in an order. `since` is inclusive, `until` is exclusive."""
 
     feed: str
     order: Order = "newest"
@@ -31,14 +31,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Symbols(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest event of which symbols, by symbol: its position is the last one that was shown."""
+    """A query for the newest event of each symbol; the position is the last shown symbol."""
 
     feed: str
     symbol: str | None = None
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
-    """The place of an event in the order of events; without its id, behind all of its time."""
+    """The position of an event in the order of events; without an id, after all of its time."""
 
     time: Annotated[datetime, msgspec.Meta(tz=True)]
     event_id: str | None
@@ -50,19 +50,19 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 def _fingerprint(query: msgspec.Struct) -> str:
-    """Equal for equal queries: a cursor is good for the query that it came from."""
+    """A digest of the query: a cursor is valid only for its own query."""
     return hashlib.sha256(msgspec.json.encode(query)).hexdigest()[:16]
 
 
 def encode(query: msgspec.Struct, position: Any) -> str:
-    """Make the cursor that continues a query after a position."""
+    """The cursor that continues a query after a position."""
     place = msgspec.Raw(msgspec.json.encode(position))
     data = msgspec.json.encode(_Cursor(_fingerprint(query), place))
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def decode(query: msgspec.Struct, text: str, kind: type[P]) -> P:
-    """Read a cursor; it is a problem if it is not one of ours, or belongs to another query."""
+    """Read a cursor; raises a problem if it is not one of ours, or belongs to another query."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         cursor = msgspec.json.decode(data, type=_Cursor)
@@ -76,9 +76,9 @@ def decode(query: msgspec.Struct, text: str, kind: type[P]) -> P:
 def mongo_filter(
     query: Query, after: Position | None, last: Position | None = None
 ) -> dict[str, Any]:
-    """The filter for the events of a query after a position, `last` being the last of them.
+    """The filter for the events of a query after a position, up to `last`.
 
-    Each place where it may begin is a condition of its own, with bounds of its own in an index.
+    Each possible start is a separate condition, with its own bounds in an index.
     """
     common: list[dict[str, Any]] = [
         {name: value}
@@ -97,7 +97,7 @@ def mongo_filter(
 
 
 def _range(order: Order, after: Position | None, last: Position | None) -> list[dict[str, Any]]:
-    """Conditions that exclude each other: what is after one position, up to another."""
+    """Mutually exclusive conditions for events after one position, up to another."""
     beyond, upto = ("$lt", "$gte") if order == "newest" else ("$gt", "$lte")
     if after and last and after.time == last.time:
         ids = {beyond: after.event_id} | ({upto: last.event_id} if last.event_id else {})
@@ -116,6 +116,6 @@ def _range(order: Order, after: Position | None, last: Position | None) -> list[
 
 
 def mongo_sort(query: Query) -> list[tuple[str, int]]:
-    """The sort order of a query: by event time, and by identity where the time is the same."""
+    """The sort order of a query: by event time, then by id."""
     direction = -1 if query.order == "newest" else 1
     return [(TIME_FIELD, direction), ("_id", direction)]

@@ -1,4 +1,4 @@
-"""Every error is a problem document (RFC 9457), whatever its cause."""
+"""All errors are problem documents (RFC 9457)."""
 
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class Problem(Exception):
-    """An answer that says what is wrong with the request, or with us."""
+    """An answer that describes an error of the request, or of the API."""
 
     def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None):
         super().__init__(detail)
@@ -23,12 +23,12 @@ class Problem(Exception):
 
 
 def bad_request(detail: str) -> Problem:
-    """The request cannot be understood."""
+    """The problem of an invalid request."""
     return Problem(HTTPStatus.BAD_REQUEST, detail)
 
 
 def unavailable(detail: str) -> Problem:
-    """Something that this API needs is away, and may be back in a moment."""
+    """The problem of a dependency that is temporarily unavailable."""
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "5"})
 
 
@@ -38,7 +38,7 @@ def answer(status: int, detail: str, headers: dict[str, str] | None = None) -> R
 
 
 def register(app: Flask) -> None:
-    """Answer every error of the application this way."""
+    """Answer all errors of the application with problem documents."""
     app.register_error_handler(Problem, _on_problem)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Exception, _on_exception)

@@ -1,4 +1,4 @@
-"""The items in a body: those of a JSON object or array, or one a line. Each is read by itself."""
+"""The items in a body: in a JSON object or array, or one per line. Each is read separately."""
 
 import json
 from typing import Annotated, Any
@@ -24,8 +24,8 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 def items(body: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
-    """The JSON text of each item; a problem if the body as a whole is not understood, or names
-    its items twice."""
+    """The JSON text of each item; raises a problem if the body as a whole is invalid, or has
+    duplicate items."""
     body = body.removeprefix(_BOM)
     if lines:
         found: list[bytes | msgspec.Raw] = [line for line in body.splitlines() if line.strip()]
@@ -44,7 +44,7 @@ def items(body: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
 
 
 def one(body: bytes, kind: type[Any]) -> Any:
-    """A body that is a single item of this kind; a problem if it is none."""
+    """A body that is a single item of this kind; raises a problem if it is invalid."""
     try:
         return msgspec.convert(single(value(body.removeprefix(_BOM))), kind)
     except (Unreadable, ValueError) as error:
@@ -56,7 +56,7 @@ def _decode(body: bytes, *, is_array: bool) -> list[msgspec.Raw]:
     if is_array:
         return msgspec.json.decode(body, type=_Items)
     found = msgspec.json.decode(body, type=_Batch).events
-    # It took the last value. In front of that is one name, or a comma behind the value before.
+    # The decoder took the last value. Before it is a name, or a comma after an earlier value.
     head, _, _ = body.rpartition(bytes(msgspec.json.decode(body, type=_Envelope).events))
     if b"," in head:
         raise _repeating("events")
@@ -64,7 +64,7 @@ def _decode(body: bytes, *, is_array: bool) -> list[msgspec.Raw]:
 
 
 def _again(body: bytes, *, is_array: bool) -> list[bytes | msgspec.Raw] | None:
-    """The same where only NaN, or an infinity, keeps the body from being JSON."""
+    """Read a body that is invalid JSON only because of NaN or infinities."""
     try:
         found = value(body)
         if isinstance(found, Repeating):
@@ -83,6 +83,6 @@ def _repeating(name: str) -> Problem:
 def _text(item: Any) -> bytes:
     text = json.dumps(item)
     if isinstance(item, Repeating):
-        # What is there twice stays so: who reads the item says it.
+        # Duplicate names are kept: reading the item reports them.
         text = f"{text[:-1]}, {json.dumps(item.name)}: null}}"
     return text.encode()

@@ -1,8 +1,8 @@
 """Pages of events that MongoDB finds in limited time, however many there are.
 
-Two indexes give events in their order: of all, and of a symbol. A third finds those of a source,
-which are put in order if they are few. Otherwise all events are looked through for them, for a
-limited time: a page may be short then, and the next one goes on from there.
+Two indexes have the order of events: of all, and of a symbol. A third finds the events of a source,
+which are sorted if they are few. Otherwise all events are searched for them, for a limited time:
+then a page may be short, and the next one continues from there.
 """
 
 import time
@@ -16,13 +16,13 @@ from millrace.api.pagination import Position, Query, mongo_filter, mongo_sort
 from millrace.feeds.base import BY_SERIES, BY_SYMBOL, BY_TIME, TIME_FIELD
 
 LOOKED_THROUGH = 10_000
-"""So many events are looked through at a time for those of a source; fewer are few."""
+"""Number of events that are searched at a time for those of a source; fewer are sorted."""
 SEARCH_SECONDS = 1.0
-"""For so long a page is looked for; what was found until then is shown."""
+"""Time limit of the search for a page; events found until then are returned."""
 
 
 class Page(NamedTuple):
-    """Events, and where the next page begins; None: there are no more."""
+    """Events, and the position of the next page; None: there are no more."""
 
     events: list[Mapping[str, Any]]
     following: Position | None
@@ -36,10 +36,10 @@ def search(
     milliseconds: int,
     clock: Callable[[], float] = time.monotonic,
 ) -> Page:
-    """At most `limit` events of a query, after a position in it. PyMongoError.
+    """At most `limit` events of a query, after a position in it. Raises PyMongoError.
 
-    Each question to MongoDB covers a part of an index. That of a symbol orders by time alone: there
-    a part ends with all events of a time.
+    Each query of MongoDB covers a part of an index. The index of a symbol orders only by time, so
+    there a part ends with all events of the same time.
     """
     end = clock() + SEARCH_SECONDS
     found: list[Mapping[str, Any]] = []
@@ -63,7 +63,7 @@ def search(
 
 
 def _is_rare(collection: Collection[dict[str, Any]], query: Query, milliseconds: int) -> bool:
-    """Whether a source, or a series of it, has so few events that all of them can be sorted."""
+    """Whether a source, or one of its series, has so few events that all can be sorted."""
     own = {name: getattr(query, name) for name in ("source", "symbol")}
     entry = collection.find_one(
         {name: value for name, value in own.items() if value is not None},
@@ -83,11 +83,11 @@ def _last(
     size: int,
     milliseconds: int,
 ) -> Position | None:
-    """The place in the index behind `size` events, from whatever source; None if it ends before."""
+    """The position in the index after `size` events of any source; None if it ends before."""
     names = [name for name, _ in _index(query) if name != "symbol"]
     entry = collection.find_one(
         mongo_filter(_of_any_source(query), after),
-        # The index has all of it.
+        # The index covers this query.
         {"_id": 0} | dict.fromkeys(names, 1),
         sort=[part for part in mongo_sort(query) if part[0] in names],
         hint=_index(query),

@@ -16,10 +16,10 @@ LIMIT_MILLISECONDS = 5000
 
 
 class Store(Protocol):
-    """What the views need of the database."""
+    """The database interface of the views."""
 
     def newest(self, collection: str, symbol: str) -> Document | None:
-        """The newest event of a symbol, if there is one."""
+        """The newest event of a symbol, if any."""
         ...
 
     def latest(self, collection: str, after: str, limit: int) -> list[Document]:
@@ -33,7 +33,7 @@ class Store(Protocol):
     def between(
         self, collection: str, log: str, partition: int, start: int, end: int, symbol: str | None
     ) -> list[Document]:
-        """What came from these offsets of a log, `end` excluded, of a partition, by offset."""
+        """The documents of a partition from offset `start` to `end`, exclusive, by offset."""
         ...
 
     def log_name(self, topic: str, log_id: str | None) -> str:
@@ -41,18 +41,18 @@ class Store(Protocol):
         ...
 
     def costs(self, collection: str, query: CostQuery) -> list[Document] | None:
-        """The sums of a query, as its pipeline gives them; None: of more events than SUMMED."""
+        """The sums of a query, from its pipeline; None if there are more events than SUMMED."""
         ...
 
 
 class MongoStore:
-    """The store, behind a database that answers in limited time or fails."""
+    """The store on a database, with a time limit for every query."""
 
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._database = database
 
     def newest(self, collection: str, symbol: str) -> Document | None:
-        """The newest event of a symbol, if there is one."""
+        """The newest event of a symbol, if any."""
         found = mongodb.newest(self._database[collection], LIMIT_MILLISECONDS, symbols=[symbol])
         return next(found, None)
 
@@ -67,7 +67,7 @@ class MongoStore:
     def between(
         self, collection: str, log: str, partition: int, start: int, end: int, symbol: str | None
     ) -> list[Document]:
-        """What came from these offsets of a log, `end` excluded, of a partition, by offset."""
+        """The documents of a partition from offset `start` to `end`, exclusive, by offset."""
         condition: dict[str, Any] = {
             **topic_ids.within(log),
             "kafka.partition": partition,
@@ -84,10 +84,10 @@ class MongoStore:
         return topic_ids.name(self._database, topic, log_id)
 
     def costs(self, collection: str, query: CostQuery) -> list[Document] | None:
-        """The sums of a query, as its pipeline gives them; None: of more events than SUMMED."""
+        """The sums of a query, from its pipeline; None if there are more events than SUMMED."""
         entry = self._database[collection].find_one(
             between(query),
-            # The index has all of it.
+            # The index covers this query.
             {TIME_FIELD: 1},
             hint=list(BY_TIME.keys),
             skip=SUMMED,

@@ -1,4 +1,4 @@
-"""The routes that send events as they are stored: server-sent events."""
+"""The routes that send events as they are stored, as server-sent events."""
 
 import threading
 import time
@@ -28,11 +28,11 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-"""A proxy on the way keeps, compresses and collects nothing: events come when they are sent."""
+"""Keeps proxies from caching, compressing and buffering events."""
 MAX_STREAMS = 8
-"""Each holds one of the server's threads."""
+"""Maximum number of streams, each of which holds one of the server's threads."""
 LONGEST_SECONDS = 3600.0
-"""Then the client comes again, with a token that has to be good still."""
+"""Maximum duration: then the client reconnects, with a token that must still be valid."""
 KEEP_ALIVE_SECONDS = 15.0
 RECONNECT_MILLISECONDS = 3000
 
@@ -112,8 +112,8 @@ def lines(
 ) -> Iterator[bytes]:
     """The stream, until told to stop, until the client is gone, or for LONGEST_SECONDS.
 
-    A dependency that is away is waited for: nothing is skipped. `limits` gives None when the topic
-    was made again: the stream ends, and who resumes it gets what is in the new log.
+    It waits for unavailable dependencies, so that nothing is skipped. `limits` returns None when
+    the topic was made again: the stream ends, and when resumed it has the events of the new log.
     """
     end = clock() + LONGEST_SECONDS
     yield _block(f"retry: {RECONNECT_MILLISECONDS}", follower)
@@ -138,7 +138,7 @@ def lines(
                 log.warning("stream waits for a dependency", reason=type(error).__name__)
             is_well = False
         if clock() - said_at >= KEEP_ALIVE_SECONDS:
-            # With a filter, the position moves on also where nothing is shown.
+            # With a filter, the position also advances if nothing is shown.
             yield _block(": keep-alive", follower)
             said_at = clock()
         if not behind:
@@ -146,7 +146,7 @@ def lines(
 
 
 def is_same(log_id: str | None, now: Sequence[PartitionLag]) -> bool:
-    """Whether the log is still that one; a topic that is away has none."""
+    """Whether the log is still the same; a missing topic has none."""
     return all(p.log in (log_id, None) for p in now)
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the routes of this API take and answer."""
+"""The OpenAPI document of the API's routes."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from millrace.feeds import FEEDS
 
 
 def blueprint(feed_names: Sequence[str]) -> Blueprint:
-    """The route that serves the document. It holds nothing that a client must not know."""
+    """The route that serves the document, which contains nothing confidential."""
     routes = Blueprint("openapi", __name__)
     text = msgspec.json.encode(document(feed_names))
 

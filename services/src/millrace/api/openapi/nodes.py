@@ -1,4 +1,4 @@
-"""What the document is made of: answers, parameters, and the simplest schemas."""
+"""Parts of the document: answers, parameters and simple schemas."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ SHORT_STATUS: Node = {"enum": ["OK", "FAIL"]}
 
 
 def answer(description: str, schema: str) -> Node:
-    """An answer in JSON, of a schema by its name."""
+    """A JSON answer with the named schema."""
     media_type = MEDIA_TYPE if schema == "Problem" else "application/json"
     reference = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
     return {"description": description, "content": {media_type: reference}}
@@ -35,7 +35,7 @@ def parameter(name: str, schema: Node, text: str = "", place: str = "query") -> 
 
 
 def object_of(required: dict[str, Node], optional: dict[str, Node] | None = None) -> Node:
-    """An object of these properties, and no others."""
+    """An object with only these properties."""
     return {
         "type": "object",
         "required": sorted(required),
@@ -50,5 +50,5 @@ def list_of(schema: Node) -> Node:
 
 
 def ref(name: str) -> Node:
-    """A schema by its name."""
+    """A reference to a schema."""
     return {"$ref": f"#/components/schemas/{name}"}

@@ -1,4 +1,4 @@
-"""What a route takes and how it answers."""
+"""The operations of the routes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -60,7 +60,7 @@ def stream_operation(feed: Node) -> Node:
 
 
 def ingest(feed: Node) -> Node:
-    """The operation that takes events of a feed."""
+    """The operation that accepts events of a feed."""
     answers = {
         "202": answer("All are acknowledged by Kafka.", "Results"),
         "207": answer("Not all are accepted.", "Results"),
@@ -76,7 +76,7 @@ def ingest(feed: Node) -> Node:
 
 
 def ingest_quote() -> Node:
-    """The operation that takes one quote."""
+    """The operation that accepts one quote."""
     answers = {"202": answer("It is acknowledged by Kafka.", "Accepted")}
     return _taking("ingestQuote", "Take one quote.", ref("Quote"), answers)
 
@@ -88,7 +88,7 @@ def _taking(
     answers: Mapping[str, Node],
     parameters: Sequence[Node] = (),
 ) -> Node:
-    """An operation that takes events."""
+    """An operation that accepts events."""
     problems = {
         "400": "The body is not understood.",
         "401": "The token is missing or not known.",

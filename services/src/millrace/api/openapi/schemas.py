@@ -1,4 +1,4 @@
-"""The schemas of what is answered and sent."""
+"""The schemas of requests and answers."""
 
 from millrace.api.ingest import QUOTES
 from millrace.api.openapi.nodes import (

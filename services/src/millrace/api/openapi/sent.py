@@ -1,4 +1,4 @@
-"""What clients may send: the fields of each feed."""
+"""Schemas of events that clients send: the fields of each feed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from millrace.parsing.scalars import NUMBER
 
 
 def batch(feeds: Sequence[Feed[Any]]) -> Node:
-    """What a request may hold: anything, each item being answered for by itself."""
+    """The schema of a request: any items, because each has its own result."""
     wanted = [{**item(feed), "title": feed.name} for feed in feeds]
     events: Node = {
         **list_of({"anyOf": [*wanted, {"description": "Anything else is rejected by itself."}]}),
@@ -48,6 +48,6 @@ def item(feed: Feed[Any]) -> Node:
 
 
 def _or_text(schema: Node) -> Node:
-    """A number, which may be sent as text too."""
+    """A number, which may also be sent as text."""
     text = {"type": "string", "pattern": f"^{NUMBER}$"}
     return {"anyOf": [*schema.get("anyOf", [schema]), text]}
