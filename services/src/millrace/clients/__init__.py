@@ -1,1 +1,1 @@
-"""Clients of the servers and of the other services, made from the settings."""
+"""Clients of the servers and of the other services, created from the settings."""

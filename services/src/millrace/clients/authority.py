@@ -1,4 +1,4 @@
-"""The authorities that servers' certificates must be of: files, which a setting names each."""
+"""The CAs of the servers' certificates: files, each named by a setting."""
 
 import ssl
 from pathlib import Path
@@ -8,7 +8,7 @@ from millrace.errors import ConfigurationError
 
 
 def trusting(ca_file: Path) -> ssl.SSLContext:
-    """A context that trusts the authority in a file; ConfigurationError if none can be read."""
+    """An SSL context that trusts the CA in a file; ConfigurationError if it cannot be read."""
     try:
         return ssl.create_default_context(cafile=str(ca_file))
     except OSError as error:
@@ -16,7 +16,7 @@ def trusting(ca_file: Path) -> ssl.SSLContext:
 
 
 def check(settings: Settings, *names: str) -> None:
-    """Raise ConfigurationError, which names the setting, unless each names a readable authority."""
+    """Raise ConfigurationError, naming the setting, unless each names a readable CA."""
     for name in names:
         with about(name):
             trusting(getattr(settings, name))

@@ -1,4 +1,4 @@
-"""Decompresses batches of records, up to a limit: what a broker takes for small may be endless."""
+"""Decompresses batches of records, up to a limit: a small batch may expand without end."""
 
 import gzip
 import io
@@ -9,9 +9,9 @@ import lz4.frame
 import zstandard
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
-"""As a batch's attributes have them."""
+"""The codecs' numbers in a batch's attributes."""
 LARGEST_BYTES = 16 * 1024 * 1024
-"""Brokers limit the compressed batch (1 MiB as delivered): a gigabyte of zeros is less."""
+"""Brokers limit only the compressed batch (1 MiB by default), in which a gigabyte of zeros fits."""
 PORTION = 1024 * 1024
 XERIAL, XERIAL_HEADER_BYTES = b"\x82SNAPPY\x00", 16
 
@@ -21,7 +21,7 @@ class Incompressible(ValueError):
 
 
 def decompress(kind: int, data: bytes) -> bytes:
-    """The content of a batch compressed by this codec. Incompressible, or what the codec raises."""
+    """The content of a batch compressed by this codec. Incompressible, or the codec's error."""
     if kind == SNAPPY:
         return _snappy(data)
     if kind not in _PORTIONS:
@@ -67,7 +67,7 @@ _PORTIONS: dict[int, Callable[[bytes], Iterator[bytes]]] = {GZIP: _gzip, LZ4: _l
 
 
 def _snappy(data: bytes) -> bytes:
-    """Snappy says first how large it becomes; Java's clients (xerial) send it in blocks."""
+    """Decompress Snappy, which starts with the size; Java clients (xerial) send it in blocks."""
     if not data.startswith(XERIAL):
         _check(cramjam.snappy.decompress_raw_len(data))
         return bytes(cramjam.snappy.decompress_raw(data))

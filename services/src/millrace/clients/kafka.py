@@ -1,4 +1,4 @@
-"""Kafka clients made from the settings, and a probe that tells wrong credentials from no broker."""
+"""Kafka clients from the settings, and a probe that tells wrong credentials from no broker."""
 
 import socket
 import ssl
@@ -29,7 +29,7 @@ LEADER_MILLISECONDS = 15_000
 
 
 class CredentialsRefused(MillraceError):
-    """The broker answered, and does not accept this user with this password."""
+    """The broker answered and refused this user with this password."""
 
 
 class BrokerUnreachable(MillraceError):
@@ -37,17 +37,17 @@ class BrokerUnreachable(MillraceError):
 
 
 class UntrustedCertificate(MillraceError):
-    """The certificate has expired, is for another name or is not signed by our authority."""
+    """The certificate has expired, is for another name or is not signed by our CA."""
 
 
 class WithoutLeader(MillraceError):
-    """No broker leads a partition, so nobody knows what is in it."""
+    """A partition has no leader, so its content is unknown."""
 
 
 def consumer(settings: Settings, **overrides: Any) -> Any:
     """A consumer without automatic commits that reads unevenly filled partitions without stalls.
 
-    It sees nothing of transactions that are not committed, and positions and ends go past them.
+    Records of uncommitted transactions are not returned; positions and ends go past them.
     """
     options = {
         "enable_auto_commit": False,
@@ -61,12 +61,12 @@ def consumer(settings: Settings, **overrides: Any) -> Any:
 
 
 def starts(client: Any, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-    """Where each partition begins, as a consumer asks; WithoutLeader if one of them has none."""
+    """The start offset of each partition; raises WithoutLeader if one has no leader."""
     return _of_all(client.beginning_offsets, partitions)
 
 
 def ends(client: Any, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-    """Where each partition ends, as a consumer asks; WithoutLeader if one of them has none."""
+    """The end offset of each partition; raises WithoutLeader if one has no leader."""
     return _of_all(client.end_offsets, partitions)
 
 
@@ -76,10 +76,10 @@ def _of_all(
     try:
         return dict(ask(partitions, timeout_ms=LEADER_MILLISECONDS))
     except KeyError as error:
-        # So the library ends where one has none, and others have.
+        # The library raises this if one partition has no leader and others do.
         without = [*error.args]
     except KafkaTimeoutError:
-        # And so where none of them has.
+        # And this if no partition has one.
         without = [*partitions]
     names = ", ".join(f"{topic}/{number}" for topic, number in without)
     raise WithoutLeader(
@@ -91,7 +91,7 @@ def _of_all(
 def producer(settings: Settings, **overrides: Any) -> Any:
     """A producer whose records are on every in-sync replica, once, before they are acknowledged.
 
-    It has no bound on what it buffers: the caller limits the futures it has not seen done.
+    Its buffer is unlimited: the caller limits the number of pending futures.
     """
     options = {
         "acks": "all",
@@ -113,9 +113,9 @@ def admin(settings: Settings, **overrides: Any) -> Any:
 
 @contextmanager
 def asking(settings: Settings) -> Iterator[Any]:
-    """An administration client for a few questions; a broker that does not answer is soon given up.
+    """An administration client for a few queries, which soon gives up on an unresponsive broker.
 
-    Raises MillraceError if nobody can be asked, else what the questions raise.
+    Raises MillraceError if no broker answers, and the queries' own errors.
     """
     check_credentials(settings)
     client = admin(
@@ -130,9 +130,9 @@ def asking(settings: Settings) -> Iterator[Any]:
 
 
 def check_credentials(settings: Settings, timeout: float = 5.0) -> None:
-    """Log in at the first broker that answers; raise one clear line if that is impossible.
+    """Log in at the first broker that answers; raise a one-line error if that is impossible.
 
-    kafka-python takes a refused password for an unreachable broker and tries on for 30 seconds.
+    kafka-python treats a refused password like an unreachable broker and retries for 30 seconds.
     """
     settings.require("kafka_username", "kafka_password")
     unreachable = []
@@ -154,7 +154,7 @@ def check_credentials(settings: Settings, timeout: float = 5.0) -> None:
 
 
 def probe(address: str, username: str, password: str, ca_file: Path, timeout: float = 5.0) -> None:
-    """Log in at one broker (host:port) over TLS by SCRAM, and hang up."""
+    """Log in at one broker (host:port) over TLS with SCRAM, and disconnect."""
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + timeout
     context = authority.trusting(ca_file)

@@ -1,4 +1,4 @@
-"""How far a consumer group is behind the end of its topics, and what nobody in it reads."""
+"""The lag of a consumer group, and the partitions that no member of it reads."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,23 +16,24 @@ WITHOUT_MEMBERS = frozenset({"Empty", DEAD})
 
 
 class PartitionLag(msgspec.Struct, frozen=True):
-    """One partition: where it ends, and how many offsets the group has not committed."""
+    """One partition: its end offset, and the number of offsets that the group has not committed."""
 
     topic: str
     partition: int
     end: int
     lag: int
     held: bool = True
-    """Whether somebody in the group reads it; it counts as read while the members are joining."""
+    """Whether a member of the group reads it; during a rebalance it counts as read."""
     log: str | None = None
     """The id of the log."""
 
 
 def read(client: Any, group_id: str, topics: Iterable[str]) -> list[PartitionLag]:
-    """Ask an administration client, which needs the right to describe topics and group.
+    """Read the lag with an administration client, which needs the right to describe topics and
+    group.
 
-    Of a topic that is not there there is one partition, without records, that nobody holds. What
-    belongs to a transaction that is not committed is behind the end.
+    A missing topic is one partition without records that no member holds. Records of an uncommitted
+    transaction are after the end.
     """
     wanted = sorted(topics)
     described = client.describe_topics(wanted)
@@ -51,8 +52,8 @@ def read(client: Any, group_id: str, topics: Iterable[str]) -> list[PartitionLag
 
     def behind(partition: TopicPartition) -> int:
         known = committed.get(partition)
-        # Without a commit, or with one that retention has passed or that was made in a log that is
-        # gone, the group goes on at the start.
+        # Without a commit, or with one that is before the start or in a former log, the group
+        # continues at the start.
         own = known and not topic_ids.is_former(known.metadata, ids[partition.topic])
         position = max(int(known.offset) if own else -1, int(starts[partition].offset))
         return max(0, int(ends[partition].offset) - position)
@@ -77,15 +78,15 @@ def unheld(
     topics: Iterable[str],
     partitions: Iterable[TopicPartition] | None = None,
 ) -> list[TopicPartition]:
-    """Partitions of the topics that nobody in the group holds; of an absent topic, its first.
+    """Partitions of the topics that no member of the group holds; of a missing topic, its first.
 
-    None of those that are there while the members are joining: Kafka does not know yet.
+    During a rebalance existing partitions are not included, because Kafka does not know yet.
     """
     wanted = sorted(topics)
     there = _partitions(client.describe_topics(wanted)) if partitions is None else [*partitions]
     group = client.describe_groups([group_id])[group_id]
     state, error = group["group_state"], group["error"]
-    # Brokers say both of a group that is not there: this state, and an error.
+    # Brokers report both this state and an error for a group that does not exist.
     if error and state != DEAD:
         raise KafkaError(f"group {group_id}: {error}")
     known = {p.topic for p in there}

@@ -1,4 +1,4 @@
-"""The latest value of a symbol: what Redis keeps of it, under which names."""
+"""The latest value of a symbol in Redis: its content and keys."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from millrace.clients.mongodb import AS_STORED
 from millrace.feeds.base import TIME_FIELD, Feed, as_shown
 
 COMPLETE = "millrace:complete"
-"""The key that says that every symbol has its value: it is lost when the values are."""
+"""The key that marks that every symbol has its value; it is lost together with the values."""
 TIME, PRICE, QUOTE = "ts_ms", "price", "quote"
 """The fields of a symbol's hash."""
 
@@ -21,15 +21,15 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Latest(NamedTuple):
-    """A symbol's newest event. It follows from the stored document and from nothing else."""
+    """A symbol's newest event, which depends only on the stored document."""
 
     symbol: str
     ts_ms: int
     """Event time, in milliseconds since 1970."""
     price: str
-    """The feed's number, in decimals, which is a JSON number too."""
+    """The feed's number in decimal notation, which is also a JSON number."""
     quote: str
-    """The event in JSON, as the API shows events."""
+    """The event as JSON, as the API shows it."""
 
     @property
     def time(self) -> datetime:
@@ -38,7 +38,7 @@ class Latest(NamedTuple):
 
 
 def price_key(symbol: str) -> str:
-    """The key of the price alone, a string."""
+    """The key of the price, a string."""
     return f"last_price:{symbol}"
 
 
@@ -48,7 +48,7 @@ def quote_key(symbol: str) -> str:
 
 
 def of(feed: Feed[Any], document: Mapping[str, Any]) -> Latest:
-    """The value that follows from a document, be it as it was inserted or as it was read back."""
+    """The value of a document, either as inserted or as read back."""
     stored = bson.decode(bson.encode(document), AS_STORED)
     return Latest(
         stored["symbol"],
@@ -59,5 +59,5 @@ def of(feed: Feed[Any], document: Mapping[str, Any]) -> Latest:
 
 
 def decimal(number: float) -> str:
-    """The shortest decimals that are this number, never with an exponent."""
+    """The shortest decimal notation of this number, without an exponent."""
     return format(Decimal(repr(number)), "f")

@@ -1,4 +1,4 @@
-"""MongoDB clients made from the settings, and a check that says why one cannot be used."""
+"""MongoDB clients from the settings, and a check that reports why one cannot be used."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,22 +17,22 @@ AUTHENTICATION_FAILED = 18
 UNAUTHORIZED = 13
 
 AT_ONCE = 500
-"""So many documents are in memory where those of many symbols are read."""
+"""Number of documents in memory while those of many symbols are read."""
 QUESTION = 50_000
-"""So many symbols are asked for at once: MongoDB reads ahead, and what is not taken was in vain."""
+"""Number of symbols per query: MongoDB reads ahead, which is wasted for unused results."""
 
 AS_STORED: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
-"""What a client of ours makes of BSON: times in UTC, in whole milliseconds."""
+"""How our clients decode BSON: times in UTC, in whole milliseconds."""
 
 Client = MongoClient[dict[str, Any]]
 
 
 class CredentialsRefused(MillraceError):
-    """MongoDB answered, and does not accept this user with this password."""
+    """MongoDB answered and refused this user with this password."""
 
 
 class NotAllowed(MillraceError):
-    """MongoDB does not let this user do this."""
+    """MongoDB denies this user this action."""
 
 
 class DatabaseUnreachable(MillraceError):
@@ -40,7 +40,7 @@ class DatabaseUnreachable(MillraceError):
 
 
 def client(settings: Settings, **overrides: Any) -> Client:
-    """A client whose acknowledged writes survive a crash; it connects when it is first used."""
+    """A client whose acknowledged writes survive a crash; it connects at its first use."""
     settings.require("mongodb_username", "mongodb_password")
     options: dict[str, Any] = {
         "appname": f"millrace-{settings.mongodb_username}",
@@ -56,7 +56,7 @@ def client(settings: Settings, **overrides: Any) -> Client:
         "tz_aware": True,
         "connectTimeoutMS": 5_000,
         "serverSelectionTimeoutMS": 5_000,
-        # Longer than a majority write takes on a busy disk; a dead connection is noticed by then.
+        # Longer than a majority write takes on a busy disk; then the connection counts as dead.
         "socketTimeoutMS": 30_000,
     }
     hosts = [host.strip() for host in settings.mongodb_hosts.split(",")]
@@ -69,7 +69,7 @@ def client(settings: Settings, **overrides: Any) -> Client:
 
 
 def check(connection: Client) -> None:
-    """Log in at the primary; raise one clear line if that is impossible."""
+    """Log in at the primary; raise a one-line error if that is impossible."""
     try:
         connection.admin.command("ping")
     except PyMongoError as error:
@@ -82,9 +82,9 @@ def newest(
     *,
     symbols: Sequence[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The newest document of each of some symbols, or of every one, a few in memory at a time.
+    """The newest document of each of these symbols, or of all, a few in memory at a time.
 
-    Each question takes limited time, and however many symbols there are: PyMongoError otherwise.
+    Each query has a time limit, however many symbols there are; otherwise raises PyMongoError.
     """
     if symbols is not None:
         for start in range(0, len(symbols), AT_ONCE):
@@ -105,7 +105,7 @@ def newest(
 def newest_page(
     collection: Collection[dict[str, Any]], milliseconds: int, after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """The newest document of each of the `limit` symbols after one, by symbol; PyMongoError."""
+    """The newest document of each of the `limit` symbols after one, by symbol. PyMongoError."""
     return list(_page(collection, milliseconds, after, limit))
 
 
@@ -114,7 +114,7 @@ def _page(
 ) -> Iterator[dict[str, Any]]:
     pipeline = page_pipeline(after, limit)
     for document in collection.aggregate(pipeline, maxTimeMS=milliseconds, batchSize=AT_ONCE):
-        # Where to go on follows from the order, which MongoDB has from the index and from no sort.
+        # The next page relies on the order, which comes from the index and not from a sort.
         if document["symbol"] <= after:
             raise MillraceError("MongoDB gives symbols in another order than that of their index")
         after = document["symbol"]
@@ -122,13 +122,13 @@ def _page(
 
 
 def page_pipeline(after: str, limit: int) -> list[dict[str, Any]]:
-    """What MongoDB is asked for a page."""
+    """The aggregation of a page."""
     return [*_newest({"$gt": after}), {"$limit": limit}]
 
 
 def _newest(symbols: Mapping[str, Any]) -> list[dict[str, Any]]:
-    # In this form MongoDB jumps from symbol to symbol in the index and reads nothing between. A
-    # sort behind it would first read them all.
+    # In this form MongoDB seeks from symbol to symbol in the index, and reads nothing between. A
+    # sort after it would read all of them first.
     return [
         {"$match": {"symbol": symbols}},
         {"$sort": {"symbol": 1, TIME_FIELD: -1}},
@@ -138,7 +138,7 @@ def _newest(symbols: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def explain(error: PyMongoError) -> MillraceError | None:
-    """What a person has to put right, if this is what the error is about."""
+    """The error that a person has to correct, if it is one."""
     if isinstance(error, OperationFailure):
         if error.code == AUTHENTICATION_FAILED:
             return CredentialsRefused("MongoDB refused the credentials")
@@ -150,7 +150,7 @@ def explain(error: PyMongoError) -> MillraceError | None:
 
 
 def reason(error: PyMongoError) -> str:
-    """The error in one line: what follows is time-outs and the topology, which fill a screen."""
+    """The first line of the error, without timeouts and the topology, which fill a screen."""
     text = str(error)
     for rest in (" (configured timeouts", ", full error", ", Topology Description"):
         text = text.partition(rest)[0]

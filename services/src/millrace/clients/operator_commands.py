@@ -1,7 +1,7 @@
-"""What an operator tells the processor about a partition that stands still.
+"""An operator's commands to the processor about a standing partition.
 
-A command is a commit of a consumer group that nobody is in: its text says what is to be done, and
-Kafka's access rules say who may give it. Its partition's next command takes its place.
+A command is a commit of a consumer group without members: its metadata is the command, and Kafka's
+ACLs control who may give it. The partition's next command replaces it.
 """
 
 from datetime import datetime
@@ -12,28 +12,28 @@ GROUP = "operator-orders"
 
 
 class Command(msgspec.Struct, frozen=True):
-    """About the records from offset `first` to before `end`."""
+    """A command about the records from offset `first` to `end`, exclusive."""
 
     first: int
     end: int
     skip: bool
-    """They become dead letters as they are. Otherwise they are read, however many are bad."""
+    """The records become dead letters unread. Otherwise they are read, however many are bad."""
     reason: str
     by: str
     at: datetime
 
     def covers(self, offset: int) -> bool:
-        """Whether it is about this record."""
+        """Whether the command is about this record."""
         return self.first <= offset < self.end
 
 
 def written(command: Command) -> str:
-    """The text of the commit."""
+    """The command as metadata of a commit."""
     return msgspec.json.encode(command).decode()
 
 
 def read(text: str) -> Command | None:
-    """The command in the text of a commit, if one is there."""
+    """The command in a commit's metadata, if any."""
     try:
         return msgspec.json.decode(text, type=Command)
     except (msgspec.DecodeError, UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Whether the pipeline moves: every partition is read, and none with lag stands still."""
+"""Whether the pipeline makes progress: all partitions are read, and none with lag is stuck."""
 
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -10,7 +10,7 @@ Problem = Callable[[], str | None]
 
 
 class Progress:
-    """Remembers since when each partition with lag has been at the same position."""
+    """Records since when each partition with lag has been at the same position."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -29,11 +29,11 @@ class Progress:
         *,
         joined: bool = True,
     ) -> None:
-        """Take note of (position, end) of partitions, and of those that nobody reads.
+        """Record (position, end) of partitions, and those that no member reads.
 
-        Those that stand still with a reason of their own do not count as stuck.
+        Partitions that stand still for a known reason do not count as stuck.
 
-        Who has not joined the group reads none.
+        A process that has not joined the group reads none.
         """
         self._looked_at = now = self._clock()
         since = {}
@@ -45,24 +45,24 @@ class Progress:
         self._since, self._unread, self._joined = since, unread, joined
 
     def stuck(self) -> float:
-        """Seconds for which the partition that waits longest has stood still; 0 if all move."""
+        """Seconds for which the longest stuck partition has been stuck; 0 if none is."""
         now = self._clock()
         return max((now - since for _, _, since in self._since.values()), default=0.0)
 
     def hear(self) -> None:
-        """Take note that the database answered a question; an error is an answer too."""
+        """Record that the database answered; an error is an answer too."""
         self._heard_at = self._clock()
 
     def unheard(self) -> float:
-        """Seconds since the database last answered a question."""
+        """Seconds since the database last answered."""
         return self._clock() - self._heard_at
 
     def silent(self) -> float:
-        """Seconds since Kafka last said how far its topics go."""
+        """Seconds since Kafka last reported the ends of its topics."""
         return self._clock() - self._looked_at
 
     def problem(self, limit: float) -> str | None:
-        """What nobody reads, or has not moved for `limit` seconds although there is more."""
+        """Partitions that no member reads, or that have been stuck for `limit` seconds."""
         if found := self.trouble or self.standing():
             return found
         if not self._joined:
@@ -81,7 +81,7 @@ class Progress:
 
 
 def named(partitions: Sequence[Partition]) -> str:
-    """The first of these partitions, and how many more there are."""
+    """The first of these partitions, and the number of others."""
     names = [f"{topic}/{number}" for topic, number in partitions[:MOST_NAMED]]
     more = len(partitions) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

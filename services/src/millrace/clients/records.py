@@ -1,8 +1,8 @@
-"""Reads what the client library cannot read: each record that has a readable neighbour passes.
+"""Makes the client library pass unreadable records without losing readable ones.
 
-The library gives up a partition for one record that it cannot read, or for one batch. Here such a
-record has `Unreadable` for its value: its bytes as they are, which are no event, and the reason.
-Importing this module is what makes the library read so.
+The library gives up a partition because of one unreadable record or batch. Here the value of such a
+record is `Unreadable`: its unchanged bytes, which are no event, and the reason.
+Importing this module applies the repair.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,41 +20,41 @@ from millrace.clients.compression import decompress
 log = structlog.get_logger(__name__)
 
 FETCHES = 3
-"""A checksum that is still wrong when it was fetched so often was not spoilt on the way."""
+"""Number of fetches after which a wrong checksum is not a transmission error."""
 NEWEST_MAGIC = 2
 
 
 class Unreadable(bytes):
-    """Bytes of a record, or of the whole batch, that could not be read. They are no JSON."""
+    """Bytes of a record, or of the whole batch, that could not be read. They are not JSON."""
 
     reason: str
 
     @classmethod
     def because(cls, reason: str, content: Any) -> "Unreadable":
-        """These bytes, and why they could not be read."""
+        """Create it from these bytes and the reason."""
         made = cls(content)
         made.reason = reason
         return made
 
 
 class Name(str):
-    """The name of a header that is not UTF-8: shown with escapes, and sent on as it came."""
+    """The name of a header that is not UTF-8: shown with escapes, and forwarded unchanged."""
 
     raw: bytes
 
     def encode(self, *_: Any) -> bytes:
-        """What the library sends."""
+        """The bytes that the library sends."""
         return self.raw
 
 
 def place(error: BaseException) -> tuple[TopicPartition, int] | None:
-    """The partition and the offset that an error from `poll` is about, if it is about one."""
+    """The partition and the offset of an error from `poll`, if it has any."""
     found: tuple[TopicPartition, int] | None = getattr(error, "place", None)
     return found
 
 
 class Batch(DefaultRecordBatch):  # type: ignore[misc]
-    """A batch that does not become larger than memory allows."""
+    """A batch with limited size after decompression."""
 
     _buffer: bytearray
     _pos: int
@@ -67,13 +67,13 @@ class Batch(DefaultRecordBatch):  # type: ignore[misc]
         self._decompressed = True
 
     def content(self) -> bytearray:
-        """The bytes of its records."""
+        """The bytes of the batch's records."""
         self._maybe_uncompress()
         return self._buffer[self._pos :]
 
     def record(self, buffer: bytearray, pos: int, end: int) -> tuple[int, Any, Any, Any, Any]:
-        """Offset, time, key, value and headers of the record in these bytes; whatever they are."""
-        pos += 1  # attributes that nothing uses
+        """Offset, time, key, value and headers of the record in these bytes, unvalidated."""
+        pos += 1  # unused attributes
         since, pos = decode_varint(buffer, pos)
         delta, pos = decode_varint(buffer, pos)
         time = self.max_timestamp if self.timestamp_type else self.first_timestamp + since
@@ -91,7 +91,7 @@ class Batch(DefaultRecordBatch):  # type: ignore[misc]
 
 
 class _Batches:
-    """The batches of an answer, one by one; the last is remembered."""
+    """The batches of an answer, one by one; the last one is kept."""
 
     def __init__(self, records: MemoryRecords) -> None:
         self._records = records
@@ -106,16 +106,16 @@ class _Batches:
         return Batch(raw)
 
     def next_offset(self) -> int | None:
-        """Where the batch behind the last one begins, if it came too."""
+        """The start of the batch after the last one, if it was received too."""
         following = self._records._next_slice
         return int.from_bytes(following[:8], "big") if following else None
 
 
 class Records(Fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of a partition, unreadable ones among them."""
+    """The records of a partition, including unreadable ones."""
 
     wrong: ClassVar[dict[TopicPartition, tuple[int, int]]] = {}
-    """Where the checksum was wrong last, and how often."""
+    """The last offset of each partition with a wrong checksum, and the number of times."""
 
     def _unpack_records(
         self, tp: TopicPartition, records: MemoryRecords, *deserializers: Any
@@ -146,7 +146,7 @@ class Records(Fetcher.PartitionRecords):  # type: ignore[misc]
         return int(max(self.next_fetch_offset, self.fetch_offset))
 
     def _last(self, batch: Batch, following: int | None, *, intact: bool) -> int:
-        """The batch's last offset. ValueError if it says so itself, and cannot be trusted."""
+        """The batch's last offset. Raises ValueError if it is unknown."""
         sound = intact or batch.last_offset_delta == batch.records_count - 1 >= 0
         inside = following is None or batch.last_offset < following
         if batch.magic == NEWEST_MAGIC and sound and inside:
@@ -156,7 +156,7 @@ class Records(Fetcher.PartitionRecords):  # type: ignore[misc]
         return following - 1
 
     def _fetch_again(self, offset: int) -> bool:
-        """Whether that has not been done often enough."""
+        """Whether to fetch the batch again, because it was not fetched often enough."""
         partition = self.topic_partition
         known, times = self.wrong.get(partition, (offset, 0))
         times = times + 1 if known == offset else 1
@@ -164,7 +164,7 @@ class Records(Fetcher.PartitionRecords):  # type: ignore[misc]
         return times < FETCHES
 
     def _salvaged(self, batch: Batch, last: int, reason: str, *, intact: bool) -> Iterator[Any]:
-        """What is left of a batch: each record, or one for all that cannot be told apart."""
+        """The records of a damaged batch, or one for all that cannot be separated."""
         first = self._start
         if first <= last and not (intact and batch.is_control_batch):
             try:
@@ -255,7 +255,7 @@ def _name(raw: bytes | None) -> str:
 
 
 def _naming(parse: Callable[..., Any]) -> Callable[..., Any]:
-    """Say of an error in an answer which partition it is about."""
+    """Add the partition to errors in an answer."""
 
     def named(fetcher: Fetcher, completed: Any) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Redis clients made from the settings, and the reason in one line why one cannot be used."""
+"""Redis clients from the settings, and the reason in one line why one cannot be used."""
 
 import ssl
 from collections.abc import Callable, Iterable, Sequence
@@ -18,23 +18,23 @@ LIMIT_SECONDS = 2.0
 
 
 class CredentialsRefused(MillraceError):
-    """Redis answered, and does not accept this user with this password."""
+    """Redis answered and refused this user with this password."""
 
 
 class NotAllowed(MillraceError):
-    """Redis does not let this user do this."""
+    """Redis denies this user this action."""
 
 
 class CacheUnreachable(MillraceError):
-    """Redis did not answer in time, or not as it should."""
+    """Redis did not answer in time, or sent an unexpected answer."""
 
 
 def client(
     settings: Settings, on_connect: Callable[[], None] = lambda: None, **overrides: Any
 ) -> redis.Redis:
-    """A client that fails at once instead of trying again; it connects when it is first used.
+    """A client that fails at once instead of retrying; it connects at its first use.
 
-    `on_connect` is called with each new connection: the server may have lost what it had.
+    `on_connect` is called for each new connection, because the server may have lost its data.
     """
     settings.require("redis_host", "redis_username", "redis_password")
     authority.check(settings, "redis_ca_file")
@@ -62,7 +62,7 @@ def client(
 
 
 def check(connection: redis.Redis) -> None:
-    """Log in; raise one clear line if that is impossible."""
+    """Log in; raise a one-line error if that is impossible."""
     try:
         connection.ping()
     except RedisError as error:
@@ -70,14 +70,14 @@ def check(connection: redis.Redis) -> None:
 
 
 def value(connection: redis.Redis, symbol: str) -> Latest | None:
-    """The latest value of a symbol, if there is one; RedisError."""
+    """The latest value of a symbol, if any. Raises RedisError."""
     return _latest(symbol, connection.hmget(quote_key(symbol), TIME, PRICE, QUOTE))
 
 
 def values(
     connection: redis.Redis, symbols: Iterable[str]
 ) -> list[tuple[Latest | None, str | None]]:
-    """The latest value of each symbol and its price alone, in one exchange; RedisError."""
+    """The latest value of each symbol, and the separate price, in one round trip. RedisError."""
     names = list(symbols)
     with connection.pipeline(transaction=False) as pipeline:
         for symbol in names:
@@ -91,7 +91,7 @@ def values(
 
 
 def has_evicted(connection: redis.Redis) -> bool:
-    """Whether Redis was full since it started, and has removed values for others; RedisError."""
+    """Whether Redis has evicted values since it started, because it was full. RedisError."""
     return bool(connection.info("stats")["evicted_keys"])
 
 
@@ -101,7 +101,7 @@ def _latest(symbol: str, answer: Sequence[Any]) -> Latest | None:
 
 
 def explain(error: RedisError) -> MillraceError:
-    """What the error is about, in one line."""
+    """The error in one line."""
     if isinstance(error, AuthenticationError):
         return CredentialsRefused("Redis refused the credentials")
     text = str(error).partition("\n")[0] or type(error).__name__

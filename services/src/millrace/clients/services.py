@@ -1,4 +1,4 @@
-"""What the other services of the pipeline say about themselves, over HTTP."""
+"""The status of the pipeline's other services, over HTTP."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LONGEST_PROBLEM = 1000
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """A service: whether it is ready, and its own words."""
+    """A service: whether it is ready, and its status."""
 
     host: str
     ready: bool
@@ -21,12 +21,12 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 def ask(settings: Settings, host: str) -> Peer:
-    """Ask a processor or a producer."""
+    """Query a processor or a producer."""
     name, _, port = host.partition(":")
     base = f"http://{name}:{port or settings.http_port}"
     try:
         with requests.Session() as session:
-            # What the environment says about proxies is not meant for the network inside.
+            # Proxy variables in the environment are not meant for the internal network.
             session.trust_env = False
             ready = session.get(f"{base}/ready", timeout=LIMIT_SECONDS)
             status = session.get(f"{base}/status", timeout=LIMIT_SECONDS)
@@ -39,7 +39,7 @@ def ask(settings: Settings, host: str) -> Peer:
 
 
 def ask_api(settings: Settings, path: str = "/health") -> Peer:
-    """Ask the API for its health, or for another JSON object."""
+    """Query the API for its health, or for another JSON object."""
     token = settings.api_token.get_secret_value()
     try:
         with requests.Session() as session:

@@ -1,8 +1,8 @@
-"""Which log a position is in: a topic that is deleted and made again begins a new one, at offset 0.
+"""The log of a position: a topic that is deleted and made again has a new log, from offset 0.
 
-Kafka gives every topic an id. The first log that is known of a topic has no name: its documents and
-dead letters say where they come from without one, as all did before logs were told apart. A later
-one is named by its topic's id.
+Kafka gives every topic an id. The first known log of a topic has no name: its documents and dead
+letters have positions without one, like all from before logs were told apart. Later logs are named
+by their topic's id.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 COLLECTION = "logs"
-"""By topic, the id of its first log."""
+"""The collection with the id of each topic's first log."""
 FIRST = ""
 LIMIT_MILLISECONDS = 5_000
 
@@ -22,15 +22,15 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 def known(client: Any, topic: str) -> str | None:
-    """The id of a topic's log, as a consumer's last metadata has it; None while it has none."""
-    # The library hands its metadata to nobody. Its client for administration would ask the broker
-    # by itself, and be told of another log than the one that these records are from.
+    """The id of a topic's log in a consumer's last metadata; None if it is not there."""
+    # The library does not expose its metadata. Its administration client would query the broker
+    # separately, and might get the id of another log than that of these records.
     found = client._cluster.topic_id(topic)
     return None if found is None else str(found)
 
 
 def is_former(text: str | None, log_id: str | None) -> bool:
-    """Whether a commit with this text was made in another log. An earlier version says no log."""
+    """Whether a commit with this metadata is in another log. Earlier versions name no log."""
     try:
         noted = msgspec.json.decode(text or "", type=_Noted).log
     except msgspec.DecodeError:
@@ -39,31 +39,31 @@ def is_former(text: str | None, log_id: str | None) -> bool:
 
 
 def name(database: Database[dict[str, Any]], topic: str, log_id: str | None) -> str:
-    """The name of a topic's log. PyMongoError."""
+    """The name of a topic's log. Raises PyMongoError."""
     if log_id is None:
         return FIRST
     return FIRST if _first(database, topic) in (None, log_id) else log_id
 
 
 def enter(database: Database[dict[str, Any]], topic: str, log_id: str | None) -> str:
-    """The same; a topic of which no log is known has its first now. PyMongoError."""
+    """The name of a topic's log, which becomes the first if none is known. PyMongoError."""
     if log_id is None:
         return FIRST
     first = _first(database, topic)
     if first is None:
         try:
             database[COLLECTION].insert_one({"_id": topic, "log": log_id})
-        except DuplicateKeyError:  # another processor has seen it first
+        except DuplicateKeyError:  # another processor stored it first
             return name(database, topic, log_id)
     return FIRST if first in (None, log_id) else log_id
 
 
 def _first(database: Database[dict[str, Any]], topic: str) -> str | None:
-    """The id of a topic's first log, None while none is known. PyMongoError."""
+    """The id of a topic's first log; None if none is known. Raises PyMongoError."""
     found = database[COLLECTION].find_one({"_id": topic}, max_time_ms=LIMIT_MILLISECONDS)
     return None if found is None else found["log"]
 
 
 def within(log: str) -> dict[str, str]:
-    """The condition for documents of a log. While there is but the first, all are of it."""
+    """The condition for documents of a log. If there is only the first, all are in it."""
     return {"kafka.log": log} if log else {}
