@@ -1,4 +1,4 @@
-"""Proof of what the pipeline promises: its data, and who may come in."""
+"""Verification of the pipeline's guarantees: its data, and access to it."""
 
 import sys
 from typing import Any
@@ -10,7 +10,7 @@ from millrace.runtime.exit_codes import Exit
 
 
 def show_data(settings: Settings, *, as_json: bool) -> None:
-    """Compare everything that is stored with the log and its source; exit with 1 if it differs."""
+    """Compare all stored documents with the log and their source; exit with 1 on differences."""
     from millrace.verify import tables
     from millrace.verify.data import stored
 
@@ -19,7 +19,7 @@ def show_data(settings: Settings, *, as_json: bool) -> None:
 
 
 def show_access(settings: Settings, *, as_json: bool) -> None:
-    """Try to come in without the right to; exit with 1 if anything but a refusal happens."""
+    """Attempt unauthorised access; exit with 1 if anything but a refusal happens."""
     from millrace.verify import tables
     from millrace.verify.access import authorization
 
@@ -28,7 +28,7 @@ def show_access(settings: Settings, *, as_json: bool) -> None:
 
 
 def show_kafka(settings: Settings, *, as_json: bool) -> None:
-    """Ask the brokers and look at the topics; exit with 1 if anything is not as declared."""
+    """Check the brokers and topics; exit with 1 if anything differs from the declaration."""
     from millrace.verify import tables
     from millrace.verify.health import cluster
 
@@ -36,7 +36,7 @@ def show_kafka(settings: Settings, *, as_json: bool) -> None:
 
 
 def show_mongodb(settings: Settings, *, as_json: bool) -> None:
-    """Ask the members and look at the collections; exit with 1 if anything is not as declared."""
+    """Check the members and collections; exit with 1 if anything differs from the declaration."""
     from millrace.verify import tables
     from millrace.verify.health import replica_set
 
@@ -44,7 +44,7 @@ def show_mongodb(settings: Settings, *, as_json: bool) -> None:
 
 
 def show_processor(settings: Settings, *, as_json: bool) -> None:
-    """Ask the processor, its group and the API; exit with 1 if one of them does not work."""
+    """Check the processor, its group and the API; exit with 1 if one of them does not work."""
     from millrace.verify import tables
     from millrace.verify.health import processor
 
@@ -52,7 +52,7 @@ def show_processor(settings: Settings, *, as_json: bool) -> None:
 
 
 def show_workflow(settings: Settings, *, seconds: float, as_json: bool) -> None:
-    """Follow the next events into the database; exit with 1 if none come, or one is lost."""
+    """Follow the next events into the database; exit with 1 if none arrive, or one is lost."""
     from millrace.verify import tables
     from millrace.verify.data import arrivals
 

@@ -1,4 +1,4 @@
-"""Something that has to be so, and what was found. A part of the pipeline is verified by many."""
+"""Checks of a condition and their results. Many checks verify a part of the pipeline."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from millrace.verify.access import wire
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One of them: about what, what was found, and whether it is as it has to be."""
+    """A check: its subject, what was found, and whether it passed."""
 
     about: str
     name: str
@@ -22,7 +22,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class PartReport(msgspec.Struct, frozen=True):
-    """Every check of a part."""
+    """All checks of a part."""
 
     part: str
     ok: bool
@@ -30,12 +30,12 @@ class PartReport(msgspec.Struct, frozen=True):
 
 
 def report(part: str, checks: list[Check]) -> PartReport:
-    """The report of a part: no check at all is no proof."""
+    """The report of a part, which fails without any check."""
     return PartReport(part, bool(checks) and all(check.ok for check in checks), checks)
 
 
 def attempt(about: str, name: str, do: Callable[[], list[Check]]) -> list[Check]:
-    """The checks that this makes; who does not answer is one that failed."""
+    """The checks that `do` returns, or a failed one if a server does not answer."""
     try:
         return do()
     except PyMongoError as error:
@@ -46,7 +46,7 @@ def attempt(about: str, name: str, do: Callable[[], list[Check]]) -> list[Check]
 
 
 def reached(server: str, ca_file: Path, name: str) -> list[Check]:
-    """Whether a server (host:port) answers over TLS, with a certificate of our authority."""
+    """Whether a server (host:port) answers over TLS with a certificate of our CA."""
 
     def greet() -> list[Check]:
         return [Check(server, name, wire.trusted(server, ca_file, wire.version).text, ok=True)]

@@ -25,7 +25,7 @@ COLUMNS = {
 
 
 def data(report: DataReport) -> None:
-    """What was compared, one line a feed or source, and what differs."""
+    """Print what was compared, one line per feed or source, and the differences."""
     table = Table(title="Stored data, compared with the log and with its source")
     table.add_column("")
     for heading in COLUMNS.values():
@@ -42,7 +42,7 @@ def data(report: DataReport) -> None:
 
 
 def access(report: AccessReport) -> None:
-    """What was tried, and how it was refused."""
+    """Print the attempts and their refusals."""
     table = Table(title="Attempts that have to be refused")
     for heading in ("server", "attempt", "refused as", "answer"):
         table.add_column(heading)
@@ -61,7 +61,7 @@ def access(report: AccessReport) -> None:
 
 
 def part(report: PartReport) -> None:
-    """What was checked of a part, and after the table each check that failed."""
+    """Print the checks of a part, and after the table each failed check."""
     table = Table(title=f"Checks of {report.part}")
     for heading in ("about", "check", "found"):
         table.add_column(heading)
@@ -80,7 +80,7 @@ def part(report: PartReport) -> None:
 
 
 def workflow(report: WorkflowReport) -> None:
-    """What became of the events that were published meanwhile, and a banner."""
+    """Print the results of the events published meanwhile, and a banner."""
     table = Table(title="Events that were published meanwhile")
     table.add_column("feed")
     columns = ("published", "stored", "repeated", "dead letters", "documents before", "after")

@@ -1,1 +1,1 @@
-"""`millrace verify access`: who has no right to come in is refused."""
+"""`millrace verify access`: unauthorised access is refused."""

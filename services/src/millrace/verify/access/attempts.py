@@ -1,6 +1,6 @@
-"""An attempt to come in without the right to, and what comes of it.
+"""Attempts of unauthorised access, and their outcomes.
 
-Any error but the right one fails: a server that is down refuses nobody.
+Only the right error passes: an error of a server that is down is no refusal.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from millrace.verify.access.wire import TLS, TRUSTED, Answer
 
 
 class Attempt(NamedTuple):
-    """Something to try, and what has to come of it."""
+    """An attempt and its expected outcome."""
 
     server: str
     name: str
@@ -24,7 +24,7 @@ class Attempt(NamedTuple):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The outcome of an attempt."""
 
     server: str
     name: str
@@ -34,14 +34,14 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class AccessReport(msgspec.Struct, frozen=True):
-    """Every attempt."""
+    """All attempts."""
 
     ok: bool
     attempts: list[Outcome]
 
 
 def encryption(server: str, address: str, ca_file: Path, request: bytes) -> list[Attempt]:
-    """Attempts at a port that takes TLS alone; `request` is one of the server's own protocol."""
+    """Attempts at a port that accepts only TLS; `request` is one of the server's protocol."""
     tried: dict[str, tuple[str, Callable[[], Answer]]] = {
         "control: TLS, our authority": (
             TRUSTED,
@@ -54,7 +54,7 @@ def encryption(server: str, address: str, ca_file: Path, request: bytes) -> list
 
 
 def judge(attempt: Attempt) -> Outcome:
-    """Do it, and compare what comes of it with what has to."""
+    """Run the attempt, and compare its outcome with the expected one."""
     try:
         answer = attempt.do()
     except Exception as error:
@@ -66,7 +66,7 @@ def judge(attempt: Attempt) -> Outcome:
 
 
 def expect(kinds: dict[Any, str], error: Exception, key: Any, text: str) -> Answer:
-    """The refusal that an error is, or the error itself if it is none."""
+    """The refusal that an error means, or the error itself if it is none."""
     if key not in kinds:
         raise error
     return Answer(kinds[key], text)

@@ -27,7 +27,7 @@ GET = b"GET /v1/feeds HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n"
 
 @contextmanager
 def attempts(settings: Settings) -> Iterator[list[Attempt]]:
-    """Every attempt."""
+    """All attempts."""
     address = urlsplit(settings.api_url).netloc
     server = f"api {address.rpartition(':')[2]}"
 
@@ -38,7 +38,7 @@ def attempts(settings: Settings) -> Iterator[list[Attempt]]:
                 method,
                 f"{settings.api_url}{path}",
                 headers={"Authorization": f"Bearer {token}"} if token else {},
-                # Of no events: if this were accepted, nothing would come of it.
+                # Without events: if this were accepted, it would have no effect.
                 json={"events": []} if method == "POST" else None,
                 verify=str(settings.mongodb_ca_file),
                 timeout=wire.LIMIT_SECONDS,

@@ -1,4 +1,4 @@
-"""Attempts on Kafka: the clients' port, and the two ports that want a certificate."""
+"""Attempts on Kafka: the clients' port, and the two ports that require a certificate."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,7 +45,7 @@ REFUSALS = dict.fromkeys(
 
 @contextmanager
 def attempts(settings: Settings) -> Iterator[list[Attempt]]:
-    """Every attempt; the last ones are made with the operator's own, limited rights."""
+    """All attempts; the last ones use the operator's own limited rights."""
     servers = [server.strip() for server in settings.kafka_bootstrap_servers.split(",")]
     rights = _Rights(settings)
     try:
@@ -58,7 +58,7 @@ def attempts(settings: Settings) -> Iterator[list[Attempt]]:
 
 
 def on_broker(clients: str, settings: Settings) -> list[Attempt]:
-    """Attempts on each port of a broker. Those between nodes may have to be closed altogether."""
+    """Attempts on each port of a broker. Ports between nodes may be required to be closed."""
     host, _, port = clients.rpartition(":")
     found = [
         *_tls(f"{host} {port}", clients, settings),
@@ -118,19 +118,19 @@ def _logins(server: str, address: str, settings: Settings) -> list[Attempt]:
 
 
 def metadata_request() -> bytes:
-    """A request that a client that is not logged in must not be answered."""
+    """A request that must not be answered without a login."""
     protocol = KafkaProtocol(client_id="millrace-verify")
     protocol.send_request(MetadataRequest(topics=[], version=4))
     return bytes(protocol.send_bytes())
 
 
 class _Rights:
-    """What the operator must not do, tried so that nothing is lost if it may."""
+    """Actions that the operator must not be allowed, tried so that nothing is lost if they are."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._admin = kafka.admin(settings)
-        # The operator may write to feeds' topics, to replay dead letters, and to no other.
+        # The operator may write only to feeds' topics, to replay dead letters.
         alerts = (FEEDS[name].alert_topic for name in settings.feeds)
         self._topic = next(filter(None, alerts), settings.dead_letters_topic)
 
@@ -166,7 +166,7 @@ class _Rights:
             client.close(timeout=5)
 
     def _delete(self) -> None:
-        # Before offset 0 there is nothing.
+        # There are no records before offset 0.
         self._admin.delete_records({TopicPartition(self._topic, 0): 0})
 
     def _create(self) -> None:

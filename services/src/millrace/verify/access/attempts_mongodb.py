@@ -26,7 +26,7 @@ NEVER_MADE = "access_test"
 
 @contextmanager
 def attempts(settings: Settings) -> Iterator[list[Attempt]]:
-    """Every attempt; the last ones are made with the operator's own, limited rights."""
+    """All attempts; the last ones use the operator's own limited rights."""
     address = settings.mongodb_hosts.split(",")[0].strip()
     server = f"mongodb {address.rpartition(':')[2]}"
     collection = FEEDS[settings.feeds[0]].collection
@@ -39,7 +39,7 @@ def attempts(settings: Settings) -> Iterator[list[Attempt]]:
     ):
         database = settings.mongodb_database
         mine, theirs = operator[database], nobody[database]
-        # What would be lost if it were allowed does not exist.
+        # Their targets do not exist, so that nothing is lost if they are allowed.
         tried: list[tuple[str, str, Callable[[], Any]]] = [
             ("anonymous: read", AUTHORISATION, lambda: theirs[collection].find_one()),
             ("anonymous: list databases", AUTHORISATION, nobody.list_database_names),
@@ -89,7 +89,7 @@ def _refused(do: Callable[[], Any]) -> Callable[[], Answer]:
 
 
 def hello() -> bytes:
-    """MongoDB's first message, in its own protocol (OP_MSG)."""
+    """MongoDB's first message in its own protocol (OP_MSG)."""
     body = b"\0\0\0\0\0" + bson.encode({"hello": 1, "$db": "admin"})
     length, request, response, message = 16 + len(body), 1, 0, 2013
     head = b"".join(n.to_bytes(4, "little") for n in (length, request, response, message))

@@ -1,4 +1,4 @@
-"""Attempts on Redis, where there is one."""
+"""Attempts on Redis, if it is deployed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -24,7 +24,7 @@ PING = b"*1\r\n$4\r\nPING\r\n"
 
 @contextmanager
 def attempts(settings: Settings) -> Iterator[list[Attempt]]:
-    """Every attempt; the last ones are made with the operator's own, limited rights."""
+    """All attempts; the last ones use the operator's own limited rights."""
     if not settings.redis_host:
         yield []
         return
@@ -36,7 +36,7 @@ def attempts(settings: Settings) -> Iterator[list[Attempt]]:
 
         nobody = client(username=None, password=None)
         operator = client()
-        # What would be lost if it were allowed does not exist.
+        # Their targets do not exist, so that nothing is lost if they are allowed.
         tried: list[tuple[str, str, Callable[[], Any]]] = [
             ("anonymous: read", AUTHENTICATION, lambda: nobody.get(NEVER_MADE)),
             ("anonymous: write", AUTHENTICATION, lambda: nobody.set(NEVER_MADE, "")),

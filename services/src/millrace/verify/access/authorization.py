@@ -1,4 +1,4 @@
-"""`millrace verify access`: who has no right to come in is refused, with the right error."""
+"""`millrace verify access`: unauthorised access is refused with the right error."""
 
 from millrace.config import Settings
 from millrace.verify.access import attempts_api, attempts_kafka, attempts_mongodb, attempts_redis
@@ -6,7 +6,7 @@ from millrace.verify.access.attempts import AccessReport, Outcome, judge
 
 
 def verify(settings: Settings) -> AccessReport:
-    """Try everything, on each port of each server."""
+    """Run all attempts on each port of each server."""
     outcomes: list[Outcome] = []
     for part in (attempts_kafka, attempts_mongodb, attempts_redis, attempts_api):
         with part.attempts(settings) as attempts:

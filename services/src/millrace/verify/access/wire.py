@@ -23,7 +23,7 @@ ALERTS = {
 
 
 class Answer(NamedTuple):
-    """What a server did: the kind of refusal, or what it let happen, and its words."""
+    """A server's reaction: the kind of refusal, or what it allowed, and its message."""
 
     kind: str
     text: str
@@ -34,7 +34,7 @@ ACCEPTED, TRUSTED, CLOSED = "accepted", "trusted", "closed"
 
 
 def reached(address: str) -> Answer:
-    """Connect, and nothing more. A port that a packet filter keeps shut does not even say no."""
+    """Only connect. A port that is closed by a packet filter does not even refuse."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=LIMIT_SECONDS):
@@ -51,12 +51,12 @@ def without_tls(address: str, request: bytes) -> Answer:
 
 
 def with_tls_1_1(address: str) -> Answer:
-    """Greet with TLS 1.1 as the best that is known. Libraries no longer do that themselves."""
+    """Send a ClientHello with TLS 1.1 as the highest version, which libraries no longer do."""
     return _exchange(address, client_hello(0x0302))
 
 
 def client_hello(version: int) -> bytes:
-    """A greeting that offers this version and common cipher suites of that time."""
+    """A ClientHello with this version and common cipher suites of its time."""
     suites = struct.pack(">4H", 0xC014, 0xC013, 0x0035, 0x002F)
     curves = struct.pack(">HHHHH", 10, 6, 4, 23, 24)
     formats = struct.pack(">HHBB", 11, 2, 1, 0)
@@ -76,7 +76,7 @@ def client_hello(version: int) -> bytes:
 
 
 def trusted(address: str, ca_file: Path, then: Callable[[ssl.SSLSocket], Answer]) -> Answer:
-    """Connect with TLS, trusting our authority only, and go on from there."""
+    """Connect with TLS, trusting only our CA, and call `then`."""
     host, _, port = address.rpartition(":")
     context = ssl.create_default_context(cafile=str(ca_file))
     with (
@@ -87,12 +87,12 @@ def trusted(address: str, ca_file: Path, then: Callable[[ssl.SSLSocket], Answer]
 
 
 def version(connection: ssl.SSLSocket) -> Answer:
-    """The control: this server is up, and its certificate is ours."""
+    """The control: the server is up, and its certificate is from our CA."""
     return Answer(TRUSTED, connection.version() or "no TLS")
 
 
 def without_certificate(connection: ssl.SSLSocket, request: bytes) -> Answer:
-    """Send a request where a client certificate was asked for and none was given."""
+    """Send a request without the client certificate that the server requires."""
     try:
         connection.sendall(request)
         answer = connection.recv(1)
@@ -105,7 +105,7 @@ def without_certificate(connection: ssl.SSLSocket, request: bytes) -> Answer:
 
 
 def unanswered(connection: ssl.SSLSocket, request: bytes) -> Answer:
-    """Send a request where only a login is allowed."""
+    """Send a request that requires a login."""
     try:
         connection.sendall(request)
         answer = connection.recv(1)
@@ -128,7 +128,7 @@ def _exchange(address: str, request: bytes) -> Answer:
 
 
 def judge(answer: bytes) -> Answer:
-    """What the first bytes of an answer to a bad greeting mean."""
+    """Classify the first bytes of an answer to an invalid ClientHello."""
     if not answer:
         return Answer(TLS, "connection closed")
     if answer[0] == ALERT and len(answer) >= 7:

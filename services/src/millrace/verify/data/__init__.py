@@ -1,1 +1,1 @@
-"""`millrace verify data` and `workflow`: what is stored is what the log says."""
+"""`millrace verify data` and `workflow`: the stored documents match the log."""

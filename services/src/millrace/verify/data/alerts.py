@@ -1,7 +1,7 @@
-"""Compares the alerts that were raised with those that had to be. No I/O.
+"""Compares the raised alerts with the expected ones. No I/O.
 
-An alert says the threshold that it passed. After a change of the threshold there are alerts of
-both: each must be right by its own, and what passed the highest must have been raised.
+An alert has the threshold that it reached. After a change of the threshold there are alerts of
+both: each must be right for its own, and moves that reach the highest must have raised one.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ from millrace.verify.data.compare import Tally
 
 
 def decode(values: Iterable[bytes | None], tally: Tally) -> list[Alert]:
-    """The alerts that were raised; one that cannot be read is a difference."""
+    """The raised alerts; one that cannot be read is a difference."""
     found = []
     for value in values:
         try:
@@ -34,10 +34,10 @@ def compare(
     complete: bool,
     tally: Tally,
 ) -> None:
-    """Compare alerts by their id with those expected for each threshold.
+    """Compare alerts by id with those expected for each threshold.
 
-    `is_outside` tells whether an event is not among those that were compared. Unless the topic is
-    `complete`, retention may have removed what is missing from it.
+    `is_outside` returns whether an event is not among the compared ones. Unless the topic is
+    `complete`, missing alerts may have been removed by retention.
     """
     found: dict[str, Alert] = {}
     for alert in raised:
@@ -62,7 +62,7 @@ def compare(
 
 
 def _is(raised: Alert, wanted: Alert) -> bool:
-    """Whether it is the wanted one. Before possible splits were told apart, all were moves."""
+    """Whether it is the expected alert. Before possible splits were detected, all were moves."""
     return raised in (wanted, replace(wanted, kind=MOVE))
 
 

@@ -1,8 +1,8 @@
 """`millrace verify workflow`: new events flow from the producers into the database.
 
-Counts what there is, waits for the producers' next events, and follows each of them: what was
-published since is stored or a dead letter, and nothing is left behind. Every producer has to
-answer, and who polls often has to publish.
+It counts documents, waits for the producers' next events, and follows each of them: every event
+published since must be stored or a dead letter. Every producer has to answer, and those that poll
+often have to publish.
 """
 
 import re
@@ -30,16 +30,16 @@ from millrace.verify.data.stored import wait_for_group
 
 POLL_SECONDS = 0.5
 AT_ONCE = 1000
-"""So many events are looked up in one question, which has a largest size."""
+"""Number of events per query, whose size is limited."""
 LIMIT_MILLISECONDS = 25_000
 SETTLE_SECONDS = 5.0
-"""How long to go on after the first events: those of other producers may be under way."""
+"""How long to continue after the first events, because those of other producers may follow."""
 OFTEN_SECONDS = 10.0
-"""The feed of a producer that polls at least so often is waited for."""
+"""Producers with at most this interval are waited for."""
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """What became of the events of a feed that were published meanwhile."""
+    """The results of a feed's events that were published meanwhile."""
 
     published: int
     stored: int
@@ -50,14 +50,14 @@ class Flow(msgspec.Struct, frozen=True):
 
     @property
     def is_complete(self) -> bool:
-        """Every record is accounted for, and the collection has grown by what is new."""
+        """Whether every record has a result, and the collection has grown by the new ones."""
         known = self.stored + self.repeated + self.dead_letters
         grown = self.documents_after - self.documents_before
         return self.published == known and grown >= self.stored
 
 
 class WorkflowReport(msgspec.Struct, frozen=True):
-    """All feeds; `silent` says of each producer from which nothing came why that may be so."""
+    """All feeds; `silent` has a possible reason for each producer without events."""
 
     ok: bool
     waited_seconds: float
@@ -74,7 +74,7 @@ def verify(settings: Settings, seconds: float) -> WorkflowReport:
         database = client[settings.mongodb_database]
         log = stack.enter_context(Log(settings, partial(topic_ids.name, database)))
         mongodb.check(client)
-        # Counted before the log is looked at: what is published later is stored later.
+        # Count before reading the log: what is published later is stored later.
         before = {name: _count(database, feed) for name, feed in feeds.items()}
         first = log.partitions([feed.topic for feed in feeds.values()])
         sources = _Producers(settings, list(feeds))
@@ -108,7 +108,7 @@ def verify(settings: Settings, seconds: float) -> WorkflowReport:
 
 
 class _Producers:
-    """The producers as they were in the beginning, and as they are now."""
+    """The producers' states at the beginning and now."""
 
     def __init__(self, settings: Settings, feeds: Sequence[str]) -> None:
         self._settings = settings
@@ -120,7 +120,7 @@ class _Producers:
         return [ask(self._settings, host) for host in self._hosts]
 
     def awaited(self, came: set[str]) -> list[Peer]:
-        """Those whose feed has to bring something and has not, as they are now."""
+        """The producers whose feed must have events and has none, with their current states."""
         if not any(_owes(peer, self._feeds, came) for peer in self._before):
             return []
         return [
@@ -130,7 +130,7 @@ class _Producers:
         ]
 
     def silent(self, came: set[str]) -> list[str]:
-        """Who does not answer or owes something, with the reason; all, if nothing came at all."""
+        """Producers that do not answer or lack events, with reasons; all if nothing came."""
         late = [peer.host for peer in self.awaited(came)]
         now = self._look()
         wrong = [peer for peer in now if not (came and peer.ready) or peer.host in late]
@@ -142,14 +142,14 @@ def _owes(peer: Peer, feeds: Sequence[str], came: set[str]) -> bool:
 
 
 def polls_often(peer: Peer) -> bool:
-    """Whether a producer says that it polls all the time; not if it is paused, or has finished."""
+    """Whether a producer polls often; false if it is paused or has finished."""
     every = re.fullmatch(r"every (\S+) s", str(peer.says.get("timing", "")))
     rests = peer.says.get("state") in ("paused", "finished")
     return peer.ready and not rests and bool(every and float(every[1]) <= OFTEN_SECONDS)
 
 
 def has_nothing_new(then: Peer, now: Peer) -> bool:
-    """Whether a producer has polled with success since, and had nothing to publish."""
+    """Whether a producer has polled successfully since, without anything to publish."""
     if not (then.ready and now.ready):
         return False
     polled = now.says["polls"]["success"] > then.says["polls"]["success"]
@@ -168,7 +168,7 @@ def _count(database: Database[dict[str, Any]], feed: Feed[Any]) -> int:
 def _wait_for_events(
     log: Log, first: Sequence[Partition], sources: _Producers, deadline: float
 ) -> list[Partition]:
-    """The partitions as they are when all that had to come has come, or when the time is over."""
+    """The partitions when all expected events have arrived, or when the time is over."""
     topics = sorted({partition.topic for partition in first})
 
     def all_came() -> bool:
@@ -181,7 +181,7 @@ def _wait_for_events(
 
 
 def between(first: Sequence[Partition], last: Sequence[Partition]) -> list[Partition]:
-    """The parts of partitions that were written between two looks."""
+    """The parts of partitions that were written between two states."""
     ends = {part.place(0): part.end for part in first}
     parts = [replace(part, start=ends.get(part.place(0), 0)) for part in last]
     return [part for part in parts if part.end > part.start]
@@ -194,7 +194,7 @@ def follow(
     letters: Letters,
     documents_before: int,
 ) -> Flow:
-    """Find what became of each record, by its place. Records are what a consumer gives."""
+    """Find the result of each record by its position. Records are those of a consumer."""
     decode = decoder(feed)
     collection = database[feed.collection]
     dead = published = stored = found = 0
@@ -223,7 +223,7 @@ def _is_at(position: Mapping[str, Any] | None, place: RecordPosition) -> bool:
 
 
 def producers(peers: Iterable[Peer]) -> list[str]:
-    """One line a producer: what it says that may explain its silence."""
+    """One line per producer, with what may explain the lack of events."""
     lines = []
     for peer in peers:
         words = (

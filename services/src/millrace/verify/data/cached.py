@@ -1,4 +1,4 @@
-"""The latest values: each is what is stored, and none is older than what was stored before."""
+"""The latest values: each matches a stored document, and none is older than it must be."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,11 +18,11 @@ from millrace.verify.data.compare import Document, Tally
 
 NAME = "latest values"
 WAIT_SECONDS = 20.0
-"""A value is on its way for milliseconds; after an outage, until the next attempt to write it."""
+"""A value arrives within milliseconds, or after an outage at the next attempt to write it."""
 POLL_SECONDS = 0.5
 LIMIT_MILLISECONDS = 25_000
 MOST = 10_000
-"""So many symbols are looked at again."""
+"""Maximum number of symbols that are checked again."""
 
 
 def compare(
@@ -32,10 +32,10 @@ def compare(
     ttl: timedelta,
     wait: float = WAIT_SECONDS,
 ) -> Tally:
-    """Compare the value of each symbol; one that differs is looked at again for some time.
+    """Compare the value of each symbol; one that differs is checked again for some time.
 
-    Memory does not grow with the number of symbols: a few are looked at together, and where very
-    many differ, the rest of them has one look.
+    Memory does not grow with the number of symbols: a few are compared at a time, and if very many
+    differ, the rest is checked only once.
     """
     tally = Tally()
     waiting: dict[str, Document] = {}
@@ -50,7 +50,7 @@ def compare(
                 tally.differs(text)
 
     def look_again() -> dict[str, str]:
-        """What is wrong still; a value that was right once is looked at no more."""
+        """The remaining differences; a value that was right once is not checked again."""
         different = {
             symbol: text
             for page in chunks(waiting.values(), mongodb.AT_ONCE)
@@ -76,10 +76,10 @@ def difference(
     *,
     is_full: bool,
 ) -> str | None:
-    """What is wrong with a symbol's value, or None.
+    """The difference of a symbol's value, or None.
 
-    `newest` was read before the value; `stored_then` are the documents of the value's own time. A
-    Redis that `is_full` has made room, and may have taken any value, or a part of it, for that.
+    `newest` was read before the value; `stored_then` are the documents of the value's own time. If
+    Redis `is_full`, it may have evicted any value, or a part of it.
     """
     symbol, expected = newest["symbol"], latest_values.of(feed, newest)
     if is_full and (found is None or price is None):

@@ -1,7 +1,7 @@
-"""Compares a partition of a feed's log with what was stored of it. No I/O.
+"""Compares a partition of a feed's log with its stored documents. No I/O.
 
-Both sides come in the order of their offsets and are read side by side, so memory does not grow
-with the log.
+Both sides are read side by side in the order of their offsets, so memory does not grow with the
+log.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,11 +13,11 @@ from millrace.verify.data.oracle import DeadLetter, Outcome, Record, Repeated, S
 
 Document = Mapping[str, Any]
 SHOWN = 20
-"""How many differences are told one by one."""
+"""Number of differences that are reported individually."""
 
 
 class RecordPosition(NamedTuple):
-    """Where a record is, or was; in the log of that name, see millrace.clients.topic_ids."""
+    """The position of a record, in the named log: see millrace.clients.topic_ids."""
 
     topic: str
     partition: int
@@ -29,18 +29,18 @@ class RecordPosition(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """A dead letter: the record's bytes, or the first of them."""
+    """A dead letter: the record's bytes, or their beginning."""
 
     key: bytes | None
     value: bytes | None
     partial: bool = False
     skipped: bool = False
-    """An operator commanded it; an offset without a record, or one that is stored, may have one."""
+    """Whether an operator commanded it; its offset may have no record, or a stored one."""
     conflict: bool = False
-    """Another event of its id was stored, with other content."""
+    """Whether another event with its id and other content was stored."""
 
     def is_of(self, record: Record) -> bool:
-        """Whether it holds what the record does."""
+        """Whether it has the record's content."""
         pairs = (record.key, self.key), (record.value, self.value)
         return all(
             whole == own or (self.partial and own and whole and whole.startswith(own))
@@ -53,17 +53,17 @@ Letters = dict[RecordPosition, list[Letter]]
 
 @dataclass
 class Tally:
-    """What was compared, and what differs."""
+    """What was compared, and the differences."""
 
     records: int = 0
     stored: int = 0
     repeated: int = 0
     conflicts: int = 0
-    """Events that are dead letters: their ids came before, with other content."""
+    """Events that are dead letters, because their ids came before with other content."""
     dead_letters: int = 0
     repeated_letters: int = 0
     former: int = 0
-    """Documents and dead letters of a log that is gone: their topic was made again since."""
+    """Documents and dead letters of a former log, whose topic was made again since."""
     trimmed: int = 0
     """Documents and dead letters whose records retention has removed from the log."""
     alerts: int = 0
@@ -72,7 +72,7 @@ class Tally:
     examples: list[str] = field(default_factory=list)
 
     def differs(self, text: str) -> None:
-        """Count a difference; tell it if there are not too many."""
+        """Count a difference; report it if there are not too many."""
         self.differences += 1
         if len(self.examples) < SHOWN:
             self.examples.append(text)
@@ -80,17 +80,17 @@ class Tally:
 
 @dataclass(frozen=True)
 class Partition:
-    """The part of a partition that is compared: from its first record to a fixed end."""
+    """The compared part of a partition: from its first record to a fixed end."""
 
     topic: str
     number: int
     start: int
     end: int
     log: str = FIRST
-    """The name of the log that the topic is now: see millrace.clients.topic_ids."""
+    """The name of the topic's current log: see millrace.clients.topic_ids."""
 
     def place(self, offset: int) -> RecordPosition:
-        """A place in this partition."""
+        """A position in this partition."""
         return RecordPosition(self.topic, self.number, offset, self.log)
 
 
@@ -104,8 +104,8 @@ def compare(
 ) -> None:
     """Compare each record's outcome with the documents of the partition and with the dead letters.
 
-    `elsewhere` tells whether an event is stored under another place. Letters that belong to this
-    partition are taken out of `letters`.
+    `elsewhere` returns whether an event is stored from another position. Letters of this partition
+    are removed from `letters`.
     """
     waiting = _Documents(partition, documents, tally)
     for record, outcome in outcomes:
@@ -128,7 +128,7 @@ def compare(
 
 
 class _Documents:
-    """The stored documents of a partition, taken by offset."""
+    """The stored documents of a partition, read by offset."""
 
     def __init__(self, partition: Partition, documents: Iterable[Document], tally: Tally) -> None:
         self._partition = partition
@@ -137,7 +137,7 @@ class _Documents:
         self._tally = tally
 
     def take(self, offset: int) -> Document | None:
-        """The document of this offset. Those before it come from no record."""
+        """The document of this offset. Documents before it have no record."""
         self._drop_before(offset)
         if self._next is None or self._next["kafka"]["offset"] != offset:
             return None
@@ -145,7 +145,7 @@ class _Documents:
         return found
 
     def finish(self) -> None:
-        """What is left before the end comes from no record; what is behind it is newer."""
+        """Remaining documents before the end have no record; those after it are newer."""
         self._drop_before(self._partition.end)
 
     def _drop_before(self, offset: int) -> None:

@@ -23,20 +23,20 @@ from millrace.verify.data.compare import Tally
 NAME = "history file"
 SOURCE = "replay"
 INDEX = list(BY_SERIES.keys)
-"""It begins with the source: what others have stored is not read."""
+"""It starts with the source, so that documents of other sources are not read."""
 LIMIT_MILLISECONDS = 25_000
 BATCH = 1000
 POLL_SECONDS = 0.5
 FINISHED = "finished"
 
-# What the file cannot know: when it was replayed, and what came before in the log.
+# Fields that do not follow from the file: the time of replay, and what came before in the log.
 _NOT_IN_THE_FILE = ("produced_at", "meta", "kafka")
 
 
 def wait(settings: Settings, seconds: float) -> list[str] | None:
-    """Wait until the producers that replay have published everything.
+    """Wait until the replaying producers have published everything.
 
-    Gives the symbols that they are told to replay, none standing for all; None if nobody replays.
+    Returns their configured symbols, empty for all; None if no producer replays.
     """
     deadline = time.monotonic() + seconds
     told: list[list[str]] = []
@@ -63,7 +63,7 @@ def _state(settings: Settings, host: str) -> str | None:
 
 
 def is_replayed(database: Database[dict[str, Any]]) -> bool:
-    """Tell whether history is stored at all; its producer may be gone since."""
+    """Whether replayed history is stored; its producer may be gone."""
     found = database[STOCKS.collection].find_one(
         {"source": SOURCE}, {"_id": 1}, hint=INDEX, max_time_ms=LIMIT_MILLISECONDS
     )
@@ -75,8 +75,8 @@ def compare(
 ) -> Tally:
     """Compare each row with its document, and the number of rows with that of documents.
 
-    Rows are those of the `declared` symbols, as `wait` gives them, and of those that are stored: a
-    producer may have been told otherwise before.
+    Rows are those of the `declared` symbols, as `wait` returns them, and of stored ones, because
+    the configuration may have changed.
     """
     tally = Tally()
     collection = database[STOCKS.collection]
@@ -101,7 +101,7 @@ def compare(
 def compare_rows(
     rows: Sequence[StockPrice], documents: Mapping[str, Mapping[str, Any]], tally: Tally
 ) -> None:
-    """Compare some rows with the documents that were found for them."""
+    """Compare rows with their documents."""
     for event in rows:
         tally.records += 1
         found = documents.get(event.event_id)

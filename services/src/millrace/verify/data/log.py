@@ -13,14 +13,14 @@ from millrace.errors import MillraceError
 from millrace.verify.data.compare import Letter, Letters, Partition, RecordPosition
 
 SILENCE_SECONDS = 30.0
-"""A log that goes no further for so long although its end is not reached is an error."""
+"""Time without progress before the end of the log that is an error."""
 
 
 class Log:
-    """The topics, as one consumer without a group reads them."""
+    """The topics, read by one consumer without a group."""
 
     def __init__(self, settings: Settings, name: Callable[[str, str | None], str]) -> None:
-        """`name` gives the name of a topic's log of an id: see millrace.clients.topic_ids."""
+        """`name` returns the name of a topic's log from its id: see millrace.clients.topic_ids."""
         self._name = name
         kafka.check_credentials(settings)
         self._consumer = kafka.consumer(settings, group_id=None)
@@ -32,9 +32,9 @@ class Log:
         self._consumer.close()
 
     def partitions(self, topics: Iterable[str]) -> list[Partition]:
-        """Every partition of the topics, from its first record to its end as of now.
+        """All partitions of the topics, each from its first record to its current end.
 
-        WithoutLeader if nobody can say it of one: without it nothing is proved.
+        Raises WithoutLeader if one has no leader, because verification needs all.
         """
         found = [
             TopicPartition(topic, number)
@@ -54,14 +54,14 @@ class Log:
         return set(numbers)
 
     def read(self, partition: Partition) -> Iterator[Any]:
-        """The records of one partition in their order."""
+        """The records of one partition in order."""
         if partition.start >= partition.end:
             return
         place = TopicPartition(partition.topic, partition.number)
         self._consumer.assign([place])
         self._consumer.seek(place, partition.start)
         position, heard = partition.start, time.monotonic()
-        # The position also passes offsets that hold no record, such as what was aborted.
+        # The position also passes offsets without a record, such as aborted ones.
         while (now := self._consumer.position(place)) < partition.end:
             if now > position:
                 position, heard = now, time.monotonic()
@@ -72,7 +72,7 @@ class Log:
                     yield record
 
     def letters(self, topic: str) -> Letters:
-        """The dead letters, by where their records were."""
+        """The dead letters, by the positions of their records."""
         letters: Letters = {}
         for partition in self.partitions([topic]):
             for record in self.read(partition):
@@ -88,7 +88,7 @@ def _letter(record: Any) -> Letter:
 
 
 def origin(headers: Iterable[tuple[str, bytes]]) -> RecordPosition:
-    """Where a dead letter's record was. A letter that came twice has its last place last."""
+    """The position of a dead letter's record. A replayed letter has its last position last."""
     texts: Mapping[str, bytes] = dict(headers)
     try:
         return RecordPosition(

@@ -1,8 +1,8 @@
-"""What must be stored for a log of records, computed from the log alone.
+"""Computes what must be stored for a log of records, from the log alone.
 
-The processor crashes, repeats, retries and rebuilds; none of that may show. The oracle does
-nothing of it: it reads a feed's log once, from its first record on, and says what each record must
-have led to.
+The processor crashes, repeats, retries and rebuilds; none of this may affect the result. The oracle
+does none of it: it reads a feed's log once, from the first record, and computes the outcome that
+each record must have.
 """
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ from millrace.processor.errors import BadRecord
 from millrace.verify.data.seen import Seen
 
 AT_ONCE = 500
-"""So many records are read before it is asked which of their events were stored before the log."""
+"""Number of records that are read before checking which of their events were stored before."""
 
 
 class Record(NamedTuple):
@@ -54,8 +54,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The event came before: nothing more is stored. If it says what none of its id said before in
-    this log, it is a dead letter."""
+    """The event came before: nothing more is stored. If its content differs from all earlier events
+    with its id in this log, it is a dead letter."""
 
     record: Record
     event_id: str
@@ -64,7 +64,7 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """The record is not an event of the feed: it is a dead letter."""
+    """The record is not a valid event of the feed: it is a dead letter."""
 
     record: Record
     reason: str
@@ -74,21 +74,20 @@ Outcome = Stored | Repeated | DeadLetter
 
 
 class Unlogged(Protocol):
-    """What is stored of records that are not in this partition's log: retention has removed them,
-    or the topic had fewer partitions and the event came in another one before, or the topic was
-    another log."""
+    """Documents of records that are not in this partition's log: retention has removed the records,
+    or the event came before in another partition, when the topic had fewer, or in a former log."""
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:
-        """Those of a series, in the order of the log, as far back as its history reaches."""
+        """A series' documents in the order of the log, as far back as its history reaches."""
         ...
 
     def known(self, event_ids: Collection[str]) -> Collection[str]:
-        """Which of these events are among them, or are stored from another partition or log."""
+        """The events among these documents, or stored from another partition or log."""
         ...
 
 
 class Nothing:
-    """Nothing was removed: see Unlogged."""
+    """No such documents: see Unlogged."""
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:  # noqa: ARG002
         """See Unlogged."""
@@ -106,11 +105,11 @@ def outcomes(
     unlogged: Unlogged | None = None,
     skipped: Container[tuple[int, int]] = frozenset(),
 ) -> Iterator[Outcome]:
-    """What each record leads to. Records of one partition come in the order of their offsets.
+    """The outcome of each record. Records of one partition come in the order of their offsets.
 
-    `skipped` are those, by partition and offset, that an operator had made dead letters. What is
-    `unlogged` cannot be checked, and what comes after it depends on it. Memory grows with
-    the number of events by a digest of their ids only, and not with what is unlogged.
+    `skipped` are the records, by partition and offset, that an operator made dead letters.
+    Documents in `unlogged` cannot be checked, and later outcomes depend on them. Memory grows only
+    by a digest of each event's id, and not with `unlogged`.
     """
     before = unlogged or Nothing()
     histories: dict[tuple[int, Series], Past] = {}

@@ -1,4 +1,4 @@
-"""Which ids were seen, in a fraction of the memory that a set of them takes. No I/O."""
+"""A set of ids that takes a fraction of the memory of Python's. No I/O."""
 
 from array import array
 
@@ -8,11 +8,11 @@ MASK = (1 << 64) - 1
 
 
 class Seen:
-    """A set of texts that only grows: 8 bytes of digest for each, in a table with open addresses.
+    """A growing set of texts, with an 8-byte digest of each in an open-addressing hash table.
 
-    The digest is Python's own hash of a text, keyed anew in each process. That two of ten million
-    texts share one has a chance of 1 to 400,000: then an event is called a repetition that is none,
-    which is a difference where it is stored, and none of the next run.
+    The digest is Python's own hash, with a new key in each process. The chance that two of ten
+    million texts share one is 1 in 400,000: then an event is treated as a repetition, which is
+    reported as a difference if it is stored, but not again in the next run.
     """
 
     __slots__ = ("_count", "_table")
@@ -22,7 +22,7 @@ class Seen:
         self._table = array("Q", bytes(8 * SMALLEST))
 
     def add(self, text: str) -> bool:
-        """Remember a text; say whether it is new."""
+        """Add a text; return whether it is new."""
         if 3 * self._count >= 2 * len(self._table):
             self._grow()
         digest = hash(text) & MASK or 1
@@ -49,7 +49,7 @@ class Seen:
 
 
 def _place(table: "array[int]", digest: int) -> int:
-    """Where a digest is, or would be: the first place from its own on that is its or empty."""
+    """The slot of a digest: the first one from its hash on that has it or is empty."""
     last = len(table) - 1
     place = digest & last
     while table[place] not in (EMPTY, digest):

@@ -1,4 +1,4 @@
-"""`millrace verify data`: everything stored equals what the log says, and the log's source."""
+"""`millrace verify data`: all stored documents match the log, and the log's source."""
 
 import time
 from collections import deque
@@ -45,7 +45,7 @@ class DataReport(msgspec.Struct, frozen=True):
 
 
 def verify(settings: Settings) -> DataReport:
-    """Wait until what is in the log now is processed, then compare."""
+    """Wait until the current log is processed, then compare."""
     start = time.monotonic()
     feeds = [FEEDS[name] for name in settings.feeds]
     with ExitStack() as stack:
@@ -93,7 +93,7 @@ def wait_for_group(settings: Settings, partitions: Sequence[Partition]) -> None:
 
     def left(client: Any) -> dict[lag.PartitionLag, int]:
         found = lag.read(client, settings.processor_group_id, {p.topic for p in partitions})
-        # Of partitions that were made since nothing is waited for.
+        # Partitions that were added since are not waited for.
         return {p: max(0, ends.get((p.topic, p.partition), 0) - (p.end - p.lag)) for p in found}
 
     with closing(kafka.admin(settings)) as client:
@@ -160,7 +160,7 @@ def _feed(
             return False
         partition = bounds.get(place["partition"])
         if partition is None or place.get("log", FIRST) != partition.log:
-            return True  # of a log that is gone
+            return True  # of a former log
         return not partition.start <= place["offset"] < partition.end
 
     complete = all(p.start == 0 for p in topic)
@@ -174,7 +174,7 @@ def _former(
     collection: Collection[dict[str, Any]],
     letters: Letters,
 ) -> int:
-    """How many documents and dead letters are of a log that is gone; the letters are taken out."""
+    """Number of documents and dead letters of former logs; the letters are removed."""
     now = {partition.log for partition in partitions}
     gone = [place for place in letters if place.topic == feed.topic and place.log not in now]
     former = sum(len(letters.pop(place)) for place in gone)
@@ -195,7 +195,7 @@ def _records(log: Log, partition: Partition) -> Iterator[Record]:
 
 
 def _documents(collection: Collection[dict[str, Any]], partition: Partition) -> Iterator[Document]:
-    """What is stored of the records that the log still has, and of newer ones, in their order."""
+    """The documents of records that the log still has, and of newer ones, in order."""
     condition = {
         **topic_ids.within(partition.log),
         "kafka.partition": partition.number,
@@ -214,7 +214,7 @@ def _noting_alerts(found: Iterator[Outcome], expected: dict[str, Alert]) -> Iter
 def _skipped(
     letters: Letters, collection: Collection[dict[str, Any]], partition: Partition
 ) -> set[tuple[int, int]]:
-    """What operators skipped of a partition, and was not stored at another reading."""
+    """The offsets of a partition that operators skipped, and that were not stored later."""
     offsets = {
         place.offset
         for place, copies in letters.items()
@@ -232,7 +232,7 @@ def _skipped(
 
 
 def _foreign_letters(letters: Letters, topics: Sequence[str]) -> Tally:
-    """What is left among the dead letters belongs to records that are newer, or to none."""
+    """Remaining dead letters belong to newer records, or to none."""
     tally = Tally()
     for place in sorted(letters):
         if place.topic not in topics:

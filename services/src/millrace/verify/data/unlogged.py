@@ -1,4 +1,4 @@
-"""What is stored of records that are not in a partition of the log, or no longer."""
+"""Documents of records that are not, or no longer, in a partition of the log."""
 
 from collections.abc import Collection as Ids
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ LIMIT_MILLISECONDS = 25_000
 
 
 class Unlogged:
-    """See oracle.Unlogged. It is asked for little at a time: it may be years of documents."""
+    """See oracle.Unlogged. It reads a little at a time, because there may be years of documents."""
 
     def __init__(
         self, feed: Feed[Any], collection: Collection[dict[str, Any]], partition: Partition
@@ -30,16 +30,16 @@ class Unlogged:
         }
 
     def count(self) -> int:
-        """How many documents that is."""
+        """Number of these documents."""
         hint = position_index(self._partition.log)
         return self._collection.count_documents(self._all, hint=hint, maxTimeMS=LIMIT_MILLISECONDS)
 
     def documents(self, partition: int, series: Series) -> Iterable[Mapping[str, Any]]:  # noqa: ARG002 - one
-        """See oracle.Unlogged. What is older than a feed's window is no part of its history."""
+        """See oracle.Unlogged. Documents older than the feed's window are not in its history."""
         if not (self._feed.stored_fields and self._partition.start):
             return ()
         own = {**self._all, "source": series.source, "symbol": series.symbol}
-        # By the index of one series: another would bring every document without a record.
+        # Use the index of one series: another one would read every document without a record.
         index = series_index(self._partition.log)
         newest = self._collection.find_one(
             own,
@@ -74,7 +74,7 @@ class Unlogged:
 
 
 def former_documents(collection: Collection[dict[str, Any]], log: str) -> int:
-    """How many are not of this log, which has a name. What is stored meanwhile is of it."""
+    """Number of documents of other logs than this named one. New documents are of this log."""
     limit = LIMIT_MILLISECONDS
     stored = collection.count_documents({}, hint="_id_", maxTimeMS=limit)
     hint = position_index(log)

@@ -1,1 +1,1 @@
-"""`millrace verify kafka`, `mongodb` and `processor`: each part is as declared, and works."""
+"""`millrace verify kafka`, `mongodb` and `processor`: each part works and is as declared."""

@@ -1,4 +1,4 @@
-"""`millrace verify kafka`: every broker answers, every topic is there and on all its replicas."""
+"""`millrace verify kafka`: all brokers answer, all topics exist with all replicas in sync."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from millrace.verify import checks
 from millrace.verify.checks import Check, PartReport
 
 NONE = -1
-"""The leader of a partition that has none."""
+"""The leader id of a partition without a leader."""
 
 
 def verify(settings: Settings) -> PartReport:
-    """Ask every broker for its certificate, and one of them for the topics."""
+    """Check the certificate of every broker, and the topics on one of them."""
     servers = [server.strip() for server in settings.kafka_bootstrap_servers.split(",")]
     found = [
         check
@@ -32,7 +32,7 @@ def verify(settings: Settings) -> PartReport:
 
 
 def topics(settings: Settings) -> dict[str, int]:
-    """How many partitions each topic has to have at least, by name: an operator may add some."""
+    """The minimum number of partitions of each topic: an operator may add some."""
     feeds = [FEEDS[name] for name in settings.feeds]
     return {
         **{feed.topic: feed.partitions for feed in feeds},
@@ -44,7 +44,7 @@ def topics(settings: Settings) -> dict[str, int]:
 def compare(
     wanted: Mapping[str, int], described: Sequence[Mapping[str, Any]], replication_factor: int
 ) -> list[Check]:
-    """Compare topics, as the admin client describes them, with what they have to be."""
+    """Compare topics, as the admin client describes them, with the expected ones."""
     found = {topic["name"]: topic["partitions"] for topic in described if topic["partitions"]}
     return [
         check

@@ -1,4 +1,4 @@
-"""`millrace verify processor`: ready, in its group, caught up, within reach of what it needs."""
+"""`millrace verify processor`: ready, in its group, caught up, and its servers reachable."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ GPU_FEED, GPUS_PATH = "gpu_metrics", "/gpu/info"
 
 
 def verify(settings: Settings) -> PartReport:
-    """Ask the processor, its group and the API, and connect to what the processor connects to."""
+    """Check the processor, its group and the API, and connect to the processor's servers."""
     found = [
         *processor(services.ask(settings, settings.status_hosts[0]), settings),
         *checks.attempt("group", "described", lambda: _group(settings)),
@@ -31,7 +31,7 @@ def verify(settings: Settings) -> PartReport:
 
 
 def processor(peer: Peer, settings: Settings) -> list[Check]:
-    """Whether it says that it is ready, for the feeds that are wanted."""
+    """Whether the processor is ready, with the expected feeds."""
     problem = str(peer.says.get("problem", "no"))
     feeds = peer.says.get("feeds", [])
     return [
@@ -43,13 +43,13 @@ def processor(peer: Peer, settings: Settings) -> list[Check]:
 
 
 def api(peer: Peer) -> Check:
-    """Whether the API says that it can serve."""
+    """Whether the API reports that it can serve."""
     said = peer.says.get("problem") or peer.says.get("status") or "no word"
     return Check(peer.host, "/health", str(said), peer.ready)
 
 
 def gpus(peer: Peer) -> Check:
-    """Whether the API says what GPUs do."""
+    """Whether the API returns GPU metrics."""
     found = peer.says.get("gpus") or []
     more = " and more" if peer.says.get("next") else ""
     said = (
@@ -61,7 +61,7 @@ def gpus(peer: Peer) -> Check:
 
 
 def group(description: Mapping[str, Any], group_id: str) -> list[Check]:
-    """Whether a consumer group, as the admin client describes it, works undisturbed."""
+    """Whether a consumer group, as the admin client describes it, is stable."""
     state = description["error"] or description["group_state"]
     members = len(description["members"])
     return [
@@ -71,7 +71,7 @@ def group(description: Mapping[str, Any], group_id: str) -> list[Check]:
 
 
 def _group(settings: Settings) -> list[Check]:
-    """The group's state, and its lag once it has reached the ends that are seen now."""
+    """The group's state, and its lag once it has reached the current ends."""
     group_id = settings.processor_group_id
     with kafka.asking(settings) as client:
         found = group(client.describe_groups([group_id])[group_id], group_id)
@@ -81,7 +81,7 @@ def _group(settings: Settings) -> list[Check]:
 
 
 def read(behind: list[lag.PartitionLag], group_id: str) -> Check:
-    """Whether somebody in the group reads each partition."""
+    """Whether a member of the group reads each partition."""
     unread = [(one.topic, one.partition) for one in behind if not one.held]
     said = f"nobody reads {named(unread)}" if unread else f"all {len(behind)}"
     return Check(f"group {group_id}", "partitions are read", said, not unread)

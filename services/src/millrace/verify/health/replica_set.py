@@ -18,7 +18,7 @@ LIMIT_MILLISECONDS = 5000
 
 
 def verify(settings: Settings) -> PartReport:
-    """Ask every member for its state, and the primary for collections and indexes."""
+    """Check the state of every member, and the collections and indexes on the primary."""
     members = [host.strip() for host in settings.mongodb_hosts.split(",")]
     states: dict[str, Mapping[str, Any]] = {}
     found = [
@@ -36,7 +36,7 @@ def verify(settings: Settings) -> PartReport:
 
 
 def member(host: str, states: dict[str, Mapping[str, Any]], settings: Settings) -> list[Check]:
-    """Ask one member what it is; `hello` is the one thing that needs no login."""
+    """Query the state of one member with `hello`, which needs no login."""
     with MongoClient[dict[str, Any]](
         host,
         directConnection=True,
@@ -49,7 +49,7 @@ def member(host: str, states: dict[str, Mapping[str, Any]], settings: Settings) 
 
 
 def serving(host: str, state: Mapping[str, Any], replica_set: str) -> Check:
-    """Whether a member says that it is primary or secondary of this set."""
+    """Whether a member is primary or secondary of this set."""
     roles = (("primary", "isWritablePrimary"), ("secondary", "secondary"))
     role = next((word for word, field in roles if state.get(field)), "neither")
     name = state.get("setName", "no set")
@@ -57,14 +57,14 @@ def serving(host: str, state: Mapping[str, Any], replica_set: str) -> Check:
 
 
 def primaries(states: Mapping[str, Mapping[str, Any]]) -> Check:
-    """Whether all who answered name the same primary, and it is one of them."""
+    """Whether all answering members name the same primary, which is one of them."""
     named = sorted({str(state.get("primary", "none")) for state in states.values()})
     is_one = len(named) == 1 and any(state.get("isWritablePrimary") for state in states.values())
     return Check("replica set", "has one primary", ", ".join(named) or "none", is_one)
 
 
 def collections(database: Database[dict[str, Any]], feeds: Sequence[str]) -> list[Check]:
-    """Whether the feeds' collections are there with their indexes, and how much is in them."""
+    """Whether the feeds' collections exist with their indexes, and their sizes."""
     there = set(database.list_collection_names())
     found = []
     for feed in (FEEDS[name] for name in feeds):
@@ -87,7 +87,7 @@ def collections(database: Database[dict[str, Any]], feeds: Sequence[str]) -> lis
 def indexes(
     collection: str, declared: Sequence[Index], found: Mapping[str, Mapping[str, Any]]
 ) -> Check:
-    """Whether each declared index is among those found, as `index_information` gives them."""
+    """Whether each declared index is among those found by `index_information`."""
     there = {
         tuple((field, direction) for field, direction in index["key"]) for index in found.values()
     }
@@ -104,7 +104,7 @@ def indexes(
 def references(
     reference: Reference, found: Sequence[Any], information: Mapping[str, Mapping[str, Any]]
 ) -> list[Check]:
-    """Whether what readers of feeds look up is there by its `_id`, and is found by its indexes."""
+    """Whether the reference documents exist by their `_id`, with their indexes."""
     missing = [str(one["_id"]) for one in reference.documents if one["_id"] not in found]
     said = f"missing: {', '.join(missing)}" if missing else "all"
     name = f"{len(reference.documents)} documents to start with"
