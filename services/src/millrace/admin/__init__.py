@@ -1,1 +1,1 @@
-"""Administration of Kafka and MongoDB: declared state in, the changes that were made out."""
+"""Administration of Kafka and MongoDB: reads the declared state and prints the changes made."""

@@ -1,4 +1,4 @@
-"""`millrace admin kafka`: topics, users, ACLs and quotas made equal to what is declared."""
+"""`millrace admin kafka`: reconciles topics, users, ACLs and quotas with their declarations."""
 
 import logging
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from millrace.config import secrets_directory
 
 
 class ConnectionFailures(logging.Handler):
-    """Keeps why the last attempt to connect failed: the Kafka client says so only in its log."""
+    """Stores why the last connection attempt failed, which the Kafka client only logs."""
 
     reason = "no answer"
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the part of the message that says why."""
+        """Store the reason in the message."""
         _, found, reason = record.getMessage().partition(" failed: ")
         if found and record.levelno == logging.WARNING:
             self.reason = reason
@@ -54,7 +54,7 @@ def client_of(bootstrap_servers: str, wait_seconds: float) -> Iterator[Any]:
         logger.removeHandler(failures)
     try:
         if "ALTER" not in client.describe_cluster()["authorized_operations"]:
-            # Asked for users, the broker would not even answer.
+            # A request for users would not even be answered.
             raise AdminError(f"{bootstrap_servers}: the certificate is not an administrator's")
         yield client
     except kafka_errors.KafkaError as error:

@@ -1,4 +1,4 @@
-"""A Kafka cluster as the administration command sees it: read its state, make changes."""
+"""A Kafka cluster for the administration command: reads its state and makes changes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -101,7 +101,7 @@ class KafkaCluster:
         }
 
     def _send(self, request: Any) -> Any:
-        # The admin client has no call for quotas; this is what its own calls do.
+        # The admin client does not support quotas; this is how its own calls work.
         manager = self._client._manager
         return manager.run(manager.send, request)
 
@@ -137,7 +137,7 @@ class KafkaCluster:
             }
             if operations:
                 resource = ConfigResource(TOPIC, change.name, operations)
-                # The broker says better what is wrong with a setting than the client.
+                # The broker's message about a wrong setting is better than the client's.
                 answer = self._client.alter_configs([resource], raise_on_unknown=False)
                 result = answer["topic"][change.name]
                 if result != "OK":

@@ -1,4 +1,4 @@
-"""What is declared about a Kafka cluster, as states that can be compared. No I/O."""
+"""The declaration of a Kafka cluster, as states that can be compared. No I/O."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -46,7 +46,7 @@ class Acl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits of a user on each broker: bytes a second, and percent of the request threads' time."""
+    """Limits of a user on each broker: bytes per second, and percent of request threads' time."""
 
     user: str
     producer_byte_rate: float | None = None
@@ -55,7 +55,7 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Desired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that is declared about a cluster."""
+    """The declaration of a cluster."""
 
     bootstrap_servers: str
     client_listener: str
@@ -75,12 +75,12 @@ def acl_key(
     principal: str, operation: str, resource: tuple[str, str, str],
     permission: str = "allow", host: str = "*",
 ) -> Key:  # fmt: skip
-    """The key of an ACL: an ACL has no fields, it is there or not."""
+    """The key of an ACL, which has no fields."""
     return ("acl", principal, permission, operation, "on", *resource, "from", host)
 
 
 def user_fields(password: str, mechanisms: list[str]) -> Fields:
-    """The fields of a user in a state; `password` says only whether it is the declared one."""
+    """The fields of a user in a state; `password` only shows whether it is the declared one."""
     return {"password": password, "mechanisms": mechanisms}
 
 
@@ -90,7 +90,7 @@ def quota_key(entity: Mapping[str, str | None]) -> Key:
 
 
 def declared(desired: Desired) -> dict[Key, Fields]:
-    """The desired state, or AdminError when it names something twice."""
+    """The desired state; raises AdminError for duplicates."""
     pairs: list[tuple[Key, Fields]] = [
         (
             ("topic", topic.name),
@@ -121,9 +121,9 @@ def _config_text(value: str | float | bool) -> str:
 
 
 def changes(desired: Desired, actual: State) -> tuple[list[Change], list[str]]:
-    """List the changes to a cluster, and what is left as it is on purpose.
+    """List the changes to a cluster, and differences that are left on purpose.
 
-    A change that Kafka cannot make is an AdminError, before anything has changed.
+    A change that Kafka does not support raises AdminError before anything is changed.
     """
     wanted = declared(desired)
     undeclared = sorted(key for key in actual if key[0] == "topic" and key not in wanted)

@@ -1,7 +1,8 @@
-"""`millrace admin mongodb`: the replica set, roles and users made equal to what is declared.
+"""`millrace admin mongodb`: reconciles the replica set, roles and users with their declarations.
 
-Runs where the server's localhost is its own: the first user of a server is made through MongoDB's
-localhost exception. Every step can be interrupted and is finished by running the command again.
+It runs in the server's network namespace, because a server's first user is created through
+MongoDB's localhost exception. Every step may be interrupted; running the command again completes
+it.
 """
 
 from millrace.admin.mongodb_connection import connector

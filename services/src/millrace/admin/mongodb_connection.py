@@ -20,7 +20,7 @@ Connect = Callable[[str, str, str], Client]
 
 
 def connector(hosts: str, ca_file: Path) -> Connect:
-    """Connect to this one server, whatever it says about other members."""
+    """Connect only to this server, not to other members that it names."""
 
     def connect(database: str, name: str, password: str) -> Client:
         login: dict[str, Any] = {
@@ -45,7 +45,7 @@ def connector(hosts: str, ca_file: Path) -> Connect:
 
 @contextmanager
 def clear_errors(what: str) -> Iterator[None]:
-    """Turn what the driver raises into an AdminError that begins with `what`."""
+    """Convert the driver's errors to an AdminError that starts with `what`."""
     try:
         yield
     except (PyMongoError, OSError) as error:
@@ -53,7 +53,7 @@ def clear_errors(what: str) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """The part of an error that says what is wrong."""
-    # The driver appends its timeouts and its whole view of the topology to some messages.
+    """The relevant part of an error."""
+    # The driver appends its timeouts and the whole topology to some messages.
     details = getattr(error, "details", None) or {}
     return re.split(r" \(configured timeouts|, Timeout:|\n", details.get("errmsg") or str(error))[0]

@@ -1,4 +1,4 @@
-"""A MongoDB server as the administration command sees it: read its state, make changes."""
+"""A MongoDB server for the administration command: reads its state and makes changes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class MongoServer:
-    """One server behind its localhost, with the credentials that are declared for it."""
+    """One server, reached by localhost, with its declared credentials."""
 
     def __init__(self, desired: Desired, connect: Connect) -> None:
         self._desired = desired
@@ -43,7 +43,7 @@ class MongoServer:
             client.close()
 
     def read(self) -> dict[Key, Fields]:
-        """Read the actual state; what a server that was never set up lacks is not in it."""
+        """Read the actual state; a new server's state lacks what does not exist yet."""
         with clear_errors(self._desired.hosts):
             members = self._members()
             if members is None:
@@ -68,7 +68,7 @@ class MongoServer:
         return None
 
     def _administrator_password(self) -> str | None:
-        """Which of the administrator's passwords is accepted; None: there is no user at all."""
+        """The accepted one of the administrator's passwords; None: there is no user at all."""
         admin = self._desired.admin
         for password in (admin.password, *admin.previous_passwords):
             if self._accepts("admin", admin.name, password):
@@ -82,7 +82,7 @@ class MongoServer:
         return None
 
     def _has_users(self) -> bool:
-        # A user without a name is never made: the refusal tells whether we would be allowed to.
+        # A user without a name is never created: the refusal shows whether we would be allowed to.
         try:
             self._anonymous().admin.command("createUser", "", pwd="-", roles=[])  # noqa: S106 - see above
         except OperationFailure as error:
@@ -118,7 +118,7 @@ class MongoServer:
         return state
 
     def apply(self, found: Sequence[Change]) -> None:
-        """Make the changes, in their order."""
+        """Make the changes in order."""
         steps: dict[str, Callable[[Change], None]] = {
             "replica set": self._initiate,
             "administrator": self._change_administrator,
@@ -133,7 +133,7 @@ class MongoServer:
         hosts = self._desired.members
         members: list[dict[str, Any]] = [{"_id": n, "host": host} for n, host in enumerate(hosts)]
         if len(members) > 1:
-            # Only the primary can be administered, and this is done here.
+            # Only the primary can be administered, which is this server.
             members[0]["priority"] = 2
         self._anonymous().admin.command("replSetInitiate", {"_id": change.name, "members": members})
         self._wait_for_primary()
@@ -178,7 +178,7 @@ class MongoServer:
         return self._client(password)[self._desired.database]
 
     def _accepts(self, database: str, name: str, password: str) -> bool:
-        # A client of its own: after a refusal it takes the server for lost for some seconds.
+        # A separate client: after a refusal it treats the server as lost for some seconds.
         with self._connect(database, name, password) as client:
             try:
                 client.admin.command("ping")

@@ -1,4 +1,4 @@
-"""What is declared about a MongoDB server, as states that can be compared. No I/O."""
+"""The declaration of a MongoDB server, as states that can be compared. No I/O."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ class Administrator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     password: Password
     previous_passwords: list[Password] = []
-    """Tried when `password` is refused, and then replaced by it."""
+    """Tried if `password` is refused, and then replaced by it."""
 
 
 class Privilege(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,11 +46,11 @@ class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Desired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that is declared about a server."""
+    """The declaration of a server."""
 
     hosts: str
     members: Annotated[list[str], msgspec.Meta(min_length=1)]
-    """Of the replica set. The first is this server, and the primary where it can be."""
+    """Members of the replica set. The first is this server, and preferably the primary."""
     replica_set: str
     admin: Administrator
     database: str
@@ -75,7 +75,7 @@ def role_fields(privileges: Mapping[str, Iterable[str]], inherited: Iterable[str
 
 
 def user_fields(password: str, roles: Iterable[str], mechanisms: Iterable[str]) -> Fields:
-    """The fields of a user in a state; `password` says only whether it is the declared one."""
+    """The fields of a user in a state; `password` only shows whether it is the declared one."""
     return {
         "password": password,
         "roles": sorted(set(roles)),
@@ -89,7 +89,7 @@ def administrator_fields(password: str) -> Fields:
 
 
 def declared(desired: Desired) -> dict[Key, Fields]:
-    """The desired state, or AdminError when it names something twice."""
+    """The desired state; raises AdminError for duplicates."""
     pairs: list[tuple[Key, Fields]] = [
         (("replica set", desired.replica_set), set_fields(desired.members)),
         (("administrator", desired.admin.name), administrator_fields(DECLARED)),
@@ -109,7 +109,7 @@ def declared(desired: Desired) -> dict[Key, Fields]:
 def changes(desired: Desired, actual: State) -> list[Change]:
     """List the changes to a server.
 
-    A change that is not ours to make is an AdminError, before anything has changed.
+    A change that must not be made raises AdminError before anything is changed.
     """
     wanted = declared(desired)
     for key, fields in actual.items():
@@ -124,7 +124,7 @@ def changes(desired: Desired, actual: State) -> list[Change]:
 
 
 def role_names(database: str, entries: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Names of roles as they are declared: without the database where it is this one."""
+    """Names of roles as in the declaration: without the database if it is this one."""
     return [
         entry["role"] if entry["db"] == database else f"{entry['db']}.{entry['role']}"
         for entry in entries

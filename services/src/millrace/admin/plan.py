@@ -1,7 +1,7 @@
-"""Compare a desired state with the actual one. No I/O, and nothing about Kafka or MongoDB.
+"""Compares a desired state with the actual one. No I/O, and independent of Kafka and MongoDB.
 
-A state maps keys to their fields. A key is the kind of a thing and what names it among its kind:
-`("topic", "metal-prices")`. The order of kinds is given by the caller: things are made in that
+A state maps keys to their fields. A key is the kind of a thing and its name among its kind, such as
+`("topic", "metal-prices")`. The caller provides the order of kinds: things are created in this
 order and removed in the reverse order.
 """
 
@@ -17,7 +17,7 @@ State = Mapping[Key, Fields]
 
 @dataclass(frozen=True)
 class Change:
-    """One thing to create (`before` is None), to remove (`after` is None) or to update."""
+    """A thing to create (`before` is None), to remove (`after` is None) or to update."""
 
     key: Key
     before: Fields | None
@@ -25,12 +25,12 @@ class Change:
 
     @property
     def kind(self) -> str:
-        """What sort of thing changes."""
+        """The kind of the thing."""
         return self.key[0]
 
     @property
     def name(self) -> str:
-        """The name of a thing whose kind has one-part names."""
+        """The name of the thing, if its kind has one-part names."""
         return self.key[1]
 
     def fields(self) -> dict[str, tuple[Any, Any]]:
@@ -54,7 +54,7 @@ class Change:
 
 
 def plan(desired: State, actual: State, kinds: Sequence[str]) -> list[Change]:
-    """List what must change, in an order that depends on nothing but the two states."""
+    """List the changes, in an order that depends only on the two states."""
     changes = [
         Change(key, actual.get(key), desired.get(key))
         for key in sorted(desired.keys() | actual.keys())
@@ -68,7 +68,7 @@ def plan(desired: State, actual: State, kinds: Sequence[str]) -> list[Change]:
 
 
 def simulate(actual: State, changes: Sequence[Change]) -> dict[Key, Fields]:
-    """Return the state as it is after the changes."""
+    """Return the state after the changes."""
     state = dict(actual)
     for change in changes:
         if change.after is None:
@@ -79,7 +79,7 @@ def simulate(actual: State, changes: Sequence[Change]) -> dict[Key, Fields]:
 
 
 def render(state: State) -> str:
-    """Write a state for people: one line a thing, for a diff."""
+    """Render a state for a diff, with one line per thing."""
     lines = (f"{' '.join(key)} {_text(state[key]) if state[key] else ''}" for key in sorted(state))
     return "".join(f"{line.rstrip()}\n" for line in lines)
 

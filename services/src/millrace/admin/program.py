@@ -1,4 +1,4 @@
-"""The shape that the administration commands share: desired state on stdin, a report on stdout."""
+"""Common parts of the administration commands: desired state on stdin, report on stdout."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -12,20 +12,20 @@ from millrace.errors import MillraceError
 from millrace.runtime.retry import wait_for
 
 EFFECT_SECONDS = 15.0
-"""How long a change that a server has accepted may take until it is seen."""
+"""How long an accepted change may take until it is visible."""
 POLL_SECONDS = 0.2
 
 DECLARED = "as declared"
 OTHER = "another"
-"""What a report says of a password. The password itself is in no state."""
+"""The text for a password in a report. No state contains passwords."""
 
 
 class AdminError(MillraceError):
-    """Reconciling cannot be done; the text says why in one line."""
+    """Reconciliation failed; the text says why in one line."""
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What was changed, or would be."""
+    """The changes that were made, or would be."""
 
     changed: bool
     changes: list[str]
@@ -34,7 +34,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Server(Protocol):
-    """What reconciling needs of a server."""
+    """The interface of a server for reconciliation."""
 
     def read(self) -> dict[Key, Fields]:
         """Read the actual state."""
@@ -46,11 +46,11 @@ class Server(Protocol):
 
 
 Planned = Callable[[State], tuple[list[Change], list[str]]]
-"""From the actual state: the changes, and notes on what is left as it is."""
+"""Computes, from the actual state, the changes, and notes on differences that are left."""
 
 
 def reconcile(server: Server, planned: Planned, *, check: bool) -> Report:
-    """Make the changes and wait until they are seen, or only say what they would be."""
+    """Make the changes and wait until they are visible, or only report them."""
     actual = server.read()
     found, notes = planned(actual)
     if found and not check:
@@ -67,7 +67,7 @@ def reconcile(server: Server, planned: Planned, *, check: bool) -> Report:
 
 
 def state_of(pairs: Sequence[tuple[Key, Fields]]) -> dict[Key, Fields]:
-    """The desired state that these are, or AdminError when they name something twice."""
+    """The desired state of these pairs; raises AdminError for duplicates."""
     state = dict(pairs)
     if len(state) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -80,7 +80,7 @@ Desired = TypeVar("Desired")
 
 
 def decode(text: bytes, kind: type[Desired]) -> Desired:
-    """Read the desired state; a field that nobody knows is an error, not ignored."""
+    """Decode the desired state; unknown fields are errors."""
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:

@@ -1,7 +1,7 @@
-"""`millrace admin rewind`: a consumer group forgets how far it has read.
+"""`millrace admin rewind`: removes the offsets of a consumer group.
 
-Its next member starts at the beginning of what is kept. Nobody may be in the group meanwhile: a
-member would go on where it is, and commit that again.
+Its next member starts at the beginning of the log. The group must not have members meanwhile: they
+would continue at their positions, and commit these again.
 """
 
 from typing import Any
@@ -13,14 +13,14 @@ from millrace.admin.program import AdminError, Report, read, write
 from millrace.runtime.retry import wait_for
 
 MEMBERS_SECONDS = 45.0
-"""Longer than Kafka takes a member that went without a word for one that comes back."""
+"""Longer than Kafka waits for a member that has vanished."""
 POLL_SECONDS = 1.0
 DEAD, EMPTY = "Dead", "Empty"
 DELETED = frozenset({"OK", "GroupIdNotFoundError"})
 
 
 class Desired(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The group that is to start at the beginning."""
+    """The group to rewind."""
 
     bootstrap_servers: str
     group: str
@@ -35,7 +35,7 @@ def run(*, check: bool) -> None:
 
 
 def rewind(client: Any, group: str, *, check: bool) -> Report:
-    """Wait until the group is empty and remove it; a group that is not there has read nothing."""
+    """Wait until the group is empty and remove it; a missing group needs nothing."""
     known = _state(client, group)[0] != DEAD
     if known and not check:
         state, members = wait_for(
@@ -58,7 +58,7 @@ def _is_empty(found: tuple[str, int]) -> bool:
 
 def _state(client: Any, group: str) -> tuple[str, int]:
     found = client.describe_groups([group])[group]
-    # Brokers say both of a group that is not there: this state, and an error.
+    # Brokers report both this state and an error for a group that does not exist.
     if found["error"] and found["group_state"] != DEAD:
         raise AdminError(f"group {group}: {found['error']}")
     return str(found["group_state"]), len(found["members"])

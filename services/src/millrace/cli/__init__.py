@@ -1,5 +1,5 @@
-"""The command line: `millrace <command>`, a module a group. What a command needs is imported when
-it runs."""
+"""The command line: `millrace <command>`, with a module per group. Commands import what they need
+when they run."""
 
 import sys
 import traceback
@@ -49,12 +49,12 @@ def common(
 
 
 def main() -> None:
-    """Run a command; an error that a person has to put right is one line."""
+    """Run a command; an error that a person has to correct is printed as one line."""
     try:
         app()
     except MillraceError as error:
         sys.stderr.write(f"millrace: {scrub(str(error))}\n")
     except Exception:
-        # Python would show it as it is, with the URLs and keys that libraries put into its text.
+        # Python would print it unmasked, with URLs and keys that libraries put into its text.
         sys.stderr.write(scrub(traceback.format_exc()))
     sys.exit(Exit.FAILED)

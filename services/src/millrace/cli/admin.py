@@ -9,7 +9,7 @@ group = described.group("Bring a server to the state described in JSON on standa
 
 
 def declared(name: str, files: tuple[str, ...], stdin: str) -> Callable[[Function], Function]:
-    """Declare a command that the roles call; what it changed is JSON on standard output."""
+    """Declare a command for the roles, which prints its changes as JSON on standard output."""
     return described.command(
         group,
         name,

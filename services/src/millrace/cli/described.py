@@ -1,6 +1,6 @@
-"""How a command is declared: with what it reads, an example and how it ends, which its help says.
+"""Declaration of commands with their inputs, an example and exit codes, which their help shows.
 
-The page docs/operating/commands.md is written from the same words by scripts/command-docs.
+scripts/command-docs generates docs/operating/commands.md from the same texts.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,12 +33,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 
 
 def group(about: str) -> typer.Typer:
-    """Commands that belong together; named alone, they are listed."""
+    """A group of commands; without a command it lists them."""
     return typer.Typer(help=about, epilog=group_epilog(), no_args_is_help=True)
 
 
 def group_epilog(*also: Exit) -> str:
-    """How the commands of a group end; `also` has what there is beside the codes of all."""
+    """The exit codes of a group's commands; `also` has those in addition to the common ones."""
     unnamed = f"{IN_SHORT[Exit.MISUSED]}, or no command is named"
     codes = _exit_codes({Exit.MISUSED: unnamed}, (*also, Exit.INTERRUPTED))
     return f"{codes}\n\n--help behind a command says what it reads, an example, and its exit codes."
@@ -58,9 +58,9 @@ def command(
 ) -> Callable[[Function], Function]:
     """Add a function to a group as the command `name`; its docstring says what it does.
 
-    `settings` are variables it reads, `files` those of the secrets directory, `stdin` what it reads
-    from standard input; `ok` and `failed` are what exit codes 0 and 1 mean here; `also` has the
-    others that come of it, beside the one of what is not understood.
+    `settings` are the variables that it reads, `files` those of the secrets directory, `stdin` what
+    it reads from standard input; `ok` and `failed` are the meanings of exit codes 0 and 1; `also`
+    has further codes, except that of misuse.
     """
     reads = [
         *([", ".join(settings)] if settings else []),
@@ -76,7 +76,7 @@ def command(
 
 
 def _exit_codes(here: dict[Exit, str], also: Sequence[Exit]) -> str:
-    """What each code means: here, or in short."""
+    """The meaning of each code, specific or general."""
     meanings = IN_SHORT | here
     ends = [f"{code:d} {meanings[code]}" for code in (*EVER, *also)]
     return f"Exit codes: {'; '.join(ends)}."

@@ -1,4 +1,4 @@
-"""`millrace config`, `status`, `watch` and `health`: what looks, and changes nothing."""
+"""`millrace config`, `status`, `watch` and `health`: read-only commands."""
 
 from pathlib import Path
 from typing import Annotated

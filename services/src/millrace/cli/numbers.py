@@ -1,4 +1,4 @@
-"""Numbers on a command line, written as everywhere else: Python itself takes `1_0` for ten."""
+"""Numbers on a command line, in the usual notation: Python itself accepts `1_0` for ten."""
 
 from collections.abc import Callable
 from math import inf
@@ -12,12 +12,12 @@ T = TypeVar("T", int, float)
 
 
 def number(least: float = -inf, most: float = inf) -> Callable[[str | float], float]:
-    """What reads a number from `least` to `most`; typer.BadParameter of any other text."""
+    """A parser of numbers from `least` to `most`; it raises typer.BadParameter for other text."""
     return _reader(float, least, most)
 
 
 def whole(least: float = -inf) -> Callable[[str | int], int]:
-    """What reads a whole number from `least` on; typer.BadParameter of any other text."""
+    """A parser of integers from `least`; it raises typer.BadParameter for other text."""
     return _reader(int, least, inf)
 
 

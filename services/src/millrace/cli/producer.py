@@ -13,7 +13,7 @@ group = described.group("Look at the producer of this container, and give it com
 
 
 def command(name: str, arguments: str = "") -> Callable[[Function], Function]:
-    """Declare a command that the producer obeys."""
+    """Declare a command to the producer."""
 
     def declare(function: Function) -> Function:
         return described.command(

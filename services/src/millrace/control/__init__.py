@@ -1,1 +1,1 @@
-"""What an operator tells services that run: `millrace standing` and `millrace producer`."""
+"""An operator's commands to running services: `millrace standing` and `millrace producer`."""

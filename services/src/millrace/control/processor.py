@@ -1,7 +1,7 @@
-"""`millrace standing`: a person tells the processor how to go on where a partition stands still.
+"""`millrace standing`: an operator commands how the processor continues with a standing partition.
 
-The command is kept in Kafka (see `clients/operator_commands.py`), and the processor that reads the
-partition looks there while it stands. It logs what it carries out.
+The command is stored in Kafka (see `clients/operator_commands.py`), where the partition's processor
+reads it while the partition stands. It logs the commands that it executes.
 """
 
 import sys
@@ -23,19 +23,19 @@ from millrace.feeds import FEEDS
 from millrace.runtime.retry import wait_for
 
 MOST = 1000
-"""So many records are skipped by one command."""
+"""Maximum number of records that one command skips."""
 LONGEST_REASON = 200
 PATIENCE_SECONDS = 20.0
-"""A processor looks for commands each 5 s, and begins when nothing of the feed is in flight."""
+"""A processor reads commands every 5 s, and waits until the feed has nothing in flight."""
 POLL_SECONDS = 1.0
 
 
 class Refused(MillraceError):
-    """That cannot be commanded."""
+    """The command is not possible."""
 
 
 class Stand(NamedTuple):
-    """Where a partition stands still, and whether it waits for a command."""
+    """The offset of a standing partition, and whether it waits for a command."""
 
     partition: TopicPartition
     offset: int
@@ -54,10 +54,10 @@ def skip(
     check: bool,
     fatal: bool = False,
 ) -> None:
-    """Make the record at a position a dead letter, or all up to `last`; the partition goes on.
+    """Make the record at a position, or all up to `last`, dead letters; the partition goes on.
 
-    The partition has to stand there. A record that is `fatal` ends the processor before it can say
-    so: it has to be one that is not stored yet, and the next processor that starts carries it out.
+    The partition must stand there. A `fatal` record ends the processor before it can report it: it
+    must be a record that is not stored yet, and the next processor to start executes the command.
     """
     partition, first = _place(settings, position)
     end = (first if last is None else last) + 1
@@ -97,7 +97,7 @@ def _check_unread(settings: Settings, partition: TopicPartition, offset: int) ->
 
 
 def resume(settings: Settings, topic: str, *, reason: str, check: bool) -> None:
-    """Let a feed that its breaker stopped read all that is there now, however much is bad."""
+    """Let a feed that its breaker stopped read all present records, however many are bad."""
     _known(settings, topic)
     found = [s for s in _stands(settings) if s.partition.topic == topic and s.waits]
     if not found:
@@ -141,7 +141,7 @@ def _give(
 
 
 def _wait_until_carried_out(settings: Settings, commanded: set[Stand]) -> bool:
-    """Whether none of them stands there any more."""
+    """Wait until none of the partitions stands there any more; return whether that is so."""
     return not wait_for(
         lambda: commanded & {*_stands(settings)}, not_, PATIENCE_SECONDS, POLL_SECONDS
     )
@@ -163,7 +163,7 @@ def _known(settings: Settings, topic: str) -> None:
 
 
 def _stands(settings: Settings) -> Sequence[Stand]:
-    """Where partitions stand still, as the processors say; producers say nothing about it."""
+    """The standing partitions that processors report; producers report none."""
     peers = [ask(settings, host) for host in settings.status_hosts]
     if not any("standing" in peer.says for peer in peers):
         hosts = ", ".join(settings.status_hosts)
@@ -182,7 +182,7 @@ def _stands(settings: Settings) -> Sequence[Stand]:
 
 @contextmanager
 def _log(settings: Settings) -> Iterator[Any]:
-    """The topics; what Kafka has against a command is one clear line."""
+    """The topics; errors of Kafka are raised as one line."""
     kafka.check_credentials(settings)
     client = kafka.consumer(settings, group_id=GROUP)
     try:

@@ -1,4 +1,4 @@
-"""`millrace producer`: a person looks at the producer of this container and gives it commands."""
+"""`millrace producer`: shows the producer of this container and gives it commands."""
 
 import math
 import sys
@@ -21,16 +21,16 @@ POLL_SECONDS = 0.2
 HIGHEST_RATE = 10_000.0
 
 Command = Callable[[Settings, Overrides, Mapping[str, Any]], Overrides]
-"""What is then in force; given the settings, what is in force, and what the producer says."""
+"""Returns new overrides, from the settings, the current overrides and the producer's status."""
 replace = msgspec.structs.replace
 
 
 class Refused(MillraceError):
-    """This producer cannot do that."""
+    """The producer does not support the command."""
 
 
 def show(settings: Settings, *, as_json: bool) -> None:
-    """Print what the producer says of itself."""
+    """Print the producer's status."""
     peer = _ask(settings)
     if as_json:
         sys.stdout.write(msgspec.json.encode(peer.says).decode() + "\n")
@@ -39,7 +39,7 @@ def show(settings: Settings, *, as_json: bool) -> None:
 
 
 def give(settings: Settings, command: Command, *, check: bool, as_json: bool) -> None:
-    """Give a command, wait until it is noticed, and print what became of it."""
+    """Give a command, wait until it is applied, and print the result."""
     says = _ask(settings).says
     now, changed = overrides.change(
         settings.producer_state_dir, lambda before: command(settings, before, says), check=check
@@ -61,17 +61,17 @@ def give(settings: Settings, command: Command, *, check: bool, as_json: bool) ->
 
 
 def pause(_settings: Settings, before: Overrides, _says: Mapping[str, Any]) -> Overrides:
-    """Nothing is polled."""
+    """Stop polling."""
     return replace(before, paused=True)
 
 
 def resume(_settings: Settings, before: Overrides, _says: Mapping[str, Any]) -> Overrides:
-    """Polling goes on."""
+    """Resume polling."""
     return replace(before, paused=False)
 
 
 def run_now(_settings: Settings, before: Overrides, says: Mapping[str, Any]) -> Overrides:
-    """One poll out of turn."""
+    """Request an extra poll."""
     if before.paused:
         raise Refused("it is paused: resume it first")
     if says.get("state") == "finished":
@@ -80,7 +80,7 @@ def run_now(_settings: Settings, before: Overrides, says: Mapping[str, Any]) -> 
 
 
 def rate(per_second: float | None) -> Command:
-    """Another rate, or the declared one."""
+    """Set a rate, or the declared one."""
     if per_second is not None and not 0 < per_second <= HIGHEST_RATE:
         raise Refused(f"a rate is more than 0 and at most {HIGHEST_RATE:,.0f} a second")
 
@@ -95,7 +95,7 @@ def rate(per_second: float | None) -> Command:
 
 
 def interval(seconds: float | None) -> Command:
-    """Another interval, or the declared one."""
+    """Set an interval, or the declared one."""
     if seconds is not None and not 0 < seconds <= LONGEST_SECONDS:
         raise Refused(f"an interval is more than 0 and at most {LONGEST_SECONDS:,} seconds")
 
@@ -123,7 +123,7 @@ def _ask(settings: Settings) -> Peer:
 
 
 def _noticed(settings: Settings, number: int) -> dict[str, Any]:
-    """What the producer says as soon as it has noticed the command, or after some seconds."""
+    """The producer's status once it has applied the command, or after some seconds."""
     return wait_for(
         lambda: _ask(settings).says,
         lambda says: says.get("commands", 0) >= number,

@@ -1,7 +1,7 @@
-"""What an operator does with dead letters: list them, look at one, send them to their topic again.
+"""An operator's actions on dead letters: list, show and replay them.
 
-How far letters have been replayed is kept in Kafka, as the position of a consumer group: the ones
-before it have been, by whichever operator.
+The progress of replaying is stored in Kafka as the offsets of a consumer group: letters before them
+have been replayed, by any operator.
 """
 
 import json
@@ -22,7 +22,7 @@ LONGEST_CELL = 60
 
 
 class Row(msgspec.Struct):
-    """A line of the list."""
+    """A row of the list."""
 
     position: str
     origin: str
@@ -46,7 +46,7 @@ def list_letters(settings: Settings, *, limit: int, as_json: bool) -> None:
 
 
 def show(settings: Settings, *, position: str) -> None:
-    """Print a dead letter; bytes that are no printable text appear escaped."""
+    """Print a dead letter; bytes that are not printable text are escaped."""
     with opened(settings) as letters:
         record = letters.at(position)
         done = letters.replayed()[record.partition]
@@ -66,10 +66,10 @@ def show(settings: Settings, *, position: str) -> None:
 
 
 def replay(settings: Settings, *, position: str | None = None) -> None:
-    """Send one dead letter to its topic again, or all that have not been.
+    """Send one dead letter, or all that were not replayed, to their topics again.
 
-    Running it again after a failure goes on behind what was acknowledged; a record that is sent
-    twice all the same is stored once, because its event keeps its id.
+    After a failure, running it again continues after the acknowledged ones; a record that is sent
+    twice anyway is stored once, because its event keeps its id.
     """
     with opened(settings) as letters, closing(kafka.producer(settings)) as producer:
         if position is not None:
@@ -134,7 +134,7 @@ def _cell(text: str) -> str:
 
 
 def _printable(content: bytes | None) -> str:
-    """Text in quotes, or bytes in Python's notation: nothing that a terminal would obey."""
+    """Text in quotes, or bytes in Python's notation, without terminal control sequences."""
     if content is None:
         return "none"
     try:

@@ -1,4 +1,4 @@
-"""The dead letter topic: reading it, and sending what is in it to where it came from."""
+"""The dead letter topic: reads it, and sends records back to their topics."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from millrace.runtime.chunks import chunks
 
 GROUP = "operator-dead-letters"
 REPLAY_OF = "millrace.replay-of"
-"""Header of a replayed record: where its dead letter is."""
+"""Header of a replayed record: the position of its dead letter."""
 ANSWER_SECONDS = 15
 AT_ONCE = 500
 
@@ -25,11 +25,11 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class DeadLetterError(MillraceError):
-    """A dead letter is not there, or cannot be replayed."""
+    """A dead letter does not exist, or cannot be replayed."""
 
 
 class Origin(NamedTuple):
-    """Where a dead letter comes from and why it is one."""
+    """The origin of a dead letter, and its reason."""
 
     topic: str
     partition: int
@@ -40,7 +40,7 @@ class Origin(NamedTuple):
 
 @contextmanager
 def opened(settings: Settings) -> Iterator["Letters"]:
-    """The dead letter topic while it is needed; what Kafka has against it is one clear line."""
+    """A context with the dead letter topic; errors of Kafka are raised as one line."""
     kafka.check_credentials(settings)
     client = kafka.consumer(settings, group_id=GROUP)
     try:
@@ -65,7 +65,7 @@ class Letters:
         self._ends = kafka.ends(client, self._partitions)
 
     def replayed(self) -> dict[int, int]:
-        """Of each partition, the offset before which all letters have been replayed."""
+        """The offset of each partition before which all letters have been replayed."""
         found = {p: self._client.committed(p) for p in self._partitions}
         return {p.partition: max(found[p] or 0, self._starts[p]) for p in self._partitions}
 
@@ -76,7 +76,7 @@ class Letters:
         return sorted(records, key=lambda record: record.timestamp)[-limit:] if limit > 0 else []
 
     def at(self, position: str) -> Any:
-        """The record at a position, which is written as partition/offset."""
+        """The record at a position of the form partition/offset."""
         number, _, text = position.partition("/")
         if number.isdecimal() and text.isdecimal():
             place, offset = TopicPartition(self._topic, int(number)), int(text)
@@ -86,22 +86,22 @@ class Letters:
         raise DeadLetterError(f"there is no dead letter {position} (positions look like 0/17)")
 
     def not_replayed(self) -> Iterator[list[Any]]:
-        """Those that are there now, some of one partition at a time."""
+        """The present letters that were not replayed, some of one partition at a time."""
         done = self.replayed()
         for place in self._partitions:
             yield from chunks(self._read(place, done[place.partition], self._ends[place]), AT_ONCE)
 
     def mark_replayed(self, record: Any) -> None:
-        """Move the group's position behind this record."""
+        """Move the group's offset after this record."""
         place = TopicPartition(self._topic, record.partition)
         self._client.commit({place: OffsetAndMetadata(record.offset + 1, "", -1)})
 
     def _read(self, place: TopicPartition, start: int, end: int) -> Iterator[Any]:
-        """Records of a partition from `start` to before `end`."""
+        """Records of a partition from `start` to `end`, exclusive."""
         self._client.assign([place])
         self._client.seek(place, start)
         heard = time.monotonic()
-        # The position also passes offsets that hold no record.
+        # The position also passes offsets without a record.
         while start < end:
             records = self._client.poll(timeout_ms=500, max_records=AT_ONCE).get(place, [])
             for record in records:
@@ -115,7 +115,7 @@ class Letters:
 
 
 def origin(headers: Headers) -> Origin | None:
-    """What the headers say; None if the record was not written by a processor."""
+    """The origin in the headers; None if no processor wrote the record."""
     said = {key: (value or b"").decode(errors="replace") for key, value in headers}
     try:
         return Origin(
@@ -130,14 +130,14 @@ def origin(headers: Headers) -> Origin | None:
 
 
 def replayed_headers(headers: Headers, position: str) -> list[tuple[str, bytes]]:
-    """The original headers, and where the dead letter is that this is a replay of."""
+    """The original headers, and the position of the replayed dead letter."""
     # The client cannot send a header without a value.
     kept = [(k, v or b"") for k, v in headers if not k.startswith(PREFIX) and k != REPLAY_OF]
     return [*kept, (REPLAY_OF, position.encode())]
 
 
 def send(producer: Any, records: Sequence[Any]) -> list[str]:
-    """Send records to where they came from until all are acknowledged; say which cannot be."""
+    """Send records to their topics until all are acknowledged; report those that cannot be."""
     topics = {feed.topic for feed in FEEDS.values()}
     refused, waiting = [], []
     try:
@@ -153,7 +153,7 @@ def send(producer: Any, records: Sequence[Any]) -> list[str]:
                 continue
             future = producer.send(
                 source.topic,
-                # The client cannot send neither key nor value.
+                # The client cannot send a record with neither key nor value.
                 key=b"" if record.key is None and record.value is None else record.key,
                 value=record.value,
                 headers=replayed_headers(record.headers, position),

@@ -1,1 +1,1 @@
-"""What every process of ours has: logs, probes, a watchdog, state files, exit codes."""
+"""Common parts of all processes: logs, probes, watchdog, state files, exit codes."""

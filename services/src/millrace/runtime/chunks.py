@@ -1,4 +1,4 @@
-"""A part of something long at a time."""
+"""Splitting of long iterables."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items as they come, `size` in memory at a time; the last list may be shorter."""
+    """Lists of `size` items each, of which one is in memory; the last one may be shorter."""
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk

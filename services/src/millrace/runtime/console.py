@@ -1,4 +1,4 @@
-"""Tables for people. Where nobody looks at a terminal they are not folded to its width."""
+"""Tables for people. Without a terminal they are not wrapped to its width."""
 
 import sys
 from typing import Any
@@ -18,5 +18,5 @@ def console() -> Console:
 
 
 def text(value: Any) -> str:
-    """What somebody else said, for a table or a line: neither it nor a terminal obeys any of it."""
+    """Text from outside for a table or a line, without markup or terminal control sequences."""
     return escape(shown(value, LONGEST))

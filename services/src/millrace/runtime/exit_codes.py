@@ -1,4 +1,4 @@
-"""How a command ends: the one place for exit codes and what they mean."""
+"""The exit codes of commands, and their meanings."""
 
 from enum import IntEnum
 
@@ -9,14 +9,14 @@ class Exit(IntEnum):
     OK = 0
     FAILED = 1
     MISUSED = 2
-    """Also what the library of the command line ends with."""
+    """The command line library uses it, too."""
     HUNG = 70
     INTERRUPTED = 130
-    """As shells have it; the library of the command line ends with it, too."""
+    """As in shells; the command line library uses it, too."""
 
     @property
     def meaning(self) -> str:
-        """In words, for the help and the page."""
+        """The meaning in words, for the help and its documentation."""
         return _MEANINGS[self]
 
 

@@ -1,4 +1,4 @@
-"""Runs a WSGI application under gunicorn: TLS, one process, threads, logs like everything else."""
+"""Runs a WSGI application under gunicorn with TLS, one process, threads and our logs."""
 
 import os
 import ssl
@@ -22,7 +22,7 @@ TICK_SECONDS = 1.0
 
 
 class _Logger(Logger):
-    """Leaves the output to the root logger. Requests are not logged: their URLs may hold keys."""
+    """Logs through the root logger. Requests are not logged, because URLs may contain keys."""
 
     def setup(self, cfg: Any) -> None:  # noqa: ARG002 - required by the base class
         self.error_log.handlers.clear()
@@ -30,7 +30,7 @@ class _Logger(Logger):
 
 
 class _Worker(Worker):
-    """gunicorn's own workers lend a thread to whoever connects, for as long as the client likes."""
+    """Our worker: gunicorn's own give each connection a thread for as long as the client likes."""
 
     app: "_Application"
     sockets: list[Any]
@@ -107,7 +107,7 @@ def serve(
             "graceful_timeout": STOP_SECONDS,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - gunicorn's heartbeat: memory, not a disk
             "control_socket_disable": True,
-            # No proxy in front says what the path is: such a header is as any other client's.
+            # There is no proxy in front that sets the path, so such headers are not trusted.
             "forwarder_headers": "",
             "logger_class": _Logger,
         },

@@ -1,4 +1,4 @@
-"""Ask a local endpoint whether it is well: run by health checks, so nothing heavy is imported."""
+"""Checks a local endpoint: run by health checks, so nothing heavy is imported."""
 
 import ssl
 import sys
@@ -11,11 +11,11 @@ from millrace.runtime.exit_codes import Exit
 
 
 class Unhealthy(MillraceError):
-    """The endpoint does not answer, or not with success."""
+    """The endpoint does not answer, or answers with an error."""
 
 
 def check(url: str, ca_file: Path, timeout: float = 5.0) -> None:
-    """Raise Unhealthy unless the URL answers with success in time; certificates are verified."""
+    """Raise Unhealthy unless the URL answers successfully in time; certificates are verified."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if url.startswith("https:"):
         try:
@@ -33,7 +33,7 @@ def check(url: str, ca_file: Path, timeout: float = 5.0) -> None:
 
 
 if __name__ == "__main__":
-    # Health checks run every few seconds: this way costs a third of what the command line does.
+    # Health checks run every few seconds; this costs a third of the command line.
     if len(sys.argv) != 2:
         sys.stderr.write(
             "usage: python -m millrace.runtime.health_check URL (`millrace health --help`)\n"

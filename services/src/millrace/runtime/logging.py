@@ -1,4 +1,4 @@
-"""Logs are JSON, one object a line, on standard output, without secrets."""
+"""Logs as JSON, one object per line, on standard output, without secrets."""
 
 import logging
 import re
@@ -12,7 +12,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from millrace.runtime import redaction
 
-# Below these levels, libraries tell whole URLs, or every request and every retry.
+# Below these levels, libraries log whole URLs, or every request and every retry.
 _QUIET = {
     "urllib3": logging.INFO,
     "kafka": logging.WARNING,
@@ -23,17 +23,17 @@ _QUIET = {
 
 
 LONGEST_LINE = 16_000
-"""Characters, each of which is a byte. The engine's log driver splits lines at 16 KiB."""
+"""In characters, each of which is a byte. The engine's log driver splits lines at 16 KiB."""
 _SHORTER = (4000, 1000, 200, 40)
-"""So long is a value in a line that would be longer, until it is not."""
+"""Lengths to which values are shortened, one after the other, until the line is short enough."""
 _TALKATIVE = ("kafka", "pymongo")
 REPEATED_SECONDS = 60.0
 MOST_SAID = 1000
-"""So many different messages are remembered."""
+"""Maximum number of different messages that are remembered."""
 
 
 class _Renderer:
-    """One redacted line of JSON, so long at most."""
+    """Renders one redacted line of JSON of limited length."""
 
     def __init__(self) -> None:
         self._render = structlog.processors.JSONRenderer()
@@ -49,7 +49,7 @@ class _Renderer:
 
 
 def _shortened(value: object, limit: int) -> object:
-    """The beginning and the end of what is longer, where an error says what it is."""
+    """The beginning and the end of a longer text, because errors have their cause at the end."""
     text = redaction.scrub(str(value))
     left_out = len(text) - limit
     if left_out <= 0:
@@ -59,9 +59,9 @@ def _shortened(value: object, limit: int) -> object:
 
 
 class _OncePerMinute(logging.Filter):
-    """Lets a library say the same, but for the numbers in it, once in REPEATED_SECONDS.
+    """Passes a library's message, ignoring numbers in it, once in REPEATED_SECONDS.
 
-    kafka-python says several times a second that a topic is absent, or a broker away.
+    kafka-python logs several times per second that a topic is missing, or a broker unavailable.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class _OncePerMinute(logging.Filter):
 
 
 def configure(service: str, level: str, secrets: Iterable[str]) -> None:
-    """Send what this process logs, its libraries included, to standard output as JSON."""
+    """Log everything of this process, including its libraries, to standard output as JSON."""
     redaction.keep(secrets)
 
     def name_service(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
@@ -127,7 +127,7 @@ def configure(service: str, level: str, secrets: Iterable[str]) -> None:
 
 
 def _thread_ended(ended: threading.ExceptHookArgs) -> None:
-    """Log the error that ended a thread: Python would show it as it is, on standard error."""
+    """Log the error that ended a thread, which Python would write unmasked to standard error."""
     name = ended.thread.name if ended.thread else ""
     error = ended.exc_value or ended.exc_type
     structlog.get_logger(__name__).error("thread ended by an error", thread=name, exc_info=error)

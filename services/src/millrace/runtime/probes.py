@@ -1,4 +1,4 @@
-"""The small HTTP server that tells how a service is: /live, /ready, /status and /metrics."""
+"""The HTTP server of a service's status: /live, /ready, /status and /metrics."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ from millrace.serving.limits import Limits
 from millrace.serving.server import Server
 
 Check = Callable[[], str | None]
-"""Says what is wrong, or None."""
+"""Returns the problem, or None."""
 Status = Callable[[], Mapping[str, Any]]
 
 THREADS = 8
@@ -24,7 +24,7 @@ LIMITS = Limits(connections=64, body_bytes=0)
 
 
 class Probes:
-    """Serves on a thread of its own from the moment it is made until `close`."""
+    """Serves in a separate thread from its creation until `close`."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""Text of others: what is shown of it, in a log, an answer, a header or on a screen.
+"""Redaction of text from outside before it is in a log, an answer, a header or on a screen.
 
-First its secrets are masked, then it becomes one line, then it is cut: a part of a secret is known
-as none. `shown` does all of that, and is the only way for text that came from outside.
+First secrets are masked, then it becomes one line, then it is truncated, because a part of a secret
+would not be recognised. `shown` does all of this, and is the only way to show such text.
 """
 
 import json
@@ -12,30 +12,30 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 LONGEST = 200
-# How names of secrets end, as X-Api-Key, SessionToken and X-Amz-Signature do, and whole ones.
+# Suffixes of secrets' names, as in X-Api-Key, SessionToken and X-Amz-Signature, and whole names.
 _NAMES = (
     r"(?:(?:access|account|api|private|secret)[_-]?key|authorization|cookie|credentials?"
     r"|passphrase|passwd|password|secret|signature|token"
     r"|(?<=[?&])(?:key|code)|(?<![^\W_])(?:pwd|sig|response(?==)))"
 )
 _IS = r"\s*(?:[:=]|%3[AD])\s*"
-# Text may stand in JSON, which it stays: what is masked begins behind a quotation mark and ends in
-# front of the next one that is not escaped. That of a string's end has one of these behind it.
+# Text may be in JSON, which must stay valid: the masked part starts after a quotation mark and ends
+# before the next unescaped one. The quotation mark at a string's end is followed by one of these.
 _END = r"(?!\s*(?:[,}\]:]|\Z))"
 _PATTERNS = (
-    # Headers whose values have spaces: up to the end of the line.
+    # Headers whose values contain spaces: up to the end of the line.
     re.compile(r"(?i)((?:authorization|cookie)\s*[:=]\s*)(?:[^\"\\\r\n]|\\[^nr])++"),
     re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{12,}"),
-    # In quotation marks, as in JSON, also where that is quoted once more.
+    # Quoted, as in JSON, also if the JSON is quoted itself.
     re.compile(
         rf"(?is)({_NAMES}(\\*[\"']?){_IS}(?:\2(?<=[\"'])|\\*[\"']{_END}))"
         r"(?:(?<=\")(?:[^\"\\]|\\.)*+|(?<=')(?:[^'\"\\]|\\.)*+)"
     ),
-    # Without any, as in a URL.
+    # Unquoted, as in a URL.
     re.compile(rf"(?i)({_NAMES}{_IS})(?:[^\s&\"'\\]|\\[^\s\"'nrt])++"),
-    # A user's password in a URL, or what stands for both.
+    # A user's password in a URL, or a token in place of both.
     re.compile(r"(://(?:[^\s\"'\\/:@]*:(?!//))?)(?:[^\s\"'\\:]|:(?!//))*(?=@)"),
-    # Keys that tell what they are.
+    # Keys with a known prefix.
     re.compile(r"\b(sk-)[\w-]{8,}"),
 )
 _UNPRINTABLE = re.compile(
@@ -44,8 +44,8 @@ _UNPRINTABLE = re.compile(
 
 
 class Redactor:
-    """Masks known secrets, in every form that they take in URLs and JSON, and the values of
-    parameters and headers that are named like secrets."""
+    """Masks known secrets, in all their forms in URLs and JSON, and the values of parameters and
+    headers that are named like secrets."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self.secrets = frozenset(filter(None, secrets))
@@ -62,22 +62,22 @@ class Redactor:
 
 
 _process = Redactor(())
-"""Knows the secrets of this process, whoever shows what."""
+"""The redactor with the secrets of this process."""
 
 
 def keep(secrets: Iterable[str]) -> None:
-    """Mask these, too, from now on."""
+    """Mask these secrets, too, from now on."""
     global _process
     _process = Redactor(_process.secrets.union(secrets))
 
 
 def scrub(text: str) -> str:
-    """The text without secrets; for what is one's own, and may be as long as it is."""
+    """The text without secrets; for our own text of any length."""
     return _process(text)
 
 
 def shown(value: Any, limit: int = LONGEST) -> str:
-    """What somebody else said, fit to be shown: without secrets, on one line, so long at most."""
+    """Text from outside, made safe to show: without secrets, on one line, truncated."""
     return _UNPRINTABLE.sub(" ", scrub(str(value))).strip()[:limit]
 
 

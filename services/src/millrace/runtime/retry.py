@@ -1,4 +1,4 @@
-"""Trying again: until an answer is the one that is waited for, and after pauses that grow."""
+"""Retries until an answer is as wanted, and growing pauses between attempts."""
 
 import random
 import time
@@ -11,9 +11,9 @@ T = TypeVar("T")
 def wait_for(
     ask: Callable[[], T], is_wanted: Callable[[T], object], seconds: float, pause: float
 ) -> T:
-    """The first answer that is wanted, or the last one that came within so many seconds.
+    """The first wanted answer, or the last one within this many seconds.
 
-    It asks once at least, with `pause` seconds in between. What `ask` raises ends it.
+    It calls `ask` at least once, with `pause` seconds in between. Errors of `ask` are raised.
     """
     deadline = time.monotonic() + seconds
     while not is_wanted(answer := ask()) and time.monotonic() <= deadline:
@@ -22,10 +22,10 @@ def wait_for(
 
 
 def exponential(attempt: int, first: float, longest: float) -> float:
-    """Seconds to wait after an attempt (0, 1, ...): from `first`, doubled each time."""
+    """Seconds to wait after an attempt (0, 1, ...), doubled each time from `first`."""
     return min(longest, first * float(1 << min(attempt, 20)))
 
 
 def backoff(attempt: int, first: float, longest: float) -> float:
-    """The same with jitter: half of it at least."""
+    """Exponential seconds with jitter, at least half of the value."""
     return exponential(attempt, first, longest) * random.uniform(0.5, 1.0)  # noqa: S311

@@ -1,4 +1,4 @@
-"""Small files that survive a crash: whole, or as they were."""
+"""Small files that are replaced atomically and survive a crash."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
-"""What a file system answers that cannot sync a directory, as some do that are FUSE or shared."""
+"""Errors of file systems that cannot sync a directory, such as some FUSE or shared ones."""
 
 
 class StateUnusable(MillraceError):
@@ -26,10 +26,10 @@ class StateUnusable(MillraceError):
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file so that a crash leaves the old content or the new, never half.
+    """Replace a file so that a crash leaves either the old content or the new.
 
-    Once it returns, a crash leaves the new: its name is on the disk, too, where the file system
-    can say so.
+    After it returns, a crash leaves the new content; its name is on the disk too, if the file
+    system supports that.
     """
     temporary = path.with_suffix(".new")
     try:
@@ -44,7 +44,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def read_state(path: Path) -> bytes | None:
-    """What a file holds; None if there is none. StateUnusable if it cannot be read."""
+    """The content of a file; None if there is none. Raises StateUnusable if it is unreadable."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -54,9 +54,9 @@ def read_state(path: Path) -> bytes | None:
 
 
 def load_state(path: Path, kind: type[T], forgotten: str) -> T | None:
-    """The JSON of a file as such a value; None if there is none, or if it is damaged.
+    """The value in a JSON file; None if there is none, or if it is damaged.
 
-    `forgotten` is what follows from that, for the log. StateUnusable if it cannot be read.
+    `forgotten` describes the consequence, for the log. Raises StateUnusable if it is unreadable.
     """
     content = read_state(path)
     if content is None:
@@ -81,9 +81,9 @@ def _keep_names(directory: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, patient: bool = False) -> Iterator[None]:
-    """Hold a lock file; if another process does, wait for it if patient, else StateUnusable.
+    """Hold a lock file; if another process does, wait if `patient`, else raise StateUnusable.
 
-    The kernel gives the lock back when its process ends, however it ends.
+    The kernel releases the lock when its process ends in any way.
     """
     with contextlib.ExitStack() as held:
         try:

@@ -1,6 +1,6 @@
-"""A loop's sign of life, and the end of a process whose loop hangs.
+"""Detects a loop that hangs, and ends its process.
 
-The container engine restarts a process that ended, not one that hangs.
+The container engine restarts a process that has ended, but not one that hangs.
 """
 
 import os
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class Watchdog:
-    """The loop calls `beat`; whoever asks `late` hears whether it did so in time."""
+    """The loop calls `beat`; `late` returns whether it did so in time."""
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
@@ -23,20 +23,20 @@ class Watchdog:
         self._over = threading.Event()
 
     def beat(self) -> None:
-        """The loop is alive."""
+        """Record that the loop is alive."""
         self._last = time.monotonic()
 
     def late(self) -> str | None:
-        """What is wrong, or None."""
+        """The problem, or None."""
         silence = time.monotonic() - self._last
         return f"the loop has been silent for {silence:.0f} s" if silence > self._limit else None
 
     def watch(self) -> None:
-        """From now on and until `rest`, end the process if the loop is silent for too long."""
+        """From now on until `rest`, end the process if the loop is silent for too long."""
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def rest(self) -> None:
-        """The loop has ended and everything of it is closed: its silence is nothing to end for."""
+        """Stop watching, after the loop has ended and everything is closed."""
         self._over.set()
 
     def _watch(self) -> None:

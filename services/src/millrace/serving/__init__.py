@@ -1,5 +1,5 @@
-"""Serves a WSGI application: clients may be slow, silent or many, and hold up only themselves.
+"""Serves a WSGI application so that slow, silent or many clients delay only themselves.
 
-One thread does all waiting for clients. A thread of the pool is taken when the whole of a request
-is here, and is free again when the answer is made: what is not taken yet waits in memory.
+One thread waits for all clients. A complete request takes a thread of the pool, which is free again
+when the answer is computed: unsent data waits in memory.
 """

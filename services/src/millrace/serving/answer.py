@@ -1,4 +1,4 @@
-"""Makes the answer to a whole request: what runs in the pool."""
+"""Answers a complete request, in a thread of the pool."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -18,9 +18,10 @@ App = Callable[..., Any]
 def answer(
     app: App, connection: Connection, request: Request, name: Any, cfg: Config, *, is_last: bool
 ) -> bool:
-    """Answer a request; whether another may follow. OSError if the client is gone or reads nothing.
+    """Answer a request; return whether another may follow.
 
-    What else the application raises is raised here, after the client was told that it has failed.
+    Raises OSError if the client is gone or does not read, and the application's errors, after the
+    client was sent an error.
     """
     client: Any = connection
     response, environ = wsgi.create(request.message, client, connection.address, name, cfg)
@@ -35,7 +36,7 @@ def answer(
             for part in parts:
                 response.write(part)
                 if response.response_length is None:
-                    connection.wait()  # It goes on, nobody knows for how long.
+                    connection.wait()  # The answer continues for an unknown time.
             response.close()
         finally:
             if hasattr(parts, "close"):
@@ -50,7 +51,7 @@ def answer(
 
 
 def say(connection: Connection, status: HTTPStatus) -> None:
-    """Answer with a status and no more than its problem document; nothing may follow."""
+    """Answer with only a status and its problem document; no request may follow."""
     body = problem.document(status, status.description)
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}",

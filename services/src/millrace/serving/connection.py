@@ -1,4 +1,4 @@
-"""A client's connection: bytes in and out, over TLS or not. Nothing here waits, but a stream."""
+"""A client's connection, with or without TLS. Nothing here blocks, except a stream."""
 
 import enum
 import select
@@ -14,22 +14,22 @@ from millrace.serving.limits import Limits
 from millrace.serving.request import Request
 
 CHUNK = 16 * 1024
-"""As much as a TLS record holds."""
+"""The size of a TLS record."""
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _UNUSED = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
 
 def forget_errors() -> None:
-    """Empty the thread's queue of TLS errors: the next connection would take them for its own.
+    """Clear the thread's TLS error queue, which the next connection would take for its own.
 
-    What a system call says stays there, and whoever has to wait for its client looks into it.
+    Errors of system calls stay in it, and are read when a connection has to wait.
     """
     with suppress(ssl.SSLError):
-        _UNUSED.set_ciphers("NONE")  # It has to fail, and clears the queue as it does.
+        _UNUSED.set_ciphers("NONE")  # This always fails, and clears the queue.
 
 
 class State(enum.Enum):
-    """What a connection waits for: in all states but ANSWERING it is the client."""
+    """What a connection waits for: its client, in all states except ANSWERING."""
 
     HANDSHAKE = enum.auto()
     IDLE = enum.auto()
@@ -41,7 +41,7 @@ class State(enum.Enum):
 
 
 class Connection:
-    """In ANSWERING it belongs to a thread of the pool, in all other states to the server's."""
+    """A connection. In ANSWERING a pool thread owns it, in all other states the server's thread."""
 
     def __init__(
         self, plain: socket.socket, address: Any, context: ssl.SSLContext | None, limits: Limits
@@ -52,19 +52,19 @@ class Connection:
         self.is_kept = True
         """Whether another request may follow."""
         self.is_lost = False
-        """Whether the client is gone, or takes nothing."""
+        """Whether the client is gone, or does not read."""
         self.state = State.HANDSHAKE if context else State.HEAD
         self.since = self.deadline = 0.0
         self.wanted = selectors.EVENT_READ
-        """What the socket has to be ready for before it is tried again."""
+        """The event for which the socket has to be ready before the next attempt."""
         self._limits = limits
         self._outbox: deque[memoryview] = deque()
         self._waiting = 0
         plain.setblocking(False)
-        # The kernel would hold megabytes for each client, which count as the container's memory.
+        # By default the kernel buffers megabytes per client, which count as the container's memory.
         for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             plain.setsockopt(socket.SOL_SOCKET, buffer, limits.socket_bytes)
-        # Who vanishes without a word is noticed when what was sent is not acknowledged.
+        # A client that vanishes silently is detected when sent data is not acknowledged.
         patience = int(1000 * limits.send_seconds)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -75,22 +75,22 @@ class Connection:
             )
 
     def enter(self, state: State, seconds: float = float("inf")) -> None:
-        """Begin to wait for something else, for so long at most."""
+        """Enter a state, for at most this many seconds."""
         self.state = state
         self.since = time.monotonic()
         self.deadline = self.since + seconds
 
     def fileno(self) -> int:
-        """The socket's, or -1."""
+        """The socket's file descriptor, or -1."""
         return int(self._socket.fileno())
 
     def size(self) -> int:
-        """Bytes that are held for the client."""
+        """Number of bytes held for the client."""
         body = self.request.held if self.request else 0
         return len(self.inbox) + body + self._waiting
 
     def shake_hands(self) -> bool:
-        """Go on with the handshake; whether it is done."""
+        """Continue the handshake; return whether it is complete."""
         try:
             self._socket.do_handshake()
         except _LATER as later:
@@ -100,7 +100,7 @@ class Connection:
         return True
 
     def receive(self) -> bytes | None:
-        """What is there: nothing if the client has hung up, None if there is only no more yet."""
+        """Received bytes: empty if the client has disconnected, None if there are no more yet."""
         try:
             data: bytes = self._socket.recv(CHUNK)
         except _LATER as later:
@@ -109,7 +109,7 @@ class Connection:
         return data
 
     def flush(self) -> bool:
-        """Send what the client takes now; whether that was all."""
+        """Send what the client accepts now; return whether that was all."""
         while self._outbox:
             try:
                 sent = self._socket.send(self._outbox[0])
@@ -123,7 +123,7 @@ class Connection:
         return True
 
     def wait(self) -> None:
-        """Send everything; TimeoutError if the client takes nothing for too long."""
+        """Send everything; raises TimeoutError if the client does not read for too long."""
         while not self.flush():
             poll = select.poll()
             is_read = self.wanted == selectors.EVENT_READ
@@ -132,26 +132,26 @@ class Connection:
                 raise TimeoutError
 
     def finish(self) -> None:
-        """Say that nothing more comes."""
+        """Signal the end of the data."""
         if isinstance(self._socket, ssl.SSLSocket):
-            with suppress(OSError, ValueError):  # The client's own goodbye is not waited for.
+            with suppress(OSError, ValueError):  # The client's own close is not waited for.
                 self._socket.unwrap()
             forget_errors()
         self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Hang up, whatever has failed."""
+        """Close the connection, ignoring errors."""
         self._socket.close()
         forget_errors()
 
     def is_gone(self) -> bool:
-        """Whether the client has hung up: asked by what sends for long and seldom."""
+        """Whether the client has disconnected, for answers that send rarely and for long."""
         poll = select.poll()
         poll.register(self._socket, select.POLLRDHUP)
         return bool(poll.poll(0))
 
     def _want(self, later: Exception, plainly: int) -> None:
-        # TLS may have to read in order to write, and the other way round.
+        # TLS may have to read in order to write, and vice versa.
         if isinstance(later, ssl.SSLWantReadError):
             self.wanted = selectors.EVENT_READ
         elif isinstance(later, ssl.SSLWantWriteError):
@@ -159,17 +159,17 @@ class Connection:
         else:
             self.wanted = plainly
 
-    # What gunicorn's Response asks of a socket.
+    # The socket interface that gunicorn's Response needs.
 
     def sendall(self, data: bytes) -> None:
-        """Send what the client takes now, and keep the rest."""
+        """Send what the client accepts now, and keep the rest."""
         self._outbox.append(memoryview(data))
         self._waiting += len(data)
         self.flush()
 
     def send(self, data: bytes) -> None:
-        """Only `100 Continue` comes this way, and the body is here already."""
+        """Drop the data: only `100 Continue` is sent this way, and the body has already arrived."""
 
     def gettimeout(self) -> float:
-        """It never blocks."""
+        """The socket never blocks."""
         return 0.0

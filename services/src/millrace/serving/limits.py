@@ -1,4 +1,4 @@
-"""How long a client may take, and how much it may have: the one place for both."""
+"""All limits of time and memory for clients."""
 
 import msgspec
 
@@ -10,20 +10,20 @@ class Limits(msgspec.Struct, frozen=True):
 
     handshake_seconds: float = 10.0
     head_seconds: float = 10.0
-    """From the first byte of a request on a connection that is kept, else from the handshake."""
+    """From the first byte of a request on a kept connection, otherwise from the handshake."""
     body_seconds: float = 30.0
     idle_seconds: float = 15.0
     """Between two requests."""
     send_seconds: float = 30.0
-    """For what is left of an answer when it is made; for any byte of one that still goes on."""
+    """For the unsent rest of a complete answer; for any byte of one that continues."""
     linger_seconds: float = 2.0
-    """For the client to hang up after the last answer."""
+    """For the client to disconnect after the last answer."""
     connections: int = 256
-    """With one more, the one goes that has waited the longest for its client, idle ones first."""
+    """Above this, the one that has waited longest for its client is closed, idle ones first."""
     head_bytes: int = 32 * KIB
     body_bytes: int = 1 * MIB
     socket_bytes: int = 64 * KIB
-    """Of a connection, in the kernel: each way, and it counts double."""
+    """Kernel buffer of a connection, for each direction; it counts double."""
     total_bytes: int = 32 * MIB
-    """Of bodies and answers that wait for their clients, so of any answer; above it, as with
-    connections."""
+    """Total of bodies and answers that wait for their clients, and so the limit of any answer;
+    above it, connections are closed as above."""

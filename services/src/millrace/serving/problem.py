@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): what an HTTP error says."""
+"""Problem documents (RFC 9457): the content of HTTP errors."""
 
 from http import HTTPStatus
 
@@ -8,7 +8,7 @@ from millrace.runtime.redaction import shown
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST_DETAIL = 500
-"""It may quote what the client sent."""
+"""A limit, because it may quote the client's data."""
 
 
 def document(status: int, detail: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A request as it comes in. gunicorn's parser alone says what its bytes mean."""
+"""Incoming requests. Only gunicorn's parser interprets their bytes."""
 
 from http import HTTPStatus
 from typing import Any
@@ -22,7 +22,7 @@ STATUS = {
 
 
 class Refused(Exception):
-    """The bytes are no request that this server takes; with what to answer."""
+    """The bytes are not an acceptable request; it has the status to answer."""
 
     def __init__(self, status: HTTPStatus) -> None:
         super().__init__(status.phrase)
@@ -30,8 +30,8 @@ class Refused(Exception):
 
 
 def take_head(inbox: bytearray, limits: Limits) -> bytes | None:
-    """Take a request's head off what has come, or None if not all of it is here; may be Refused."""
-    # One empty line before a request is ignored, also by the parser.
+    """Remove a request's head from the received bytes; None if incomplete. May raise Refused."""
+    # One empty line before a request is ignored, as in the parser.
     end = inbox.find(END, 2 if inbox.startswith(b"\r\n") else 0)
     if end > limits.head_bytes or (end < 0 and len(inbox) > limits.head_bytes):
         raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -43,11 +43,11 @@ def take_head(inbox: bytearray, limits: Limits) -> bytes | None:
 
 
 class Request:
-    """A request whose head is here; Refused if that is none."""
+    """A request with a complete head; raises Refused if the head is invalid."""
 
     def __init__(self, head: bytes, cfg: Config, address: Any, limits: Limits) -> None:
         self.held = 0
-        """Bytes of the body that are here."""
+        """Number of received bytes of the body."""
         self._parts: list[bytearray] = []
         try:
             message: Any = next(RequestParser(cfg, [head], address))
@@ -57,16 +57,16 @@ class Request:
         reader = message.body.reader
         length = reader.length if isinstance(reader, LengthReader) else None
         self.is_whole = length is not None and length <= limits.body_bytes
-        """Else its body is not read: it is too large, or nobody knows how large it is."""
+        """Whether the body is read; if not, it is too large or of unknown size."""
         self.missing = length if length is not None and self.is_whole else 0
         self.awaits_continue = self.missing > 0 and any(
             name == "EXPECT" for name, _ in message.headers
         )
 
     def feed(self, inbox: bytearray) -> None:
-        """Take what is missing of the body off what has come."""
+        """Remove the missing part of the body from the received bytes."""
         while self.missing and inbox:
-            # In pieces of one size: what grew by bytes would leave holes of all sizes in memory.
+            # Pieces of equal size: growing buffers would fragment memory.
             if not self._parts or len(self._parts[-1]) == PIECE:
                 self._parts.append(bytearray())
             part = inbox[: min(self.missing, PIECE - len(self._parts[-1]))]
@@ -76,7 +76,7 @@ class Request:
             self.missing -= len(part)
 
     def take_body(self) -> bytes:
-        """The body, once."""
+        """The body; it can be read once."""
         body = b"".join(self._parts)
         self._parts.clear()
         self.held = 0

@@ -1,4 +1,4 @@
-"""The server: one thread that waits for all clients, and a pool that answers whole requests."""
+"""The server: one thread that waits for all clients, and a pool that answers complete requests."""
 
 import queue
 import selectors
@@ -27,9 +27,9 @@ READ = selectors.EVENT_READ
 
 
 class Server:
-    """Serves while somebody calls `step`; then `stop`, and `step` while it `is_busy`; then `close`.
+    """Serves while `step` is called; then call `stop`, `step` while it `is_busy`, and `close`.
 
-    All of them are called by one thread, except `wake`.
+    One thread calls all of them, except `wake`.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Server:
 
     @property
     def is_busy(self) -> bool:
-        """Whether anybody still waits for an answer, or to take one."""
+        """Whether any client still waits for an answer, or has not received all of it."""
         return bool(self._connections)
 
     def step(self, seconds: float) -> None:
-        """Wait for so long at most, do what there is to do, and hang up on who is late."""
+        """Wait at most this long, handle ready connections, and close those past their deadline."""
         for key, _ in self._poller.select(seconds):
             key.data()
         now = time.monotonic()
@@ -77,12 +77,12 @@ class Server:
             self._drop(connection)
 
     def wake(self) -> None:
-        """Have the `step` that waits go on."""
-        with suppress(OSError):  # It is full, so that it goes on, or closed.
+        """Wake a waiting `step`."""
+        with suppress(OSError):  # The socket is full, which wakes it too, or closed.
             self._waker.send(b"\0")
 
     def stop(self) -> None:
-        """Take no more connections nor requests."""
+        """Accept no more connections or requests."""
         self._is_stopping = True
         for listener in self._listeners:
             self._poller.unregister(listener)
@@ -92,7 +92,7 @@ class Server:
                 self._drop(connection)
 
     def close(self) -> None:
-        """Hang up on whoever is left; on those whom a thread still answers, when it has."""
+        """Close all connections; those that a thread still answers, when it has finished."""
         self._is_closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._close_answered()
@@ -107,14 +107,14 @@ class Server:
             try:
                 plain, address = listener.accept()
             except OSError:
-                return  # There is none, or no more.
+                return  # There is no connection, or no more.
             if len(self._connections) >= self._limits.connections and not self._make_room():
                 plain.close()
                 continue
             try:
                 connection = Connection(plain, address, self._context, self._limits)
             except OSError:
-                plain.close()  # The client has hung up already.
+                plain.close()  # The client has already disconnected.
                 continue
             seconds = self._limits.handshake_seconds if self._context else self._limits.head_seconds
             connection.enter(connection.state, seconds)
@@ -122,9 +122,9 @@ class Server:
             self._go_on(connection)
 
     def _go_on(self, connection: Connection) -> None:
-        """Do what can be done with a connection now, and watch for when there is more."""
+        """Handle a connection as far as possible now, and watch it for more."""
         if connection not in self._connections:
-            return  # It had to make room a moment ago: its file descriptor may be another's.
+            return  # It was just closed to make room: its file descriptor may be reused.
         try:
             self._advance(connection)
         except (OSError, ValueError):
@@ -151,7 +151,7 @@ class Server:
         return self._read(connection)
 
     def _discard(self, connection: Connection) -> None:
-        # Unread bytes would have the kernel reset the connection, and the answer be lost.
+        # With unread bytes the kernel would reset the connection, and the answer would be lost.
         for _ in range(DISCARDED_AT_ONCE):
             data = connection.receive()
             if data == b"":
@@ -181,7 +181,7 @@ class Server:
         return None
 
     def _whole_request(self, connection: Connection) -> Request | None:
-        """The request that is here as a whole, if one is; Refused if none will be."""
+        """The complete request, if there is one; raises Refused if it can never be complete."""
         inbox = connection.inbox
         if connection.state is State.IDLE and inbox:
             connection.enter(State.HEAD, self._limits.head_seconds)
@@ -199,7 +199,7 @@ class Server:
         return None if request.missing else request
 
     def _answer(self, connection: Connection, request: Request) -> None:
-        """Runs in the pool."""
+        """Answer a request; runs in the pool."""
         connection.is_kept = False
         try:
             connection.is_kept = answer(
@@ -212,10 +212,10 @@ class Server:
             log.exception("request failed")
 
     def _hand_back(self, connection: Connection) -> None:
-        """Runs in the pool, or where an answer that has not begun is called off."""
+        """Return a connection to the server; runs in the pool, or when an answer is cancelled."""
         self._answered.put(connection)
         self.wake()
-        if self._is_closed:  # Nobody takes it any more.
+        if self._is_closed:  # The server's thread handles no more connections.
             self._close_answered()
 
     def _close_answered(self) -> None:
@@ -245,7 +245,7 @@ class Server:
                 return
 
     def _make_room(self, may_go: Callable[[Connection], bool] = lambda _: True) -> bool:
-        """Hang up on the one that has waited the longest for its client, if there is any."""
+        """Close the connection that has waited longest for its client, if any."""
         waiting = [c for c in self._connections if c.state is not State.ANSWERING and may_go(c)]
         if not waiting:
             return False

@@ -23,10 +23,10 @@ TITLE = "millrace watch"
 def run(settings: Settings, *, once: bool, svg: Path | None) -> None:
     """Show a frame each second until interrupted.
 
-    Asked for one, or where nobody looks at a terminal, it shows one frame, and draws it into a
-    file if one is named.
+    With `once`, or without a terminal, it shows one frame, and writes it to the file `svg` if
+    given.
     """
-    # What is wrong is in the picture; the libraries' warnings would be written across it.
+    # Problems are in the picture; the libraries' warnings would be written across it.
     logging.getLogger().addHandler(logging.NullHandler())
     out = console()
     with Watcher(settings) as watcher:
@@ -40,7 +40,7 @@ def run(settings: Settings, *, once: bool, svg: Path | None) -> None:
 
 
 def _moving(watcher: Watcher) -> Snapshot:
-    """A snapshot with rates, which takes two looks."""
+    """A snapshot with rates, which needs two measurements."""
     watcher.look()
     time.sleep(PAUSE_SECONDS)
     return watcher.look()

@@ -1,4 +1,4 @@
-"""Looks at the pipeline again and again. Who does not answer is said, and asked again next time."""
+"""Measures the pipeline repeatedly. Servers that do not answer are reported, and queried again."""
 
 import time
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ from millrace.watch.snapshot import Cost, Position, Price, Snapshot
 LIMIT_MILLISECONDS = 3000
 COST_FEED = "token_usage"
 SYMBOLS = 500
-"""So many symbols of a feed are looked at, the first ones by name."""
+"""Number of symbols of a feed that are read, the first ones by name."""
 
 
 class _Log(NamedTuple):
-    """What Kafka said: positions by feed, dead letters, and when it was asked."""
+    """Kafka's answer: positions by feed, dead letters, and the time of the query."""
 
     positions: Mapping[str, Position]
     dead_letters: int
@@ -34,14 +34,14 @@ class _Log(NamedTuple):
 
 
 class _Documents(NamedTuple):
-    """What MongoDB said."""
+    """MongoDB's answer."""
 
     prices: list[Price]
     costs: list[Cost]
 
 
 class Watcher:
-    """Keeps its connections between looks: making one costs more than asking."""
+    """Keeps its connections between measurements: opening one costs more than a query."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -53,7 +53,7 @@ class Watcher:
             connectTimeoutMS=LIMIT_MILLISECONDS,
         )
         self._last: _Log | None = None
-        # One for each that is asked, so that nobody waits for one who does not answer.
+        # One thread for each server, so that none waits for one that does not answer.
         self._threads = ThreadPoolExecutor(2 + len(settings.status_hosts))
 
     def __enter__(self) -> "Watcher":
@@ -65,7 +65,7 @@ class Watcher:
         self._mongo.close()
 
     def look(self) -> Snapshot:
-        """Ask everyone at once. Rates are those since the look before."""
+        """Query all servers at once. Rates are those since the previous measurement."""
         problems: list[str] = []
         log = self._threads.submit(self._ask_kafka, problems)
         documents = self._threads.submit(self._ask_mongodb, problems)

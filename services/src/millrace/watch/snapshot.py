@@ -1,4 +1,4 @@
-"""What is seen of the pipeline at one moment, and how fast it moved since the moment before."""
+"""The state of the pipeline at one moment, and its rates since the previous one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -10,14 +10,14 @@ from millrace.feeds.base import TIME_FIELD
 
 
 class Position(NamedTuple):
-    """How far a feed's topic goes, and how many of its records are processed."""
+    """The end of a feed's topic, and the number of its processed records."""
 
     end: int
     processed: int
 
 
 class Rate(NamedTuple):
-    """Events a second: into the topic, and out of it into the database."""
+    """Events per second: into the topic, and from it into the database."""
 
     published: float
     stored: float
@@ -36,7 +36,7 @@ class Price(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a token of a model cost last, in USD."""
+    """The latest cost of a model's token, in USD."""
 
     model: str
     per_token: float
@@ -45,7 +45,7 @@ class Cost(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All of it; what could not be asked is None or empty, and among the problems."""
+    """The whole state; values that could not be queried are None or empty, with a problem."""
 
     at: datetime
     positions: Mapping[str, Position]
@@ -58,7 +58,7 @@ class Snapshot(NamedTuple):
 
 
 def positions(behind: Iterable[PartitionLag], topics: Mapping[str, str]) -> dict[str, Position]:
-    """The position of each feed, from its partitions. `topics` are feeds by the name of a topic."""
+    """The position of each feed, from its partitions. `topics` are feeds by topic name."""
     found: dict[str, Position] = {}
     for part in behind:
         feed = topics[part.topic]
@@ -70,7 +70,7 @@ def positions(behind: Iterable[PartitionLag], topics: Mapping[str, str]) -> dict
 def rates(
     before: Mapping[str, Position], after: Mapping[str, Position], seconds: float
 ) -> dict[str, Rate]:
-    """How fast each feed moved between two looks; nothing is known of one that is seen first."""
+    """The rates of each feed between two measurements; none for a feed that is new."""
     if seconds <= 0:
         return {}
     return {
@@ -101,7 +101,7 @@ def prices(feed: str, documents: Iterable[Mapping[str, Any]]) -> list[Price]:
 
 
 def _change(meta: Mapping[str, Any]) -> float | None:
-    """The change in percent, over whatever time the feed compares."""
+    """The change in percent, over the time that the feed compares."""
     found = (value for name, value in meta.items() if name.startswith("change_pct"))
     change = next(found, None)
     return None if change is None else float(change)

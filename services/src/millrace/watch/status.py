@@ -1,4 +1,4 @@
-"""`millrace status`: the pipeline as it looks from inside."""
+"""`millrace status`: the state of the pipeline from inside its network."""
 
 import sys
 from datetime import datetime
@@ -22,7 +22,7 @@ from millrace.runtime.console import console, text
 
 LIMIT_MILLISECONDS = 5000
 SHOWN = "problem", "state", "source", "published", "simulated", "last_error", "status", "cache"
-"""What a service says of itself that fits in a line."""
+"""Fields of a service's status that fit in a line."""
 
 
 class NotWell(MillraceError):
@@ -30,7 +30,7 @@ class NotWell(MillraceError):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What a source has brought into a collection."""
+    """The documents of a source in a collection."""
 
     collection: str
     source: str
@@ -40,7 +40,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class StatusReport(msgspec.Struct, frozen=True):
-    """All of it; what could not be asked is among the problems."""
+    """The whole status; servers that could not be queried are among the problems."""
 
     services: list[Peer]
     lag: list[PartitionLag]
@@ -48,16 +48,16 @@ class StatusReport(msgspec.Struct, frozen=True):
     stored: list[Stored]
     problems: list[str]
     down: list[str] = []
-    """What could not be asked at all."""
+    """The servers that could not be queried at all."""
 
     @property
     def wrong(self) -> list[str]:
-        """What is not well, each by its name."""
+        """The names of everything that does not work."""
         return [peer.host for peer in self.services if not peer.ready] + self.down
 
 
 def run(settings: Settings, *, as_json: bool) -> None:
-    """Print the status; raise NotWell if a service is not ready, or a server cannot be asked."""
+    """Print the status; raise NotWell if a service is not ready, or a server does not answer."""
     report = look(settings)
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
@@ -68,7 +68,7 @@ def run(settings: Settings, *, as_json: bool) -> None:
 
 
 def look(settings: Settings) -> StatusReport:
-    """Ask everyone; somebody who does not answer is part of the status."""
+    """Query all services and servers; a missing answer is part of the status."""
     problems: list[str] = []
     down: list[str] = []
     behind: list[PartitionLag] = []
@@ -102,10 +102,10 @@ def _ask_kafka(settings: Settings) -> tuple[list[PartitionLag], int]:
 
 
 def lags(client: Any, settings: Settings) -> tuple[list[PartitionLag], int]:
-    """How far the processor is behind in each partition, and how many dead letters are kept."""
+    """The processor's lag in each partition, and the number of dead letters."""
     topics = [FEEDS[name].topic for name in settings.feeds]
     behind = lag.read(client, settings.processor_group_id, topics)
-    # Nobody commits offsets of the dead letters: all that are kept are behind.
+    # No offsets of the dead letters are committed: their lag is their number.
     letters = lag.read(client, settings.processor_group_id, [settings.dead_letters_topic])
     return behind, sum(partition.lag for partition in letters)
 
@@ -123,7 +123,7 @@ def _ask_mongodb(settings: Settings, problems: list[str]) -> list[Stored]:
 
 
 def by_source(collection: Collection[dict[str, Any]]) -> list[Stored]:
-    """What each source has brought. It reads everything: ExecutionTimeout after some seconds."""
+    """The documents of each source. It reads all; ExecutionTimeout after some seconds."""
     pipeline: list[dict[str, Any]] = [
         {
             "$group": {
@@ -147,7 +147,7 @@ def by_source(collection: Collection[dict[str, Any]]) -> list[Stored]:
 
 
 def too_many(collection: Collection[dict[str, Any]]) -> str:
-    """What can be said of a collection whose documents cannot be counted by source in time."""
+    """The row of a collection whose documents cannot be counted by source in time."""
     seconds = LIMIT_MILLISECONDS // 1000
     count = collection.estimated_document_count()
     return f"{collection.name}: {count:,} documents, too many to tell by source within {seconds} s"
@@ -185,7 +185,7 @@ def show(report: StatusReport) -> None:
 
 
 def summary(peer: Peer) -> str:
-    """The words of a service that fit in a line."""
+    """A service's status in one line."""
     shown = {
         name: "simulated" if name == "simulated" else str(value)
         for name, value in peer.says.items()

@@ -1,4 +1,4 @@
-"""A snapshot as it is shown. No I/O."""
+"""The view of a snapshot. No I/O."""
 
 from datetime import datetime
 
@@ -10,14 +10,14 @@ from millrace.watch.snapshot import Rate, Snapshot
 from millrace.watch.status import summary
 
 BESIDE = 130
-"""Columns from which tables are put beside each other."""
+"""Minimum width in columns to put tables beside each other."""
 SHOWN_PRICES = 16
 UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 UNKNOWN = "-"
 
 
 def view(seen: Snapshot, width: int) -> RenderableType:
-    """Everything that is seen, for a terminal of some columns."""
+    """The whole snapshot, for a terminal of this width."""
     left: list[RenderableType] = [_flows(seen), _services(seen)]
     right: list[RenderableType] = [_prices(seen)] if seen.prices else []
     if seen.costs:
@@ -118,7 +118,7 @@ def _costs(seen: Snapshot) -> Table:
 
 
 def age(now: datetime, then: datetime) -> str:
-    """The time since then, in its largest unit."""
+    """The time since `then`, in its largest unit."""
     seconds = max(0, int((now - then).total_seconds()))
     for unit, length in UNITS:
         if seconds >= length:
