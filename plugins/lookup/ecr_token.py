@@ -29,7 +29,7 @@ author:
 
 
 class LookupModule(LookupBase):
-    """What Ansible runs for the lookup that is named after this file."""
+    """The lookup that Ansible runs by the name of this file."""
 
     def run(
         self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any

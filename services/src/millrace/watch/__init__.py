@@ -23,8 +23,7 @@ TITLE = "millrace watch"
 def run(settings: Settings, *, once: bool, svg: Path | None) -> None:
     """Show a frame each second until interrupted.
 
-    With `once`, or without a terminal, it shows one frame, and writes it to the file `svg` if
-    given.
+    With `svg`, it writes one frame to this file; with `once`, or without a terminal, it shows one.
     """
     # Problems are in the picture; the libraries' warnings would be written across it.
     logging.getLogger().addHandler(logging.NullHandler())
