@@ -275,9 +275,9 @@ class Loop:
     def _follow(self) -> bool:
         """Follow a change of the assignment; return whether there was one.
 
-        Batches in flight of lost partitions are dropped. New partitions, also regained ones, are
-        not processed before everything in flight is stored, because their history comes from the
-        database.
+        The results of batches in flight of lost partitions are ignored. New partitions, also
+        regained ones, are not processed before everything in flight is stored, because their
+        history comes from the database.
         """
         before, self._holdings = self._holdings, self._consumer.holdings
         if before == self._holdings:
@@ -303,7 +303,7 @@ class Loop:
     def _settle(self) -> None:
         """Handle completed batches, each topic's oldest first.
 
-        After an unknown error the batch's partitions stand still; Permanent stops the process.
+        If a batch fails, its partitions stand still; Permanent stops the process.
         """
         for batch, error in self._in_flight.done():
             if error is None:

@@ -34,7 +34,7 @@ class Consumer(Protocol):
 
     @property
     def holdings(self) -> Mapping[Partition, int]:
-        """The partitions that this member holds, each with a number that is new at each assignment.
+        """The partitions that this member holds, each with a number that identifies its assignment.
 
         A partition that keeps its number in a rebalance keeps its position and whether it is
         paused; others start at the committed offset.
