@@ -17,6 +17,7 @@ import os
 import secrets
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -30,6 +31,10 @@ from .pipeline import Pipeline, wait_until
 
 ROOT = Path(__file__).parents[2]
 SAMPLE_SECONDS = 0.02
+FIRST_SAMPLES = 5
+"""How often a process is read from when it is first seen: it becomes its program in that time."""
+LATER_SAMPLES = 50
+"""Of those that follow, one in so many is read: it may have become another program."""
 LARGEST_FILE = 10_000_000
 KEPT = {"vault_ca_passphrase"}
 """It encrypts a key that exists: replacing it is not a matter of the next deployment."""
@@ -62,32 +67,48 @@ def replaced(name: str, value: str) -> str:
     return f"canary-{secrets.token_urlsafe(32)}"
 
 
+class Processes:
+    """What has been read of the processes that run, so that most are not read again."""
+
+    def __init__(self, needles: set[str]) -> None:
+        self.seen: set[str] = set()
+        self._needles = needles
+        self._samples: Counter[str] = Counter()
+
+    def sample(self) -> None:
+        """Read what is new, or may have become another program since it was."""
+        names = {path.name for path in Path("/proc").iterdir()}
+        running = {name for name in names if name.isdigit()} - {str(os.getpid())}
+        for process in self._samples.keys() - running:
+            del self._samples[process]
+        for process in running:
+            if self._samples[process] < FIRST_SAMPLES or not self._samples[process] % LATER_SAMPLES:
+                self._search(process)
+            self._samples[process] += 1
+
+    def _search(self, process: str) -> None:
+        for part in ("cmdline", "environ"):
+            with contextlib.suppress(OSError):
+                content = Path("/proc", process, part).read_bytes().decode(errors="replace")
+                command = (content if part == "cmdline" else process)[:60]
+                if any(needle in content for needle in self._needles):
+                    self.seen.add(f"/proc/*/{part} of {command!r}")
+
+
 @contextmanager
 def watched_processes(needles: set[str]) -> Iterator[set[str]]:
     """Sample /proc while the block runs; yields where a needle was seen."""
-    seen: set[str] = set()
+    processes = Processes(needles)
     stop = threading.Event()
 
     def sample() -> None:
-        own = str(os.getpid())
         while not stop.wait(SAMPLE_SECONDS):
-            for process in Path("/proc").iterdir():
-                if not process.name.isdigit() or process.name == own:
-                    continue
-                for part in ("cmdline", "environ"):
-                    try:
-                        content = (process / part).read_bytes().decode(errors="replace")
-                    except OSError:
-                        continue
-                    for needle in needles:
-                        if needle in content:
-                            command = (content if part == "cmdline" else process.name)[:60]
-                            seen.add(f"/proc/*/{part} of {command!r}")
+            processes.sample()
 
     thread = threading.Thread(target=sample)
     thread.start()
     try:
-        yield seen
+        yield processes.seen
     finally:
         stop.set()
         thread.join()
