@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Molecule scenarios: those that take longest first, which are what is on emulated EC2, the whole pipeline and our services, so that
 # none is left to run alone at the end; then one a role.
-FIRST := aws default aws_one_host aws_provision producer processor api
+FIRST := default aws aws_provision aws_one_host service
 SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .NOTPARALLEL:

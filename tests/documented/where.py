@@ -159,7 +159,7 @@ RUN_BY = {
         "ansible-playbook site.yml -e millrace_instance=",
     ),
     "ansible-playbook teardown.yml -e millrace_instance=second -e confirm=second": (
-        "molecule/simulator/destroy.yml",
+        "molecule/service/destroy.yml",
         "ansible-playbook teardown.yml -e millrace_instance=",
     ),
     # On EC2: names and folders are the emulation's.
