@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Iterator
 
 import docker
 import pytest
@@ -18,6 +19,13 @@ def pipeline() -> Pipeline:
     found = Pipeline(instance, docker.from_env(timeout=600))
     assert found.containers(), f"no container of the instance {instance} exists"
     return found
+
+
+@pytest.fixture(scope="module")
+def verified(pipeline: Pipeline) -> Iterator[None]:
+    """After the tests of a module, every stored document is as in the log and at its source."""
+    yield
+    pipeline.verify()
 
 
 @pytest.fixture

@@ -105,3 +105,4 @@ def test_the_engine_is_restarted(host: Container, pipeline: Pipeline, run: str) 
     with steady_load(pipeline, run + "b") as again:
         pass
     assert_nothing_lost(pipeline, again)
+    pipeline.verify()

@@ -17,6 +17,8 @@ from millrace.runtime.exit_codes import Exit
 
 from .pipeline import Pipeline, Result, wait_until
 
+pytestmark = pytest.mark.usefixtures("verified")
+
 RATE = 300
 """Events per second: reliability tests need at least 200."""
 AFTERWARDS_SECONDS = 2
@@ -78,7 +80,6 @@ def assert_nothing_lost(pipeline: Pipeline, load: Load) -> None:
     counts = stored_ids(pipeline, load.run)
     assert all(count == 1 for count in counts.values())
     print(f"  {len(acked)} events acknowledged, all stored {seconds:.1f} s after the load ended")
-    pipeline.verify()
 
 
 def came_back(pipeline: Pipeline, service: str, before: str) -> Callable[[], bool]:

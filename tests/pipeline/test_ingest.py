@@ -6,7 +6,11 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
 from .pipeline import Pipeline, Result, wait_until
+
+pytestmark = pytest.mark.usefixtures("verified")
 
 SOURCE = "ingest:ingest"
 LONGEST_SECONDS = 300
@@ -41,7 +45,6 @@ def test_a_quote_that_is_sent_twice_is_stored_once(pipeline: Pipeline, run: str)
         timeout=60,
     )
     assert stored(pipeline, "historical_quotes")[first] == 1
-    pipeline.verify()
 
 
 def test_a_bad_item_is_rejected_alone(pipeline: Pipeline, run: str) -> None:
@@ -85,7 +88,6 @@ def test_other_content_under_an_id_is_accepted_and_becomes_a_dead_letter(
     assert stage == b"CONFLICT"
     assert reason.endswith(b"with another volume")
     assert stored(pipeline, "stock_data")[first["event_id"]] == 1
-    pipeline.verify()
 
 
 def test_kafka_is_killed_and_nothing_that_was_accepted_is_lost(
@@ -130,7 +132,6 @@ def test_kafka_is_killed_and_nothing_that_was_accepted_is_lost(
     accepted = {event_id for entry in ledger for event_id in entry["accepted"]}
     wait_until("every accepted event is stored", lambda: accepted <= sent().keys(), timeout=120)
     assert all(count == 1 for count in sent().values())
-    pipeline.verify()
 
 
 def test_a_stream_that_is_taken_up_again_has_no_gap_and_repeats_nothing(

@@ -11,6 +11,8 @@ from .pipeline import Pipeline, wait_until
 from .test_faults import runs_again
 from .test_ingest import stored
 
+pytestmark = pytest.mark.usefixtures("verified")
+
 BACK_SECONDS = 60
 """Within this Redis is up, the processor has noticed, and every value is there again."""
 
@@ -92,7 +94,6 @@ def test_late_repeated_and_disordered_quotes_are_stored_once_and_never_lead_back
             datetime.fromisoformat(time_),
             price,
         )
-    pipeline.verify()
 
 
 def test_what_redis_has_lost_comes_back_from_mongodb(pipeline: Pipeline, redis: Container) -> None:
@@ -106,7 +107,6 @@ def test_what_redis_has_lost_comes_back_from_mongodb(pipeline: Pipeline, redis: 
     print(f"\n  every latest value was back {seconds:.1f} s after Redis had started empty")
     assert_prices(look(pipeline), "cache")
     assert pipeline.container("processor").attrs["State"]["StartedAt"] == processor
-    pipeline.verify()
 
 
 def test_without_redis_quotes_flow_and_the_api_answers(
@@ -144,4 +144,3 @@ def test_redis_is_killed_again_and_again(pipeline: Pipeline, redis: Container) -
     seconds = wait_for_values(pipeline)
     print(f"\n  every latest value was right {seconds:.1f} s after the last SIGKILL")
     assert look(pipeline)["stored"] > before
-    pipeline.verify()

@@ -3,10 +3,14 @@
 import base64
 import json
 
+import pytest
+
 from tests.documented.commands import block
 
 from .desk import Desk
 from .pipeline import Pipeline, wait_until
+
+pytestmark = pytest.mark.usefixtures("verified")
 
 
 def test_malformed_records_become_dead_letters_byte_for_byte(pipeline: Pipeline, run: str) -> None:
@@ -92,4 +96,3 @@ def test_a_feed_of_which_most_is_bad_stands_still_until_an_operator_orders_it_on
     assert typed.status == 0, typed.output[-3000:]
     assert "done" in typed.output
     wait_until("it reads on", lambda: not stands(), timeout=60)
-    pipeline.verify()
