@@ -117,7 +117,7 @@ def test_processor_is_killed_between_write_and_commit_and_hangs(
     with steady_load(pipeline, run) as load:
         pipeline.container("processor").stop()
         try:
-            # Each is missed by the group for ten seconds before the next may read.
+            # Each is missed by the group for six seconds before the next may read.
             for writes in (1, 2, 3, 5, 8, 14):
                 status, logs = pipeline.run_instead("processor", "killed_processor.py", str(writes))
                 assert status == 128 + signal.SIGKILL, logs[-2000:]

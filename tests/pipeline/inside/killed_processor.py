@@ -12,10 +12,14 @@ from typing import Any
 
 from millrace import config
 from millrace.clients import mongodb
+from millrace.processor import group
 from millrace.processor.batch import Inserted
 from millrace.processor.service import process
 from millrace.processor.sinks.mongodb import MongoStore
 from millrace.runtime import logging
+
+# The least that a broker allows: for so long the next member waits until this one is missed.
+group.SESSION_SECONDS = 6
 
 
 class DeadlyStore(MongoStore):
