@@ -18,7 +18,8 @@ def run(tmp_path: Path, *arguments: str, failing: str = "none") -> tuple[int, li
     made = tmp_path / "made"
     make = tmp_path / "make"
     make.write_text(
-        f'#!/bin/sh\nshift\necho "$*" >>{made}\n[ "$1" != {failing} ] || exit 2\n'
+        f'#!/bin/sh\nshift\necho "$*" >>{made}\nnice >{tmp_path}/$1.nice\n'
+        f'[ "$1" != {failing} ] || exit 2\n'
         '[ -z "$MAKEFLAGS" ]\n'
     )
     make.chmod(0o755)
@@ -47,12 +48,21 @@ def test_all_parts_run_and_are_in_the_table(
     assert len(re.findall(r"^  (images|lint|test-unit|molecule) +passed +\d+ s$", table, re.M)) == 4
 
 
-@pytest.mark.parametrize(("failing", "parts"), [("lint", 2), ("test-unit", 4), ("molecule", 4)])
+@pytest.mark.parametrize(
+    ("failing", "parts"), [("images", 3), ("lint", 4), ("test-unit", 4), ("molecule", 4)]
+)
 def test_a_part_that_fails_fails_the_whole(tmp_path: Path, failing: str, parts: int) -> None:
     status, made, said = run(tmp_path, failing=failing)
     assert status == 1
     assert len(made) == parts
     assert re.search(rf"^  {failing} +FAILED +\d+ s$", said, re.M)
+
+
+def test_linters_and_unit_tests_leave_the_processors_to_the_scenarios(tmp_path: Path) -> None:
+    run(tmp_path)
+    nice = {part: int((tmp_path / f"{part}.nice").read_text()) for part in ("lint", "test-unit")}
+    own = int((tmp_path / "molecule.nice").read_text())
+    assert nice == dict.fromkeys(nice, min(own + 10, 19))
 
 
 def test_what_is_not_understood_runs_nothing(tmp_path: Path) -> None:
