@@ -6,6 +6,8 @@ import time
 import pytest
 from hypothesis import settings
 
+from millrace.runtime import redaction
+
 pytest.register_assert_rewrite("services.tests.contracts")
 
 # Where hours and minutes are not those of UTC, a time without a zone is another one.
@@ -15,3 +17,9 @@ time.tzset()
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("millrace", deadline=None)
 settings.load_profile("millrace")
+
+
+@pytest.fixture(autouse=True)
+def _forget_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test has masked is masked in no other one."""
+    monkeypatch.setattr(redaction, "_process", redaction._process)

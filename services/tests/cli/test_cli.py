@@ -16,7 +16,6 @@ from millrace.cli import main
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.processor import service
-from millrace.runtime import redaction
 from millrace.runtime.exit_codes import Exit
 from millrace.watch import status
 from millrace.watch.snapshot import Snapshot
@@ -320,7 +319,6 @@ def test_an_error_that_nobody_knows_is_shown_without_secrets(
 ) -> None:
     (tmp_path / "metals_api_key").write_text(10 * "k3y")
     monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path))
-    monkeypatch.setattr(redaction, "_process", redaction._process)
 
     def fail(settings: Settings) -> None:
         key = settings.metals_api_key.get_secret_value()

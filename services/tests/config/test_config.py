@@ -12,13 +12,11 @@ from pydantic import SecretStr
 from millrace import config
 from millrace.config import Settings
 from millrace.errors import ConfigurationError
-from millrace.runtime import redaction
 
 
 @pytest.fixture(autouse=True)
 def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MILLRACE_SECRETS_DIR", str(tmp_path))
-    monkeypatch.setattr(redaction, "_process", redaction._process)
     return tmp_path
 
 
