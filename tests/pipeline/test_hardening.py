@@ -1,5 +1,6 @@
 """What the containers may do, seen from the kernel and from the engine."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ def test_the_process_has_no_privilege(pipeline: Pipeline, prefix: str) -> None:
     assert int(found["CapBnd"], 16) == 0
     assert found["NoNewPrivs"] == "1"
     assert found["Seccomp"] == "2"
+
+
+@pytest.mark.parametrize("prefix", LONG_RUNNING)
+def test_the_process_handles_sigterm(pipeline: Pipeline, prefix: str) -> None:
+    """The kernel ignores it for a first process; a host that shuts down then waits for 90 s."""
+    container = pipeline.container(pipeline.service(prefix))
+    found = status(int(container.attrs["State"]["Pid"]))
+    # mongod blocks it, and has a thread that waits for it.
+    handled = int(found["SigCgt"], 16) | int(found["SigBlk"], 16)
+    assert handled & 1 << (signal.SIGTERM - 1)
 
 
 @pytest.mark.parametrize("prefix", LONG_RUNNING)
