@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,9 @@ settings.load_profile("millrace")
 
 
 @pytest.fixture(autouse=True)
-def _forget_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forget_secrets() -> Iterator[None]:
     """What a test has masked is masked in no other one."""
-    monkeypatch.setattr(redaction, "_process", redaction._process)
+    # Not the fixture `monkeypatch`, which would then be undone after the fixtures of a test.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_process", redaction._process)
+        yield
