@@ -20,7 +20,8 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT = Path(__file__).parents[2]
 
-# Of the playbooks that tests run: a run keeps others out.
+# Of the playbooks that tests run: a run keeps others out. Of one width, so that no instance's
+# name is the beginning of another's.
 INSTANCE = f"mr-test-{os.getpid():07}"
 Run = Callable[..., dict[str, Any]]
 
@@ -70,6 +71,11 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return dict(json.loads(capsys.readouterr().out))
 
     return run_module
+
+
+def words(text: str) -> str:
+    """Return the text on one line: Ansible wraps it, depending on how long the names in it are."""
+    return " ".join(text.split())
 
 
 class Playbook:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.ansible.conftest import INSTANCE, ROOT, Playbook, forget_runs, load
+from tests.ansible.conftest import INSTANCE, ROOT, Playbook, forget_runs, load, words
 
 PLAYBOOKS = {
     path.stem: path
@@ -65,7 +65,7 @@ def test_a_playbook_that_reads_secrets_begins_with_a_look_at_them(name: str) -> 
 def test_a_part_says_what_makes_the_secrets_that_it_lacks(playbook: Playbook, name: str) -> None:
     done = playbook.run(str(PLAYBOOKS[name].relative_to(ROOT)))
     assert done.returncode == 2
-    last = " ".join(done.stdout.rpartition("The run ended because of this:")[2].split())
+    last = words(done.stdout.rpartition("The run ended because of this:")[2])
     assert f"{playbook.vault} does not exist; it must hold vault_ca_passphrase, vault_kafka" in last
     assert last.endswith(
         ": ansible-playbook -i inventories/local playbooks/secrets.yml makes what is missing"
@@ -127,7 +127,7 @@ def test_all_that_is_declared_is_there() -> None:
 def test_stopped_hosts_are_an_error_and_not_a_success(playbook: Playbook, name: str) -> None:
     done = playbook.run(name, millrace_fleet=FLEET)
     assert done.returncode == 2
-    last = " ".join(done.stdout.rpartition("The run ended because of this:")[2].split())
+    last = words(done.stdout.rpartition("The run ended because of this:")[2])
     assert last.startswith("localhost: Check that declared hosts exist kafka-1, rest-1 of")
     assert "playbooks/start.yml starts hosts that were stopped" in last
     assert "changed=0" in done.stdout
@@ -157,7 +157,7 @@ def test_a_part_of_an_inventory_that_cannot_be_read_is_an_error(
     assert done.returncode != 0
     assert "PLAY" not in done.stdout
     assert f"{tmp_path}/{stray}" in done.stderr
-    assert says in " ".join(done.stderr.split())
+    assert says in words(done.stderr)
 
 
 def test_what_editors_and_people_leave_is_no_part_of_an_inventory(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_second_run_says_who_runs_and_a_killed_one_holds_nothing(
         run = {"cwd": ROOT, "capture_output": True, "text": True, "check": False}
         second = subprocess.run(command(tmp_path), **run)
         assert second.returncode == 2
-        said = " ".join(second.stdout.rpartition("The run ended because of this:")[2].split())
+        said = words(second.stdout.rpartition("The run ended because of this:")[2])
         assert f"(process {first.pid}): run this again when that has ended" in said
         assert "change.yml on this instance since 20" in said
         assert "changed=0" in second.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.ansible.conftest import ROOT
+from tests.ansible.conftest import ROOT, words
 
 # What `make` and scripts call: each says with which settings, and does nothing.
 SAYS = """#!/bin/sh
@@ -169,4 +169,4 @@ def test_the_users_own_vault_password_opens_the_vault_in_every_play(
     other.write_text("another password")
     done = run("playbooks/secrets.yml", other)
     assert done.returncode != 0
-    assert f"the vault password, from {other}" in " ".join(done.stdout.split())
+    assert f"the vault password, from {other}" in words(done.stdout)

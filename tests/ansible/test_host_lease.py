@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.ansible.conftest import INSTANCE, ROOT, forget_runs, load
+from tests.ansible.conftest import INSTANCE, ROOT, forget_runs, load, words
 
 module = load(ROOT / "plugins/modules/host_lease.py")
 action = load(ROOT / "plugins/action/host_lease.py")
@@ -87,7 +87,7 @@ class Controllers:
         """Run to the end: the status, and what was said."""
         with self.start("second", *arguments, prefix=prefix) as run:
             said, _ = run.communicate(timeout=120)
-        return run.returncode, " ".join(said.split())
+        return run.returncode, words(said)
 
     @property
     def is_at_work(self) -> bool:
@@ -184,7 +184,7 @@ def test_a_host_that_is_away_is_nobodys_where_hosts_may_be_away(
         timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == status, done.stdout
-    assert says in " ".join(done.stdout.split())
+    assert says in words(done.stdout)
     forget_runs()
 
 

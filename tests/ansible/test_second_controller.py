@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from cryptography import x509
-from tests.ansible.conftest import Playbook
+from tests.ansible.conftest import Playbook, words
 
 LEAF = {"name": "api", "common_name": "api", "dns": ["api"]}
 
@@ -52,7 +52,7 @@ def test_certificates_of_another_authority_stay_until_that_is_asked_for(
     for name in ("playbooks/deploy/preflight.yml", "playbooks/deploy/certificates.yml"):
         refused = controllers.run("second", name)
         assert refused.returncode == 2
-        said = " ".join(refused.stdout.rpartition("The run ended because of this:")[2].split())
+        said = words(refused.stdout.rpartition("The run ended because of this:")[2])
         assert f"an authority whose key is not in {tmp_path}/second: api. Copy that" in said
         assert "-e certificates_new_authority=true makes another" in said
         assert "changed=0" in refused.stdout

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ansible.conftest import INSTANCE, ROOT, Playbook
+from tests.ansible.conftest import INSTANCE, ROOT, Playbook, words
 
 
 def producer(**changes: str) -> dict[str, str]:
@@ -122,7 +122,7 @@ def test_what_cannot_work_is_refused(
 ) -> None:
     done = playbook.run("playbooks/deploy/preflight.yml", **variables)
     assert done.returncode != 0
-    assert message in " ".join(done.stdout.split())
+    assert message in words(done.stdout)
     assert "changed=0" in done.stdout
     assert not playbook.vault.exists()
 
@@ -132,7 +132,7 @@ def test_a_copy_of_one_inventory_says_what_it_lacks(playbook: Playbook, tmp_path
     shutil.copytree(ROOT / "inventories/local", alone, symlinks=True)
     done = playbook.run("site.yml", inventory=alone)
     assert done.returncode == 2
-    last = " ".join(done.stdout.rpartition("The run ended because of this:")[2].split())
+    last = words(done.stdout.rpartition("The run ended because of this:")[2])
     assert "local: copy the whole folder inventories with its links (cp -a), not only" in last
     assert "changed=0" in done.stdout
 
@@ -141,7 +141,5 @@ def test_a_command_to_all_producers_names_the_playbook_for_one(playbook: Playboo
     playbook.fill_vault()
     done = playbook.run("playbooks/producers.yml", producer="metals", do="pause")
     assert done.returncode != 0
-    assert "playbooks/control_producer.yml -e producer=metals -e do=pause" in " ".join(
-        done.stdout.split()
-    )
+    assert "playbooks/control_producer.yml -e producer=metals -e do=pause" in words(done.stdout)
     assert "changed=0" in done.stdout
