@@ -17,7 +17,10 @@ ROOT = HERE.parent
 LABEL = "io.millrace.build"
 
 # What defines an image besides its own folder and its parent, relative to the repository's root.
-SOURCES = {"millrace": ("requirements/services.txt", "services/pyproject.toml", "services/src")}
+SOURCES = {
+    "millrace": ("requirements/services.txt", "services/pyproject.toml", "services/src"),
+    "analytics": ("requirements/analytics.txt", "requirements/services.txt"),
+}
 
 Source = Literal["registry", "packages"]
 
@@ -42,6 +45,12 @@ class Image:
     parent: str
     versions: dict[str, str]  # of what goes into it, by upper-case name in environment and build
     built_tag: str = ""  # where packages give another version than the registry has
+    recipe: str = ""  # whose folder it is made from, on another parent
+
+    @property
+    def folder(self) -> str:
+        """The folder of what it is made from, and its key in SOURCES."""
+        return self.recipe or self.name
 
     @property
     def pulled(self) -> str:
@@ -126,7 +135,8 @@ def needed(names: Sequence[str], images: Mapping[str, Image], source: Source) ->
 
 def defining_files(image: Image) -> Iterator[Path]:
     """Every file that the image is made from."""
-    for top in (HERE / image.name, *(ROOT / source for source in SOURCES.get(image.name, ()))):
+    sources = (ROOT / source for source in SOURCES.get(image.folder, ()))
+    for top in (HERE / image.folder, *sources):
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path):
                 yield path
@@ -145,12 +155,14 @@ def definition_hash(image: Image, parent: str) -> str:
 def registry_reference(name: str, images: Mapping[str, Image], registry: str) -> str:
     """The image's name in a registry. A tag is never used again: it names what defines the image.
 
-    Nobody has to be asked for it. What a pulled parent holds is known by its name alone.
+    Nobody has to be asked for it. What a pulled parent holds is known by its name alone. Images of
+    one recipe are in one repository, and the tag says which of them it is.
     """
     content = ""
     for image in needed([name], images, "packages"):
         content = definition_hash(image, content)
-    return f"{registry}/{name}:{images[name].tag}-{content}"
+    repository = images[name].folder
+    return f"{registry}/{repository}:{images[name].tag}{name.removeprefix(repository)}-{content}"
 
 
 def plan(wanted: Sequence[Image], source: Source, present: Mapping[str, Present]) -> list[Step]:

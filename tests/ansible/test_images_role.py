@@ -171,7 +171,7 @@ REGISTRY = json.dumps(
 def test_a_host_elsewhere_pulls_what_the_controller_pushed(role: Role) -> None:
     _, output, calls = role.run(f"--extra-vars={REGISTRY}", "-vv")
     assert calls == [
-        "push registry.example/one --username=AWS a-token",
+        "push registry.example/one --username=AWS millrace a-token",
         "pull registry.example/one/millrace:1 as AWS",
         "pull kafka:4 as AWS",
     ]
@@ -179,6 +179,12 @@ def test_a_host_elsewhere_pulls_what_the_controller_pushed(role: Role) -> None:
     _, output, calls = role.run(f"--extra-vars={REGISTRY}")
     assert calls == []
     assert "changed=0" in output
+
+
+def test_the_controller_pushes_what_any_host_needs(role: Role) -> None:
+    more = json.dumps({"images_to_push": ["millrace", "millrace-analytics"]})
+    _, _, calls = role.run(f"--extra-vars={REGISTRY}", f"--extra-vars={more}")
+    assert calls[0] == "push registry.example/one --username=AWS millrace millrace-analytics a-token"
 
 
 def test_nothing_is_pushed_where_every_host_has_it(role: Role) -> None:

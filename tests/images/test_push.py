@@ -65,7 +65,7 @@ def make(push: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(push.docker, "from_env", lambda **_: engine)
         monkeypatch.setattr(push, "say", lines.append)
         monkeypatch.setattr(push, "build", lambda image: lines.append(f"built {image.name}"))
-        push.make("registry.example/one", LOGIN)
+        push.make("registry.example/one", "millrace", LOGIN)
         return lines
 
     return run
@@ -101,6 +101,8 @@ def test_a_push_that_is_refused_says_why(make: Any, push: ModuleType) -> None:
         [""],
         ["registry.example", "--username", "AWS"],
         ["registry.example", "--force"],
+        ["registry.example", "kafka"],
+        ["registry.example", "millrace", "analytics"],
     ],
 )
 def test_what_is_not_understood_is_told_before_anything_is_asked(
@@ -123,8 +125,10 @@ def test_a_registry_is_named_as_engines_name_it(
     push: ModuleType, monkeypatch: pytest.MonkeyPatch, registry: str
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(sys, "argv", ["images/push", registry, "--username", "AWS"])
-    monkeypatch.setattr(sys, "stdin", io.StringIO("a-token\n"))
     monkeypatch.setattr(push, "make", lambda *given: asked.append(given))
-    push.main()
-    assert asked == [(registry, LOGIN)]
+    for names in ([], ["millrace-analytics", "millrace"]):
+        monkeypatch.setattr(sys, "argv", ["images/push", registry, *names, "--username", "AWS"])
+        monkeypatch.setattr(sys, "stdin", io.StringIO("a-token\n"))
+        push.main()
+    pushed = ["millrace", "millrace-analytics", "millrace"]
+    assert asked == [(registry, name, LOGIN) for name in pushed]

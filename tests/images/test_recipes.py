@@ -27,6 +27,9 @@ BASE = Image("base", "debian", "1", "", official=True, parent="", versions={})
 KAFKA = Image("kafka", "apache/kafka", "4", "", official=True, parent="base", versions={})
 OURS = Image("millrace", "millrace/millrace", "0.1", "", official=False, parent="base", versions={})
 IMAGES = {image.name: image for image in (BASE, KAFKA, OURS)}
+# The same services on another image.
+MORE = replace(OURS, name="millrace-more", repository="millrace/more", parent="kafka")
+MORE = replace(MORE, recipe="millrace")
 PULLED = Present("sha256:p", "", ("debian@sha256:aa",))
 
 
@@ -123,6 +126,30 @@ def test_another_pulled_base_rebuilds_our_image() -> None:
     assert first["millrace"].definition != second["millrace"].definition
 
 
+def test_an_image_of_another_s_recipe_changes_with_it_and_with_its_own_parent(
+    folders: Path,
+) -> None:
+    wanted = [*IMAGES.values(), MORE]
+    first = plan(wanted, "packages", {})
+    present = {s.reference: Present(s.image.name, s.definition, ()) for s in first}
+    assert set(actions(plan(wanted, "packages", present)).values()) == {"keep"}
+    (folders / "src" / "main.py").write_text("changed\n")
+    assert actions(plan(wanted, "packages", present)) == {
+        "base": "keep",
+        "kafka": "keep",
+        "millrace": "build",
+        "millrace-more": "build",
+    }
+    (folders / "src" / "main.py").write_text("main\n")
+    (folders / "images" / "kafka" / "Dockerfile").write_text("FROM other\n")
+    assert actions(plan(wanted, "packages", present)) == {
+        "base": "keep",
+        "kafka": "build",
+        "millrace": "keep",
+        "millrace-more": "build",
+    }
+
+
 def test_a_registry_replaces_what_was_built_and_keeps_what_was_pulled() -> None:
     steps = plan(
         [BASE, KAFKA], "registry", {BASE.pulled: PULLED, KAFKA.built: built()[KAFKA.built]}
@@ -192,8 +219,10 @@ def test_the_committed_versions_can_be_read() -> None:
     versions = read_versions(Path(__file__).parents[2] / "images" / "versions.yml")
     for image in versions.values():
         assert image.parent == "" or image.parent in versions
-        assert (Path(__file__).parents[2] / "images" / image.name / "Dockerfile").exists()
-    assert [image.name for image in versions.values() if not image.official] == ["millrace"]
+        assert (Path(__file__).parents[2] / "images" / image.folder / "Dockerfile").exists()
+        assert image.name.startswith(image.folder)
+    ours = ["millrace", "analytics", "millrace-analytics"]
+    assert [image.name for image in versions.values() if not image.official] == ours
 
 
 def test_the_tag_in_a_registry_follows_from_what_the_image_is_made_from(folders: Path) -> None:
@@ -207,6 +236,13 @@ def test_the_tag_in_a_registry_follows_from_what_the_image_is_made_from(folders:
     second = name()
     (folders / "src" / "main.py").write_text("another\n")
     assert len({first, second, name()}) == 3
+
+
+def test_images_of_one_recipe_are_in_one_repository_with_tags_of_their_own() -> None:
+    images = IMAGES | {MORE.name: MORE}
+    named = [recipes.registry_reference(name, images, "r") for name in ("millrace", MORE.name)]
+    assert [name[:-20] for name in named] == ["r/millrace:0.1-", "r/millrace:0.1-more-"]
+    assert named[0][-20:] != named[1][-20:]
 
 
 def test_the_tag_is_what_the_image_is_labelled_with_where_all_is_built(folders: Path) -> None:
