@@ -23,6 +23,7 @@ ON_EVENTS = {
     "api": ("describe", "write"),
     # The operator reads everything and can replay a dead letter to its topic.
     "operator": ("read", "write"),
+    "archiver": ("read",),
 }
 ON_ALERTS = {"processor": ("write",), "operator": ("read",)}
 # The processor creates its indexes, reads its history and inserts. It can neither update nor drop.

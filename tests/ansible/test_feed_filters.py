@@ -42,6 +42,7 @@ def test_each_service_may_do_its_own_part_with_a_topic(filters: ModuleType) -> N
         ("User:api", "stock-data", "write"),
         ("User:operator", "stock-data", "read"),
         ("User:operator", "stock-data", "write"),
+        ("User:archiver", "stock-data", "read"),
         ("User:processor", "stock-alerts", "write"),
         ("User:operator", "stock-alerts", "read"),
     }

@@ -78,7 +78,7 @@ def test_its_topic_its_rules_and_its_rights_follow(weather: ModuleType) -> None:
     rules = filters.feed_acls(["weather"])
     assert {rule["resource_name"] for rule in rules} == {"temperatures"}
     assert {rule["principal"] for rule in rules} == {
-        f"User:{service}" for service in ("producer", "processor", "api", "operator")
+        f"User:{service}" for service in ("producer", "processor", "api", "operator", "archiver")
     }
     rights = filters.feed_privileges(["weather"])
     assert [right["collection"] for right in rights] == ["temperatures", "logs"]
