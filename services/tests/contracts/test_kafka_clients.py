@@ -6,6 +6,7 @@ import pytest
 from kafka.structs import TopicPartition
 from services.tests.admin import fake_kafka, test_rewind
 from services.tests.api import test_log as test_api_log
+from services.tests.archive import world as archive
 from services.tests.clients import test_lag
 from services.tests.contracts import kafka_admin as admin
 from services.tests.contracts import kafka_clients as clients
@@ -32,6 +33,13 @@ def log(records: int) -> tuple[Any, str]:
     return test_log.FakeConsumer(0, records), "t"
 
 
+def archived(records: int) -> tuple[Any, str]:
+    made = archive.Log()
+    made.make("quotes", 1)
+    made.add("quotes", 0, *[b"v"] * records)
+    return archive.Consumer(made), "quotes"
+
+
 def member(_records: int) -> tuple[Any, str]:
     made = test_group.Client()
     made.deleted = {TopicPartition("stock-data", 9)}
@@ -40,13 +48,13 @@ def member(_records: int) -> tuple[Any, str]:
 
 
 class TestReading(clients.Reading):
-    @pytest.fixture(params=[letters, log])
+    @pytest.fixture(params=[archived, letters, log])
     def consuming(self, request: pytest.FixtureRequest) -> Consuming:
         return request.param  # type: ignore[no-any-return]
 
 
 class TestNaming(clients.Naming):
-    @pytest.fixture(params=[member, log])
+    @pytest.fixture(params=[archived, member, log])
     def consuming(self, request: pytest.FixtureRequest) -> Consuming:
         return request.param  # type: ignore[no-any-return]
 
@@ -70,19 +78,19 @@ class TestCommittingNotes(clients.CommittingNotes):
 
 
 class TestEnds(clients.Ends):
-    @pytest.fixture(params=[member, letters, log, standing])
+    @pytest.fixture(params=[archived, member, letters, log, standing])
     def consuming(self, request: pytest.FixtureRequest) -> Consuming:
         return request.param  # type: ignore[no-any-return]
 
 
 class TestNoEnds(clients.NoEnds):
-    @pytest.fixture(params=[letters, log, standing])
+    @pytest.fixture(params=[archived, letters, log, standing])
     def consuming(self, request: pytest.FixtureRequest) -> Consuming:
         return request.param  # type: ignore[no-any-return]
 
 
 class TestStarts(clients.Starts):
-    @pytest.fixture(params=[letters, log])
+    @pytest.fixture(params=[archived, letters, log])
     def consuming(self, request: pytest.FixtureRequest) -> Consuming:
         return request.param  # type: ignore[no-any-return]
 

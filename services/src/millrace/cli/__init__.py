@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from millrace.cli import admin, dead_letters, described, look, producer, services, standing, verify
+from millrace.cli import (
+    admin,
+    archive,
+    dead_letters,
+    described,
+    look,
+    producer,
+    services,
+    standing,
+    verify,
+)
 from millrace.errors import MillraceError
 from millrace.runtime.exit_codes import Exit
 from millrace.runtime.redaction import scrub
@@ -15,7 +25,7 @@ from millrace.runtime.redaction import scrub
 app = typer.Typer(
     help="The programs of a deployment. Settings are MILLRACE_* variables, secrets are files:"
     " `millrace config` prints what is in force.",
-    epilog=described.group_epilog(Exit.HUNG),
+    epilog=described.group_epilog(Exit.HUNG, Exit.FENCED),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,6 +37,7 @@ app.add_typer(standing.group, name="standing")
 app.add_typer(producer.group, name="producer")
 app.add_typer(admin.group, name="admin")
 app.add_typer(verify.group, name="verify")
+app.add_typer(archive.group, name="archive")
 
 
 def show_version(wanted: bool) -> None:
@@ -54,6 +65,7 @@ def main() -> None:
         app()
     except MillraceError as error:
         sys.stderr.write(f"millrace: {scrub(str(error))}\n")
+        sys.exit(error.exit_code)
     except Exception:
         # Python would print it unmasked, with URLs and keys that libraries put into its text.
         sys.stderr.write(scrub(traceback.format_exc()))

@@ -25,6 +25,7 @@ IN_SHORT = {
     Exit.FAILED: "not done, or not well",
     Exit.MISUSED: "not understood",
     Exit.HUNG: "hung, for the engine to start it again",
+    Exit.FENCED: "another archiver has written the same table",
     Exit.INTERRUPTED: "Ctrl-C",
 }
 
@@ -32,9 +33,9 @@ Check = Annotated[bool, typer.Option("--check", help="Say what would change, cha
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-def group(about: str) -> typer.Typer:
-    """A group of commands; without a command it lists them."""
-    return typer.Typer(help=about, epilog=group_epilog(), no_args_is_help=True)
+def group(about: str, *also: Exit) -> typer.Typer:
+    """A group of commands; without a command it lists them. `also` as in `group_epilog`."""
+    return typer.Typer(help=about, epilog=group_epilog(*also), no_args_is_help=True)
 
 
 def group_epilog(*also: Exit) -> str:

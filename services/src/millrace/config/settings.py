@@ -15,6 +15,7 @@ from pydantic_settings import (
 
 from millrace.config import secret_files
 from millrace.config.api import ApiSettings
+from millrace.config.archive import ArchiveSettings
 from millrace.config.base import ENV_PREFIX, SECRETS
 from millrace.config.common import CommonSettings
 from millrace.config.kafka import KafkaSettings
@@ -31,6 +32,7 @@ from millrace.errors import ConfigurationError
 class Settings(
     OperatorSettings,
     ApiSettings,
+    ArchiveSettings,
     ProcessorSettings,
     SimulatorSettings,
     ProducerSettings,

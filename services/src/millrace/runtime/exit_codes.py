@@ -11,6 +11,7 @@ class Exit(IntEnum):
     MISUSED = 2
     """The command line library uses it, too."""
     HUNG = 70
+    FENCED = 75
     INTERRUPTED = 130
     """As in shells; the command line library uses it, too."""
 
@@ -27,5 +28,6 @@ _MEANINGS = {
     Exit.MISUSED: "the command was not understood: no such command or option, or an argument that"
     " is no number or date",
     Exit.HUNG: "a service whose loop hung ended itself, for the engine to start it again",
+    Exit.FENCED: "another archiver has written the same table",
     Exit.INTERRUPTED: "Ctrl-C",
 }

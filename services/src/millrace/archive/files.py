@@ -1,0 +1,92 @@
+"""Rows as Parquet files of a table: one per day of event time, sorted by symbol and time."""
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+    schema_to_pyarrow,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
+from pyiceberg.table import Table
+
+from millrace.archive.columns import LOG, OBSERVED_AT, OFFSET, PARTITION, SYMBOL
+
+ORDER = (SYMBOL, OBSERVED_AT, LOG, PARTITION, OFFSET)
+"""The order of the rows of a file. It is total, so that files of the same rows are equal."""
+ROW_GROUP = 100_000
+PARTIAL, FULL = "part", "full"
+"""How the names of files begin: what maintenance may combine with others, and what it has."""
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The schema of a table's rows in memory, and of its files."""
+    return schema_to_pyarrow(table.schema())
+
+
+def write(
+    table: Table,
+    rows: pa.Table,
+    *,
+    prefix: str = PARTIAL,
+    beat: Callable[[], None] = lambda: None,
+) -> list[DataFile]:
+    """Write rows to new files, which are no part of the table yet."""
+    rows = rows.cast(arrow_schema(table))  # readers know columns by the ids that it has
+    return [_write_day(table, day, own, prefix, beat) for day, own in by_day(rows)]
+
+
+def by_day(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """The sorted rows of each day, which is counted from 1970."""
+    if not rows.num_rows:
+        return
+    days = pc.cast(pc.cast(rows[OBSERVED_AT], pa.date32()), pa.int32())
+    keys = rows.select(ORDER).append_column("day", days)
+    order = pc.sort_indices(keys, [(name, "ascending") for name in ("day", *ORDER)])
+    runs = pc.run_end_encode(days.take(order).combine_chunks())
+    rows, start = rows.take(order), 0
+    for day, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        yield day, rows.slice(start, end - start)
+        start = end
+
+
+def _write_day(
+    table: Table, day: int, rows: pa.Table, prefix: str, beat: Callable[[], None]
+) -> DataFile:
+    beat()
+    metadata, schema = table.metadata, table.schema()
+    (field,) = metadata.spec().fields
+    key = PartitionKey([PartitionFieldValue(field, day)], metadata.spec(), schema)
+    name = f"{prefix}-{uuid.uuid4()}.parquet"
+    path = table.location_provider().new_data_location(name, key)
+    output = table.io.new_output(path)
+    with (
+        output.create() as stream,
+        pq.ParquetWriter(
+            stream, rows.schema, compression="zstd", store_decimal_as_integer=True
+        ) as writer,
+    ):
+        writer.write_table(rows, row_group_size=ROW_GROUP)
+    statistics = data_file_statistics_from_parquet_metadata(
+        parquet_metadata=writer.writer.metadata,
+        stats_columns=compute_statistics_plan(schema, metadata.properties),
+        parquet_column_mapping=parquet_path_to_id_mapping(schema),
+    )
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=path,
+        file_format=FileFormat.PARQUET,
+        partition=key.partition,
+        file_size_in_bytes=len(output.to_input_file()),
+        sort_order_id=None,
+        spec_id=metadata.default_spec_id,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
+    )

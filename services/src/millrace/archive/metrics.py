@@ -1,0 +1,55 @@
+"""All metrics of the archiver. Always: consumed = archived + bad + in memory."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from millrace.clients.progress import Partition
+
+PREFIX = "millrace_archiver_"
+
+
+class Metrics:
+    """Counters and gauges, most of them per feed."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def counter(name: str, text: str) -> Counter:
+            return Counter(PREFIX + name, text, ["feed"], registry=self.registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(PREFIX + name, text, labels or ["feed"], registry=self.registry)
+
+        self.consumed = counter("records_consumed", "Records that were read, also if read again.")
+        self.bad = counter("bad_records", "Records that are no event of their feed.")
+        self.lost = counter(
+            "offsets_lost", "Offsets that retention removed before they were archived."
+        )
+        self.rows = counter("rows", "Rows that were committed.")
+        self.bytes = counter("bytes", "Bytes of the files that were committed.")
+        self.commits = counter("commits", "Commits of rows with their offsets.")
+        self.failures = counter("failures", "Attempts to write that failed.")
+        self.waiting_rows = gauge("waiting_rows", "Rows in memory.")
+        self.waiting_bytes = gauge("waiting_bytes", "Memory of these rows, about.")
+        self.oldest_seconds = gauge(
+            "oldest_unflushed_seconds", "Time since the oldest of these rows was read."
+        )
+        self.lag = gauge(
+            "lag_records",
+            "Records between what was read and the end of a partition.",
+            "topic",
+            "partition",
+        )
+        self.flush_seconds = Histogram(
+            PREFIX + "flush_seconds",
+            "Time to write and commit a feed's rows.",
+            buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120),
+            registry=self.registry,
+        )
+
+    def show_lag(self, progress: Mapping[Partition, tuple[int, int]]) -> None:
+        """Set the lag of all partitions."""
+        self.lag.clear()
+        for (topic, partition), (position, end) in progress.items():
+            self.lag.labels(topic, str(partition)).set(max(0, end - position))
