@@ -92,7 +92,9 @@ def test_its_exit_codes_are_among_those_there_are(name: str) -> None:
     assert {*found} <= {*Exit}
 
 
-@pytest.mark.parametrize("name", ["", "dead-letters", "standing", "producer", "admin", "verify"])
+@pytest.mark.parametrize(
+    "name", ["", "archive", "dead-letters", "standing", "producer", "admin", "verify"]
+)
 def test_a_group_says_the_exit_codes_of_its_commands(name: str) -> None:
     shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "400"})
     [said] = re.findall(r"Exit codes: (.*)\.", shown.output)

@@ -47,7 +47,7 @@ class _Synced(pa.OSFile):  # type: ignore[misc]
         if not self.closed:
             super().close()
             for path in self.synced:
-                _sync(path)
+                sync(path)
 
 
 def _make_folder(folder: Path) -> list[Path]:
@@ -57,7 +57,8 @@ def _make_folder(folder: Path) -> list[Path]:
     return [one.parent for one in missing]
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Return when what a path names is on the disk: a file's content, or a folder's names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

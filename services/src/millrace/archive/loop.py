@@ -85,6 +85,8 @@ class Loop:
             stream = self._streams[partition[0]]
             stream.take(self._reader.ids[partition[0]], partition, records)
         self._flush_due()
+        # One of them in a turn: others are read meanwhile.
+        any(stream.maintain_if_due(self._beat) for stream in self._streams.values())
         if 0 < sum(map(len, polled.values())) < FEW_RECORDS:
             self._stop.wait(LINGER_SECONDS)
 

@@ -30,6 +30,13 @@ class Metrics:
         self.bytes = counter("bytes", "Bytes of the files that were committed.")
         self.commits = counter("commits", "Commits of rows with their offsets.")
         self.failures = counter("failures", "Attempts to write that failed.")
+        self.combined = counter("files_combined", "Files that maintenance combined with others.")
+        self.expired = counter("snapshots_expired", "Snapshots that maintenance dropped.")
+        self.removed = counter("files_removed", "Files without a snapshot that were removed.")
+        self.days_failed = counter(
+            "days_failed", "Days whose files could not be combined, in each maintenance."
+        )
+        self.maintained = gauge("maintained_seconds", "When it was maintained, since 1970.")
         self.waiting_rows = gauge("waiting_rows", "Rows in memory.")
         self.waiting_bytes = gauge("waiting_bytes", "Memory of these rows, about.")
         self.oldest_seconds = gauge(

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from pyiceberg.catalog import Catalog
 
-from millrace.archive import files
+from millrace.archive import files, maintenance
 from millrace.archive.failures import Kinds
 from millrace.archive.metrics import Metrics
 from millrace.archive.rows import Rows
@@ -17,9 +17,13 @@ from millrace.config import Settings
 from millrace.feeds.base import Feed
 from millrace.processor import backoff
 from millrace.processor.batch import Record
+from millrace.processor.errors import Transient, Unknown
 from millrace.runtime.redaction import shown
 
 log = structlog.get_logger(__name__)
+
+MAINTENANCE_LOOK_SECONDS = 60.0
+MAINTENANCE_RETRY_SECONDS = 3600.0
 
 
 class Stream:
@@ -49,6 +53,7 @@ class Stream:
         self._oldest_at: float | None = None
         self._failures = 0
         self._again_at: float | None = None
+        self._maintain_at = 0.0
         self.trouble: str | None = None
 
     @property
@@ -134,6 +139,28 @@ class Stream:
             return False
         self.table.reload()
         self.next, self._again_at = self.table.offsets, None
+        return True
+
+    def maintain_if_due(self, beat: Callable[[], None]) -> bool:
+        """Maintain the table, if it is time to; return whether it was. Raises Permanent."""
+        if self.rests or self._clock() < self._maintain_at:
+            return False
+        if not maintenance.is_due(self.table, self._settings, time.time()):
+            self._maintain_at = self._clock() + MAINTENANCE_LOOK_SECONDS
+            return False
+        name, metrics = self.feed.name, self._metrics
+        try:
+            report = maintenance.maintain(self.table, self._settings, beat)
+        except (Transient, Unknown) as error:
+            metrics.failures.labels(name).inc()
+            self._maintain_at = self._clock() + MAINTENANCE_RETRY_SECONDS
+            log.warning("not maintained", feed=name, reason=str(error))
+            return True
+        metrics.combined.labels(name).inc(report.files_combined)
+        metrics.expired.labels(name).inc(report.snapshots_expired)
+        metrics.removed.labels(name).inc(report.files_removed)
+        metrics.days_failed.labels(name).inc(report.days_failed)
+        metrics.maintained.labels(name).set_to_current_time()
         return True
 
     def show(self) -> None:

@@ -1,5 +1,6 @@
 """A feed's table: what it has of the log, and commits of rows with the offsets behind them."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 
 from millrace.archive import offsets, schema
 from millrace.archive.catalog import namespace
@@ -26,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 OWNER = "millrace.feed"
 """The property that marks a table as ours; it names the feed."""
+MAINTAINED = "millrace.maintained"
+"""The property with the time of the last maintenance, in seconds since 1970."""
 PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
@@ -73,6 +77,9 @@ class FeedTable:
                 log.info("the commit was made", feed=self.feed.name)
                 self.offsets = moved
         self._uncertain = None
+        self._check_mine(found)
+
+    def _check_mine(self, found: Offsets) -> None:
         if found != self.offsets:
             raise Fenced(
                 f"another archiver writes the table {self.feed.name}: it has come to"
@@ -100,6 +107,8 @@ class FeedTable:
         raise Transient(f"the table {self.feed.name} was changed during {ATTEMPTS} commits")
 
     def _append(self, files: Sequence[DataFile], moved: Offsets) -> None:
+        # Maintenance may have seen the commit of another archiver.
+        self._check_mine(held(self.table, self.feed))
         properties = {offsets.PROPERTY: moved.written()}
         what = f"commit to its table {self.feed.name}"
         with Kinds(what), self.table.transaction() as transaction:
@@ -126,6 +135,12 @@ class FeedTable:
                 return True
         raise Transient(f"the table {self.feed.name} was changed during {ATTEMPTS} commits")
 
+    def carry_offsets_on(self) -> None:
+        """Let the last snapshot say the offsets: the ancestor that does may expire."""
+        snapshot = self.table.current_snapshot()
+        if snapshot and _said(snapshot) is None:
+            self._replace([], [])
+
     def _replace(self, old: Sequence[DataFile], new: Sequence[DataFile]) -> None:
         properties = {offsets.PROPERTY: held(self.table, self.feed).written()}
         what = f"commit to its table {self.feed.name}"
@@ -151,7 +166,7 @@ def _opened(catalog: Catalog, settings: Settings, feed: Feed[Any]) -> Table:
                 location=f"{settings.archive_warehouse}/{feed.name}",
                 partition_spec=schema.partitions(wanted),
                 sort_order=schema.order(wanted),
-                properties=PROPERTIES | {OWNER: feed.name},
+                properties=PROPERTIES | {OWNER: feed.name, MAINTAINED: str(int(time.time()))},
             )
         except TableAlreadyExistsError:  # another process made it
             table = catalog.load_table(name)
@@ -172,8 +187,7 @@ def held(table: Table, feed: Feed[Any]) -> Offsets:
     if snapshot is None:
         return Offsets(feed.topic)
     while snapshot is not None:
-        summary = snapshot.summary
-        found = summary.additional_properties.get(offsets.PROPERTY) if summary else None
+        found = _said(snapshot)
         if found is not None:
             try:
                 return offsets.read(found)
@@ -185,3 +199,8 @@ def held(table: Table, feed: Feed[Any]) -> Offsets:
         f"the table {feed.name} has rows, but none of its snapshots says how far in the log they"
         f" reach ({offsets.PROPERTY}): go back to one that does"
     )
+
+
+def _said(snapshot: Snapshot) -> str | None:
+    summary = snapshot.summary
+    return summary.additional_properties.get(offsets.PROPERTY) if summary else None

@@ -1,5 +1,7 @@
 """`millrace archive`."""
 
+import typer
+
 from millrace.cli import described
 from millrace.cli.described import KAFKA, KAFKA_FILES
 from millrace.errors import MillraceError
@@ -44,3 +46,30 @@ def archive_run() -> None:
     from millrace.archive import service
 
     service.run(config.load())
+
+
+@described.command(
+    group,
+    "maintain",
+    settings=TABLES,
+    files=TABLES_FILES,
+    example="millrace archive maintain",
+    ok="each table is maintained; what was done is printed as JSON",
+    failed="catalog or files cannot be reached or changed, or files of a day cannot be read",
+)
+def archive_maintain() -> None:
+    """Combine small files, drop old snapshots, and remove files that no snapshot has."""
+    check_image()
+    import msgspec
+
+    from millrace import config
+    from millrace.archive import maintenance
+    from millrace.processor.errors import Transient, Unknown
+
+    try:
+        reports = maintenance.run(config.load())
+    except (Transient, Unknown) as error:
+        raise MillraceError(str(error)) from None
+    typer.echo(msgspec.json.format(msgspec.json.encode(reports)))
+    if any(report.days_failed for report in reports):
+        raise typer.Exit(Exit.FAILED)
