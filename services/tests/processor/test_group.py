@@ -253,6 +253,41 @@ def test_every_question_has_a_deadline(reading: Group, client: Client, admins: l
     assert options == {"bootstrap_timeout_ms": 10_000, "request_timeout_ms": 10_000}
 
 
+def test_a_member_without_records_asks_less_often(
+    reading: Group, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, pauses = [time.monotonic()], list[float]()
+    monkeypatch.setattr(
+        "millrace.processor.group.time",
+        SimpleNamespace(monotonic=lambda: now[0], sleep=pauses.append),
+    )
+
+    def asked(after: float) -> tuple[int, int]:
+        """How long Kafka may take to answer the next question, and how many pauses there were."""
+        now[0] += after
+        client.waits.clear()
+        reading.poll(0.2)
+        return client.waits[0], len(pauses)
+
+    client.polled = {MINE: [record(4)]}
+    assert asked(after=0) == (200, 0)
+    client.polled = {}
+    assert asked(after=0.5) == (200, 0)
+    assert asked(after=0.6) == (15, 1)
+    assert sum(pauses) <= 0.1, "the first record after it waits as long"
+    reading.poll(0)
+    assert len(pauses) == 1, "who does not wait is not made to"
+    client.polled = {MINE: [record(5)]}
+    assert asked(after=9) == (15, 2)
+    client.polled = {}
+    assert asked(after=0.9) == (200, 2)
+    now[0] += 0.2
+    client.state = MemberState.REBALANCING
+    asked(after=0)
+    client.state = MemberState.STABLE
+    assert asked(after=0.9) == (200, 3), "a member that joins needs the time"
+
+
 def test_it_waits_for_topics_that_kafka_does_not_know_yet(group: Group, client: Client) -> None:
     with pytest.raises(Transient, match="stock-data"):
         group.learn_topics()
