@@ -1,6 +1,7 @@
 """The catalog of the archive's tables, from the settings."""
 
 from contextlib import suppress
+from typing import Any
 
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError
@@ -13,6 +14,8 @@ NAME = "millrace"
 """The name of the catalog, and of the tables' namespace in a catalog of SQLite."""
 GLUE = "glue://"
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 60
+RETRIES = 3
+"""Of a request to Glue, besides those of the archiver."""
 
 
 def namespace(settings: Settings) -> str:
@@ -31,11 +34,11 @@ def opened(settings: Settings) -> Catalog:
     return catalog
 
 
-def _properties(settings: Settings) -> dict[str, str]:
+def _properties(settings: Settings) -> dict[str, Any]:
     url, warehouse = settings.archive_catalog, settings.archive_warehouse
-    properties = {"warehouse": warehouse}
+    properties: dict[str, Any] = {"warehouse": warehouse}
     if url.startswith(GLUE):
-        properties |= {"type": "glue"}
+        properties |= {"type": "glue", "glue.max-retries": RETRIES}
     else:
         properties |= {"type": "sql", "uri": url}
     if warehouse.startswith("file:"):

@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    EndpointConnectionError,
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
@@ -84,11 +85,15 @@ def kind_of(error: Exception) -> type[Permanent | Transient | Unknown]:
     if isinstance(error, NoSuchIcebergTableError | NoSuchTableError | NoSuchNamespaceError):
         return Permanent
     if isinstance(error, ClientError):
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        return _kind(REFUSALS.search(code), PASSING_OF_AWS.search(code))
+        answer = error.response
+        code = str(answer.get("Error", {}).get("Code", ""))
+        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        refused = status in (401, 403) or REFUSALS.search(code)
+        return _kind(refused, status == 429 or status >= 500 or PASSING_OF_AWS.search(code))
     if isinstance(error, BotoCoreError):
         wrong = NoCredentialsError | PartialCredentialsError | NoRegionError
-        return _kind(isinstance(error, wrong), isinstance(error, HTTPClientError))
+        passing = HTTPClientError | EndpointConnectionError
+        return _kind(isinstance(error, wrong), isinstance(error, passing))
     if isinstance(error, OSError):
         text = str(error)
         wrong_here = error.errno in WRONG_OF_FILES or REFUSALS.search(text)
