@@ -1,5 +1,6 @@
 """Maintenance: the same rows in fewer files, for every reader, at every time."""
 
+import errno
 import json
 import os
 import threading
@@ -13,16 +14,20 @@ from services.tests.archive.world import (
     Archiver,
     Log,
     archive_all,
+    failing,
     settings_in,
     table_of,
 )
-from services.tests.cli.test_cli import run as millrace
+from typer.testing import CliRunner
 
 from millrace.archive import compaction, files, maintenance, orphans, tables
 from millrace.archive.failures import Fenced
 from millrace.archive.maintenance import maintain
+from millrace.cli import app
 from millrace.config import Settings
+from millrace.errors import MillraceError
 from millrace.feeds.quotes import QUOTES
+from millrace.runtime.exit_codes import Exit
 
 HOUR = 3600.0
 
@@ -286,16 +291,43 @@ def test_maintenance_does_not_hide_another_archiver(
     assert world.positions(table_of(settings).table) == world.positions_in(log)
 
 
-def test_the_command_says_what_it_did(settings: Settings, log: Log) -> None:
-    done = millrace(
-        "archive",
-        "maintain",
-        MILLRACE_ARCHIVE_CATALOG=settings.archive_catalog,
-        MILLRACE_ARCHIVE_WAREHOUSE=settings.archive_warehouse,
-        MILLRACE_FEEDS='["quotes", "metals"]',
-        MILLRACE_SECRETS_DIR="/nonexistent",
-    )
-    assert done.returncode == 0, done.stderr
-    (report,) = json.loads(done.stdout.rpartition("\n[")[2].join(["[", ""]))
+def millrace(settings: Settings, *words: str) -> Any:
+    """What a command of `millrace archive` does."""
+    given = {
+        "MILLRACE_ARCHIVE_CATALOG": settings.archive_catalog,
+        "MILLRACE_ARCHIVE_WAREHOUSE": settings.archive_warehouse,
+        "MILLRACE_FEEDS": '["quotes", "metals"]',
+        "MILLRACE_SECRETS_DIR": "/nonexistent",
+    }
+    return CliRunner().invoke(app, ["archive", *words], env=given)
+
+
+def test_the_commands_say_what_they_did_and_what_is_there(
+    settings: Settings, log: Log, tmp_path: Path
+) -> None:
+    done = millrace(settings, "maintain")
+    assert done.exit_code == 0
+    (report,) = json.loads(done.stdout[done.stdout.index("[\n") :])
     assert report["feed"] == "quotes"
     assert report["files_made"] == 3
+    done = millrace(settings, "tables", "--json")
+    (listed,) = json.loads(done.stdout)
+    assert (listed["feed"], listed["rows"], listed["files"]) == ("quotes", 600, 3)
+    assert listed["next"] == {str(p): len(found) for (_, p), found in log.records.items()}
+    assert listed["metadata"] == table_of(settings).table.metadata_location
+    assert "600" in millrace(settings, "tables").stdout
+    for path in (tmp_path / "warehouse").rglob("*.parquet"):
+        path.unlink()
+    assert millrace(settings, "tables").exit_code == 0
+    log.quotes(10, first=600)
+    archive_all(settings, log)
+    assert millrace(settings, "maintain").exit_code == Exit.FAILED
+
+
+def test_a_command_that_fails_for_now_says_so(
+    settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with failing("millrace.archive.catalog:load_catalog", OSError(errno.EIO, "Input/output error")):
+        done = millrace(settings, "tables")
+    assert isinstance(done.exception, MillraceError)
+    assert str(done.exception) == "the archive, open its catalog: [Errno 5] Input/output error"

@@ -1,9 +1,12 @@
 """`millrace archive`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import typer
 
 from millrace.cli import described
-from millrace.cli.described import KAFKA, KAFKA_FILES
+from millrace.cli.described import KAFKA, KAFKA_FILES, Json
 from millrace.errors import MillraceError
 from millrace.runtime.exit_codes import Exit
 
@@ -64,12 +67,39 @@ def archive_maintain() -> None:
 
     from millrace import config
     from millrace.archive import maintenance
-    from millrace.processor.errors import Transient, Unknown
 
-    try:
+    with once():
         reports = maintenance.run(config.load())
-    except (Transient, Unknown) as error:
-        raise MillraceError(str(error)) from None
     typer.echo(msgspec.json.format(msgspec.json.encode(reports)))
     if any(report.days_failed for report in reports):
         raise typer.Exit(Exit.FAILED)
+
+
+@described.command(
+    group,
+    "tables",
+    settings=TABLES,
+    files=TABLES_FILES,
+    example="millrace archive tables --json",
+    ok="listed, even if there are none",
+    failed="catalog or files cannot be reached",
+)
+def archive_tables(as_json: Json = False) -> None:
+    """List the tables: what each has, and the file from which other programs read it."""
+    check_image()
+    from millrace import config
+    from millrace.archive import listing
+
+    with once():
+        listing.run(config.load(), as_json=as_json)
+
+
+@contextmanager
+def once() -> Iterator[None]:
+    """End at the first error, with one line: there is somebody who can try again."""
+    from millrace.processor.errors import Transient, Unknown
+
+    try:
+        yield
+    except (Transient, Unknown) as error:
+        raise MillraceError(str(error)) from None
