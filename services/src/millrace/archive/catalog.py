@@ -26,12 +26,18 @@ def namespace(settings: Settings) -> str:
 
 def opened(settings: Settings) -> Catalog:
     """The catalog, in which the namespace of the tables exists. Raises Transient, Permanent."""
+    catalog = existing(settings)
     with Kinds("open its catalog"):
-        catalog = load_catalog(NAME, **_properties(settings))
         if not catalog.namespace_exists(own := namespace(settings)):
             with suppress(NamespaceAlreadyExistsError):  # another process made it
                 catalog.create_namespace(own)
     return catalog
+
+
+def existing(settings: Settings) -> Catalog:
+    """The catalog, as it is. Raises Transient, Permanent."""
+    with Kinds("open its catalog"):
+        return load_catalog(NAME, **_properties(settings))
 
 
 def _properties(settings: Settings) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from millrace.cli import (
     services,
     standing,
     verify,
+    warehouse,
 )
 from millrace.errors import MillraceError
 from millrace.runtime.exit_codes import Exit
@@ -38,6 +39,7 @@ app.add_typer(producer.group, name="producer")
 app.add_typer(admin.group, name="admin")
 app.add_typer(verify.group, name="verify")
 app.add_typer(archive.group, name="archive")
+app.add_typer(warehouse.group, name="warehouse")
 
 
 def show_version(wanted: bool) -> None:

@@ -25,6 +25,7 @@ from millrace.config.processor import ProcessorSettings
 from millrace.config.producer import ProducerSettings
 from millrace.config.redis import RedisSettings
 from millrace.config.simulator import SimulatorSettings
+from millrace.config.warehouse import WarehouseSettings
 from millrace.errors import ConfigurationError
 
 
@@ -33,6 +34,7 @@ class Settings(
     OperatorSettings,
     ApiSettings,
     ArchiveSettings,
+    WarehouseSettings,
     ProcessorSettings,
     SimulatorSettings,
     ProducerSettings,

@@ -5,6 +5,7 @@ is a new entry, so that values derived from earlier prices stay right. Sources p
 their events, so that later entries do not change it.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from importlib.resources import files
 from typing import Annotated
@@ -51,6 +52,13 @@ def price_at(name: str | None, moment: datetime) -> float | None:
         if (name == price.name or name in price.also) and price.start <= moment:
             found = price.usd_per_hour
     return found
+
+
+def all_prices() -> Iterator[tuple[str, datetime, float]]:
+    """Every price under each of its names, with the time from which it applies, without a zone."""
+    for price in _PRICES:
+        for name in (price.name, *price.also):
+            yield name, price.start.replace(tzinfo=None), price.usd_per_hour
 
 
 def documents(now: datetime) -> tuple[dict[str, object], ...]:

@@ -1,0 +1,20 @@
+"""Where the warehouse is, and what building it may use."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+
+class WarehouseSettings(BaseModel):
+    """Where the warehouse is, and what building it may use."""
+
+    warehouse_file: Path = Field(
+        default=Path("/warehouse/millrace.duckdb"),
+        description="The warehouse, a database of DuckDB; it is built in the same folder.",
+    )
+    warehouse_memory_mb: int = Field(
+        default=1024, ge=128, description="Memory for DuckDB in MiB; beyond it, it uses the disk."
+    )
+    warehouse_threads: int = Field(
+        default=2, ge=1, le=64, description="Threads of DuckDB, and models at the same time."
+    )

@@ -1,0 +1,122 @@
+"""Builds, tests and describes the warehouse."""
+
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+from pyiceberg.catalog import Catalog
+
+from millrace.archive import catalog
+from millrace.config import Settings
+from millrace.errors import MillraceError
+from millrace.warehouse import dbt, files, landing
+from millrace.warehouse.dbt import Dbt
+
+PAGE = "index.html"
+SQLITE = "sqlite:///"
+
+
+class NoArchive(MillraceError):
+    """There is nothing to build from."""
+
+
+def now() -> datetime:
+    """The time in UTC, without a zone, as in the database."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def build(settings: Settings, *, full: bool) -> None:
+    """Add what the archive has got since the last build, or make everything anew."""
+    database, start = settings.warehouse_file, time.monotonic()
+    with files.workplace(database) as folder:
+        built, source = folder / database.name, folder / "landing.duckdb"
+        if not full and database.exists():
+            files.copy(database, folder)
+            full = not _is_of_these_models(built)
+        else:
+            full = True
+        if full:
+            built.unlink(missing_ok=True)
+        full = _load(settings, built, source, full=full)
+        variables = {"run_started_at": now().isoformat(sep=" "), "models_digest": dbt.digest()}
+        runner = Dbt(settings, built, source, variables, _say)
+        passed = runner.run(
+            ["build"], "--exclude-resource-type", "unit_test", "--exclude", "tag:whole"
+        )
+        with duckdb.connect(built, read_only=True) as connection:
+            [(events,)] = connection.execute(
+                "select new_events from builds order by started_at desc limit 1"
+            ).fetchall()
+        files.publish(built, database)
+    how = "anew" if full else "with what is new"
+    took = time.monotonic() - start
+    _say(f"built {database} {how}: {events:,} events, {passed} tests passed, {took:.0f} s")
+
+
+def test(settings: Settings) -> None:
+    """Test the data, and the calculations on values that were worked out by hand."""
+    with files.workplace(settings.warehouse_file) as folder:
+        passed = _beside(settings, folder).run(["test"])
+    _say(f"{passed} tests passed")
+
+
+def docs(settings: Settings, target: Path) -> None:
+    """Write a page that describes every model and column."""
+    with files.workplace(settings.warehouse_file) as folder:
+        runner = _beside(settings, folder)
+        runner.run(["docs", "generate"], "--static")
+        page = (runner.target / "static_index.html").read_bytes()
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        (target / PAGE).write_bytes(page)
+    except OSError as error:
+        raise MillraceError(f"cannot write {target / PAGE}: {error.strerror}") from error
+    _say(f"wrote {target / PAGE}")
+
+
+def _existing(settings: Settings) -> Catalog:
+    """The archive's catalog, which is not made here. Raises NoArchive."""
+    url = settings.archive_catalog
+    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+        raise NoArchive(f"there is no archive: {url} does not exist")
+    return catalog.existing(settings)
+
+
+def _load(settings: Settings, built: Path, source: Path, *, full: bool) -> bool:
+    """Read what is new, or all; whether it is all."""
+    tables = _existing(settings)
+    known = {} if full else landing.positions(built)
+    landing.load(settings, tables, source, known, _say)
+    if full or not landing.precedes(source, built):
+        return full
+    _say("a new record is the first of an event that is known from another: all is built anew")
+    built.unlink()
+    source.unlink()
+    landing.load(settings, tables, source, {}, _say)
+    return True
+
+
+def _is_of_these_models(built: Path) -> bool:
+    try:
+        with duckdb.connect(built, read_only=True) as connection:
+            found = connection.execute(
+                "select models_digest from builds order by started_at desc limit 1"
+            ).fetchall()
+    except duckdb.Error as error:
+        _say(f"the warehouse that is there cannot be read, and is built anew: {error}")
+        return False
+    return found == [(dbt.digest(),)]
+
+
+def _beside(settings: Settings, folder: Path) -> Dbt:
+    """dbt, on a copy of the warehouse."""
+    copied, source = files.copy(settings.warehouse_file, folder), folder / "landing.duckdb"
+    landing.create(source)
+    return Dbt(settings, copied, source, {}, _say)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

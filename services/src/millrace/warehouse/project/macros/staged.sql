@@ -1,0 +1,38 @@
+{#- The events of a feed, each once: of several records with one id, the first of the log. A record
+    that is first although another one was loaded before makes the run build everything anew. -#}
+{% macro staged(feed, own) %}
+with arrived as (
+    select
+        event_id,
+        source,
+        simulated,
+        symbol,
+        {{ utc('observed_at') }} as observed_at,
+        {{ utc('produced_at') }} as produced_at,
+        {% for column in own %}{{ column }},
+        {% endfor -%}
+        {{ utc('claimed_at') }} as claimed_at,
+        kafka_topic,
+        kafka_log,
+        kafka_partition,
+        kafka_offset,
+        {{ utc('kafka_timestamp') }} as kafka_timestamp,
+        {{ run_started_at() }} as loaded_at
+    from {{ source('archive', feed) }}
+    qualify row_number() over (
+        partition by event_id order by {{ log_order() }}
+    ) = 1
+)
+
+select *
+from arrived
+{% if is_incremental() %}
+where not exists (select 1 from {{ this }} as known where known.event_id = arrived.event_id)
+{% endif %}
+order by observed_at
+{% endmacro %}
+
+{#- The order of records, also of those in several logs or partitions. -#}
+{% macro log_order() -%}
+    kafka_timestamp, kafka_log, kafka_partition, kafka_offset
+{%- endmacro %}

@@ -1,0 +1,1 @@
+{{ indicators('prices_daily', averages=[7, 30], volatility=30) }}

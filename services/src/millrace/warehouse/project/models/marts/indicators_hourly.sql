@@ -1,0 +1,1 @@
+{{ indicators('prices_hourly', averages=[24, 168], volatility=24) }}

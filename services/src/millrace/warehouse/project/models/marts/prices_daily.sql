@@ -1,0 +1,2 @@
+{{ config(materialized='incremental', unique_key=series() + ['started_at']) }}
+{{ ohlc('day') }}

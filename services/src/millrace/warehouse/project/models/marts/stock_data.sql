@@ -1,0 +1,20 @@
+select
+    event_id,
+    symbol,
+    observed_at as timestamp,
+    open,
+    high,
+    low,
+    price as close,
+    volume,
+    currency,
+    produced_at as processed_at,
+    source,
+    simulated,
+    kafka_topic,
+    kafka_partition,
+    kafka_offset,
+    kafka_timestamp,
+    kafka_topic as data_type,
+    loaded_at
+from {{ ref('stg_stocks') }}

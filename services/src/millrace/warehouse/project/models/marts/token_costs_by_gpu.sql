@@ -1,0 +1,1 @@
+{{ token_costs(['host', 'gpu_index']) }}

@@ -1,0 +1,1 @@
+{{ staged('metals', ['price', 'currency', 'unit', 'metal_name']) }}

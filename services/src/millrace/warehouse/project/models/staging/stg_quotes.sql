@@ -1,0 +1,1 @@
+{{ staged('quotes', ['price', 'bid', 'ask', 'volume', 'currency']) }}

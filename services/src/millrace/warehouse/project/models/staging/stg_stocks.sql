@@ -1,0 +1,1 @@
+{{ staged('stocks', ['open', 'high', 'low', 'price', 'volume', 'currency']) }}

@@ -1,0 +1,137 @@
+"""What a build does to the database that is there, and what it says when it cannot be made."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+from services.tests.feeds.events import metal
+from services.tests.warehouse.world import Archive, arrived, rows_of, settings_of
+from typer.testing import CliRunner
+
+from millrace.cli import app
+from millrace.config import Settings
+from millrace.feeds import FEEDS
+from millrace.runtime.exit_codes import Exit
+from millrace.warehouse import building, dbt, files, landing
+
+
+@pytest.fixture(scope="module")
+def metals(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A warehouse of metals alone."""
+    settings = settings_of(tmp_path_factory.mktemp("metals"))
+    Archive(settings).append("metals", arrived(metal(2000.0 + n, hours=n) for n in range(3)))
+    building.build(settings, full=False)
+    return settings
+
+
+def left_over(settings: Settings) -> list[str]:
+    """What is in the folder of the database, and is neither it nor the archive."""
+    own = {"catalog.db", "warehouse", settings.warehouse_file.name}
+    lock = f".{settings.warehouse_file.name}.lock"
+    return sorted({path.name for path in settings.warehouse_file.parent.iterdir()} - own - {lock})
+
+
+def test_models_are_about_every_feed() -> None:
+    assert {*landing.STAGED} == {*FEEDS}
+
+
+def test_a_feed_that_the_archive_lacks_is_empty(metals: Settings) -> None:
+    found = rows_of(metals.warehouse_file, "select feed, events, status from feed_freshness")
+    absent = {row["feed"] for row in found if row["status"] == "absent"}
+    assert absent == {*FEEDS} - {"metals"}
+    assert rows_of(metals.warehouse_file, "from latest_stock_prices") == []
+    assert left_over(metals) == []
+
+
+def test_a_build_that_fails_leaves_what_is_there(
+    metals: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = metals.warehouse_file.read_bytes()
+    project = tmp_path / "project"
+    shutil.copytree(dbt.PROJECT, project)
+    (project / "models" / "marts" / "feed_gaps.sql").write_text("select no_such_column")
+    monkeypatch.setattr(dbt, "PROJECT", project)
+    with pytest.raises(dbt.DbtFailed, match=r"^feed_gaps: .*no_such_column"):
+        building.build(metals, full=False)
+    assert metals.warehouse_file.read_bytes() == before
+    assert left_over(metals) == []
+
+
+def test_what_other_models_built_is_built_anew(
+    metals: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert building._is_of_these_models(metals.warehouse_file)
+    monkeypatch.setattr(dbt, "digest", lambda: "another")
+    assert not building._is_of_these_models(metals.warehouse_file)
+
+
+def test_what_is_no_database_is_built_anew(tmp_path: Path) -> None:
+    database = tmp_path / "millrace.duckdb"
+    database.write_bytes(b"no database")
+    assert not building._is_of_these_models(database)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    database = tmp_path / "millrace.duckdb"
+    code = (
+        "import os, pathlib, sys; from millrace.warehouse import files\n"
+        "with files.workplace(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half').touch(); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, database], check=False, timeout=60)
+    assert [*tmp_path.glob(".*/half")]
+    with files.workplace(database) as folder:
+        assert [*folder.iterdir()] == []
+
+
+def test_a_published_database_replaces_the_one_that_readers_keep(tmp_path: Path) -> None:
+    database, built = tmp_path / "millrace.duckdb", tmp_path / "built"
+    for path, number in ((database, 1), (built, 2)):
+        with duckdb.connect(path) as connection:
+            connection.execute(f"create table t as select {number} as n")
+    with duckdb.connect(database, read_only=True) as reader:
+        files.publish(built, database)
+        assert reader.execute("from t").fetchall() == [(1,)]
+    assert rows_of(database, "from t") == [{"n": 2}]
+
+
+def test_a_second_build_at_a_time_is_refused(tmp_path: Path) -> None:
+    database = tmp_path / "millrace.duckdb"
+    with (
+        files.workplace(database),
+        pytest.raises(files.Busy, match="another process builds"),
+        files.workplace(database),
+    ):
+        pass
+
+
+def run(*words: str, **settings: object) -> tuple[int, str]:
+    environment = {f"MILLRACE_{name.upper()}": str(value) for name, value in settings.items()}
+    done = CliRunner().invoke(app, ["warehouse", *words], env=environment)
+    return done.exit_code, str(done.exception)
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, said = run("test", warehouse_file=tmp_path / "file" / "millrace.duckdb")
+    assert code == Exit.FAILED
+    assert f"cannot build in {tmp_path}/file" in said
+
+
+def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:
+    catalog = f"sqlite:///{tmp_path}/none.db"
+    code, said = run("build", warehouse_file=tmp_path / "w.duckdb", archive_catalog=catalog)
+    assert code == Exit.FAILED
+    assert said == f"there is no archive: {catalog} does not exist"
+    assert [path.name for path in tmp_path.iterdir()] == [".w.duckdb.lock"]
+
+
+@pytest.mark.parametrize("words", [("test",), ("docs", "--to", "page")])
+def test_a_warehouse_that_is_not_there_is_named(tmp_path: Path, words: tuple[str, ...]) -> None:
+    database = tmp_path / "w.duckdb"
+    code, said = run(*words, warehouse_file=database)
+    assert code == Exit.FAILED
+    assert said == f"there is no warehouse at {database}: millrace warehouse build makes it"
