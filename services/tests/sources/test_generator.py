@@ -1,19 +1,19 @@
-"""Generator: a steady rate, one story a seed, and prices that move like a share's."""
+"""Generator: a steady rate, one story a seed, and what is quoted is what the market says."""
 
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from statistics import fmean, stdev
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.feeds.quotes import QUOTES, Quote
+from millrace.invented import exchange, shares
 from millrace.processor.decode import decoder
-from millrace.sources.generator import VOLATILITY, YEAR_SECONDS, Generator
+from millrace.sources.generator import Generator
 
 START = datetime(2026, 1, 2, 15, tzinfo=UTC).timestamp()
 pauses = st.lists(st.floats(0.001, 5), min_size=1, max_size=20)
@@ -70,9 +70,9 @@ def test_a_seed_is_one_story_however_it_is_polled(pauses: list[float]) -> None:
 def test_the_story_of_a_seed_is_the_same_everywhere() -> None:
     quotes = World(seed=7).after(0.15)
     assert [(q.symbol, q.price, q.bid, q.ask, q.volume) for q in quotes] == [
-        ("GOOG", 342.9205, 342.8862, 342.9548, 1400),
-        ("AAPL", 195.7222, 195.7026, 195.7418, 600),
-        ("IBM", 82.5954, 82.5872, 82.6037, 3600),
+        ("GOOG", 323.0026, 322.9703, 323.0349, 0),
+        ("AMZN", 248.384, 248.3592, 248.4089, 92),
+        ("IBM", 272.6433, 272.6161, 272.6706, 31),
     ]
 
 
@@ -98,15 +98,29 @@ def test_a_clock_that_is_set_back_brings_nothing_twice() -> None:
     assert len(ids) == 50
 
 
-def test_prices_move_as_a_geometric_brownian_motion_does() -> None:
-    world = World(rate=1, symbols=["A"])
-    prices = [quote.price for quote in world.after(*[10] * 2000)]
-    moves = [math.log(later / earlier) for earlier, later in pairwise(prices)]
-    expected = VOLATILITY / math.sqrt(YEAR_SECONDS)
-    assert stdev(moves) == pytest.approx(expected, rel=0.03)
-    assert abs(fmean(moves)) < 3 * expected / math.sqrt(len(moves))
-    # Neighbouring moves have nothing to do with each other.
-    assert abs(fmean(a * b for a, b in pairwise(moves))) < 0.03 * expected**2
+@settings(max_examples=20)
+@given(pauses, st.sampled_from([1, 2]))
+def test_what_is_quoted_is_what_the_market_says(pauses: list[float], seed: int) -> None:
+    """Whatever the seed, and the share."""
+    for quote in World(seed=seed, symbols=["IBM", "X"]).after(*pauses):
+        says = shares.quoted(quote.symbol, quote.observed_at.timestamp())
+        assert (quote.price, quote.bid, quote.ask) == (says.price, says.bid, says.ask)
+
+
+def test_what_is_traded_is_told_once() -> None:
+    """From the evening before to the evening, when nothing is traded."""
+    world = World(rate=0.1, symbols=["IBM"])
+    session = exchange.session(START)
+    world.now = session.opens - 3600
+    world.source = Generator(["IBM"], 0.1, 1, longest_gap=86_400, clock=lambda: world.now)
+    quotes = world.after(3600, *[1800] * 15)
+    assert quotes[-1].observed_at.timestamp() > session.closes
+    told = 0
+    for quote in quotes:
+        at = quote.observed_at.timestamp()
+        told += quote.volume
+        assert told == (shares.quoted("IBM", at).volume if at >= session.opens else 0)
+        assert quote.volume or not session.opens + 60 < at < session.closes
 
 
 def test_buyers_bid_less_than_sellers_ask() -> None:

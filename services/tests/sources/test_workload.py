@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from statistics import fmean
 from time import sleep
 
 import msgspec
@@ -16,9 +15,10 @@ from millrace.events import Event
 from millrace.feeds import FEEDS
 from millrace.feeds.gpu_metrics import GpuMetrics
 from millrace.feeds.token_usage import TokenUsage
+from millrace.invented.gpus import GPUS
 from millrace.processor.decode import decoder
 from millrace.sources import making
-from millrace.sources.workload import DAY_SECONDS, GPUS, Gpu, Workload
+from millrace.sources.workload import Workload
 
 START = datetime(2026, 1, 2, 15, tzinfo=UTC).timestamp()
 pauses = st.lists(st.floats(0.01, 9), min_size=1, max_size=12)
@@ -92,8 +92,8 @@ def test_the_story_of_a_seed_stays_what_it_was() -> None:
         for one in tokens
         if isinstance(one, TokenUsage)
     ] == [
-        ("token_usage:workload:47f214d0b4155673fd00b5d4f3a70be5", 439, 188, 3213.3),
-        ("token_usage:workload:6da2d18ff5975abda789669a59d255b0", 1067, 457, 7696.7),
+        ("token_usage:workload:3a0195a9116e56a9dafc87991a318fa6", 553, 237, 4030.0),
+        ("token_usage:workload:639b8443ae66d5c1cb27d5d1f582fc87", 1399, 599, 10063.3),
     ]
 
 
@@ -162,33 +162,6 @@ def test_a_clock_that_is_set_back_silences_nothing(feed: str) -> None:
     assert len({event.event_id for event in [*before, *after]}) == len(before) + len(after)
 
 
-@pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
-def test_readings_hang_together_over_a_day(gpu: object) -> None:
-    source = World("gpu_metrics").source
-    (gpu,) = [one for one in GPUS if one is gpu]
-    times = [START + 300 * n for n in range(288)]
-    loads = [source.load(gpu, at) for at in times]
-    powers = [source.power(gpu, at) for at in times]
-    heats = [source.temperature(gpu, at) for at in times]
-    assert all(0 <= load <= 100 for load in loads)
-    assert max(loads) - min(loads) > 40
-    assert all(gpu.idle_watts <= power <= gpu.most_watts for power in powers)
-    assert all(25 < heat < 90 for heat in heats)
-    order = sorted(range(len(times)), key=loads.__getitem__)
-    assert [powers[n] for n in order] == sorted(powers)
-
-
-@pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
-def test_a_gpu_is_busiest_in_the_afternoon(gpu: Gpu) -> None:
-    source = World("gpu_metrics").source
-    days = [START - START % DAY_SECONDS + DAY_SECONDS * n for n in range(60)]
-    usual = [fmean(source.load(gpu, day + 3600 * hour) for day in days) for hour in range(24)]
-    assert 13 <= usual.index(max(usual)) <= 15
-    assert usual.index(min(usual)) in (1, 2, 3)
-    assert max(usual) == pytest.approx(80, abs=5)
-    assert min(usual) == pytest.approx(30, abs=5)
-
-
 def test_what_is_told_of_a_gpu_is_how_busy_it_is() -> None:
     world = World("gpu_metrics", step=2.5)
     events = world.after(5)
@@ -197,39 +170,16 @@ def test_what_is_told_of_a_gpu_is_how_busy_it_is() -> None:
         assert isinstance(event, GpuMetrics)
         assert event.observed_at.timestamp() % 2.5 == 0
         gpu, at = GPUS[event.gpu_index], event.observed_at.timestamp()
-        load, power = world.source.load(gpu, at), world.source.power(gpu, at)
+        invented = world.source.invented
+        load, power = invented.load(gpu, at), invented.power(gpu, at)
         assert (event.host, event.name, event.source) == ("gpu-1", gpu.name, "workload")
         assert event.utilization == round(load)
         assert event.power_w == pytest.approx(power, abs=0.005)
         assert event.power_w != round(power)
-        assert event.temp_c == round(world.source.temperature(gpu, at))
+        assert event.temp_c == round(invented.temperature(gpu, at))
         assert event.mem_used_mb == gpu.model_memory + round(20 * load)
         assert event.mem_total_mb == gpu.memory
         assert event.price_per_hour_usd
-
-
-def test_the_temperature_lags_behind_the_power(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a GPU that is idle and then fully used from one moment to the next."""
-    source, gpu = World("gpu_metrics").source, GPUS[0]
-    monkeypatch.setattr(source, "load", lambda _gpu, at: 100.0 if at >= START else 0.0)
-    heats = [source.temperature(gpu, START + after) for after in (-1, 0, 60, 120, 600)]
-    assert heats == sorted(heats)
-    assert heats[1] < heats[4] - 20
-    assert heats[4] == pytest.approx(27 + 0.15 * gpu.most_watts)
-
-
-@pytest.mark.parametrize("step", [1.0, 0.5])
-def test_tokens_follow_the_load(step: float) -> None:
-    world = World("token_usage", step)
-    events = [event for event in world.after(*[9.0] * 40) if isinstance(event, TokenUsage)]
-    for gpu in GPUS:
-        own = [event for event in events if event.gpu_index == gpu.index]
-        used = sum(event.prompt_tokens + event.completion_tokens for event in own)
-        expected = sum(
-            gpu.most_tokens * world.source.load(gpu, event.observed_at.timestamp()) / 100 * step
-            for event in own
-        )
-        assert used == pytest.approx(expected, rel=0.1)
 
 
 @given(pauses, feeds)

@@ -86,7 +86,9 @@ class ProducerSettings(BaseModel):
         description="Events per second of the sources generator and workload.",
     )
     producer_seed: int = Field(
-        default=1, description="Seed of generated events: the same seed gives the same events."
+        default=1,
+        description="Seed of generated events: of which share each quote is, and what GPUs do. No"
+        " price depends on it.",
     )
     producer_state_dir: Path = Field(
         default=Path("/var/lib/millrace"),

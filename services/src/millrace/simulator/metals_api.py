@@ -6,10 +6,9 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from millrace.invented import metals
 from millrace.simulator.faults import Fault, Faults, html_200, html_502, too_many, truncated
-from millrace.simulator.prices import price
 
-ANCHORS = {"XAU": 4180.0, "XAG": 51.0, "XPT": 1600.0, "XPD": 1400.0}
 CURRENCY = "USD"
 ERRORS = {
     "bad_key": (101, "invalid_access_key", "No valid access key was given."),
@@ -35,9 +34,9 @@ def blueprint(key: str, refresh: float, clock: Callable[[], float]) -> tuple[Blu
         timestamp = int(clock() // refresh * refresh)
         base = request.args.get("base", CURRENCY)
         symbols = [symbol for symbol in request.args.get("symbols", "").split(",") if symbol]
-        if base != CURRENCY and base not in ANCHORS:
+        if base != CURRENCY and base not in metals.USUAL:
             return faults.apply(_error("bad_base"))
-        if not symbols or not {*symbols} <= {*ANCHORS, CURRENCY}:
+        if not symbols or not {*symbols} <= {*metals.USUAL, CURRENCY}:
             return faults.apply(_error("bad_symbol"))
         body = {
             "success": True,
@@ -63,7 +62,7 @@ def _rates(base: str, symbols: list[str], timestamp: int) -> dict[str, float]:
 
 
 def _dollars(symbol: str, timestamp: int) -> float:
-    return round(price(symbol, ANCHORS[symbol], timestamp), 4) if symbol in ANCHORS else 1.0
+    return metals.price(symbol, timestamp) if symbol in metals.USUAL else 1.0
 
 
 def _error(name: str) -> Response:

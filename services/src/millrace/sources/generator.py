@@ -1,11 +1,8 @@
-"""Generator: simulated quotes at a steady rate, with prices in a geometric Brownian motion.
+"""Generator: simulated quotes of shares at a steady rate, with the prices of the invented market.
 
-    S(t + dt) = S(t) * exp((mu - sigma^2 / 2) * dt + sigma * sqrt(dt) * Z)
-
-with Z normally distributed and dt in years.
-
-With the same seed, the n-th quote has the same symbol, price and volume in every run; its time is
-n / rate after the start.
+With the same seed, the n-th quote is of the same share in every run; its time is n / rate after the
+start. What it says depends on the share and the time only (`invented/shares.py`): the volume is
+what was traded in the session since the share's previous quote.
 """
 
 import math
@@ -17,17 +14,10 @@ from datetime import UTC, datetime
 from millrace.config import Settings
 from millrace.feeds.minting import mint
 from millrace.feeds.quotes import QUOTES, Quote
+from millrace.invented import shares
 from millrace.sources.base import SHORTEST_GAP, Batch, gap
 
 SYMBOLS = ("AAPL", "AMZN", "GOOG", "IBM", "MSFT")
-YEAR_SECONDS = 365 * 86_400
-DRIFT, VOLATILITY = 0.05, 0.3
-"""mu and sigma per year: those of a large share."""
-LOWEST, HIGHEST = 50.0, 500.0
-"""The range of initial prices."""
-HALF_SPREAD = 0.0001
-CENTS = 4
-"""Decimals of a price."""
 
 
 class Generator:
@@ -53,16 +43,15 @@ class Generator:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`rate` is the number of quotes of all symbols per second."""
-        # Prices are not secret.
+        # The order of shares is not secret.
         self._chance = random.Random(seed)  # noqa: S311
         self._symbols = list(symbols or SYMBOLS)
-        self._prices = {name: self._chance.uniform(LOWEST, HIGHEST) for name in self._symbols}
-        self._moved = dict.fromkeys(self._symbols, 0)
         self._rate = rate
         self._longest_gap = longest_gap
         self._clock = clock
         self._start = clock()
         self._number = 0
+        self._latest = {name: shares.quoted(name, self._start) for name in self._symbols}
 
     def pace(self, rate: float, interval: float) -> float:
         """Change the rate from the next quote on, and the longest gap with the interval."""
@@ -86,15 +75,13 @@ class Generator:
         return Batch([self._next(produced_at) for _ in range(due - self._number)], simulated=True)
 
     def _next(self, produced_at: datetime) -> Quote:
-        number, chance = self._number, self._chance
+        number = self._number
         self._number += 1
-        symbol = chance.choice(self._symbols)
-        years = (number - self._moved[symbol]) / self._rate / YEAR_SECONDS
-        self._moved[symbol] = number
-        drift = (DRIFT - VOLATILITY**2 / 2) * years
-        self._prices[symbol] *= math.exp(drift + VOLATILITY * math.sqrt(years) * chance.gauss(0, 1))
-        price = self._prices[symbol]
+        symbol = self._chance.choice(self._symbols)
         milliseconds = math.floor((self._start + number / self._rate) * 1000)
+        before, now = self._latest[symbol], shares.quoted(symbol, milliseconds / 1000)
+        self._latest[symbol] = now
+        told = before.volume if before.session == now.session else 0
         return mint(
             QUOTES,
             "generator",
@@ -105,10 +92,11 @@ class Generator:
             symbol=symbol,
             observed_at=datetime.fromtimestamp(milliseconds / 1000, UTC),
             produced_at=produced_at,
-            price=round(price, CENTS),
-            bid=round(price * (1 - HALF_SPREAD), CENTS),
-            ask=round(price * (1 + HALF_SPREAD), CENTS),
-            volume=100 * chance.randint(1, 50),
+            price=now.price,
+            bid=now.bid,
+            ask=now.ask,
+            # Less has been traded where the clock was set back.
+            volume=max(now.volume - told, 0),
             currency="USD",
         )
 

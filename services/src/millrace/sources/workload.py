@@ -1,56 +1,28 @@
 """Workload: metrics or token usage of two simulated GPUs that serve language models.
 
 Everything is a function of seed, GPU and time, so that every producer generates the same, also
-after a restart. The load of a GPU follows the time of day (UTC) with some noise; power follows the
-load, temperature follows power with a delay, and the tokens of a request follow the load.
+after a restart. What the GPUs do is in `invented/gpus.py`: producers of both feeds that have the
+same seed and host tell of the same GPUs.
 """
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from millrace.config import Settings
 from millrace.events import Event
-from millrace.sources import noise
+from millrace.invented import noise
+from millrace.invented.gpus import GPUS, Gpu, Gpus
 from millrace.sources.base import SHORTEST_GAP, Batch, Rejected, gap
 from millrace.sources.gpus import ServingGpu, metrics, usage
 
 METRICS, TOKENS = "gpu_metrics", "token_usage"
-DAY_SECONDS = 86_400
-BUSIEST_HOUR = 14
-TURNS = ((30.0, 6.0), (300.0, 12.0), (3600.0, 8.0))
-"""Periods in seconds and amplitudes in percent of the load's noises."""
-AMBIENT = 27.0
-DEGREES_PER_WATT = 0.15
-HEAT_SECONDS = 60.0
-"""Time after which the temperature has followed two thirds of a change of power."""
-HEAT_STEPS = 12
 PROMPT_SHARE = 0.7
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """A kind of GPU, and the model that it serves."""
-
-    index: int
-    name: str
-    memory: int
-    """MiB."""
-    idle_watts: float
-    most_watts: float
-    model: str
-    model_memory: int
-    """MiB."""
-    most_tokens: float
-    """Tokens per second at full load."""
-
-
-GPUS = (
-    Gpu(0, "RTX 3090", 24_576, 30.0, 350.0, "llama-3.1-8b-instruct", 17_200, 900.0),
-    Gpu(1, "A100 40GB", 40_960, 45.0, 250.0, "qwen2.5-14b-instruct", 31_800, 2400.0),
-)
+EARLIEST = 0.8
+"""How long before its event a request may have ended, as a fraction of the time between two."""
+SECOND_FORM = 2
+"""Of the ids of requests, because requests of the first form had other tokens."""
 
 
 class Workload:
@@ -81,8 +53,7 @@ class Workload:
         self.feed = feed
         self._event = self._metrics if feed == METRICS else self._usage
         self._step = step
-        self._seed = seed
-        self._host = host
+        self.invented = Gpus(seed, host)
         self._gpus = gpus
         self._longest_gap = longest_gap
         self._clock = clock
@@ -117,36 +88,17 @@ class Workload:
         ]
         return Batch([event for event in found if not isinstance(event, Rejected)], simulated=True)
 
-    def load(self, gpu: Gpu, at: float) -> float:
-        """The load of a GPU at a time (seconds since 1970), in percent."""
-        turn = 2 * math.pi * (at / DAY_SECONDS - BUSIEST_HOUR / 24)
-        load = 55 + 25 * math.cos(turn)
-        for seconds, swing in TURNS:
-            load += swing * noise.smooth(self._name(gpu, f"load/{seconds}"), at / seconds)
-        return min(max(load, 0.0), 100.0)
-
-    def power(self, gpu: Gpu, at: float) -> float:
-        """Power in watts at a time."""
-        return gpu.idle_watts + (gpu.most_watts - gpu.idle_watts) * self.load(gpu, at) / 100
-
-    def temperature(self, gpu: Gpu, at: float) -> float:
-        """Degrees Celsius at a time: a weighted average of past power, most recent first."""
-        step = 4 * HEAT_SECONDS / HEAT_STEPS
-        weights = [math.exp(-n * step / HEAT_SECONDS) for n in range(HEAT_STEPS)]
-        heat = sum(w * self.power(gpu, at - n * step) for n, w in enumerate(weights))
-        return AMBIENT + DEGREES_PER_WATT * heat / sum(weights)
-
     def _metrics(self, gpu: Gpu, number: int, now: float) -> Sequence[Event | Rejected]:
         at = number * self._step
         readings = {
-            "host": self._host,
+            "host": self.invented.host,
             "gpu_index": gpu.index,
             "name": gpu.name,
-            "utilization": float(round(self.load(gpu, at))),
-            "mem_used_mb": float(gpu.model_memory + round(20 * self.load(gpu, at))),
+            "utilization": float(round(self.invented.load(gpu, at))),
+            "mem_used_mb": self.invented.memory(gpu, at),
             "mem_total_mb": float(gpu.memory),
-            "power_w": round(self.power(gpu, at), 2),
-            "temp_c": float(round(self.temperature(gpu, at))),
+            "power_w": round(self.invented.power(gpu, at), 2),
+            "temp_c": float(round(self.invented.temperature(gpu, at))),
         }
         return metrics(
             "workload",
@@ -159,9 +111,7 @@ class Workload:
         )
 
     def _usage(self, gpu: Gpu, number: int, now: float) -> Sequence[Event | Rejected]:
-        at = number * self._step
-        spread = 1 + noise.at(self._name(gpu, "request"), number) / 2
-        tokens = gpu.most_tokens * self.load(gpu, at) / 100 * self._step * spread
+        tokens = self.invented.tokens(gpu, self._end(gpu, number - 1), self._end(gpu, number))
         completion = round(tokens * (1 - PROMPT_SHARE))
         used = {
             "model": gpu.model,
@@ -169,24 +119,26 @@ class Workload:
             "completion_tokens": completion,
             "latency_ms": round(80 + 1000 * completion / 60, 1),
         }
-        place = ServingGpu(self._host, gpu.index, gpu.name)
+        place = ServingGpu(self.invented.host, gpu.index, gpu.name)
         event = usage(
             "workload",
             place,
             used,
-            "/".join(map(str, (number, *self._story()))),
+            "/".join(map(str, (SECOND_FORM, number, *self._story()))),
             now,
             simulated=True,
             observed_at=self._time(number),
         )
         return [event]
 
-    def _name(self, gpu: Gpu, what: str) -> str:
-        return f"{self._seed}/{self._host}/{gpu.index}/{what}"
+    def _end(self, gpu: Gpu, number: int) -> float:
+        """When a request ended. Tokens are those since the end before: none is told twice."""
+        early = EARLIEST * (1 + noise.at(self.invented.name(gpu, "request"), number)) / 2
+        return (number - early) * self._step
 
     def _story(self) -> tuple[int, ...]:
         """Distinguishes an event from those of other seeds with the same GPU, time and number."""
-        return (self._seed, *([] if self._set_back is None else [self._set_back]))
+        return (self.invented.seed, *([] if self._set_back is None else [self._set_back]))
 
     def _time(self, number: int) -> datetime:
         return datetime.fromtimestamp(math.floor(number * self._step * 1000) / 1000, UTC)
