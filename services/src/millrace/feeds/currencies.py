@@ -5,6 +5,7 @@ the exchange: London's quotes are in pence, but some are in pounds, dollars or e
 """
 
 import re
+from functools import lru_cache
 
 from millrace.parsing import scalars
 
@@ -17,6 +18,7 @@ _OF_THE_US = re.compile(r"[A-Z]{1,5}([-. /][ABC])?")
 XYZ LN, or a currency, as in BTC-EUR. Digits, signs and six letters are not US shares."""
 
 
+@lru_cache(64)
 def problem(currency: str) -> str | None:
     """A problem with the notation: prices in `usd` and in `USD` would not be compared."""
     if _CODE.fullmatch(currency) and not scalars.is_missing(currency):
