@@ -1,6 +1,7 @@
 """The invented GPUs: readings that hang together, and tokens that follow the load."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import fmean
 
 import pytest
@@ -9,6 +10,7 @@ from millrace.invented.gpus import DAY_SECONDS, GPUS, Gpu, Gpus
 
 START = datetime(2026, 1, 2, 15, tzinfo=UTC).timestamp()
 HOST = Gpus(1, "gpu-1")
+FEEDS = Path(__file__).parents[3] / "docs" / "feeds.md"
 EACH = pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
 
 
@@ -57,3 +59,10 @@ def test_the_tokens_of_a_time_are_those_of_its_load(
     loads = [HOST.load(gpu, START + (n + 0.5) * span / 2000) for n in range(2000)]
     expected = gpu.most_tokens * span * fmean(loads) / 100
     assert HOST.tokens(gpu, START, START + span) == pytest.approx(expected, rel=tolerance)
+
+
+@EACH
+def test_a_gpu_is_as_documented(gpu: Gpu) -> None:
+    watts = f"{gpu.idle_watts:.0f} to {gpu.most_watts:.0f} W"
+    row = f"| `{gpu.name}` | `{gpu.model}` | {gpu.most_tokens:.0f} | {watts} |"
+    assert row in FEEDS.read_text().splitlines()

@@ -21,6 +21,7 @@ HALF_SPREAD, HALF_SPREAD_CLOSED = 0.0001, 0.001
 OVERNIGHT = 0.2
 """The part of a day's variance that is its opening's jump."""
 SHARPNESS = 6
+"""How near to its ends a session is busy: the power of the distance from the other end."""
 IRREGULARITY = 0.4
 """Standard deviation of the logarithm of what is traded in a minute."""
 MINUTE = 60.0
