@@ -25,8 +25,13 @@ import boto3
 from ansible.plugins.action import ActionBase
 
 NEEDED = ("kafka", "mongodb", "simulator", "processor", "api", "producers")
-ROLES = (*NEEDED, "redis")
-WITH_DATA = ("kafka", "mongodb")
+ONLY = {
+    "redis": "services ask one",
+    "archiver": "the tables are on one",
+}
+ROLES = (*NEEDED, *ONLY)
+NUMBERED = ("kafka", "mongodb")
+WITH_DATA = (*NUMBERED, "archiver")
 HOST_KEYS = {"name", "roles", "type", "subnet", "zone", "root_gb", "data_gb", "node_id"}
 PORT_KEYS = {"to", "port", "from", "purpose"}
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
@@ -189,13 +194,14 @@ def fleet(settings: Item) -> Iterator[str]:
         yield from host(item, settings)
     counted = Counter(str(item["name"]) for item in hosts if item.get("name"))
     yield from (f"{n} hosts are called {name}: once only" for name, n in counted.items() if n > 1)
-    for role in WITH_DATA:
+    for role in NUMBERED:
         yield from numbers(role, [item for item in hosts if role in (item.get("roles") or [])])
     roles = Counter(role for item in hosts for role in item.get("roles") or [])
     absent = [role for role in NEEDED if hosts and not roles[role]]
     yield from (f"no host of millrace_fleet has the role {role}" for role in absent)
-    if roles["redis"] > 1:
-        yield f"{roles['redis']} hosts have the role redis: services ask one; give it to one"
+    for role, reason in ONLY.items():
+        if roles[role] > 1:
+            yield f"{roles[role]} hosts have the role {role}: {reason}; give it to one"
     for role, what in (("kafka", "controllers"), ("mongodb", "members of the replica set")):
         if roles[role] and roles[role] % 2 == 0:
             yield (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether every broker and member keeps its identity: the hosts' data compared with the inventory.
+"""Whether every broker, member and archive keeps its data: the hosts compared with the inventory.
 
 The identity of a server is its volume, its number and its peers. Kafka's controllers are a fixed
 set: a node started with another set may discard what the others agreed on, including topics.
@@ -89,10 +89,23 @@ def lost_problems(held: Mapping[str, Item], places: Item) -> list[str]:
     ]
 
 
+def archive_problems(held: Mapping[str, Item], places: Item) -> list[str]:
+    """Tables that would stay on a host while the archiver goes on without them on another."""
+    host = places.get("archiver", {}).get("archiver")
+    if not host or held.get(host, {}).get("archive"):
+        return []
+    return [
+        f"{other} holds the archive (volume {found['archive']}), and the inventory wants the "
+        f"archiver on {host}, where its tables would begin empty: {KEEP}, or remove that volume"
+        for other, found in held.items()
+        if found["archive"]
+    ]
+
+
 def identity_problems(
     held: Mapping[str, Item], places: Item, controllers: Sequence[str]
 ) -> list[str]:
-    """All problems that would change the identity of a server."""
+    """All problems that would part a server or the archive from its data."""
     wanted = {"controllers": controllers, "members": list(places.get("mongodb", {}))}
     peers = [
         line
@@ -100,7 +113,8 @@ def identity_problems(
         for server in found["servers"]
         for line in server_problems(server, wanted)
     ]
-    return place_problems(held, places) + peers + lost_problems(held, places)
+    kept = archive_problems(held, places)
+    return place_problems(held, places) + peers + lost_problems(held, places) + kept
 
 
 class FilterModule:

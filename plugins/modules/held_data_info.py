@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: which brokers and database members have their data on a host."""
+"""Ansible module: which brokers, database members and archive have their data on a host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: held_data_info
-short_description: Which brokers and database members have their data on a host
+short_description: Which brokers, database members and archive have their data on a host
 description:
   - A volume counts as soon as it has data.
   - The cluster of a server is read from the files and the container that it was created with.
@@ -60,6 +60,10 @@ servers:
   type: list
   elements: dict
   returned: always
+archive:
+  description: Volume with the archive's tables, if it is on this host and has any; otherwise empty.
+  type: str
+  returned: always
 processor:
   description: Whether the instance's processor is on this host, running or not.
   type: bool
@@ -69,6 +73,7 @@ processor:
 Item = dict[str, Any]
 # Files that exist once a server has written to its volume.
 MARKERS = {"kafka": "log/meta.properties", "mongodb": "WiredTiger"}
+ARCHIVE, CATALOG = "archiver-data", "catalog.db"
 SERVER = "server.properties"
 AWAY = (FileNotFoundError, ConnectionRefusedError)
 
@@ -145,6 +150,12 @@ class Host:
             found.append(server)
         return found
 
+    def archive(self) -> str:
+        """The volume of the archive, as soon as it has tables."""
+        volume = f"{self.instance}-{ARCHIVE}"
+        path = self.volumes().get(volume)
+        return volume if path and (path / CATALOG).exists() else ""
+
 
 def main() -> None:
     """Run the module."""
@@ -160,7 +171,8 @@ def main() -> None:
     )
     host = Host(module.params)
     try:
-        found = {"servers": host.servers(), "processor": bool(host.container("processor"))}
+        found = {"servers": host.servers(), "archive": host.archive()}
+        found["processor"] = bool(host.container("processor"))
     except OSError as error:
         module.fail_json(msg=f"cannot determine which data of {host.instance} is here: {error}")
     module.exit_json(changed=False, **found)

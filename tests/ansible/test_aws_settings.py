@@ -123,6 +123,14 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
             {"fleet": [host | {"roles": [*host["roles"], "redis"]} for host in good()["fleet"]]},
             "4 hosts have the role redis",
         ),
+        (
+            {"fleet": [host | {"roles": [*host["roles"], "archiver"]} for host in good()["fleet"]]},
+            "4 hosts have the role archiver: the tables are on one; give it to one",
+        ),
+        (
+            {"fleet": fleet(2, roles=["processor", "api", "archiver"])},
+            "host processor-1 keeps data: give it a volume",
+        ),
         ({"fleet": good()["fleet"][:3]}, "no host of millrace_fleet has the role producers"),
         ({"fleet": []}, "millrace_fleet is empty"),
         ({"admin_cidr": "0.0.0.0/0"}, "opens SSH and the API to the world"),
@@ -162,6 +170,10 @@ def test_a_fleet_may_be_with_a_redis_and_without_one() -> None:
     assert refused() == ""
     # It keeps nothing that could not be made again: it needs no volume.
     assert refused(fleet=fleet(2, roles=["processor", "api", "redis"])) == ""
+
+
+def test_an_archive_is_on_a_host_with_a_volume_of_its_own() -> None:
+    assert refused(fleet=fleet(1, roles=["mongodb", "archiver"])) == ""
 
 
 @pytest.mark.usefixtures("session_plugin")

@@ -38,8 +38,8 @@ def member(name: str = "mongodb", members: list[str] | None = None) -> dict[str,
     return server | {"controllers": [], "members": members or [name], "replica_set": "rs0"}
 
 
-def host(*servers: dict[str, Any], processor: bool = False) -> dict[str, Any]:
-    return {"servers": list(servers), "processor": processor}
+def host(*servers: dict[str, Any], processor: bool = False, archive: str = "") -> dict[str, Any]:
+    return {"servers": list(servers), "processor": processor, "archive": archive}
 
 
 RUNNING = {"a": host(broker()), "b": host(member()), "c": host(processor=True)}
@@ -146,6 +146,19 @@ def test_what_would_change_who_a_server_is_is_refused(
     assert all("othing was changed" in line or "nothing was changed" in line for line in lines)
 
 
+def test_the_archive_stays_on_its_host_or_is_not_deployed() -> None:
+    held = RUNNING | {"c": host(processor=True, archive="millrace-archiver-data")}
+    on_a = PLACES | {"archiver": {"archiver": "a"}}
+    for places in (PLACES, PLACES | {"archiver": {}}, PLACES | {"archiver": {"archiver": "c"}}):
+        assert identity.identity_problems(held, places, ONE) == []
+    assert identity.identity_problems(RUNNING, on_a, ONE) == []
+    assert identity.identity_problems(held, on_a, ONE) == [
+        "c holds the archive (volume millrace-archiver-data), and the inventory wants the archiver"
+        " on a, where its tables would begin empty: nothing was changed. Set it back, or remove"
+        " that volume"
+    ]
+
+
 def test_another_replica_set_is_refused() -> None:
     lines = identity.server_problems(member(), {"members": ["mongodb"], "replica_set": "rs1"})
     assert lines == [
@@ -208,6 +221,7 @@ def test_a_host_says_whose_data_it_holds(tmp_path: Path, run: Run) -> None:
     with engine(tmp_path, volumes, containers) as path:
         found = run(held_data_info, instance="mr", socket=path, config_path=str(tmp_path / "etc"))
     assert found["processor"] is True
+    assert found["archive"] == ""
     assert found["servers"] == [
         {
             "kind": "kafka",
@@ -232,7 +246,12 @@ def test_volumes_are_seen_while_no_engine_runs(tmp_path: Path, run: Run) -> None
     fill(tmp_path / "volumes", "mr-kafka-1-data", "log/meta.properties")
     fill(tmp_path / "volumes", "mr-kafka-1-kafka-2-data", "log/meta.properties")
     away = {"socket": str(tmp_path / "none"), "config_path": str(tmp_path)}
+    fill(tmp_path / "volumes", "mr-archiver-data", "warehouse")
     found = run(held_data_info, instance="mr", engine_paths=[str(tmp_path)], **away)
+    assert found["archive"] == ""
+    (tmp_path / "volumes/mr-archiver-data/_data/catalog.db").touch()
+    found = run(held_data_info, instance="mr", engine_paths=[str(tmp_path)], **away)
+    assert found["archive"] == "mr-archiver-data"
     assert [server["name"] for server in found["servers"]] == ["kafka-1"]
     assert found["processor"] is False
     empty = run(held_data_info, instance="mr", engine_paths=["/nonexistent"], **away)

@@ -47,6 +47,7 @@ def test_names_come_from_numbers_and_addresses_from_hosts() -> None:
         "simulator": {"simulator": "10.0.0.2"},
         "api": {},
         "redis": {},
+        "archiver": {},
         "producers": {},
     }
     assert filters.name_on(found["kafka"], "c") == "kafka-2"
@@ -60,6 +61,14 @@ def test_latest_values_are_on_one_host_or_on_none() -> None:
     assert filters.addresses_elsewhere(found, FLEET, "b")["redis"] == {}
     for without in ({}, {"redis": []}):
         assert filters.placement(without, FLEET, PRODUCERS)["redis"] == {}
+
+
+def test_the_archiver_is_asked_at_its_own_port_on_another_host() -> None:
+    found = filters.placement({"archiver": ["b"], "processor": ["a"]}, FLEET, PRODUCERS)
+    assert found["archiver"] == {"archiver": "b"}
+    assert filters.addresses_elsewhere(found, FLEET, "a")["archiver"] == {"archiver": "10.0.0.2"}
+    assert filters.probes(found["archiver"], "a", 9110) == ["archiver:9110"]
+    assert filters.probes(found["archiver"], "b", 9110) == ["archiver"]
 
 
 def test_two_hosts_never_share_a_name() -> None:

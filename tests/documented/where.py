@@ -75,6 +75,11 @@ SESSIONS = [
         r"changed=[1-9].* failed=0",
     ),
     Session(
+        OPERATING + "archive.md",
+        "docker rm -f millrace-archiver && docker volume rm millrace-archiver-data\n.venv",
+        r"changed=[1-9].* failed=0",
+    ),
+    Session(
         OPERATING + "runs.md",
         ".venv/bin/ansible-playbook site.yml --tags",
         r"changed=0 .* failed=0[\s\S]*changed=0 .* failed=0",
@@ -109,6 +114,7 @@ SESSIONS = [
 ALONE = [
     (OPERATING + "status.md", "docker logs --tail 20 millrace-<service>"),
     (OPERATING + "redis.md", "docker logs --tail 20 millrace-redis"),
+    (OPERATING + "archive.md", "docker exec millrace-archiver millrace archive tables"),
 ]
 """What is typed in a sentence or a table; any service will do."""
 
@@ -120,6 +126,11 @@ RUN_BY = {
     # On this machine.
     "make up": (DEFAULT + "converge.yml", "make up"),
     "make demo": (DEFAULT + "converge.yml", "make demo"),
+    'make up ARGS="-e millrace_archive=true"': ("inventories/demo.yml", "millrace_archive: true"),
+    "docker rm -f millrace-archiver": (
+        "tests/documented/where.py",
+        "docker rm -f millrace-archiver && docker volume rm",
+    ),
     'make down ARGS="-e confirm=millrace"': (DEFAULT + "verify.yml", 'make down ARGS="-e confirm='),
     "make down ARGS=--check": (DEFAULT + "verify.yml", "make down ARGS=--check"),
     'make mongo-factory-reset ARGS="-e confirm=millrace"': (

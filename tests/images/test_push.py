@@ -126,9 +126,10 @@ def test_a_registry_is_named_as_engines_name_it(
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(push, "make", lambda *given: asked.append(given))
-    for names in ([], ["millrace-analytics", "millrace"]):
-        monkeypatch.setattr(sys, "argv", ["images/push", registry, *names, "--username", "AWS"])
+    both, login = ["millrace-analytics", "millrace"], ["--username", "AWS"]
+    for words in (login, [*both, *login], [*login, *both]):
+        monkeypatch.setattr(sys, "argv", ["images/push", registry, *words])
         monkeypatch.setattr(sys, "stdin", io.StringIO("a-token\n"))
         push.main()
-    pushed = ["millrace", "millrace-analytics", "millrace"]
+    pushed = ["millrace", *both, *both]
     assert asked == [(registry, name, LOGIN) for name in pushed]

@@ -7,7 +7,7 @@ import pytest
 
 from .pipeline import Pipeline
 
-SERVING = ("kafka-1", "mongodb", "redis", "simulator", "processor", "api", "producer")
+SERVING = ("kafka-1", "mongodb", "redis", "simulator", "processor", "archiver", "api", "producer")
 LONG_RUNNING = (*SERVING, "operator")
 OTHER_MODES = {
     **dict.fromkeys(("pki/*/ca.pem", "pki/*/cert.pem"), 0o444),  # public by their nature

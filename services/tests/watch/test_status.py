@@ -14,7 +14,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTi
 from services.tests.mongo import aggregated
 from services.tests.stands import stands_for
 
-from millrace.clients import mongodb, services
+from millrace.clients import kafka, lag, mongodb, services
 from millrace.clients.kafka import BrokerUnreachable
 from millrace.clients.lag import PartitionLag
 from millrace.clients.services import Peer
@@ -44,7 +44,7 @@ LAG = PartitionLag("metal-prices", 0, 1200, 5)
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(status, "ask", lambda _, host: PRODUCER)
     monkeypatch.setattr(status, "ask_api", lambda _: Peer("api", ready=False, says={}))
-    monkeypatch.setattr(status, "_ask_kafka", lambda _: ([LAG], 3))
+    monkeypatch.setattr(status, "_ask_kafka", lambda _: ([LAG], 3, []))
     monkeypatch.setattr(status, "_ask_mongodb", lambda *_: [STORED])
     return Settings(status_hosts=["producer-metals"])
 
@@ -57,6 +57,32 @@ def test_everyone_is_asked(settings: Settings) -> None:
         stored=[STORED],
         problems=[],
     )
+
+
+def test_an_archive_is_a_row_and_a_column_where_there_is_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lags(_: Any, group: str, topics: Sequence[str]) -> list[PartitionLag]:
+        behind = {"processor": 5, "archiver": 777}[group]
+        return [PartitionLag(topic, 0, 1200, behind) for topic in topics]
+
+    monkeypatch.undo()
+    monkeypatch.setattr(kafka, "asking", lambda _: nullcontext())
+    monkeypatch.setattr(lag, "read", lags)
+    monkeypatch.setattr(status, "ask", lambda _, host: Peer(host, ready=True, says={}))
+    monkeypatch.setattr(status, "ask_api", lambda _: Peer("api", ready=True, says={}))
+    monkeypatch.setattr(status, "_ask_mongodb", lambda *_: [])
+    report = look(settings)
+    assert (report.archive_lag, [peer.host for peer in report.services][1:]) == ([], ["api"])
+    show(report)
+    assert "archive" not in capsys.readouterr().out
+    report = look(settings.model_copy(update={"archiver_host": "archiver"}))
+    assert [one.lag for one in report.archive_lag] == [777, 777]
+    assert [peer.host for peer in report.services][1:] == ["archiver", "api"]
+    show(report)
+    shown = capsys.readouterr().out
+    assert "archive's lag" in shown
+    assert shown.count(" 777 ") == 2
 
 
 def test_what_cannot_be_asked_is_a_problem_of_one_line(

@@ -1,7 +1,9 @@
 """Rows as Parquet files of a table: one per day of event time, sorted by symbol and time."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +22,7 @@ from millrace.archive.columns import LOG, OBSERVED_AT, OFFSET, PARTITION, SYMBOL
 
 ORDER = (SYMBOL, OBSERVED_AT, LOG, PARTITION, OFFSET)
 """The order of the rows of a file. It is total, so that files of the same rows are equal."""
-ROW_GROUP = 100_000
+ROW_GROUP = 50_000
 PARTIAL, FULL = "part", "full"
 """How the names of files begin: what maintenance may combine with others, and what it has."""
 
@@ -39,25 +41,38 @@ def write(
 ) -> list[DataFile]:
     """Write rows to new files, which are no part of the table yet."""
     rows = rows.cast(arrow_schema(table))  # readers know columns by the ids that it has
-    return [_write_day(table, day, own, prefix, beat) for day, own in by_day(rows)]
+    days = groupby(_pieces(rows), key=itemgetter(0))
+    return [
+        _write_day(table, day, (own for _, own in pieces), prefix, beat) for day, pieces in days
+    ]
 
 
-def by_day(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """The sorted rows of each day, which is counted from 1970."""
+def _pieces(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """The sorted rows of each day, which is counted from 1970, in pieces.
+
+    All of them in order would be as large as all rows again.
+    """
     if not rows.num_rows:
         return
     days = pc.cast(pc.cast(rows[OBSERVED_AT], pa.date32()), pa.int32())
     keys = rows.select(ORDER).append_column("day", days)
     order = pc.sort_indices(keys, [(name, "ascending") for name in ("day", *ORDER)])
-    runs = pc.run_end_encode(days.take(order).combine_chunks())
-    rows, start = rows.take(order), 0
-    for day, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        yield day, rows.slice(start, end - start)
-        start = end
+    del keys
+    for start in range(0, rows.num_rows, ROW_GROUP):
+        taken = order.slice(start, ROW_GROUP)
+        piece, first = rows.take(taken), 0
+        runs = pc.run_end_encode(days.take(taken).combine_chunks())
+        for day, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+            yield day, piece.slice(first, end - first)
+            first = end
 
 
 def _write_day(
-    table: Table, day: int, rows: pa.Table, prefix: str, beat: Callable[[], None]
+    table: Table,
+    day: int,
+    pieces: Iterable[pa.Table],
+    prefix: str,
+    beat: Callable[[], None],
 ) -> DataFile:
     beat()
     metadata, schema = table.metadata, table.schema()
@@ -68,11 +83,10 @@ def _write_day(
     output = table.io.new_output(path)
     with (
         output.create() as stream,
-        pq.ParquetWriter(
-            stream, rows.schema, compression="zstd", store_decimal_as_integer=True
-        ) as writer,
+        pq.ParquetWriter(stream, arrow_schema(table), compression="zstd") as writer,
     ):
-        writer.write_table(rows, row_group_size=ROW_GROUP)
+        for rows in pieces:
+            writer.write_table(rows, row_group_size=ROW_GROUP)
     statistics = data_file_statistics_from_parquet_metadata(
         parquet_metadata=writer.writer.metadata,
         stats_columns=compute_statistics_plan(schema, metadata.properties),

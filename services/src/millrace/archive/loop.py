@@ -85,8 +85,7 @@ class Loop:
             stream = self._streams[partition[0]]
             stream.take(self._reader.ids[partition[0]], partition, records)
         self._flush_due()
-        # One of them in a turn: others are read meanwhile.
-        any(stream.maintain_if_due(self._beat) for stream in self._streams.values())
+        self._maintain_if_due()
         if 0 < sum(map(len, polled.values())) < FEW_RECORDS:
             self._stop.wait(LINGER_SECONDS)
 
@@ -132,6 +131,15 @@ class Loop:
         # For the lag to be seen; nothing is read from there.
         with suppress(Transient, Unknown, Permanent):
             self._reader.commit(stream.table.offsets)
+
+    def _maintain_if_due(self) -> None:
+        """One table in a turn: the others are read in between."""
+        for stream in self._streams.values():
+            if stream.is_maintenance_due():
+                for one in self._streams.values():
+                    self._flush(one)  # maintenance takes as much memory as rows
+                stream.maintain(self._beat)
+                return
 
     def _look_if_due(self) -> None:
         if time.monotonic() - self._looked_at < LOOK_SECONDS:

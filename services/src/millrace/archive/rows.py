@@ -12,7 +12,7 @@ from millrace.processor.batch import Record
 from millrace.processor.decode import taker
 from millrace.processor.errors import BadRecord
 
-CHUNK = 8192
+CHUNK = 4096
 """Rows that become columns at once: small chunks would take more memory than their rows."""
 ROW_BYTES = 1000
 """Of a row that is not yet in a column, about."""

@@ -141,13 +141,15 @@ class Stream:
         self.next, self._again_at = self.table.offsets, None
         return True
 
-    def maintain_if_due(self, beat: Callable[[], None]) -> bool:
-        """Maintain the table, if it is time to; return whether it was. Raises Permanent."""
+    def is_maintenance_due(self) -> bool:
+        """Whether it is time to maintain the table."""
         if self.rests or self._clock() < self._maintain_at:
             return False
-        if not maintenance.is_due(self.table, self._settings, time.time()):
-            self._maintain_at = self._clock() + MAINTENANCE_LOOK_SECONDS
-            return False
+        self._maintain_at = self._clock() + MAINTENANCE_LOOK_SECONDS
+        return maintenance.is_due(self.table, self._settings, time.time())
+
+    def maintain(self, beat: Callable[[], None]) -> None:
+        """Maintain the table; after an error that may pass it is tried later. Raises Permanent."""
         name, metrics = self.feed.name, self._metrics
         try:
             report = maintenance.maintain(self.table, self._settings, beat)
@@ -155,13 +157,12 @@ class Stream:
             metrics.failures.labels(name).inc()
             self._maintain_at = self._clock() + MAINTENANCE_RETRY_SECONDS
             log.warning("not maintained", feed=name, reason=str(error))
-            return True
+            return
         metrics.combined.labels(name).inc(report.files_combined)
         metrics.expired.labels(name).inc(report.snapshots_expired)
         metrics.removed.labels(name).inc(report.files_removed)
         metrics.days_failed.labels(name).inc(report.days_failed)
         metrics.maintained.labels(name).set_to_current_time()
-        return True
 
     def show(self) -> None:
         """Set the gauges."""

@@ -56,6 +56,10 @@ def _host(text: str) -> str:
     return text
 
 
+def _host_or_empty(text: str) -> str:
+    return text and _host(text)
+
+
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
@@ -101,5 +105,7 @@ NameOrEmpty = Annotated[str, AfterValidator(_name_or_empty)]
 """A host without a port, or empty"""
 Host = Annotated[str, AfterValidator(_host)]
 """A host, with a port or without"""
+HostOrEmpty = Annotated[str, AfterValidator(_host_or_empty)]
+"""A host, with a port or without, or empty"""
 Origin = Annotated[str, AfterValidator(_origin)]
 """The origin of a web page"""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, SecretStr
 
-from millrace.config.addresses import Address, Host, url
+from millrace.config.addresses import Address, Host, HostOrEmpty, url
 
 
 class OperatorSettings(BaseModel):
@@ -14,6 +14,11 @@ class OperatorSettings(BaseModel):
         default=["processor"],
         description="Hosts whose /status `status` and `verify` query: processor and producers;"
         " host:port if the port is not MILLRACE_HTTP_PORT.",
+    )
+    archiver_host: HostOrEmpty = Field(
+        default="",
+        description="Host whose /status `status` queries for the archive, and whose lag it shows;"
+        " host:port likewise. Empty: there is no archive.",
     )
     verify_replication_factor: int = Field(
         default=1, ge=1, description="Number of replicas per partition that `verify` expects."

@@ -54,6 +54,7 @@ def taker(feed: Feed[Any]) -> Callable[[Timestamped], Taken]:
     events would never be the latest, or would count as late.
     """
     decode, ahead = decoder(feed), feed.ahead
+    last = 0, _EPOCH  # records of a batch have the same time
 
     def take(record: Timestamped) -> Taken:
         event = decode(record.value)
@@ -63,7 +64,10 @@ def taker(feed: Feed[Any]) -> Callable[[Timestamped], Taken]:
                 text = f"`observed_at` is more than {ahead.total_seconds():.0f} s"
                 raise BadRecord("VALUE_CONVERTER", f"{text} after it was produced")
             return Taken(event, None)
-        logged_at = _EPOCH + timedelta(milliseconds=record.timestamp)
+        nonlocal last
+        if last[0] != record.timestamp:
+            last = record.timestamp, _EPOCH + timedelta(milliseconds=record.timestamp)
+        logged_at = last[1]
         claimed_at = event.observed_at
         if claimed_at - logged_at <= ahead:
             return Taken(event, None)

@@ -49,6 +49,8 @@ class StatusReport(msgspec.Struct, frozen=True):
     problems: list[str]
     down: list[str] = []
     """The servers that could not be queried at all."""
+    archive_lag: list[PartitionLag] = []
+    """The archiver's lag, if there is one."""
 
     @property
     def wrong(self) -> list[str]:
@@ -72,10 +74,11 @@ def look(settings: Settings) -> StatusReport:
     problems: list[str] = []
     down: list[str] = []
     behind: list[PartitionLag] = []
+    archived: list[PartitionLag] = []
     dead_letters: int | None = None
     stored: list[Stored] = []
     try:
-        behind, dead_letters = _ask_kafka(settings)
+        behind, dead_letters, archived = _ask_kafka(settings)
     except (KafkaError, MillraceError) as error:
         down.append("Kafka")
         problems.append(_line("Kafka", error))
@@ -85,10 +88,9 @@ def look(settings: Settings) -> StatusReport:
         down.append("MongoDB")
         known = mongodb.explain(error) if isinstance(error, PyMongoError) else error
         problems.append(_line("MongoDB", known or error))
-    services = [ask(settings, host) for host in settings.status_hosts]
-    return StatusReport(
-        [*services, ask_api(settings)], behind, dead_letters, stored, problems, down
-    )
+    hosts = [*settings.status_hosts, *filter(None, [settings.archiver_host])]
+    services = [*(ask(settings, host) for host in hosts), ask_api(settings)]
+    return StatusReport(services, behind, dead_letters, stored, problems, down, archived)
 
 
 def _line(server: str, error: Exception) -> str:
@@ -96,15 +98,21 @@ def _line(server: str, error: Exception) -> str:
     return words if server in words else f"{server}: {words or type(error).__name__}"
 
 
-def _ask_kafka(settings: Settings) -> tuple[list[PartitionLag], int]:
+def _ask_kafka(settings: Settings) -> tuple[list[PartitionLag], int, list[PartitionLag]]:
     with kafka.asking(settings) as client:
-        return lags(client, settings)
+        behind, letters = lags(client, settings)
+        if not settings.archiver_host:
+            return behind, letters, []
+        return behind, letters, lag.read(client, settings.archive_group_id, _topics(settings))
+
+
+def _topics(settings: Settings) -> list[str]:
+    return [FEEDS[name].topic for name in settings.feeds]
 
 
 def lags(client: Any, settings: Settings) -> tuple[list[PartitionLag], int]:
     """The processor's lag in each partition, and the number of dead letters."""
-    topics = [FEEDS[name].topic for name in settings.feeds]
-    behind = lag.read(client, settings.processor_group_id, topics)
+    behind = lag.read(client, settings.processor_group_id, _topics(settings))
     # No offsets of the dead letters are committed: their lag is their number.
     letters = lag.read(client, settings.processor_group_id, [settings.dead_letters_topic])
     return behind, sum(partition.lag for partition in letters)
@@ -167,10 +175,7 @@ def show(report: StatusReport) -> None:
     if polling:
         producers.show(out, polling)
     if report.lag:
-        lags = Table("topic", "partition", "records", "lag", title="Consumer lag")
-        for one in report.lag:
-            lags.add_row(one.topic, str(one.partition), f"{one.end:,}", f"{one.lag:,}")
-        out.print(lags)
+        out.print(_lags(report))
     if report.stored:
         stored = Table("collection", "source", "simulated", "documents", "newest", title="Stored")
         for row in report.stored:
@@ -182,6 +187,18 @@ def show(report: StatusReport) -> None:
         out.print(f"Dead letters: {report.dead_letters:,}")
     for problem in report.problems:
         out.print(f"[red]{text(problem)}[/red]")
+
+
+def _lags(report: StatusReport) -> Table:
+    archived = {(one.topic, one.partition): f"{one.lag:,}" for one in report.archive_lag}
+    of_archive = ["archive's lag"] if archived else []
+    table = Table("topic", "partition", "records", "lag", *of_archive, title="Consumer lag")
+    for one in report.lag:
+        row = [one.topic, str(one.partition), f"{one.end:,}", f"{one.lag:,}"]
+        if archived:
+            row.append(archived.get((one.topic, one.partition), ""))
+        table.add_row(*row)
+    return table
 
 
 def summary(peer: Peer) -> str:

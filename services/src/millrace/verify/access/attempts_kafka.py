@@ -143,7 +143,13 @@ class _Rights:
             f"delete records of {self._topic}": self._refused(self._delete),
             "create a topic": self._refused(self._create),
             "list access rules": self._refused(self._list_rules),
-            "commit for the processor": self._refused(self._commit),
+            **{
+                f"commit for the {name}": self._refused(partial(self._commit, group))
+                for name, group in (
+                    ("processor", self._settings.processor_group_id),
+                    ("archiver", self._settings.archive_group_id),
+                )
+            },
         }
 
     @staticmethod
@@ -185,8 +191,7 @@ class _Rights:
             )
         )
 
-    def _commit(self) -> None:
-        group = self._settings.processor_group_id
+    def _commit(self, group: str) -> None:
         partition = TopicPartition(self._topic, 0)
         results = self._admin.alter_group_offsets(group, {partition: OffsetAndMetadata(0, "", -1)})
         if results[partition] is not NoError:

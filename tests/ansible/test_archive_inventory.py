@@ -1,0 +1,71 @@
+"""Where there is an archive: on no host unless it is asked for, and never on two."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.ansible.conftest import ROOT, Playbook, words
+
+SHOWN = ("millrace_archiver_hosts", "millrace_places", "operator_settings")
+
+
+def inventory(path: Path, **groups: list[str]) -> Path:
+    """The local inventory with other hosts in some groups, all of them this machine."""
+    shutil.copytree(ROOT / "inventories", path / "inventories", symlinks=True)
+    file = path / "inventories/local/hosts.yml"
+    hosts = yaml.safe_load(file.read_text())
+    here = hosts["fleet"]["hosts"]["localhost"]
+    for group, names in groups.items():
+        hosts[group] = {"hosts": dict.fromkeys(names, here)}
+    file.write_text(json.dumps(hosts))
+    return file.parent
+
+
+def shown(playbook: Playbook, path: Path, where: Path | None, **variables: Any) -> dict[str, Any]:
+    """What the inventory says of the archive's place, as the playbooks see it."""
+    result = path / "shown"
+    text = "{{ {" + ", ".join(f"'{name}': {name}" for name in SHOWN) + "} | to_json }}"
+    task = {"ansible.builtin.copy": {"content": text, "dest": str(result), "mode": "0600"}}
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars_files": [str(ROOT / "playbooks/vars/services.yml")],
+        "tasks": [task],
+    }
+    (path / "play.yml").write_text(json.dumps([play]))
+    done = playbook.run(str(path / "play.yml"), inventory=where, **variables)
+    assert done.returncode == 0, done.stdout
+    return dict(json.loads(result.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("groups", "variables", "host"),
+    [
+        ({}, {}, ""),
+        ({}, {"millrace_archive": "true"}, "archiver"),
+        ({}, {"millrace_archive": "false"}, ""),
+        ({"archiver": []}, {"millrace_archive": True}, ""),
+    ],
+    ids=["by default", "turned on", "turned off", "without a host"],
+)
+def test_an_archive_is_where_it_is_asked_for(
+    playbook: Playbook, tmp_path: Path, groups: dict[str, Any], variables: Any, host: str
+) -> None:
+    where = inventory(tmp_path, **groups) if groups else None
+    found = shown(playbook, tmp_path, where, **variables)
+    assert found["millrace_archiver_hosts"] == (["localhost"] if host else [])
+    assert found["millrace_places"]["archiver"] == ({"archiver": "localhost"} if host else {})
+    assert found["operator_settings"]["archiver_host"] == host
+
+
+def test_its_tables_are_on_one_host(playbook: Playbook, tmp_path: Path) -> None:
+    where = inventory(tmp_path, archiver=["localhost", "other"], fleet=["localhost", "other"])
+    done = playbook.run("playbooks/deploy/preflight.yml", inventory=where, millrace_archive=True)
+    assert done.returncode != 0
+    said = "localhost, other are in the group archiver: the tables are on one host, keep one"
+    assert said in words(done.stdout)
