@@ -9,12 +9,14 @@ import pytest
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import IntegerType, NestedField
+from services.tests.archive import world
 from services.tests.archive.world import LOG_APPEND_TIME, Log, archive_all, settings_in, table_of
 from services.tests.feeds.events import quote
 from services.tests.processor.world import Record
 
 from millrace.archive import catalog, columns, files, rows, schema
 from millrace.archive.columns import Column, Kind, NoColumn
+from millrace.archive.maintenance import maintain
 from millrace.archive.rows import Rows
 from millrace.archive.schema import Incompatible
 from millrace.archive.tables import FeedTable
@@ -108,6 +110,11 @@ def test_a_new_optional_field_is_a_column_that_is_null_in_old_files(archived: Se
     table.append(files.write(table.table, made.table()), table.offsets.moved("log", 0, 100))
     found = table.table.scan().to_arrow()["venue"].to_pylist()
     assert sorted(found, key=str) == [*[None] * 10, "X"]
+    # Combined with others, too.
+    rows = world.digest(table.table)
+    assert maintain(table, archived).days_failed == 0
+    assert table.table.scan().to_arrow()["venue"].null_count == 10
+    assert world.digest(table.table) == rows
 
 
 def test_a_field_that_events_have_no_more_stays_a_column(archived: Settings) -> None:

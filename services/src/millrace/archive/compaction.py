@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import structlog
-from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask, Table
 
@@ -90,6 +88,7 @@ def _combine(
     for rows, is_full in _parts(_batches(table, tasks), limit):
         prefix = files.FULL if is_full else files.PARTIAL
         made += files.write(table, rows, prefix=prefix, beat=beat)
+        del rows  # before the next ones are read
     if (now := _count(made)) != (count := _count(task.file for task in tasks)):
         raise Unknown(f"{count} rows became {now}, in {made[0].file_path} and others")
     return made
@@ -111,10 +110,9 @@ def _parts(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[tuple[pa.T
 
 def _batches(table: Table, tasks: Sequence[FileScanTask]) -> Iterator[pa.RecordBatch]:
     """The rows of files, one file after the other, in the table's columns."""
-    scan = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue())
     for task in tasks:
         try:
-            yield from scan.to_record_batches([task])
+            yield from files.read(table, task.file.file_path)
         except Exception as error:
             # The libraries do not say which file it is.
             said = f"{type(error).__name__}: {error}"

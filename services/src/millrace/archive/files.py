@@ -23,6 +23,7 @@ from millrace.archive.columns import LOG, OBSERVED_AT, OFFSET, PARTITION, SYMBOL
 ORDER = (SYMBOL, OBSERVED_AT, LOG, PARTITION, OFFSET)
 """The order of the rows of a file. It is total, so that files of the same rows are equal."""
 ROW_GROUP = 50_000
+FIELD_ID = b"PARQUET:field_id"
 PARTIAL, FULL = "part", "full"
 """How the names of files begin: what maintenance may combine with others, and what it has."""
 
@@ -30,6 +31,25 @@ PARTIAL, FULL = "part", "full"
 def arrow_schema(table: Table) -> pa.Schema:
     """The schema of a table's rows in memory, and of its files."""
     return schema_to_pyarrow(table.schema())
+
+
+def read(table: Table, path: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a file that `write` wrote, in the table's columns of today.
+
+    PyIceberg's scan would have the whole file in memory.
+    """
+    wanted = arrow_schema(table)
+    with table.io.new_input(path).open() as stream, pq.ParquetFile(stream) as file:
+        names = {field.metadata[FIELD_ID]: field.name for field in file.schema_arrow}
+        for number in range(file.num_row_groups):
+            rows = file.read_row_group(number, use_threads=False)  # each has its memory
+            columns = [
+                rows[names[field.metadata[FIELD_ID]]].cast(field.type)
+                if field.metadata[FIELD_ID] in names
+                else pa.nulls(rows.num_rows, field.type)
+                for field in wanted
+            ]
+            yield from pa.Table.from_arrays(columns, schema=wanted).to_batches()
 
 
 def write(

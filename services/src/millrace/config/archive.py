@@ -65,7 +65,7 @@ class ArchiveSettings(BaseModel):
         default=1_000_000, ge=1, description="Number of a feed's rows at which they are written."
     )
     archive_flush_bytes: int = Field(
-        default=64 * MEBIBYTE,
+        default=48 * MEBIBYTE,
         ge=1,
         description="Memory of all rows, in bytes, at which the feed with most of it is written.",
     )
