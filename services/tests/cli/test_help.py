@@ -93,7 +93,7 @@ def test_its_exit_codes_are_among_those_there_are(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "archive", "dead-letters", "standing", "producer", "admin", "verify"]
+    "name", ["", "archive", "warehouse", "dead-letters", "standing", "producer", "admin", "verify"]
 )
 def test_a_group_says_the_exit_codes_of_its_commands(name: str) -> None:
     shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "400"})

@@ -12,8 +12,12 @@ from services.tests.warehouse.world import Arrival, arrived
 from millrace.events import Event
 
 DAY = 24 * 60
+SECOND = timedelta(seconds=1)
 AHEAD = "quote:ahead"
 """An event that was dated a day ahead."""
+LAST = ("test:XAU:20", "live:20", "gpu:0:60")
+"""Events that come alone, after all others: those after them must be computed again, and one is the
+first of its hour."""
 AHEAD_AT = START + timedelta(hours=2)
 
 
@@ -129,13 +133,16 @@ FEEDS = {
 }
 
 
-def parts(seed: int = 7) -> tuple[dict[str, list[Arrival]], dict[str, list[Arrival]]]:
-    """What arrived of each feed until some time, and after it: repeated and late events, too."""
+def parts(seed: int = 7) -> list[dict[str, list[Arrival]]]:
+    """What arrived of each feed in three parts: the second has repeated and late events, too."""
     first: dict[str, list[Arrival]] = {}
     second: dict[str, list[Arrival]] = {}
+    third: dict[str, list[Arrival]] = {}
     for feed, events in FEEDS.items():
         source = random.Random(f"{seed}{feed}")
         made = [*events(source)]
+        last = [event for event in made if event.event_id in LAST]
+        made = [event for event in made if event not in last]
         late = source.sample(made, 12)
         middle = sorted(event.observed_at for event in made)[len(made) // 2]
         in_time = arrived(event for event in made if event not in late)
@@ -150,7 +157,8 @@ def parts(seed: int = 7) -> tuple[dict[str, list[Arrival]], dict[str, list[Arriv
                 *_again(repeated, end),
             ]
         )
-    return first, second
+        third[feed] = [(event, place, end + SECOND) for event, place, _ in arrived(last)]
+    return [first, second, third]
 
 
 def _again(events: list[Event], at: datetime) -> list[Arrival]:

@@ -1,5 +1,6 @@
 """What a build does to the database that is there, and what it says when it cannot be made."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -18,12 +19,23 @@ from millrace.runtime.exit_codes import Exit
 from millrace.warehouse import building, dbt, files, landing
 
 
+def run(*words: str, **settings: object) -> tuple[int, str]:
+    """The exit code of a command, and its error or what it printed."""
+    environment = {f"MILLRACE_{name.upper()}": str(value) for name, value in settings.items()}
+    done = CliRunner().invoke(app, ["warehouse", *words], env=environment)
+    return done.exit_code, str(done.exception or done.stdout)
+
+
 @pytest.fixture(scope="module")
 def metals(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A warehouse of metals alone."""
     settings = settings_of(tmp_path_factory.mktemp("metals"))
     Archive(settings).append("metals", arrived(metal(2000.0 + n, hours=n) for n in range(3)))
-    building.build(settings, full=False)
+    names = ("archive_catalog", "archive_warehouse", "warehouse_file")
+    code, said = run("build", **{name: getattr(settings, name) for name in names})
+    assert code == Exit.OK, said
+    assert "quotes: not in the archive\n" in said
+    assert re.search(r"built .* anew: 3 events, \d+ tests passed, \d+ s\n$", said)
     return settings
 
 
@@ -108,17 +120,22 @@ def test_a_second_build_at_a_time_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def run(*words: str, **settings: object) -> tuple[int, str]:
-    environment = {f"MILLRACE_{name.upper()}": str(value) for name, value in settings.items()}
-    done = CliRunner().invoke(app, ["warehouse", *words], env=environment)
-    return done.exit_code, str(done.exception)
-
-
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     code, said = run("test", warehouse_file=tmp_path / "file" / "millrace.duckdb")
     assert code == Exit.FAILED
     assert f"cannot build in {tmp_path}/file" in said
+
+
+def test_what_duckdb_cannot_do_is_one_line(tmp_path: Path) -> None:
+    database = tmp_path / "w.duckdb"
+    with (
+        pytest.raises(files.Failed, match=f"cannot build {database}: .*no_such"),
+        files.workplace(database),
+        duckdb.connect() as connection,
+    ):
+        connection.execute("from no_such")
+    assert not [*tmp_path.glob(".*.build")]
 
 
 def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:

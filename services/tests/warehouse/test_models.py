@@ -83,24 +83,31 @@ def building_at(hours: float) -> Iterator[None]:
         yield
 
 
+def append(archive: Archive, part: dict[str, list[Arrival]]) -> None:
+    for feed, arrivals in part.items():
+        if arrivals:
+            archive.append(feed, arrivals)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """A warehouse that was built of a first part, and built on with a second."""
+    """A warehouse that was built of a first part, and built on with two others."""
     settings = settings_of(tmp_path_factory.mktemp("warehouse"))
     archive = Archive(settings)
-    first, second = seeded.parts()
-    for feed, arrivals in first.items():
-        archive.append(feed, arrivals)
+    first, second, third = seeded.parts()
+    append(archive, first)
     with building_at(2):
         building.build(settings, full=False)
     with duckdb.connect(settings.warehouse_file, read_only=True) as reader:
-        for feed, arrivals in second.items():
-            archive.append(feed, arrivals)
+        append(archive, second)
         said = io.StringIO()
-        with building_at(24.01), redirect_stdout(said):
+        with building_at(24), redirect_stdout(said):
             building.build(settings, full=False)
         [(seen,)] = reader.execute("select count(*) from staging.int_events").fetchall()
-    every = {feed: [*first[feed], *second[feed]] for feed in first}
+    append(archive, third)
+    with building_at(24.01):
+        building.build(settings, full=False)
+    every = {feed: [*first[feed], *second[feed], *third[feed]] for feed in first}
     return Built(settings, archive, every, seen, said.getvalue())
 
 
@@ -118,14 +125,14 @@ def test_every_number_of_every_model_equals_the_oracle(built: Built) -> None:
 
 
 def test_building_on_reads_what_is_new_alone(built: Built) -> None:
-    first, _ = seeded.parts()
+    first, second, third = seeded.parts()
     builds = rows_of(built.settings.warehouse_file, "from builds order by started_at")
-    assert [row["is_full"] for row in builds] == [True, False]
+    assert [row["is_full"] for row in builds] == [True, False, False]
     events = [{event.event_id for event, *_ in arrivals} for arrivals in first.values()]
     assert builds[0]["new_events"] == sum(map(len, events))
-    for feed, arrivals in built.arrivals.items():
-        new = len(arrivals) - len(first[feed])
-        assert f"{feed}: {new:,} new records" in built.said
+    assert builds[2]["new_events"] == sum(map(len, third.values())) == len(seeded.LAST)
+    for feed, arrivals in second.items():
+        assert f"{feed}: {len(arrivals):,} new records" in built.said
 
 
 def test_a_reader_that_has_it_open_keeps_what_it_opened(built: Built) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.runtime.redaction import shown
+from millrace.warehouse.files import LONGEST_REASON
 
 PROJECT = Path(__file__).parent / "project"
-LONGEST_REASON = 400
 NAMED = 5
 """Failures that an error names."""
 # Read when dbt is imported.

@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
+
 from millrace.errors import MillraceError
+from millrace.runtime.redaction import shown
+
+LONGEST_REASON = 400
 
 
 class Busy(MillraceError):
@@ -23,6 +28,10 @@ class NoWarehouse(MillraceError):
 
 class NoPlace(MillraceError):
     """The folder of the database cannot be used."""
+
+
+class Failed(MillraceError):
+    """DuckDB cannot do something, as for lack of memory or of space."""
 
 
 @contextmanager
@@ -41,6 +50,9 @@ def workplace(database: Path) -> Iterator[Path]:
     except OSError as error:
         where = error.filename or folder
         raise NoPlace(f"cannot build in {database.parent}: {where}: {error.strerror}") from error
+    except duckdb.Error as error:
+        said = shown(" ".join(str(error).split()), LONGEST_REASON)
+        raise Failed(f"cannot build {database}: {said}") from error
 
 
 def copy(database: Path, folder: Path) -> Path:
