@@ -23,6 +23,7 @@ from services.tests.feeds.events import ONE_OF_EACH
 
 from millrace.archive import catalog, durable
 from millrace.archive.failures import kind_of
+from millrace.archive.rows import Rows
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.feeds.quotes import QUOTES
@@ -105,6 +106,40 @@ def test_one_feed_that_fails_delays_no_other(settings: Settings, tmp_path: Path)
     assert archiver.counted("rows_total", "quotes") == 0
     archive_all(changed, log)
     assert world.positions(table_of(changed).table) == world.positions_in(log)
+
+
+def test_rows_that_cannot_be_made_lose_nothing_and_delay_no_other_feed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log()
+    log.quotes(250)
+    metals = FEEDS["metals"]
+    log.make(metals.topic, 1)
+    log.add(metals.topic, 0, msgspec.json.encode(ONE_OF_EACH["metals"]))
+    settings = settings_in(tmp_path, feeds=["metals", "quotes"])
+    monkeypatch.setattr("millrace.archive.rows.CHUNK", 60)
+    archiver = Archiver(settings, log)
+    stream = archiver.streams[QUOTES.topic]
+    # In the middle of a poll: of its partitions, one comes before and one after it.
+    made = [None, OverflowError("a number is too large")]
+    settle = Rows._settle
+
+    def failing_once(rows: Rows) -> None:
+        error = made.pop(0) if made else None
+        if error:
+            raise error
+        settle(rows)
+
+    monkeypatch.setattr(Rows, "_settle", failing_once)
+    archiver.steps(1)
+    assert stream.trouble
+    assert "make rows of quotes: a number is too large" in stream.trouble
+    assert stream.bytes == 0
+    assert archiver.counted("waiting_rows", "metals") == 1
+    archiver.until(lambda: not stream.rests)
+    archiver.steps(3)
+    archiver.finish()
+    assert world.positions(table_of(settings).table) == world.positions_in(log)
 
 
 @pytest.mark.parametrize(

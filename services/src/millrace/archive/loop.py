@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import structlog
 
+from millrace.archive.failures import Kinds
 from millrace.archive.metrics import Metrics
 from millrace.archive.reading import Reader
 from millrace.archive.stream import Stream
@@ -82,8 +83,7 @@ class Loop:
         self._resume()
         polled = self._poll()
         for partition, records in polled.items():
-            stream = self._streams[partition[0]]
-            stream.take(self._reader.ids[partition[0]], partition, records)
+            self._take(partition, records)
         self._flush_due()
         self._maintain_if_due()
         if 0 < sum(map(len, polled.values())) < FEW_RECORDS:
@@ -98,6 +98,16 @@ class Loop:
             self._flush(stream)
             stream.fail(error)
             return {}
+
+    def _take(self, partition: Partition, records: Sequence[Record]) -> None:
+        stream = self._streams[partition[0]]
+        if stream.rests:
+            return  # what was before these was forgotten a moment ago
+        try:
+            with Kinds(f"make rows of {stream.feed.name}"):
+                stream.take(self._reader.ids[partition[0]], partition, records)
+        except (Transient, Unknown) as error:
+            stream.fail(error)
 
     def _resume(self) -> None:
         """Read feeds again whose tables answer."""
