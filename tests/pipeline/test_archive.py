@@ -46,7 +46,7 @@ def test_what_is_stored_is_archived_once_also_after_a_crash(pipeline: Pipeline) 
     started = pipeline.container("archiver").attrs["State"]["StartedAt"]
     pipeline.crash("archiver")
     wait_until_healthy(pipeline, started)
-    # It has read again what it had not written, and writes what it has read when it is stopped.
+    # What it has read again by then is written when it stops: the next time is half a minute away.
     pipeline.container("archiver").restart(timeout=60)
     wait_until(
         "every stored event is archived",
