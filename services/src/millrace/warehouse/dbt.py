@@ -55,13 +55,14 @@ class Dbt:
             "schema": "main",
             "threads": self._threads,
             "attach": [{"path": str(landing), "alias": "landing", "read_only": True}],
-            "config_options": {"autoinstall_known_extensions": False},
-            "settings": {
+            # Not set again for each model: the folder cannot change once something is in it.
+            "config_options": {
+                "autoinstall_known_extensions": False,
                 "memory_limit": f"{settings.warehouse_memory_mb}MiB",
                 "threads": self._threads,
                 "temp_directory": str(self._folder / "spilled"),
-                "TimeZone": "UTC",
             },
+            "settings": {"TimeZone": "UTC"},
         }
         profile = {"millrace": {"target": "duckdb", "outputs": {"duckdb": output}}}
         # JSON is YAML.
