@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -73,6 +74,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run_module
 
 
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def words(text: str) -> str:
     """Return the text on one line: Ansible wraps it, depending on how long the names in it are."""
     return " ".join(text.split())
@@ -106,6 +114,8 @@ class Playbook:
         variables = {
             "millrace_instance": INSTANCE,
             "millrace_vault_file": str(self.vault),
+            # Whoever deployed Millrace on this machine has the usual one.
+            "millrace_api_port": free_port(),
         } | variables
         vault = {
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.password),
