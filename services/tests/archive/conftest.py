@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from services.tests.archive.world import settings_in
 
 from millrace.archive import durable
+from millrace.config import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +17,9 @@ def synced() -> Iterator[list[Path]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(durable, "sync", paths.append)
         yield paths
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """An archive in a folder of its own."""
+    return settings_in(tmp_path)

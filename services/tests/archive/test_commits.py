@@ -1,7 +1,5 @@
 """Rows and offsets are one commit: what else may happen to it, and to a table meanwhile."""
 
-from pathlib import Path
-
 import pytest
 from pyiceberg.exceptions import CommitFailedException
 from services.tests.archive import world
@@ -10,7 +8,6 @@ from services.tests.archive.world import (
     Log,
     archive_all,
     failing,
-    settings_in,
     table_of,
 )
 
@@ -31,11 +28,6 @@ def log() -> Log:
     made = Log()
     made.quotes(300)
     return made
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_in(tmp_path)
 
 
 def is_whole(settings: Settings, log: Log) -> bool:

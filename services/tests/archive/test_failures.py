@@ -37,11 +37,6 @@ def log() -> Log:
     return made
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_in(tmp_path)
-
-
 def test_a_full_disk_is_waited_for(
     settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from millrace.archive.durable import sync
 from millrace.errors import MillraceError
 from millrace.runtime.redaction import shown
 
@@ -64,9 +65,9 @@ def copy(database: Path, folder: Path) -> Path:
 
 def publish(built: Path, database: Path) -> None:
     """Let readers that open the database from now on find the one that was built."""
-    _sync(built)
+    sync(built)
     built.replace(database)
-    _sync(database.parent)
+    sync(database.parent)
 
 
 @contextmanager
@@ -78,13 +79,5 @@ def _locked(path: Path, database: Path) -> Iterator[None]:
         except BlockingIOError:
             raise Busy(f"another process builds or tests {database}") from None
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
