@@ -47,11 +47,11 @@ def test_a_batch_is_counted_by_what_became_of_its_records() -> None:
 
 def test_partitions_that_went_are_told_no_more() -> None:
     metrics = Metrics()
-    metrics.show_lag({("a", 0): (2, 9), ("b", 1): (9, 8)})
+    metrics.lag.show({("a", 0): (2, 9), ("b", 1): (9, 8)})
     metrics.show_standing([("a", 0), ("b", 1)])
     assert told(metrics, "lag_records", topic="a", partition="0") == 7
     assert told(metrics, "lag_records", topic="b", partition="1") == 0, "the end is of before"
-    metrics.show_lag({("b", 1): (9, 10)})
+    metrics.lag.show({("b", 1): (9, 10)})
     metrics.show_standing([("b", 1)])
     for name in ("lag_records", "standing"):
         assert told(metrics, name, topic="a", partition="0") is None

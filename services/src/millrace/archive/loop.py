@@ -16,6 +16,7 @@ from millrace.config import Settings
 from millrace.processor import backoff
 from millrace.processor.batch import Record
 from millrace.processor.errors import Permanent, Stuck, Transient, Unknown
+from millrace.runtime import retry
 
 log = structlog.get_logger(__name__)
 
@@ -66,16 +67,9 @@ class Loop:
                 self._failures += 1
                 self._progress.trouble = str(error) if not isinstance(error, Transient) else None
                 log.warning("trying again", reason=str(error), seconds=round(pause, 1))
-                self._wait(pause)
+                retry.pause(pause, self._stop, self._beat)
         for stream in self._streams.values():
             self._flush(stream)
-
-    def _wait(self, seconds: float) -> None:
-        """Longer pauses than the watchdog allows are made of several."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0 and not self._stop.is_set():
-            self._beat()
-            self._stop.wait(min(left, LOOK_SECONDS))
 
     def step(self) -> None:
         """One turn. Raises Transient, Permanent, Unknown of Kafka."""
@@ -161,6 +155,6 @@ class Loop:
         stand = [p for p in found if p[0] in resting]
         self._progress.look(found, missing, stand)
         self._progress.trouble = None
-        self._metrics.show_lag(found)
+        self._metrics.lag.show(found)
         for stream in self._streams.values():
             stream.show()

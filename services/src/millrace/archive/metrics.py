@@ -1,10 +1,8 @@
 """All metrics of the archiver. Always: consumed = archived + bad + in memory."""
 
-from collections.abc import Mapping
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from millrace.clients.progress import Partition
+from millrace.clients.lag_gauge import LagGauge
 
 PREFIX = "millrace_archiver_"
 
@@ -18,8 +16,8 @@ class Metrics:
         def counter(name: str, text: str) -> Counter:
             return Counter(PREFIX + name, text, ["feed"], registry=self.registry)
 
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(PREFIX + name, text, labels or ["feed"], registry=self.registry)
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(PREFIX + name, text, ["feed"], registry=self.registry)
 
         self.consumed = counter("records_consumed", "Records that were read, also if read again.")
         self.bad = counter("bad_records", "Records that are no event of their feed.")
@@ -42,11 +40,10 @@ class Metrics:
         self.oldest_seconds = gauge(
             "oldest_unflushed_seconds", "Time since the oldest of these rows was read."
         )
-        self.lag = gauge(
-            "lag_records",
+        self.lag = LagGauge(
+            PREFIX + "lag_records",
             "Records between what was read and the end of a partition.",
-            "topic",
-            "partition",
+            self.registry,
         )
         self.flush_seconds = Histogram(
             PREFIX + "flush_seconds",
@@ -54,9 +51,3 @@ class Metrics:
             buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120),
             registry=self.registry,
         )
-
-    def show_lag(self, progress: Mapping[Partition, tuple[int, int]]) -> None:
-        """Set the lag of all partitions."""
-        self.lag.clear()
-        for (topic, partition), (position, end) in progress.items():
-            self.lag.labels(topic, str(partition)).set(max(0, end - position))

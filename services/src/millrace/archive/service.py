@@ -1,6 +1,5 @@
 """The process around the loop: settings, probes and signals."""
 
-import signal
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,7 +18,7 @@ from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.processor import backoff
 from millrace.processor.errors import Transient, Unknown
-from millrace.runtime import logging
+from millrace.runtime import logging, signals
 from millrace.runtime.probes import Probes
 from millrace.runtime.watchdog import Watchdog
 
@@ -34,9 +33,7 @@ def run(settings: Settings) -> None:
     # Arrow's own pool keeps a seventh more of the memory that it had.
     pa.set_memory_pool(pa.system_memory_pool())
     logging.configure(NAME, settings.log_level, settings.secrets())
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = signals.ends()
     archive(settings, stop)
 
 

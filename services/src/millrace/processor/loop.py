@@ -362,7 +362,7 @@ class Loop:
             lag = self._unstored(look.positions)
             stand = self._standing
             self._progress.look(lag, look.unread, stand, joined=self._consumer.joined)
-            self._metrics.show_lag(lag)
+            self._metrics.lag.show(lag)
             self._metrics.show_standing([p for p in lag if p in stand])
             self._commands.look()
 

@@ -1,9 +1,10 @@
 """All metrics of the processor. Always: consumed = stored + duplicates + dead letters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from millrace.clients.lag_gauge import LagGauge
 from millrace.processor.batch import Partition
 
 
@@ -47,11 +48,10 @@ class Metrics:
         self.in_flight = Gauge(
             prefix + "batches_in_flight", "Batches not yet complete.", registry=self.registry
         )
-        self.lag = Gauge(
+        self.lag = LagGauge(
             prefix + "lag_records",
             "Records between the position and the end of a partition.",
-            ["topic", "partition"],
-            registry=self.registry,
+            self.registry,
         )
         self.standing = Gauge(
             prefix + "standing",
@@ -81,9 +81,3 @@ class Metrics:
         self.standing.clear()
         for topic, partition in partitions:
             self.standing.labels(topic, str(partition)).set(1)
-
-    def show_lag(self, lag: Mapping[Partition, tuple[int, int]]) -> None:
-        """Set the lag of the currently assigned partitions."""
-        self.lag.clear()
-        for (topic, partition), (position, end) in lag.items():
-            self.lag.labels(topic, str(partition)).set(max(0, end - position))

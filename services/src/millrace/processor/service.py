@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from millrace.processor.sinks.redis import RedisCache
 from millrace.processor.sinks.topics import TopicPublisher
 from millrace.processor.standing import Standing
 from millrace.processor.writer import Writer
-from millrace.runtime import logging
+from millrace.runtime import logging, signals
 from millrace.runtime.exit_codes import Exit
 from millrace.runtime.probes import Probes
 from millrace.runtime.watchdog import Watchdog
@@ -45,9 +44,7 @@ def run(settings: Settings) -> None:
     logging.configure(settings.processor_name, settings.log_level, settings.secrets())
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = signals.ends()
     # The writer retries itself: documents that had been stored are then duplicates, which is
     # success.
     with mongodb.client(settings, retryWrites=False) as client:

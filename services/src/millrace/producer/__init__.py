@@ -1,6 +1,5 @@
 """The producer: polls a source and publishes its events."""
 
-import signal
 import threading
 
 import structlog
@@ -12,7 +11,7 @@ from millrace.producer.connection import Connection
 from millrace.producer.poller import Poller
 from millrace.producer.publisher import Publisher
 from millrace.producer.status import Status, registry
-from millrace.runtime import logging, state_files
+from millrace.runtime import logging, signals, state_files
 from millrace.runtime.probes import Probes
 from millrace.runtime.watchdog import Watchdog
 from millrace.sources import making
@@ -28,9 +27,7 @@ def run(settings: Settings) -> None:
     timing.from_settings(settings)
     source = making.make(settings)
     logging.configure(settings.producer_name, settings.log_level, settings.secrets())
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = signals.ends()
     with state_files.locked(settings.producer_state_dir / "lock"):
         produce(settings, source, stop)
 

@@ -3,7 +3,6 @@
 Events have their usual ids, so that stored ones are duplicates, which is success.
 """
 
-import signal
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ from millrace.feeds import FEEDS
 from millrace.producer import refusals
 from millrace.producer.connection import Connection
 from millrace.producer.publisher import Publisher
-from millrace.runtime import logging
+from millrace.runtime import logging, signals
 from millrace.sources import making
 from millrace.sources.base import Historical
 
@@ -48,9 +47,7 @@ def run(settings: Settings, first: date | None, end: date | None) -> None:
             f" ({', '.join(sources.WITH_HISTORY)} does)"
         )
     logging.configure(settings.producer_name, settings.log_level, settings.secrets())
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = signals.ends()
     known = source.between(first, end)
     refusals.tell(known.rejected)
     publish(settings, known.events, FEEDS[source.feed].topic, stop)

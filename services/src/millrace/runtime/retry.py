@@ -1,11 +1,14 @@
 """Retries until an answer is as wanted, and growing pauses between attempts."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+
+BEAT_SECONDS = 1.0
 
 
 def wait_for(
@@ -29,3 +32,11 @@ def exponential(attempt: int, first: float, longest: float) -> float:
 def backoff(attempt: int, first: float, longest: float) -> float:
     """Exponential seconds with jitter, at least half of the value."""
     return exponential(attempt, first, longest) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def pause(seconds: float, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Wait for so long, or until told to stop, and `beat` every second meanwhile."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0 and not stop.is_set():
+        beat()
+        stop.wait(min(left, BEAT_SECONDS))

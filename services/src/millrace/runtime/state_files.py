@@ -80,8 +80,12 @@ def _keep_names(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, patient: bool = False) -> Iterator[None]:
-    """Hold a lock file; if another process does, wait if `patient`, else raise StateUnusable.
+def locked(
+    path: Path, *, patient: bool = False, busy: MillraceError | None = None
+) -> Iterator[None]:
+    """Hold a lock file; if another process does, wait if `patient`, else raise `busy`.
+
+    `busy` is StateUnusable if it is left out.
 
     The kernel releases the lock when its process ends in any way.
     """
@@ -90,7 +94,8 @@ def locked(path: Path, *, patient: bool = False) -> Iterator[None]:
             file = held.enter_context(path.open("w"))
             fcntl.flock(file, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise StateUnusable(f"another process works with the state in {path.parent}") from None
+            what = f"another process works with the state in {path.parent}"
+            raise busy or StateUnusable(what) from None
         except OSError as error:
             raise StateUnusable(f"cannot lock {path}: {error.strerror}") from None
         yield

@@ -3,8 +3,6 @@
 Readers that have it open keep the file that they opened. Whatever ends a build leaves it as it was.
 """
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ import duckdb
 from millrace.archive.durable import sync
 from millrace.errors import MillraceError
 from millrace.runtime.redaction import shown
+from millrace.runtime.state_files import locked
 
 LONGEST_REASON = 400
 
@@ -41,25 +40,39 @@ def workplace(database: Path) -> Iterator[Path]:
     folder = database.parent / f".{database.name}.build"
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(database.parent / f".{database.name}.lock", database):
+        busy = Busy(f"another process builds or tests {database}")
+        with locked(database.parent / f".{database.name}.lock", busy=busy):
             shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
             folder.mkdir()
             try:
-                yield folder
+                with reasons(f"build {database}"):
+                    yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         where = error.filename or folder
         raise NoPlace(f"cannot build in {database.parent}: {where}: {error.strerror}") from error
+
+
+@contextmanager
+def reasons(what: str) -> Iterator[None]:
+    """Say in a line what DuckDB cannot do. Raises Failed."""
+    try:
+        yield
     except duckdb.Error as error:
         said = shown(" ".join(str(error).split()), LONGEST_REASON)
-        raise Failed(f"cannot build {database}: {said}") from error
+        raise Failed(f"cannot {what}: {said}") from error
+
+
+def check_there(database: Path) -> None:
+    """Raise NoWarehouse if there is none."""
+    if not database.exists():
+        raise NoWarehouse(f"there is no warehouse at {database}: millrace warehouse build makes it")
 
 
 def copy(database: Path, folder: Path) -> Path:
     """A copy of the database to work on. Raises NoWarehouse."""
-    if not database.exists():
-        raise NoWarehouse(f"there is no warehouse at {database}: millrace warehouse build makes it")
+    check_there(database)
     return Path(shutil.copyfile(database, folder / database.name))
 
 
@@ -68,16 +81,3 @@ def publish(built: Path, database: Path) -> None:
     sync(built)
     built.replace(database)
     sync(database.parent)
-
-
-@contextmanager
-def _locked(path: Path, database: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"another process builds or tests {database}") from None
-        yield
-    finally:
-        os.close(descriptor)
