@@ -28,6 +28,7 @@ NEEDED = ("kafka", "mongodb", "simulator", "processor", "api", "producers")
 ONLY = {
     "redis": "services ask one",
     "archiver": "the tables are on one",
+    "warehouse": "it is on the archive's",
 }
 ROLES = (*NEEDED, *ONLY)
 NUMBERED = ("kafka", "mongodb")
@@ -202,6 +203,12 @@ def fleet(settings: Item) -> Iterator[str]:
     for role, reason in ONLY.items():
         if roles[role] > 1:
             yield f"{roles[role]} hosts have the role {role}: {reason}; give it to one"
+    for item in hosts:
+        if {"archiver", "warehouse"} & set(item.get("roles") or []) == {"warehouse"}:
+            yield (
+                f"host {item.get('name')} has the role warehouse without archiver: the warehouse "
+                "reads the archive's files, give both to one host"
+            )
     for role, what in (("kafka", "controllers"), ("mongodb", "members of the replica set")):
         if roles[role] and roles[role] % 2 == 0:
             yield (

@@ -17,7 +17,7 @@ from ansible.errors import AnsibleFilterError
 Places = Mapping[str, Mapping[str, str]]
 
 NUMBERED = {"kafka": "kafka", "mongodb": "mongodb"}
-ONLY = ("simulator", "api", "redis", "archiver")
+ONLY = ("simulator", "api", "redis", "archiver", "warehouse")
 """Groups of which only the first host is called."""
 
 

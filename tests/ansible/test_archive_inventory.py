@@ -1,4 +1,4 @@
-"""Where there is an archive: on no host unless it is asked for, and never on two."""
+"""Where there is an archive, and a warehouse: on no host unless it is asked for, never on two."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import pytest
 import yaml
 from tests.ansible.conftest import ROOT, Playbook, words
 
-SHOWN = ("millrace_archiver_hosts", "millrace_places", "operator_settings")
+SHOWN = (
+    "millrace_archiver_hosts",
+    "millrace_warehouse_hosts",
+    "millrace_places",
+    "operator_settings",
+)
 
 
 def inventory(path: Path, **groups: list[str]) -> Path:
@@ -44,23 +49,31 @@ def shown(playbook: Playbook, path: Path, where: Path | None, **variables: Any) 
 
 
 @pytest.mark.parametrize(
-    ("groups", "variables", "host"),
+    ("groups", "variables", "host", "warehouse"),
     [
-        ({}, {}, ""),
-        ({}, {"millrace_archive": "true"}, "archiver"),
-        ({}, {"millrace_archive": "false"}, ""),
-        ({"archiver": []}, {"millrace_archive": True}, ""),
+        ({}, {}, "", ""),
+        ({}, {"millrace_archive": "true"}, "archiver", ""),
+        ({}, {"millrace_archive": "true", "millrace_warehouse": "true"}, "archiver", "warehouse"),
+        ({}, {"millrace_archive": "false"}, "", ""),
+        ({"archiver": []}, {"millrace_archive": True}, "", ""),
     ],
-    ids=["by default", "turned on", "turned off", "without a host"],
+    ids=["by default", "turned on", "with a warehouse", "turned off", "without a host"],
 )
 def test_an_archive_is_where_it_is_asked_for(
-    playbook: Playbook, tmp_path: Path, groups: dict[str, Any], variables: Any, host: str
+    playbook: Playbook,
+    tmp_path: Path,
+    groups: dict[str, Any],
+    variables: Any,
+    host: str,
+    warehouse: str,
 ) -> None:
     where = inventory(tmp_path, **groups) if groups else None
     found = shown(playbook, tmp_path, where, **variables)
     assert found["millrace_archiver_hosts"] == (["localhost"] if host else [])
     assert found["millrace_places"]["archiver"] == ({"archiver": "localhost"} if host else {})
     assert found["operator_settings"]["archiver_host"] == host
+    assert found["millrace_warehouse_hosts"] == (["localhost"] if warehouse else [])
+    assert found["operator_settings"]["warehouse_host"] == warehouse
 
 
 def test_its_tables_are_on_one_host(playbook: Playbook, tmp_path: Path) -> None:
@@ -69,3 +82,25 @@ def test_its_tables_are_on_one_host(playbook: Playbook, tmp_path: Path) -> None:
     assert done.returncode != 0
     said = "localhost, other are in the group archiver: the tables are on one host, keep one"
     assert said in words(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "there is no archive: set millrace_archive: true too, or millrace_warehouse: false"),
+        (
+            {"millrace_archive": True},
+            "the archive is on localhost: put that host into the group warehouse, and no other",
+        ),
+    ],
+    ids=["without an archive", "on another host"],
+)
+def test_a_warehouse_is_where_the_archive_is(
+    playbook: Playbook, tmp_path: Path, variables: dict[str, bool], said: str
+) -> None:
+    where = inventory(tmp_path, warehouse=["other"], fleet=["localhost", "other"])
+    done = playbook.run(
+        "playbooks/deploy/preflight.yml", inventory=where, millrace_warehouse=True, **variables
+    )
+    assert done.returncode != 0
+    assert f"the warehouse is made of the archive's files, and {said}" in words(done.stdout)

@@ -131,6 +131,11 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
             {"fleet": fleet(2, roles=["processor", "api", "archiver"])},
             "host processor-1 keeps data: give it a volume",
         ),
+        (
+            {"fleet": fleet(2, roles=["processor", "api", "warehouse"])},
+            "host processor-1 has the role warehouse without archiver: the warehouse reads the"
+            " archive's files, give both to one host",
+        ),
         ({"fleet": good()["fleet"][:3]}, "no host of millrace_fleet has the role producers"),
         ({"fleet": []}, "millrace_fleet is empty"),
         ({"admin_cidr": "0.0.0.0/0"}, "opens SSH and the API to the world"),
@@ -174,6 +179,7 @@ def test_a_fleet_may_be_with_a_redis_and_without_one() -> None:
 
 def test_an_archive_is_on_a_host_with_a_volume_of_its_own() -> None:
     assert refused(fleet=fleet(1, roles=["mongodb", "archiver"])) == ""
+    assert refused(fleet=fleet(1, roles=["mongodb", "archiver", "warehouse"])) == ""
 
 
 @pytest.mark.usefixtures("session_plugin")

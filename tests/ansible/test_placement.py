@@ -48,6 +48,7 @@ def test_names_come_from_numbers_and_addresses_from_hosts() -> None:
         "api": {},
         "redis": {},
         "archiver": {},
+        "warehouse": {},
         "producers": {},
     }
     assert filters.name_on(found["kafka"], "c") == "kafka-2"

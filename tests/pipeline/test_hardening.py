@@ -7,7 +7,10 @@ import pytest
 
 from .pipeline import Pipeline
 
-SERVING = ("kafka-1", "mongodb", "redis", "simulator", "processor", "archiver", "api", "producer")
+SERVING = (
+    *("kafka-1", "mongodb", "redis", "simulator", "processor", "archiver", "warehouse"),
+    *("api", "producer"),
+)
 LONG_RUNNING = (*SERVING, "operator")
 OTHER_MODES = {
     **dict.fromkeys(("pki/*/ca.pem", "pki/*/cert.pem"), 0o444),  # public by their nature

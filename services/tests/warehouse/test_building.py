@@ -7,22 +7,31 @@ import sys
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 from services.tests.feeds.events import metal
 from services.tests.warehouse.world import Archive, arrived, rows_of, settings_of
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from millrace.cli import app
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.runtime.exit_codes import Exit
 from millrace.warehouse import building, dbt, files, landing
+from millrace.warehouse.contents import Built, Contents
+
+MEBIBYTE = 1024 * 1024
+
+
+def invoke(*words: str, **settings: object) -> Result:
+    """What a command did."""
+    environment = {f"MILLRACE_{name.upper()}": str(value) for name, value in settings.items()}
+    return CliRunner().invoke(app, ["warehouse", *words], env=environment)
 
 
 def run(*words: str, **settings: object) -> tuple[int, str]:
     """The exit code of a command, and its error or what it printed."""
-    environment = {f"MILLRACE_{name.upper()}": str(value) for name, value in settings.items()}
-    done = CliRunner().invoke(app, ["warehouse", *words], env=environment)
+    done = invoke(*words, **settings)
     return done.exit_code, str(done.exception or done.stdout)
 
 
@@ -32,10 +41,16 @@ def metals(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = settings_of(tmp_path_factory.mktemp("metals"))
     Archive(settings).append("metals", arrived(metal(2000.0 + n, hours=n) for n in range(3)))
     names = ("archive_catalog", "archive_warehouse", "warehouse_file")
-    code, said = run("build", **{name: getattr(settings, name) for name in names})
-    assert code == Exit.OK, said
-    assert "quotes: not in the archive\n" in said
-    assert re.search(r"built .* anew: 3 events, \d+ tests passed, \d+ s\n$", said)
+    done = invoke("build", "--json", **{name: getattr(settings, name) for name in names})
+    assert done.exit_code == Exit.OK, done.output
+    assert "quotes: not in the archive\n" in done.stderr
+    assert re.search(r"built .* anew: 3 events, \d+ tests passed, \d+ s\n$", done.stderr)
+    built = msgspec.json.decode(done.stdout, type=Built)
+    assert built.tests > 50
+    assert built.seconds > 0
+    assert built.memory_bytes > 50 * MEBIBYTE
+    assert built.contents.is_full
+    assert built.contents.new_events == 3
     return settings
 
 
@@ -146,7 +161,29 @@ def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".w.duckdb.lock"]
 
 
-@pytest.mark.parametrize("words", [("test",), ("docs", "--to", "page")])
+def test_what_it_has_is_shown(metals: Settings) -> None:
+    code, said = run("show", "--json", warehouse_file=metals.warehouse_file)
+    assert code == Exit.OK
+    found = msgspec.json.decode(said, type=Contents)
+    assert found.feeds["metals"].events == 3
+    assert found.feeds["metals"].newest is not None
+    assert found.feeds["quotes"].newest is None
+    assert found.bytes == metals.warehouse_file.stat().st_size
+    code, said = run("show", warehouse_file=metals.warehouse_file)
+    assert f"Built at {found.built_at:%F %T} UTC" in said
+    assert re.search(r"metals +│ 3 ", said)
+    assert re.search(r"quotes +│ 0 .* absent ", said)
+
+
+def test_a_database_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    database = tmp_path / "w.duckdb"
+    database.write_bytes(b"no database")
+    code, said = run("show", warehouse_file=database)
+    assert code == Exit.FAILED
+    assert said.startswith(f"cannot read {database}: ")
+
+
+@pytest.mark.parametrize("words", [("test",), ("show",), ("docs", "--to", "page")])
 def test_a_warehouse_that_is_not_there_is_named(tmp_path: Path, words: tuple[str, ...]) -> None:
     database = tmp_path / "w.duckdb"
     code, said = run(*words, warehouse_file=database)

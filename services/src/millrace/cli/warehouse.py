@@ -1,5 +1,7 @@
 """`millrace warehouse`."""
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -7,16 +9,41 @@ import typer
 
 from millrace.cli import described
 from millrace.cli.archive import TABLES_FILES, check_image, once
+from millrace.cli.described import Json
+from millrace.runtime.exit_codes import Exit
 
-group = described.group("Make a database of what the archive has, for analysis: dbt on DuckDB.")
+group = described.group(
+    "Make a database of what the archive has, for analysis: dbt on DuckDB.", Exit.HUNG
+)
 WAREHOUSE = ("MILLRACE_WAREHOUSE_*", "MILLRACE_STOCK_ALERT_THRESHOLD")
+SOURCE = ("MILLRACE_ARCHIVE_*", *WAREHOUSE)
 NO_MODEL = "a model that cannot be built, or a test that failed"
 
 
 @described.command(
     group,
+    "run",
+    settings=(*SOURCE, "MILLRACE_HTTP_PORT"),
+    files=TABLES_FILES,
+    example="millrace warehouse run",
+    ok="stopped by SIGTERM; a build that was under way was given up, and the database is that of"
+    " the build before",
+    failed="a wrong setting, or an unknown error; a build that fails is tried again",
+    also=(Exit.HUNG,),
+)
+def warehouse_run() -> None:
+    """Build again and again, and say what came of it."""
+    check_image()
+    from millrace import config
+    from millrace.warehouse import service
+
+    service.run(config.load())
+
+
+@described.command(
+    group,
     "build",
-    settings=("MILLRACE_ARCHIVE_*", *WAREHOUSE),
+    settings=SOURCE,
     files=TABLES_FILES,
     example="millrace warehouse build",
     ok="built and tested; readers that open the database now see it",
@@ -27,14 +54,38 @@ def warehouse_build(
     full: Annotated[
         bool, typer.Option("--full", help="Read the whole archive, and build everything anew.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what came of it as JSON, and nothing else.")
+    ] = False,
 ) -> None:
     """Add what the archive has got since the last build, test it, and show it to readers."""
     check_image()
+    import msgspec
+
     from millrace import config
     from millrace.warehouse import building
 
-    with once():
-        building.build(config.load(), full=full)
+    with once(), redirect_stdout(sys.stderr) if as_json else nullcontext():
+        built = building.build(config.load(), full=full)
+    if as_json:
+        typer.echo(msgspec.json.encode(built))
+
+
+@described.command(
+    group,
+    "show",
+    settings=WAREHOUSE,
+    example="millrace warehouse show",
+    ok="shown",
+    failed="a wrong setting, no database, or one that cannot be read",
+)
+def warehouse_show(as_json: Json = False) -> None:
+    """Show when the database was built, and what it has of each feed."""
+    check_image()
+    from millrace import config
+    from millrace.warehouse import showing
+
+    showing.run(config.load(), as_json=as_json)
 
 
 @described.command(

@@ -20,6 +20,11 @@ class OperatorSettings(BaseModel):
         description="Host whose /status `status` queries for the archive, and whose lag it shows;"
         " host:port likewise. Empty: there is no archive.",
     )
+    warehouse_host: HostOrEmpty = Field(
+        default="",
+        description="Host whose /status `status` queries for the warehouse; host:port likewise."
+        " Empty: there is no warehouse.",
+    )
     verify_replication_factor: int = Field(
         default=1, ge=1, description="Number of replicas per partition that `verify` expects."
     )

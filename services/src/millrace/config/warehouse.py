@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from millrace.config.base import LONGEST_SECONDS
+
 
 class WarehouseSettings(BaseModel):
     """Where the warehouse is, and what building it may use."""
@@ -17,4 +19,16 @@ class WarehouseSettings(BaseModel):
     )
     warehouse_threads: int = Field(
         default=2, ge=1, le=64, description="Threads of DuckDB, and models at the same time."
+    )
+    warehouse_interval_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Time from the end of a build to the beginning of the next one.",
+    )
+    warehouse_limit_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="Time after which a build is ended, as one that has failed.",
     )

@@ -1,5 +1,6 @@
 """Builds, tests and describes the warehouse."""
 
+import resource
 import sys
 import time
 from datetime import UTC, datetime
@@ -11,11 +12,13 @@ from pyiceberg.catalog import Catalog
 from millrace.archive import catalog
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.warehouse import dbt, files, landing
+from millrace.warehouse import contents, dbt, files, landing
+from millrace.warehouse.contents import Built, Contents
 from millrace.warehouse.dbt import Dbt
 
 PAGE = "index.html"
 SQLITE = "sqlite:///"
+KIBIBYTE = 1024
 
 
 class NoArchive(MillraceError):
@@ -27,7 +30,7 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def build(settings: Settings, *, full: bool) -> None:
+def build(settings: Settings, *, full: bool) -> Built:
     """Add what the archive has got since the last build, or make everything anew."""
     database, start = settings.warehouse_file, time.monotonic()
     with files.workplace(database) as folder:
@@ -45,14 +48,22 @@ def build(settings: Settings, *, full: bool) -> None:
         passed = runner.run(
             ["build"], "--exclude-resource-type", "unit_test", "--exclude", "tag:whole"
         )
-        with duckdb.connect(built, read_only=True) as connection:
-            [(events,)] = connection.execute(
-                "select new_events from builds order by started_at desc limit 1"
-            ).fetchall()
+        found = contents.read(built)
         files.publish(built, database)
-    how = "anew" if full else "with what is new"
-    took = time.monotonic() - start
-    _say(f"built {database} {how}: {events:,} events, {passed} tests passed, {took:.0f} s")
+    how, took = "anew" if full else "with what is new", time.monotonic() - start
+    _say(
+        f"built {database} {how}: {found.new_events:,} events, {passed} tests passed, {took:.0f} s"
+    )
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
+    return Built(found, passed, took, memory)
+
+
+def show(settings: Settings) -> Contents:
+    """What the database has. Raises NoWarehouse, Failed."""
+    database = settings.warehouse_file
+    files.check_there(database)
+    with files.reasons(f"read {database}"):
+        return contents.read(database)
 
 
 def test(settings: Settings) -> None:
