@@ -37,8 +37,8 @@ def lacking(these: Events, those: Events) -> dict[str, int]:
 
 def wait_until_healthy(pipeline: Pipeline, started: str) -> None:
     def is_healthy() -> bool:
-        state = pipeline.container("archiver").attrs["State"]
-        return bool(state["StartedAt"] != started and state["Health"]["Status"] == "healthy")
+        now = pipeline.container("archiver").attrs["State"]["StartedAt"]
+        return bool(now != started and pipeline.is_healthy("archiver"))
 
     wait_until("the archiver is healthy again", is_healthy, timeout=BACK_SECONDS)
 

@@ -84,9 +84,8 @@ def assert_nothing_lost(pipeline: Pipeline, load: Load) -> None:
 
 def came_back(pipeline: Pipeline, service: str, before: str) -> Callable[[], bool]:
     def restarted_and_healthy() -> bool:
-        state = pipeline.container(service).attrs["State"]
-        healthy = state.get("Health", {}).get("Status") == "healthy"
-        return bool(state["Running"]) and state["StartedAt"] != before and healthy
+        started = pipeline.container(service).attrs["State"]["StartedAt"]
+        return bool(started != before and pipeline.is_healthy(service))
 
     return restarted_and_healthy
 

@@ -222,8 +222,8 @@ def test_every_secret_is_replaced_and_none_shows(
     pipeline.crash("processor")
 
     def back() -> bool:
-        state = pipeline.container("processor").attrs["State"]
-        return bool(state["StartedAt"] != before and state["Health"]["Status"] == "healthy")
+        started = pipeline.container("processor").attrs["State"]["StartedAt"]
+        return bool(started != before and pipeline.is_healthy("processor"))
 
     wait_until("the crashed processor is back", back, timeout=90)
 
