@@ -11,11 +11,11 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Molecule scenarios: those that take longest first, which are what is on emulated EC2, the whole pipeline and our services, so that
 # none is left to run alone at the end; then one a role.
-FIRST := default aws aws_provision aws_one_host service
+FIRST := default aws aws_one_host service
 SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .NOTPARALLEL:
-.PHONY: help up demo down verify verify-kafka verify-mongo verify-processor verify-workflow status mongo-factory-reset images lint test-unit molecule test test-quick aws-lab aws-lab-down bench mutants bootstrap bootstrap-dev
+.PHONY: help up demo down verify verify-kafka verify-mongo verify-processor verify-workflow status mongo-factory-reset images lint test-unit test-provisioning molecule test test-quick aws-lab aws-lab-down bench mutants bootstrap bootstrap-dev
 
 help: ## List the commands
 	@echo 'make TARGET [ARGS="..."]: ARGS are further arguments of the command behind a target, as in make verify ARGS="-v".'
@@ -58,6 +58,9 @@ lint: bootstrap-dev ## Linters, types, and what is generated is up to date
 
 test-unit: bootstrap-dev ## Unit, contract and property tests: no containers
 	pytest $(ARGS)
+
+test-provisioning: bootstrap-dev ## Plan, provisioning and teardown of hosts on EC2, against moto's answers: no containers
+	@pytest -p no:cacheprovider tests/aws $(ARGS)
 
 images: bootstrap ## Pull or build the images
 	@ansible-playbook playbooks/engine.yml playbooks/deploy/images.yml -e '{"docker_engine_networks": []}' $(ARGS)

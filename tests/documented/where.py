@@ -211,7 +211,7 @@ RUN_BY = {
     "scripts/bootstrap dev": ("Makefile", "scripts/bootstrap dev"),
     "pytest services/tests/feeds/test_history.py": ("Makefile", "\tpytest $(ARGS)\n"),
     "pytest services/tests -k dead_letter": ("Makefile", "\tpytest $(ARGS)\n"),
-    "pytest tests/aws": ("molecule/aws_provision/verify.yml", "suite: tests/aws"),
+    "pytest tests/aws": ("Makefile", "tests/aws $(ARGS)\n"),
     "molecule test -s kafka": SCENARIO,
     "molecule test -s aws": SCENARIO,
     "molecule test -s aws_one_host": SCENARIO,
