@@ -97,5 +97,5 @@ def test_a_maintenance_that_is_killed_has_changed_no_row(
 ) -> None:
     settings = settings_in(maintaining[place])
     assert world.digest(table_of(settings).table) == parts
-    assert maintain(table_of(settings), settings).days_failed == 0
+    assert maintain(table_of(settings), settings).periods_failed == 0
     assert world.digest(table_of(settings).table) == parts

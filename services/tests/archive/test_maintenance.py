@@ -5,9 +5,12 @@ import json
 import os
 import threading
 import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 from services.tests.archive import world
 from services.tests.archive.world import (
@@ -18,6 +21,7 @@ from services.tests.archive.world import (
     settings_in,
     table_of,
 )
+from services.tests.feeds.events import START, stock
 from typer.testing import CliRunner
 
 from millrace.archive import compaction, files, maintenance, orphans, tables
@@ -26,10 +30,13 @@ from millrace.archive.maintenance import maintain
 from millrace.cli import app
 from millrace.config import Settings
 from millrace.errors import MillraceError
+from millrace.feeds import FEEDS
 from millrace.feeds.quotes import QUOTES
+from millrace.feeds.stocks import STOCKS
 from millrace.runtime.exit_codes import Exit
 
 HOUR = 3600.0
+LATER = time.time() + 365 * 24 * HOUR
 
 
 @pytest.fixture
@@ -94,6 +101,35 @@ def test_a_day_that_is_not_over_is_left_alone(settings: Settings, log: Log) -> N
     ]
 
 
+@pytest.mark.parametrize(("period", "rows_of"), [("month", [4, 62, 60, 54]), ("day", [2] * 90)])
+def test_a_feed_of_daily_prices_has_a_file_a_month_unless_its_table_is_older(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    period: Literal["day", "month"],
+    rows_of: list[int],
+) -> None:
+    settings, made = settings_in(tmp_path, feeds=["stocks"], archive_flush_rows=1000), Log()
+    made.make(STOCKS.topic, 1)
+    monkeypatch.setitem(FEEDS, "stocks", replace(STOCKS, archive_period=period))
+    table_of(settings, "stocks")
+    monkeypatch.undo()
+    prices = [msgspec.json.encode(stock(100.0 + n, minutes=-1440 * n)) for n in range(90)]
+    for _ in range(2):  # a producer that restarts may send an event again
+        made.add(STOCKS.topic, 0, *prices)
+        archive_all(settings, made)
+    own = table_of(settings, "stocks")
+    before = world.digest(own.table)
+    report = maintain(own, settings, clock=START.timestamp)
+    files = [task.file for task in own.table.scan().plan_files()]
+    rows: Counter[int] = Counter()
+    for file in files:
+        rows[file.partition[0]] += file.record_count
+    assert [count for _, count in sorted(rows.items(), reverse=True)] == rows_of
+    # The files of the newest period, which is not over, are left alone.
+    assert report.files_made == len(rows_of) - 1 == len(files) - 2
+    assert world.digest(own.table) == before
+
+
 def test_rows_that_do_not_fit_into_memory_become_several_files(
     settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,14 +148,14 @@ def test_rows_that_do_not_fit_into_memory_become_several_files(
     )
     rows = world.digest(own.table)
     monkeypatch.setattr(files, "write", write)
-    combined = compaction.compact(own, 99_999, limit, lambda: None)
+    combined = compaction.compact(own, LATER, limit, lambda: None)
     names = [name.partition("/")[2] for name in files_of(settings)]
     assert sum(name.startswith("full-") for name in names) > 3
     assert max(sizes) < limit + largest
     assert world.digest(own.table) == rows
     assert combined.after == len(sizes)
     # What is full is combined no more, and what remains alone has nothing to be combined with.
-    assert compaction.compact(own, 99_999, limit, lambda: None).before == 0
+    assert compaction.compact(own, LATER, limit, lambda: None).before == 0
 
 
 def test_late_events_are_combined_with_what_remained(settings: Settings, log: Log) -> None:
@@ -140,7 +176,7 @@ def test_a_file_that_cannot_be_read_is_left_and_named(settings: Settings, log: L
     path.write_bytes(b"PAR1" + b"\0" * (len(content) - 8) + b"PAR1")
     before = files_of(settings)
     report = maintain(own, settings)
-    assert report.days_failed == 1
+    assert report.periods_failed == 1
     assert report.files_made == 2
     day = before[0].partition("/")[0]
     same = [name for name in before if name.startswith(day)]
@@ -153,7 +189,7 @@ def test_a_file_that_is_missing_is_named(settings: Settings, log: Log, capfd: An
     own = table_of(settings)
     path = Path(next(iter(own.table.scan().plan_files())).file.file_path.removeprefix("file://"))
     path.unlink()
-    assert maintain(own, settings).days_failed == 1
+    assert maintain(own, settings).periods_failed == 1
     assert path.name in capfd.readouterr().out
 
 

@@ -112,7 +112,7 @@ def test_a_new_optional_field_is_a_column_that_is_null_in_old_files(archived: Se
     assert sorted(found, key=str) == [*[None] * 10, "X"]
     # Combined with others, too.
     rows = world.digest(table.table)
-    assert maintain(table, archived).days_failed == 0
+    assert maintain(table, archived).periods_failed == 0
     assert table.table.scan().to_arrow()["venue"].null_count == 10
     assert world.digest(table.table) == rows
 
@@ -166,7 +166,7 @@ def test_a_number_may_become_a_longer_one(tmp_path: Path) -> None:
     made.create_table(
         (catalog.namespace(settings), "quotes"),
         Schema(*fields),
-        partition_spec=schema.partitions(schema.of_feed(QUOTES)),
+        partition_spec=schema.partitions(schema.of_feed(QUOTES), QUOTES),
         properties={"millrace.feed": "quotes"},
     )
     assert str(table_of(settings).table.schema().find_field("volume").field_type) == "long"

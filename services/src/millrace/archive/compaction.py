@@ -1,6 +1,6 @@
-"""Combines the small files of days that are over: the same rows, in fewer files.
+"""Combines the small files of periods (days, months) that are over: the same rows, in fewer files.
 
-Of a day, rows are combined up to a limit of memory, and each such part becomes a file, which is
+Of a period, rows are combined up to a limit of memory, and each such part becomes a file, which is
 combined no more. What remains may be combined with files of events that come late.
 """
 
@@ -12,7 +12,7 @@ import structlog
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask, Table
 
-from millrace.archive import files
+from millrace.archive import files, periods
 from millrace.archive.failures import Kinds
 from millrace.archive.tables import FeedTable
 from millrace.processor.errors import Unknown
@@ -25,24 +25,24 @@ FILES_AT_ONCE = 500
 
 
 class Combined(NamedTuple):
-    """What was done: files that were combined, those that they became, and days that failed."""
+    """What was done: files that were combined, those that they became, and periods that failed."""
 
     before: int = 0
     after: int = 0
     failed: int = 0
 
 
-def compact(own: FeedTable, today: int, limit: int, beat: Callable[[], None]) -> Combined:
-    """Combine files of days before today, which is counted from 1970. Raises as FeedTable.
+def compact(own: FeedTable, now: float, limit: int, beat: Callable[[], None]) -> Combined:
+    """Combine files of periods before that of `now`, in seconds since 1970. Raises as FeedTable.
 
-    `limit` is in bytes of memory. Days with a file that cannot be read are left as they are.
+    `limit` is in bytes of memory. Periods with a file that cannot be read are left as they are.
     """
     with Kinds(f"read its table {own.feed.name}"):
-        days = _days(own.table, today)
+        found = _closed(own.table, now)
     before = after = failed = 0
     old: list[DataFile] = []
     new: list[DataFile] = []
-    for number, (_day, tasks) in enumerate(days, start=1):
+    for number, tasks in enumerate(found, start=1):
         beat()
         try:
             with Kinds(f"combine files of {own.feed.name}"):
@@ -53,7 +53,7 @@ def compact(own: FeedTable, today: int, limit: int, beat: Callable[[], None]) ->
         else:
             old += [task.file for task in tasks]
             new += made
-        if len(old) >= FILES_AT_ONCE or number == len(days):
+        if len(old) >= FILES_AT_ONCE or number == len(found):
             if old and own.replace(old, new, _are_there(own, old)):
                 before, after = before + len(old), after + len(new)
             old, new = [], []
@@ -65,19 +65,19 @@ def _are_there(own: FeedTable, old: Sequence[DataFile]) -> Callable[[], bool]:
     return lambda: paths <= {task.file.file_path for task in own.table.scan().plan_files()}
 
 
-def _days(table: Table, today: int) -> list[tuple[int, list[FileScanTask]]]:
-    """The days that are over with several files that may be combined."""
+def _closed(table: Table, now: float) -> list[list[FileScanTask]]:
+    """The files that may be combined of each period that is over and has several, oldest first."""
     found: dict[int, list[FileScanTask]] = {}
     for task in table.scan().plan_files():
         file = task.file
         is_ours = file.file_path.rpartition("/")[2].startswith(f"{files.PARTIAL}-")
         if not is_ours or task.delete_files or file.spec_id != table.metadata.default_spec_id:
             continue
-        if (day := file.partition[0]) < today:
-            found.setdefault(day, []).append(task)
+        if (period := file.partition[0]) < periods.number(table, now):
+            found.setdefault(period, []).append(task)
     for tasks in found.values():
         tasks.sort(key=lambda task: task.file.file_path)
-    return sorted((day, tasks) for day, tasks in found.items() if len(tasks) > 1)
+    return [tasks for _, tasks in sorted(found.items()) if len(tasks) > 1]
 
 
 def _combine(

@@ -1,4 +1,4 @@
-"""Rows as Parquet files of a table: one per day of event time, sorted by symbol and time."""
+"""Rows as Parquet files of a table: one per period of event time, sorted by symbol and time."""
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +18,7 @@ from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 from pyiceberg.table import Table
 
+from millrace.archive import periods
 from millrace.archive.columns import LOG, OBSERVED_AT, OFFSET, PARTITION, SYMBOL
 
 ORDER = (SYMBOL, OBSERVED_AT, LOG, PARTITION, OFFSET)
@@ -61,43 +62,44 @@ def write(
 ) -> list[DataFile]:
     """Write rows to new files, which are no part of the table yet."""
     rows = rows.cast(arrow_schema(table))  # readers know columns by the ids that it has
-    days = groupby(_pieces(rows), key=itemgetter(0))
+    found = groupby(_pieces(table, rows), key=itemgetter(0))
     return [
-        _write_day(table, day, (own for _, own in pieces), prefix, beat) for day, pieces in days
+        _write_period(table, period, (own for _, own in pieces), prefix, beat)
+        for period, pieces in found
     ]
 
 
-def _pieces(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """The sorted rows of each day, which is counted from 1970, in pieces.
+def _pieces(table: Table, rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """The sorted rows of each period, which is counted from 1970, in pieces.
 
     All of them in order would be as large as all rows again.
     """
     if not rows.num_rows:
         return
-    days = pc.cast(pc.cast(rows[OBSERVED_AT], pa.date32()), pa.int32())
-    keys = rows.select(ORDER).append_column("day", days)
-    order = pc.sort_indices(keys, [(name, "ascending") for name in ("day", *ORDER)])
+    numbers = periods.numbers(table, rows[OBSERVED_AT])
+    keys = rows.select(ORDER).append_column("period", numbers)
+    order = pc.sort_indices(keys, [(name, "ascending") for name in ("period", *ORDER)])
     del keys
     for start in range(0, rows.num_rows, ROW_GROUP):
         taken = order.slice(start, ROW_GROUP)
         piece, first = rows.take(taken), 0
-        runs = pc.run_end_encode(days.take(taken).combine_chunks())
-        for day, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-            yield day, piece.slice(first, end - first)
+        runs = pc.run_end_encode(numbers.take(taken).combine_chunks())
+        for period, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+            yield period, piece.slice(first, end - first)
             first = end
 
 
-def _write_day(
+def _write_period(
     table: Table,
-    day: int,
+    period: int,
     pieces: Iterable[pa.Table],
     prefix: str,
     beat: Callable[[], None],
 ) -> DataFile:
     beat()
     metadata, schema = table.metadata, table.schema()
-    (field,) = metadata.spec().fields
-    key = PartitionKey([PartitionFieldValue(field, day)], metadata.spec(), schema)
+    value = PartitionFieldValue(periods.field(table), period)
+    key = PartitionKey([value], metadata.spec(), schema)
     name = f"{prefix}-{uuid.uuid4()}.parquet"
     path = table.location_provider().new_data_location(name, key)
     output = table.io.new_output(path)

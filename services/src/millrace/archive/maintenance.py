@@ -17,8 +17,6 @@ from millrace.processor.errors import Transient
 
 log = structlog.get_logger(__name__)
 
-DAY_SECONDS = 86_400
-
 
 class Report(msgspec.Struct, frozen=True):
     """What a maintenance did to a table."""
@@ -26,7 +24,7 @@ class Report(msgspec.Struct, frozen=True):
     feed: str
     files_combined: int
     files_made: int
-    days_failed: int
+    periods_failed: int
     snapshots_expired: int
     files_removed: int
 
@@ -49,7 +47,7 @@ def maintain(
     It can be interrupted anywhere, and be done by several processes at once.
     """
     now = clock()
-    combined = compaction.compact(own, int(now // DAY_SECONDS), settings.archive_flush_bytes, beat)
+    combined = compaction.compact(own, now, settings.archive_flush_bytes, beat)
     try:
         expired = _expire(own, now - settings.archive_snapshot_seconds)
         removed = orphans.remove(own.table, now - settings.archive_orphan_seconds, beat)

@@ -31,8 +31,8 @@ class Metrics:
         self.combined = counter("files_combined", "Files that maintenance combined with others.")
         self.expired = counter("snapshots_expired", "Snapshots that maintenance dropped.")
         self.removed = counter("files_removed", "Files without a snapshot that were removed.")
-        self.days_failed = counter(
-            "days_failed", "Days whose files could not be combined, in each maintenance."
+        self.periods_failed = counter(
+            "periods_failed", "Periods whose files could not be combined, in each maintenance."
         )
         self.maintained = gauge("maintained_seconds", "When it was maintained, since 1970.")
         self.waiting_rows = gauge("waiting_rows", "Rows in memory.")

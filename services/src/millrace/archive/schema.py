@@ -6,7 +6,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.sorting import SortField, SortOrder
-from pyiceberg.transforms import DayTransform, IdentityTransform
+from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import (
     BooleanType,
     DoubleType,
@@ -20,6 +20,7 @@ from pyiceberg.types import (
 )
 
 from millrace.archive.columns import OBSERVED_AT, SYMBOL, Column, Kind, of_table
+from millrace.archive.periods import TRANSFORMS
 from millrace.errors import MillraceError
 from millrace.feeds.base import Feed
 
@@ -34,7 +35,6 @@ TYPES: dict[Kind, PrimitiveType] = {
 PROMOTIONS = {(IntegerType, LongType), (FloatType, DoubleType)}
 """The changes of a type that Iceberg can make."""
 FIRST_PARTITION_ID = 1000
-DAY = "observed_at_day"
 
 
 class Incompatible(MillraceError):
@@ -51,10 +51,11 @@ def of_feed(feed: Feed[Any]) -> Schema:
     )
 
 
-def partitions(schema: Schema) -> PartitionSpec:
-    """By day of event time."""
+def partitions(schema: Schema, feed: Feed[Any]) -> PartitionSpec:
+    """By the feed's period of event time."""
     source = schema.find_field(OBSERVED_AT).field_id
-    return PartitionSpec(PartitionField(source, FIRST_PARTITION_ID, DayTransform(), DAY))
+    period, name = feed.archive_period, f"{OBSERVED_AT}_{feed.archive_period}"
+    return PartitionSpec(PartitionField(source, FIRST_PARTITION_ID, TRANSFORMS[period], name))
 
 
 def order(schema: Schema) -> SortOrder:

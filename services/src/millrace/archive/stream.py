@@ -161,7 +161,7 @@ class Stream:
         metrics.combined.labels(name).inc(report.files_combined)
         metrics.expired.labels(name).inc(report.snapshots_expired)
         metrics.removed.labels(name).inc(report.files_removed)
-        metrics.days_failed.labels(name).inc(report.days_failed)
+        metrics.periods_failed.labels(name).inc(report.periods_failed)
         metrics.maintained.labels(name).set_to_current_time()
 
     def show(self) -> None:

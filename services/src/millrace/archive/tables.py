@@ -164,7 +164,7 @@ def _opened(catalog: Catalog, settings: Settings, feed: Feed[Any]) -> Table:
                 name,
                 wanted,
                 location=f"{settings.archive_warehouse}/{feed.name}",
-                partition_spec=schema.partitions(wanted),
+                partition_spec=schema.partitions(wanted, feed),
                 sort_order=schema.order(wanted),
                 properties=PROPERTIES | {OWNER: feed.name, MAINTAINED: str(int(time.time()))},
             )

@@ -71,7 +71,7 @@ def archive_maintain() -> None:
     with once():
         reports = maintenance.run(config.load())
     typer.echo(msgspec.json.format(msgspec.json.encode(reports)))
-    if any(report.days_failed for report in reports):
+    if any(report.periods_failed for report in reports):
         raise typer.Exit(Exit.FAILED)
 
 

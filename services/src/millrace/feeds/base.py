@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from millrace.events import AHEAD, Alert, Event
 from millrace.feeds.history import History, Past
@@ -132,6 +132,9 @@ class Feed(Generic[E]):
     is_cached: bool = False
     """Whether Redis keeps the latest event of each symbol. Redis keys contain only the symbol, so
     that at most one feed can be cached."""
+    archive_period: Literal["day", "month"] = "day"
+    """The period of event time whose events the archive keeps in files of their own. Of a value a
+    day, a day is too short: each file would have a few rows."""
     reference: Reference | None = None
     """Reference documents that the processor keeps for the feed."""
 

@@ -101,4 +101,5 @@ STOCKS = Feed(
     alert=alert,
     problem=problem,
     alert_topic="stock-alerts",
+    archive_period="month",
 )
