@@ -38,6 +38,12 @@ ASKS = "type the name of the instance"
 OPERATING = "docs/operating/"
 OPERATOR = "docker exec millrace-operator "
 SESSIONS = [
+    # First: a command further down needs the warehouse that is built then.
+    Session(
+        OPERATING + "archive.md",
+        "docker rm -f millrace-archiver millrace-warehouse && docker volume rm",
+        r"changed=[1-9].* failed=0",
+    ),
     Session(
         OPERATING + "status.md",
         "make status",
@@ -72,11 +78,6 @@ SESSIONS = [
     Session(
         OPERATING + "redis.md",
         "docker rm -f millrace-redis && docker volume rm millrace-redis-data\n.venv",
-        r"changed=[1-9].* failed=0",
-    ),
-    Session(
-        OPERATING + "archive.md",
-        "docker rm -f millrace-archiver && docker volume rm millrace-archiver-data\n.venv",
         r"changed=[1-9].* failed=0",
     ),
     Session(
@@ -115,6 +116,7 @@ ALONE = [
     (OPERATING + "status.md", "docker logs --tail 20 millrace-<service>"),
     (OPERATING + "redis.md", "docker logs --tail 20 millrace-redis"),
     (OPERATING + "archive.md", "docker exec millrace-archiver millrace archive tables"),
+    (OPERATING + "warehouse.md", "docker exec millrace-warehouse millrace warehouse show"),
 ]
 """What is typed in a sentence or a table; any service will do."""
 
@@ -127,9 +129,17 @@ RUN_BY = {
     "make up": (DEFAULT + "converge.yml", "make up"),
     "make demo": (DEFAULT + "converge.yml", "make demo"),
     'make up ARGS="-e millrace_archive=true"': ("inventories/demo.yml", "millrace_archive: true"),
+    'make up ARGS="-e millrace_archive=true -e millrace_warehouse=true"': (
+        "inventories/demo.yml",
+        "millrace_warehouse: true",
+    ),
+    "docker rm -f millrace-warehouse": (
+        "tests/documented/where.py",
+        "docker rm -f millrace-archiver millrace-warehouse && docker volume rm",
+    ),
     "docker rm -f millrace-archiver": (
         "tests/documented/where.py",
-        "docker rm -f millrace-archiver && docker volume rm",
+        "docker rm -f millrace-archiver millrace-warehouse && docker volume rm",
     ),
     'make down ARGS="-e confirm=millrace"': (DEFAULT + "verify.yml", 'make down ARGS="-e confirm='),
     "make down ARGS=--check": (DEFAULT + "verify.yml", "make down ARGS=--check"),

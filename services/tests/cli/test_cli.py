@@ -279,9 +279,9 @@ def test_a_check_that_does_not_pass_is_an_error(capsys: pytest.CaptureFixture[st
     class Report(msgspec.Struct):
         ok: bool
 
-    verify._show(Report(True), None, as_json=True)
+    verify.show(Report(True), None, as_json=True)
     with pytest.raises(SystemExit) as ended:
-        verify._show(Report(False), None, as_json=True)
+        verify.show(Report(False), None, as_json=True)
     assert ended.value.code == Exit.FAILED
     assert capsys.readouterr().out == '{"ok":true}\n{"ok":false}\n'
 

@@ -106,7 +106,7 @@ def test_a_group_says_the_exit_codes_of_its_commands(name: str) -> None:
 
 def test_the_services_that_are_ended_when_they_hang_say_so() -> None:
     hung = {name for name in COMMANDS if f"{Exit.HUNG:d} hung" in said(name, "Exit codes")}
-    assert hung == {"produce", "process", "archive run"}
+    assert hung == {"produce", "process", "archive run", "warehouse run"}
 
 
 def test_the_program_of_the_distribution_is_the_one_that_is_described() -> None:

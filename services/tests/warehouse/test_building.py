@@ -1,9 +1,16 @@
 """What a build does to the database that is there, and what it says when it cannot be made."""
 
+import os
 import re
+import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -17,10 +24,11 @@ from millrace.cli import app
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.runtime.exit_codes import Exit
-from millrace.warehouse import building, dbt, files, landing
+from millrace.warehouse import building, child, dbt, files, landing
 from millrace.warehouse.contents import Built, Contents
 
 MEBIBYTE = 1024 * 1024
+SOON = 120.0
 
 
 def invoke(*words: str, **settings: object) -> Result:
@@ -35,13 +43,18 @@ def run(*words: str, **settings: object) -> tuple[int, str]:
     return done.exit_code, str(done.exception or done.stdout)
 
 
+def where(settings: Settings) -> dict[str, str]:
+    """The settings that say where archive and warehouse are."""
+    names = ("archive_catalog", "archive_warehouse", "warehouse_file")
+    return {name: str(getattr(settings, name)) for name in names}
+
+
 @pytest.fixture(scope="module")
 def metals(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A warehouse of metals alone."""
     settings = settings_of(tmp_path_factory.mktemp("metals"))
     Archive(settings).append("metals", arrived(metal(2000.0 + n, hours=n) for n in range(3)))
-    names = ("archive_catalog", "archive_warehouse", "warehouse_file")
-    done = invoke("build", "--json", **{name: getattr(settings, name) for name in names})
+    done = invoke("build", "--json", **where(settings))
     assert done.exit_code == Exit.OK, done.output
     assert "quotes: not in the archive\n" in done.stderr
     assert re.search(r"built .* anew: 3 events, \d+ tests passed, \d+ s\n$", done.stderr)
@@ -90,15 +103,15 @@ def test_a_build_that_fails_leaves_what_is_there(
 def test_what_other_models_built_is_built_anew(
     metals: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert building._is_of_these_models(metals.warehouse_file)
+    assert building._is_of_these_models(metals, metals.warehouse_file)
     monkeypatch.setattr(dbt, "digest", lambda: "another")
-    assert not building._is_of_these_models(metals.warehouse_file)
+    assert not building._is_of_these_models(metals, metals.warehouse_file)
 
 
 def test_what_is_no_database_is_built_anew(tmp_path: Path) -> None:
     database = tmp_path / "millrace.duckdb"
     database.write_bytes(b"no database")
-    assert not building._is_of_these_models(database)
+    assert not building._is_of_these_models(settings_of(tmp_path), database)
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
@@ -173,6 +186,97 @@ def test_what_it_has_is_shown(metals: Settings) -> None:
     assert f"Built at {found.built_at:%F %T} UTC" in said
     assert re.search(r"metals +│ 3 ", said)
     assert re.search(r"quotes +│ 0 .* absent ", said)
+
+
+def agreement(settings: Settings, database: Path) -> dict[str, tuple[str, bool]]:
+    """What each check of the counts of metals found."""
+    done = invoke("verify", "--json", **{**where(settings), "warehouse_file": database})
+    report = msgspec.json.decode(done.stdout)
+    assert report["ok"] == (done.exit_code == Exit.OK)
+    return {one["name"]: (one["found"], one["ok"]) for one in report["checks"][:2]}
+
+
+RECORDS = "records of the snapshot that was read"
+
+
+def test_counts_are_those_of_the_snapshot_that_was_read(metals: Settings, tmp_path: Path) -> None:
+    # What comes later counts for nothing.
+    Archive(metals).append("metals", arrived([metal(1.0, hours=9)], partition=7))
+    right = {RECORDS: ("3 in the archive, 3 in the warehouse", True)}
+    right["events"] = ("3 counted, 3 there", True)
+    assert agreement(metals, metals.warehouse_file) == right
+    for statement, name, found in (
+        ("update archived_records set records = 2", RECORDS, "3 in the archive, 2 in"),
+        ("delete from staging.stg_metals where price = 2000", "events", "3 counted, 2 there"),
+        ("update builds set snapshots = '{\"metals\": 1}'", RECORDS, "no such snapshot any more"),
+    ):
+        changed = tmp_path / "changed.duckdb"
+        shutil.copyfile(metals.warehouse_file, changed)
+        with duckdb.connect(changed) as connection:
+            connection.execute(statement)
+        said, is_right = agreement(metals, changed)[name]
+        assert (said.startswith(found), is_right) == (True, False), said
+
+
+def test_a_catalog_that_is_locked_is_named(metals: Settings) -> None:
+    before = metals.warehouse_file.read_bytes()
+    path = metals.archive_catalog.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("begin exclusive")
+        code, said = run("build", **where(metals))
+    assert code == Exit.FAILED
+    assert "the archive, " in said
+    assert "database is locked" in said
+    assert metals.warehouse_file.read_bytes() == before
+
+
+def test_a_file_of_the_archive_that_is_damaged_is_named(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    Archive(settings).append("metals", arrived([metal(1.0)]))
+    [file] = (tmp_path / "warehouse").rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-100])
+    code, said = run("build", **where(settings))
+    assert code == Exit.FAILED
+    assert f"the archive, read its table metals: file://{file} cannot be read: " in said
+    assert left_over(settings) == []
+
+
+def started(settings: Settings, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    """A build in a process of its own."""
+    names = {f"MILLRACE_{name.upper()}": value for name, value in where(settings).items()}
+    return subprocess.Popen(
+        [*child.PROGRAM, "warehouse", "build"],
+        env={**os.environ, **names},
+        preexec_fn=before,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_disk_without_space_is_named(metals: Settings) -> None:
+    before = metals.warehouse_file.read_bytes()
+    small = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (100_000, 100_000))
+    done = started(metals, small)
+    said, _ = done.communicate(timeout=SOON)
+    assert done.returncode == Exit.FAILED
+    assert re.search("(?m)^millrace: cannot build .*(File too large|No space left)", said)
+    assert metals.warehouse_file.read_bytes() == before
+    assert left_over(metals) == []
+
+
+def test_a_build_that_is_killed_leaves_what_is_there(metals: Settings) -> None:
+    before = metals.warehouse_file.read_bytes()
+    build = started(metals)
+    deadline = time.monotonic() + SOON
+    while not [*metals.warehouse_file.parent.glob(".*.build/landing.duckdb")]:
+        assert build.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    build.kill()
+    build.communicate(timeout=SOON)
+    assert metals.warehouse_file.read_bytes() == before
+    assert building.show(metals).feeds["metals"].events == 3
 
 
 def test_a_database_that_cannot_be_read_is_named(tmp_path: Path) -> None:

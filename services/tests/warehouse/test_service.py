@@ -1,5 +1,6 @@
 """The process that builds again and again: what its probes say, and how it ends."""
 
+import re
 import sys
 import threading
 import time
@@ -88,9 +89,11 @@ def test_what_a_build_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = Turns(monkeypatch, NOTHING, GOOD, warehouse_interval_seconds=60)
     assert turns.loop.problem() is None
     page = turns.loop.page()
+    assert re.fullmatch(r"built [\d,]+ s ago in 2 s", page["state"])
     assert page["age_seconds"] == pytest.approx((datetime.now(UTC) - AT).total_seconds(), abs=60)
     assert {**page, "age_seconds": None} == {
         "name": "warehouse",
+        "state": page["state"],
         "is_building": False,
         "built_at": AT,
         "age_seconds": None,

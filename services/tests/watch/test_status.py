@@ -85,6 +85,27 @@ def test_an_archive_is_a_row_and_a_column_where_there_is_one(
     assert shown.count(" 777 ") == 2
 
 
+def test_a_warehouse_is_a_row_and_a_table_where_there_is_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feeds = {
+        "metals": {"events": 1234, "newest": "2026-01-02T15:00:00Z", "status": "fresh"},
+        "quotes": {"events": 0, "newest": None, "status": "absent"},
+    }
+    says = {"state": "built 34 s ago in 12 s", "feeds": feeds}
+    monkeypatch.setattr(status, "ask", lambda _, host: Peer(host, ready=True, says=says))
+    report = look(settings.model_copy(update={"warehouse_host": "warehouse"}))
+    assert [peer.host for peer in report.services][1:] == ["warehouse", "api"]
+    show(report)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "warehouse │ yes │ built 34 s ago in 12 s" in shown
+    assert "metals │ 1,234 │ 2026-01-02 15:00:00 UTC │ fresh" in shown
+    assert "quotes │ 0 │ │ absent" in shown
+    # Before the first build there is nothing to show.
+    show(StatusReport([Peer("warehouse", ready=True, says={"feeds": {}})], [], 0, [], []))
+    assert "Warehouse" not in capsys.readouterr().out
+
+
 def test_what_cannot_be_asked_is_a_problem_of_one_line(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,12 +111,7 @@ def _parts(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[tuple[pa.T
 def _batches(table: Table, tasks: Sequence[FileScanTask]) -> Iterator[pa.RecordBatch]:
     """The rows of files, one file after the other, in the table's columns."""
     for task in tasks:
-        try:
-            yield from files.read(table, task.file.file_path)
-        except Exception as error:
-            # The libraries do not say which file it is.
-            said = f"{type(error).__name__}: {error}"
-            raise OSError(f"{task.file.file_path} cannot be read: {said}") from error
+        yield from files.read(table, task.file.file_path)
 
 
 def _count(written: Iterable[DataFile]) -> int:

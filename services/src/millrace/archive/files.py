@@ -37,8 +37,17 @@ def arrow_schema(table: Table) -> pa.Schema:
 def read(table: Table, path: str) -> Iterator[pa.RecordBatch]:
     """The rows of a file that `write` wrote, in the table's columns of today.
 
-    PyIceberg's scan would have the whole file in memory.
+    PyIceberg's scan would have the whole file in memory. Raises OSError.
     """
+    try:
+        yield from _read(table, path)
+    except Exception as error:
+        # The libraries do not say which file it is.
+        said = f"{type(error).__name__}: {error}"
+        raise OSError(f"{path} cannot be read: {said}") from error
+
+
+def _read(table: Table, path: str) -> Iterator[pa.RecordBatch]:
     wanted = arrow_schema(table)
     with table.io.new_input(path).open() as stream, pq.ParquetFile(stream) as file:
         names = {field.metadata[FIELD_ID]: field.name for field in file.schema_arrow}

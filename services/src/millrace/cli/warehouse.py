@@ -90,6 +90,28 @@ def warehouse_show(as_json: Json = False) -> None:
 
 @described.command(
     group,
+    "verify",
+    settings=SOURCE,
+    files=TABLES_FILES,
+    example="millrace warehouse verify",
+    ok="every count is that of the archive",
+    failed="a count differs, a wrong setting, no database, or an archive that cannot be read, or"
+    " that has dropped what was read",
+)
+def warehouse_verify(as_json: Json = False) -> None:
+    """Compare the counts of the last build with those of the snapshots that it read."""
+    check_image()
+    from millrace import config, verify
+    from millrace.verify import tables
+    from millrace.warehouse import agreement
+
+    with once():
+        report = agreement.verify(config.load())
+    verify.show(report, tables.part, as_json=as_json)
+
+
+@described.command(
+    group,
     "test",
     settings=WAREHOUSE,
     example="millrace warehouse test",

@@ -15,7 +15,10 @@ class WarehouseSettings(BaseModel):
         description="The warehouse, a database of DuckDB; it is built in the same folder.",
     )
     warehouse_memory_mb: int = Field(
-        default=1024, ge=128, description="Memory for DuckDB in MiB; beyond it, it uses the disk."
+        default=384,
+        ge=128,
+        description="Memory for DuckDB in MiB; beyond it, it uses the disk. The process takes up to"
+        " 450 more.",
     )
     warehouse_threads: int = Field(
         default=2, ge=1, le=64, description="Threads of DuckDB, and models at the same time."

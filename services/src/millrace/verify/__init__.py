@@ -15,7 +15,7 @@ def show_data(settings: Settings, *, as_json: bool) -> None:
     from millrace.verify.data import stored
 
     report = stored.verify(settings)
-    _show(report, tables.data, as_json=as_json)
+    show(report, tables.data, as_json=as_json)
 
 
 def show_access(settings: Settings, *, as_json: bool) -> None:
@@ -24,7 +24,7 @@ def show_access(settings: Settings, *, as_json: bool) -> None:
     from millrace.verify.access import authorization
 
     report = authorization.verify(settings)
-    _show(report, tables.access, as_json=as_json)
+    show(report, tables.access, as_json=as_json)
 
 
 def show_kafka(settings: Settings, *, as_json: bool) -> None:
@@ -32,7 +32,7 @@ def show_kafka(settings: Settings, *, as_json: bool) -> None:
     from millrace.verify import tables
     from millrace.verify.health import cluster
 
-    _show(cluster.verify(settings), tables.part, as_json=as_json)
+    show(cluster.verify(settings), tables.part, as_json=as_json)
 
 
 def show_mongodb(settings: Settings, *, as_json: bool) -> None:
@@ -40,7 +40,7 @@ def show_mongodb(settings: Settings, *, as_json: bool) -> None:
     from millrace.verify import tables
     from millrace.verify.health import replica_set
 
-    _show(replica_set.verify(settings), tables.part, as_json=as_json)
+    show(replica_set.verify(settings), tables.part, as_json=as_json)
 
 
 def show_processor(settings: Settings, *, as_json: bool) -> None:
@@ -48,7 +48,7 @@ def show_processor(settings: Settings, *, as_json: bool) -> None:
     from millrace.verify import tables
     from millrace.verify.health import processor
 
-    _show(processor.verify(settings), tables.part, as_json=as_json)
+    show(processor.verify(settings), tables.part, as_json=as_json)
 
 
 def show_workflow(settings: Settings, *, seconds: float, as_json: bool) -> None:
@@ -56,13 +56,14 @@ def show_workflow(settings: Settings, *, seconds: float, as_json: bool) -> None:
     from millrace.verify import tables
     from millrace.verify.data import arrivals
 
-    _show(arrivals.verify(settings, seconds), tables.workflow, as_json=as_json)
+    show(arrivals.verify(settings, seconds), tables.workflow, as_json=as_json)
 
 
-def _show(report: Any, show: Any, *, as_json: bool) -> None:
+def show(report: Any, table: Any, *, as_json: bool) -> None:
+    """Print a report; exit with 1 unless it is ok."""
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
-        show(report)
+        table(report)
     if not report.ok:
         sys.exit(Exit.FAILED)

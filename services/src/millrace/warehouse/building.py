@@ -1,5 +1,6 @@
 """Builds, tests and describes the warehouse."""
 
+import json
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ from pyiceberg.catalog import Catalog
 from millrace.archive import catalog
 from millrace.config import Settings
 from millrace.errors import MillraceError
-from millrace.warehouse import contents, dbt, files, landing
+from millrace.warehouse import contents, dbt, engine, files, landing
 from millrace.warehouse.contents import Built, Contents
 from millrace.warehouse.dbt import Dbt
 
@@ -37,18 +38,22 @@ def build(settings: Settings, *, full: bool) -> Built:
         built, source = folder / database.name, folder / "landing.duckdb"
         if not full and database.exists():
             files.copy(database, folder)
-            full = not _is_of_these_models(built)
+            full = not _is_of_these_models(settings, built)
         else:
             full = True
         if full:
             built.unlink(missing_ok=True)
-        full = _load(settings, built, source, full=full)
-        variables = {"run_started_at": now().isoformat(sep=" "), "models_digest": dbt.digest()}
+        full, snapshots = _load(settings, built, source, full=full)
+        variables = {
+            "run_started_at": now().isoformat(sep=" "),
+            "models_digest": dbt.digest(),
+            "snapshots": json.dumps(snapshots),
+        }
         runner = Dbt(settings, built, source, variables, _say)
         passed = runner.run(
             ["build"], "--exclude-resource-type", "unit_test", "--exclude", "tag:whole"
         )
-        found = contents.read(built)
+        found = contents.read(settings, built)
         files.publish(built, database)
     how, took = "anew" if full else "with what is new", time.monotonic() - start
     _say(
@@ -63,7 +68,7 @@ def show(settings: Settings) -> Contents:
     database = settings.warehouse_file
     files.check_there(database)
     with files.reasons(f"read {database}"):
-        return contents.read(database)
+        return contents.read(settings, database)
 
 
 def test(settings: Settings) -> None:
@@ -87,7 +92,7 @@ def docs(settings: Settings, target: Path) -> None:
     _say(f"wrote {target / PAGE}")
 
 
-def _existing(settings: Settings) -> Catalog:
+def existing(settings: Settings) -> Catalog:
     """The archive's catalog, which is not made here. Raises NoArchive."""
     url = settings.archive_catalog
     if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
@@ -95,23 +100,24 @@ def _existing(settings: Settings) -> Catalog:
     return catalog.existing(settings)
 
 
-def _load(settings: Settings, built: Path, source: Path, *, full: bool) -> bool:
-    """Read what is new, or all; whether it is all."""
-    tables = _existing(settings)
-    known = {} if full else landing.positions(built)
-    landing.load(settings, tables, source, known, _say)
-    if full or not landing.precedes(source, built):
-        return full
+def _load(
+    settings: Settings, built: Path, source: Path, *, full: bool
+) -> tuple[bool, dict[str, int]]:
+    """Read what is new, or all; whether it is all, and the snapshots that were read."""
+    tables = existing(settings)
+    known = {} if full else landing.positions(settings, built)
+    snapshots = landing.load(settings, tables, source, known, _say)
+    if full or not landing.precedes(settings, source, built):
+        return full, snapshots
     _say("a new record is the first of an event that is known from another: all is built anew")
     built.unlink()
     source.unlink()
-    landing.load(settings, tables, source, {}, _say)
-    return True
+    return True, landing.load(settings, tables, source, {}, _say)
 
 
-def _is_of_these_models(built: Path) -> bool:
+def _is_of_these_models(settings: Settings, built: Path) -> bool:
     try:
-        with duckdb.connect(built, read_only=True) as connection:
+        with engine.connect(settings, built) as connection:
             found = connection.execute(
                 "select models_digest from builds order by started_at desc limit 1"
             ).fetchall()
@@ -124,7 +130,7 @@ def _is_of_these_models(built: Path) -> bool:
 def _beside(settings: Settings, folder: Path) -> Dbt:
     """dbt, on a copy of the warehouse."""
     copied, source = files.copy(settings.warehouse_file, folder), folder / "landing.duckdb"
-    landing.create(source)
+    landing.create(settings, source)
     return Dbt(settings, copied, source, {}, _say)
 
 

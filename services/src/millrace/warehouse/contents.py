@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from millrace.config import Settings
+
 
 class FeedContents(msgspec.Struct, frozen=True):
     """What a warehouse has of a feed."""
@@ -44,12 +46,12 @@ def utc(time: datetime | None) -> datetime | None:
     return None if time is None else time.replace(tzinfo=UTC)
 
 
-def read(database: Path) -> Contents:
+def read(settings: Settings, database: Path) -> Contents:
     """Read it from the database. Raises duckdb.Error."""
     # Not at the top: the process that builds now and then is small without it.
-    import duckdb
+    from millrace.warehouse import engine
 
-    with duckdb.connect(database, read_only=True) as connection:
+    with engine.connect(settings, database) as connection:
         [build] = connection.execute(
             "select started_at, is_full, new_events from builds order by started_at desc limit 1"
         ).fetchall()

@@ -10,6 +10,7 @@ from typing import Any
 from millrace.config import Settings
 from millrace.errors import MillraceError
 from millrace.runtime.redaction import shown
+from millrace.warehouse import engine
 from millrace.warehouse.files import LONGEST_REASON
 
 PROJECT = Path(__file__).parent / "project"
@@ -56,12 +57,7 @@ class Dbt:
             "threads": self._threads,
             "attach": [{"path": str(landing), "alias": "landing", "read_only": True}],
             # Not set again for each model: the folder cannot change once something is in it.
-            "config_options": {
-                "autoinstall_known_extensions": False,
-                "memory_limit": f"{settings.warehouse_memory_mb}MiB",
-                "threads": self._threads,
-                "temp_directory": str(self._folder / "spilled"),
-            },
+            "config_options": engine.limits(settings, self._folder),
             "settings": {"TimeZone": "UTC"},
         }
         profile = {"millrace": {"target": "duckdb", "outputs": {"duckdb": output}}}

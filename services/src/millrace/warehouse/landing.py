@@ -10,14 +10,16 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan
-from pyiceberg.table import Table
+from pyiceberg.table import FileScanTask, Table
 
+from millrace.archive import files
 from millrace.archive.catalog import namespace
 from millrace.archive.columns import LOG, OFFSET, PARTITION, Kind, of_table
 from millrace.archive.failures import Kinds
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.feeds.gpus import all_prices
+from millrace.warehouse import engine
 
 STAGED = ("metals", "stocks", "quotes", "gpu_metrics", "token_usage")
 """The feeds that models are about."""
@@ -33,9 +35,9 @@ Positions = Mapping[str, Mapping[tuple[str, int], int]]
 """By feed, the last offset that the warehouse has of each log and partition."""
 
 
-def create(path: Path) -> None:
+def create(settings: Settings, path: Path) -> None:
     """Make the database, with the prices of GPUs and without events."""
-    with duckdb.connect(path) as landing:
+    with engine.connect(settings, path, read_only=False) as landing:
         for feed in STAGED:
             columns = ", ".join(f"{one.name} {TYPES[one.kind]}" for one in of_table(FEEDS[feed]))
             landing.execute(f"create or replace table {feed} ({columns})")
@@ -46,10 +48,14 @@ def create(path: Path) -> None:
 
 def load(
     settings: Settings, tables: Catalog, path: Path, known: Positions, say: Callable[[str], None]
-) -> None:
-    """Fill the database with the records behind these positions. Raises as Kinds does."""
-    create(path)
-    with duckdb.connect(path) as landing:
+) -> dict[str, int]:
+    """Fill the database with the records behind these positions. Raises as Kinds does.
+
+    Returns the ids of the snapshots that were read, by feed.
+    """
+    snapshots = {}
+    create(settings, path)
+    with engine.connect(settings, path, read_only=False) as landing:
         for feed in STAGED:
             with Kinds(f"read its table {feed}"):
                 try:
@@ -57,29 +63,50 @@ def load(
                 except NoSuchTableError:
                     say(f"{feed}: not in the archive")
                     continue
-                count, files = 0, 0
-                for rows in _read(table, feed, known.get(feed, {})):
-                    landing.execute(f"insert into {feed} by name select * from rows")  # noqa: S608
-                    count, files = count + rows.num_rows, files + 1
-            say(f"{feed}: {count:,} new records in {files:,} files")
+                if snapshot := table.current_snapshot():
+                    snapshots[feed] = snapshot.snapshot_id
+                count = _fill(landing, table, feed, known.get(feed, {}))
+            say(f"{feed}: {count:,} new records")
+    return snapshots
 
 
-def _read(table: Table, feed: str, known: Mapping[tuple[str, int], int]) -> Iterator[pa.Table]:
-    """The rows of each file that has some behind the positions: one file at a time is in memory."""
+def _fill(
+    landing: duckdb.DuckDBPyConnection,
+    table: Table,
+    feed: str,
+    known: Mapping[tuple[str, int], int],
+) -> int:
+    """Insert the rows behind the positions, a group of rows at a time; how many they are."""
     there = {field.name for field in table.schema().fields}
-    names = [one.name for one in of_table(FEEDS[feed]) if one.name in there]
-    scan = table.scan(row_filter=_behind(known), selected_fields=tuple(names))
+    names = ", ".join(one.name for one in of_table(FEEDS[feed]) if one.name in there)
+    behind = _behind(known)
+    query = f"insert into {feed} by name select {names} from rows where {behind or True}"  # noqa: S608
+    count = 0
+    for task in table.scan(row_filter=behind or AlwaysTrue()).plan_files():
+        for rows in _rows(table, task):
+            landing.register("rows", rows)
+            [(added,)] = landing.execute(query).fetchall()
+            count += added
+            landing.unregister("rows")
+    return count
+
+
+def _rows(table: Table, task: FileScanTask) -> Iterator[pa.RecordBatch]:
+    """The rows of a file, of which a part is in memory, unless another program deleted some."""
+    if not task.delete_files:
+        return files.read(table, task.file.file_path)
+    scan = table.scan()
     reader = ArrowScan(table.metadata, table.io, scan.projection(), scan.row_filter)
-    for task in scan.plan_files():
-        rows = reader.to_table([task])
-        if rows.num_rows:
-            yield rows
+    return iter(reader.to_table([task]).to_batches())
 
 
-def _behind(known: Mapping[tuple[str, int], int]) -> str | AlwaysTrue:
-    """The condition for the records behind the positions, and for all of other logs."""
+def _behind(known: Mapping[tuple[str, int], int]) -> str:
+    """The condition for the records behind the positions, and for all of other logs.
+
+    Iceberg and SQL write it in the same way. It is empty if all are.
+    """
     if not known:
-        return AlwaysTrue()
+        return ""
     logs: dict[str, dict[int, int]] = {}
     for (log, partition), offset in known.items():
         logs.setdefault(log, {})[partition] = offset
@@ -92,10 +119,10 @@ def _behind(known: Mapping[tuple[str, int], int]) -> str | AlwaysTrue:
     return " or ".join(either)
 
 
-def positions(database: Path) -> dict[str, dict[tuple[str, int], int]]:
+def positions(settings: Settings, database: Path) -> dict[str, dict[tuple[str, int], int]]:
     """How far a database has come."""
     found: dict[str, dict[tuple[str, int], int]] = {}
-    with duckdb.connect(database, read_only=True) as connection:
+    with engine.connect(settings, database) as connection:
         rows: list[Any] = connection.execute(
             "select feed, kafka_log, kafka_partition, max(last_offset) from archived_records"
             " group by all"
@@ -105,12 +132,12 @@ def positions(database: Path) -> dict[str, dict[tuple[str, int], int]]:
     return found
 
 
-def precedes(path: Path, database: Path) -> bool:
+def precedes(settings: Settings, path: Path, database: Path) -> bool:
     """Whether a new record is the first of its event, although the database has another one."""
     order = "kafka_log, {0}.kafka_partition, {0}.kafka_offset"
     new = f"(new.kafka_timestamp at time zone 'UTC', new.{order.format('new')})"
     old = f"(old.kafka_timestamp, old.{order.format('old')})"
-    with duckdb.connect(path, read_only=True) as landing:
+    with engine.connect(settings, path) as landing:
         landing.execute(f"attach {_text(database)} as built (read_only)")
         return any(
             landing.execute(

@@ -114,12 +114,19 @@ class Loop:
         """Why the warehouse is not what it should be, or None. A first build takes its time."""
         return self._reason and f"the last build failed: {self._reason}"
 
+    def _state(self, age: float | None) -> str:
+        if age is None:
+            return "is building for the first time" if self._is_building else "has built nothing"
+        took = f" in {self._took:,.0f} s" if self._took else ""
+        return f"built {age:,.0f} s ago{took}"
+
     def page(self) -> Mapping[str, Any]:
         """The status, for others to show."""
         contents = self._contents
         age = (datetime.now(UTC) - contents.built_at).total_seconds() if contents else None
         return {
             "name": NAME,
+            "state": self._state(age),
             "is_building": self._is_building,
             "built_at": contents.built_at if contents else None,
             "age_seconds": age,

@@ -23,6 +23,7 @@ from millrace.runtime.console import console, text
 LIMIT_MILLISECONDS = 5000
 SHOWN = "problem", "state", "source", "published", "simulated", "last_error", "status", "cache"
 """Fields of a service's status that fit in a line."""
+WAREHOUSE = "warehouse"
 
 
 class NotWell(MillraceError):
@@ -88,7 +89,8 @@ def look(settings: Settings) -> StatusReport:
         down.append("MongoDB")
         known = mongodb.explain(error) if isinstance(error, PyMongoError) else error
         problems.append(_line("MongoDB", known or error))
-    hosts = [*settings.status_hosts, *filter(None, [settings.archiver_host])]
+    others = filter(None, [settings.archiver_host, settings.warehouse_host])
+    hosts = [*settings.status_hosts, *others]
     services = [*(ask(settings, host) for host in hosts), ask_api(settings)]
     return StatusReport(services, behind, dead_letters, stored, problems, down, archived)
 
@@ -183,6 +185,9 @@ def show(report: StatusReport) -> None:
             newest = f"{row.newest:%F %T} UTC"
             stored.add_row(row.collection, text(row.source), simulated, f"{row.count:,}", newest)
         out.print(stored)
+    for peer in report.services:
+        if peer.host == WAREHOUSE and peer.says.get("feeds"):
+            out.print(_warehouse(peer))
     if report.dead_letters is not None:
         out.print(f"Dead letters: {report.dead_letters:,}")
     for problem in report.problems:
@@ -198,6 +203,15 @@ def _lags(report: StatusReport) -> Table:
         if archived:
             row.append(archived.get((one.topic, one.partition), ""))
         table.add_row(*row)
+    return table
+
+
+def _warehouse(peer: Peer) -> Table:
+    """What the last build has of each feed."""
+    table = Table("feed", "events", "newest", "when it was built", title="Warehouse")
+    for feed, one in peer.says["feeds"].items():
+        newest = f"{datetime.fromisoformat(one['newest']):%F %T} UTC" if one["newest"] else ""
+        table.add_row(feed, f"{one['events']:,}", newest, text(one["status"]))
     return table
 
 
