@@ -32,7 +32,6 @@ ONLY = {
 }
 ROLES = (*NEEDED, *ONLY)
 NUMBERED = ("kafka", "mongodb")
-WITH_DATA = (*NUMBERED, "archiver")
 HOST_KEYS = {"name", "roles", "type", "subnet", "zone", "root_gb", "data_gb", "node_id"}
 PORT_KEYS = {"to", "port", "from", "purpose"}
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
@@ -89,6 +88,8 @@ def place(settings: Item) -> Iterator[str]:
         yield from ssm(settings)
     if settings["cpu_credits"] not in ("unlimited", "standard"):
         yield f"millrace_cpu_credits is {settings['cpu_credits']}: it must be unlimited or standard"
+    if settings["archive_store"] not in ("s3", "volume"):
+        yield f"millrace_archive_store is {settings['archive_store']}: it must be s3 or volume"
     if settings["budget_usd"] and "@" not in settings["budget_email"]:
         yield "millrace_budget_email is missing: nobody would get the mail of millrace_budget_usd"
 
@@ -170,7 +171,8 @@ def host(item: Item, settings: Item) -> Iterator[str]:
         yield f"host {name} is private, and SSH cannot reach it: set millrace_connection: ssm"
     if settings["zones"] and item.get("zone", settings["zones"][0]) not in settings["zones"]:
         yield f"host {name}: zone {item['zone']} is not in millrace_zones"
-    if set(roles) & set(WITH_DATA) and not item.get("data_gb"):
+    with_data = (*NUMBERED, *(["archiver"] if settings["archive_store"] == "volume" else []))
+    if set(roles) & set(with_data) and not item.get("data_gb"):
         yield f"host {name} keeps data: give it a volume of its own, as data_gb: 20"
 
 

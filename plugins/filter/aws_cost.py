@@ -43,12 +43,23 @@ def surplus(wanted: Item, prices: Item) -> list[str]:
     return [f"{name}: {known[name]} USD a vCPU-hour" for name in sorted(families & known.keys())]
 
 
+def archive(wanted: Item, prices: Item) -> list[str]:
+    """The prices of an archive in S3, which depend on what is kept, and are not in any sum."""
+    if not wanted["database"]:
+        return []
+    return [
+        f"{prices['s3_gb_month']} USD a GB-month, {prices['s3_1000_writes']} USD a thousand writes "
+        f"and {prices['s3_1000_reads']} USD a thousand reads of files"
+    ]
+
+
 def aws_cost(wanted: Item, prices: Item | None) -> Item:
     """Compute the sums; `unknown` lists items without a price, which no sum includes."""
     if not prices:
         return {
             "rows": [],
             "surplus": [],
+            "archive": [],
             "unknown": ["this region: prices/aws has no file for it"],
         }
     types = sorted({host["type"] for host in wanted["hosts"]} - prices["instances"].keys())
@@ -64,6 +75,7 @@ def aws_cost(wanted: Item, prices: Item | None) -> Item:
         # Stopped hosts keep their disks and no address; a NAT gateway stays.
         "stopped": storage + nat + nat_address,
         "surplus": surplus(wanted, prices),
+        "archive": archive(wanted, prices),
         "unknown": types,
         "as_of": prices["as_of"],
         "source": prices["source"],

@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 Item = dict[str, Any]
-# Files in transit through the bucket are named after the instance that they are for.
-PASSED = "i-"
 
 
 def by_name(items: list[Item]) -> dict[str, Item]:
@@ -204,9 +202,15 @@ def steps(plan: Item) -> list[Item]:
         differs = ", ".join(part for part, done in parts.items() if not item[done])
         row("IAM role", item["name"], exists=item["role_exists"], differs=differs)
     row("key pair", access["key"], exists=access["key_exists"])
-    for kind, item in (("image repository", plan["repository"]), ("bucket", plan["bucket"])):
+    kept = [("image repository", plan["repository"])]
+    kept += [("bucket", item) for item in plan["buckets"]]
+    for kind, item in kept:
         differs = "" if item["done"] else "settings, tags"
         row(kind, item["name"], exists=item["exists"], differs=differs)
+    database = plan["database"]
+    if database["name"]:
+        differs = "" if database["done"] else "tags"
+        row("Glue database", database["name"], exists=database["exists"], differs=differs)
     budget = plan["budget"]
     if budget["usd"] or budget["exists"]:
         differs = "" if budget["done"] else "limit, mail" if budget["usd"] else "remove"
@@ -224,10 +228,18 @@ def steps(plan: Item) -> list[Item]:
     return rows
 
 
+def bucket_plan(wanted: Item, item: Item, found: Item) -> Item:
+    """A bucket: whether it exists and is complete."""
+    exists = by_name(found["buckets"]).get(item["name"])
+    done = bool(exists) and tagged(wanted, exists) and item["rule"] in exists["rules"]
+    same = bool(exists) and exists["versioned"] == item["versioned"]
+    return item | {"exists": bool(exists), "done": done and same}
+
+
 def stores(wanted: Item, found: Item) -> Item:
-    """The image repository, the bucket and the budget: whether each exists and is complete."""
+    """The repository, buckets, the archive's database and the budget: whether each is complete."""
     repository = by_name(found["repositories"]).get(wanted["repository"])
-    bucket = by_name(found["buckets"]).get(wanted["bucket"])
+    database = by_name(found["databases"]).get(wanted["database"])
     budget, exists = wanted["budget"], by_name(found["budgets"]).get(wanted["budget"]["name"])
     same = exists and exists["usd"] == budget["usd"]
     same = same and exists["email"] == budget["email"]
@@ -237,10 +249,11 @@ def stores(wanted: Item, found: Item) -> Item:
             "exists": bool(repository),
             "done": bool(repository) and tagged(wanted, repository),
         },
-        "bucket": {
-            "name": wanted["bucket"],
-            "exists": bool(bucket),
-            "done": bool(bucket) and tagged(wanted, bucket) and PASSED in bucket["removed"],
+        "buckets": [bucket_plan(wanted, item, found) for item in wanted["buckets"]],
+        "database": {
+            "name": wanted["database"],
+            "exists": bool(database),
+            "done": not wanted["database"] or (bool(database) and tagged(wanted, database)),
         },
         "budget": budget
         | {

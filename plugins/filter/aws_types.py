@@ -67,7 +67,7 @@ def many(read: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
 SIMPLE: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("instance", "region", "owner", "expires_at", "vpc_cidr", "admin_cidr"), text),
     **dict.fromkeys(("connection", "ami_parameter", "cpu_credits", "budget_email"), text),
-    "permissions_boundary": text,
+    **dict.fromkeys(("permissions_boundary", "archive_store"), text),
     "zones": many(text),
     "outbound_ports": many(whole(1, 65535)),
     "budget_usd": dollars,

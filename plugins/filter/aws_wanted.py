@@ -26,6 +26,10 @@ TRUST = {
         }
     ],
 }
+# What the archiver does with its tables' files, and with the tables: it lists, writes, commits and
+# maintains them, and can neither make nor remove a table's database, nor remove a table.
+ARCHIVE_FILES = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+ARCHIVE_TABLES = ["glue:CreateTable", "glue:GetDatabase", "glue:GetTable", "glue:UpdateTable"]
 # Permissions of the Systems Manager agent. Amazon's own policy would allow reading every parameter.
 AGENT = [
     "ssm:UpdateInstanceInformation",
@@ -103,25 +107,60 @@ def security_groups(settings: Item) -> list[Item]:
     ]
 
 
+def bucket(settings: Item, account: str) -> str:
+    """The name of the environment's bucket. The archive's has one more word."""
+    return f"{settings['instance']}-{account}-{settings['region']}"
+
+
+def archive_bucket(settings: Item, account: str) -> str:
+    """The name of the archive's bucket."""
+    return f"{bucket(settings, account)}-archive"
+
+
+def database(settings: Item) -> str:
+    """The name of the archive's database in Glue, whose names have no hyphens."""
+    return str(settings["instance"]).replace("-", "_")
+
+
+def has_archive(settings: Item) -> bool:
+    """Whether the archive of the fleet is in S3 and Glue."""
+    roles = {role for host in settings["fleet"] for role in host["roles"]}
+    return settings["archive_store"] == "s3" and "archiver" in roles
+
+
+def allow(actions: list[str], resources: list[str] | str, **more: Any) -> Item:
+    """A statement that allows actions."""
+    return {"Effect": "Allow", "Action": actions, "Resource": resources, **more}
+
+
+def archive_policy(settings: Item, account: str) -> list[Item]:
+    """The permissions of the archiver's host: exactly the archive's bucket and database."""
+    glue = f"arn:aws:glue:{settings['region']}:{account}"
+    own, name = f"arn:aws:s3:::{archive_bucket(settings, account)}", database(settings)
+    return [
+        allow(["s3:ListBucket"], [own]),
+        allow(ARCHIVE_FILES, [f"{own}/*"]),
+        allow(
+            ARCHIVE_TABLES, [f"{glue}:catalog", f"{glue}:database/{name}", f"{glue}:table/{name}/*"]
+        ),
+    ]
+
+
 def policy(settings: Item, account: str, roles: list[str]) -> Item:
     """The permissions of a host with these roles: its secrets, its part of the bucket, images."""
     region, instance = settings["region"], settings["instance"]
     here = f"{region}:{account}"
-    bucket = f"arn:aws:s3:::{instance}-{account}-{region}"
+    own_bucket = f"arn:aws:s3:::{bucket(settings, account)}"
     own = [f"{instance}/{role}/*" for role in roles]
     prefixes = [f"{role}/*" for role in roles]
-
-    def allow(actions: list[str], resources: list[str] | str, **more: Any) -> Item:
-        return {"Effect": "Allow", "Action": actions, "Resource": resources, **more}
-
     secrets = [f"arn:aws:secretsmanager:{here}:secret:{path}" for path in own]
     parameters = [f"arn:aws:ssm:{here}:parameter/{path}" for path in own]
     listing = {"StringLike": {"s3:prefix": prefixes}}
     statements = [
         allow(["secretsmanager:GetSecretValue"], secrets),
         allow(["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"], parameters),
-        allow(["s3:ListBucket"], [bucket], Condition=listing),
-        allow(["s3:GetObject", "s3:PutObject"], [f"{bucket}/{prefix}" for prefix in prefixes]),
+        allow(["s3:ListBucket"], [own_bucket], Condition=listing),
+        allow(["s3:GetObject", "s3:PutObject"], [f"{own_bucket}/{prefix}" for prefix in prefixes]),
         allow(["ecr:GetAuthorizationToken"], "*"),
         allow(
             ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
@@ -130,7 +169,21 @@ def policy(settings: Item, account: str, roles: list[str]) -> Item:
     ]
     if settings["connection"] == "ssm":
         statements.append(allow(AGENT, "*"))
+    if settings["archive_store"] == "s3" and "archiver" in roles:
+        statements += archive_policy(settings, account)
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def buckets(settings: Item, account: str) -> list[Item]:
+    """The environment's bucket and, if there is an archive, the archive's.
+
+    The rule of a bucket's lifecycle is what is made last.
+    """
+    found = [{"name": bucket(settings, account), "role": "bucket", "rule": "passed"}]
+    if has_archive(settings):
+        name = archive_bucket(settings, account)
+        found.append({"name": name, "role": "archive", "rule": "archive"})
+    return [item | {"versioned": item["role"] == "archive"} for item in found]
 
 
 def profile_name(settings: Item, roles: list[str]) -> str:
@@ -197,7 +250,8 @@ def aws_wanted(settings: Item, account: str) -> Item:
         "profiles": profiles(settings, account),
         "key": instance,
         "repository": f"{instance}/millrace",
-        "bucket": f"{instance}-{account}-{settings['region']}",
+        "buckets": buckets(settings, account),
+        "database": database(settings) if has_archive(settings) else "",
         "budget": {
             "name": f"{instance}-{settings['region']}",
             "usd": settings["budget_usd"],

@@ -89,9 +89,17 @@ def lost_problems(held: Mapping[str, Item], places: Item) -> list[str]:
     ]
 
 
-def archive_problems(held: Mapping[str, Item], places: Item) -> list[str]:
-    """Tables that would stay on a host while the archiver goes on without them on another."""
+def archive_problems(held: Mapping[str, Item], places: Item, store: str) -> list[str]:
+    """Tables that would stay on a host while the archiver goes on without them elsewhere."""
     host = places.get("archiver", {}).get("archiver")
+    if host and store == "s3":
+        return [
+            f"{other} holds the archive (volume {found['archive']}), and millrace_archive_store is "
+            "s3, where its tables would begin empty: nothing was changed. Set it to volume, or "
+            "remove that volume"
+            for other, found in held.items()
+            if found["archive"]
+        ]
     if not host or held.get(host, {}).get("archive"):
         return []
     return [
@@ -103,9 +111,12 @@ def archive_problems(held: Mapping[str, Item], places: Item) -> list[str]:
 
 
 def identity_problems(
-    held: Mapping[str, Item], places: Item, controllers: Sequence[str]
+    held: Mapping[str, Item], places: Item, controllers: Sequence[str], store: str = "volume"
 ) -> list[str]:
-    """All problems that would part a server or the archive from its data."""
+    """All problems that would part a server or the archive from its data.
+
+    `store` is where the archive should be: s3, or a volume.
+    """
     wanted = {"controllers": controllers, "members": list(places.get("mongodb", {}))}
     peers = [
         line
@@ -113,7 +124,7 @@ def identity_problems(
         for server in found["servers"]
         for line in server_problems(server, wanted)
     ]
-    kept = archive_problems(held, places)
+    kept = archive_problems(held, places, store)
     return place_problems(held, places) + peers + lost_problems(held, places) + kept
 
 

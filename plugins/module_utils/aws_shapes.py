@@ -96,6 +96,16 @@ def emails(client: Any, **budget: str) -> list[str]:
     return sorted({x["Address"] for answer in asked for x in answer["Subscribers"]})
 
 
+def glue_tags(client: Any, region: str, account: str, database: str) -> dict[str, str] | None:
+    """The tags of a database of Glue; None if there is no such database."""
+    try:
+        client.get_database(Name=database)
+    except client.exceptions.EntityNotFoundException:
+        return None
+    arn = f"arn:aws:glue:{region}:{account}:database/{database}"
+    return dict(client.get_tags(ResourceArn=arn).get("Tags", {}))
+
+
 def instance(item: Item, *, protected: bool) -> Item:
     """An instance of EC2."""
     metadata = item.get("MetadataOptions", {})

@@ -20,7 +20,8 @@ DOCUMENTATION = r"""
 module: aws_environment_info
 short_description: All resources of an environment on AWS
 description:
-  - Queries EC2, IAM, ECR, S3 and Budgets in parallel, many times faster than one task per resource.
+  - Queries EC2, IAM, ECR, S3, Glue and Budgets in parallel, many times faster than one task per
+    resource.
   - Resources in the environment's VPC are included even if their tags are not set yet.
   - Changes nothing.
 options:
@@ -65,7 +66,7 @@ class Environment:
         """Make one client per service; they are safe to use from several threads."""
         self.instance: str = module.params["instance"]
         self.region: str = module.region
-        services = ("ec2", "iam", "ecr", "s3", "budgets", "sts")
+        services = ("ec2", "iam", "ecr", "s3", "glue", "budgets", "sts")
         self.clients = {name: module.client(name) for name in services}
         # Wrong credentials make this first request fail.
         self.account: str = self.clients["sts"].get_caller_identity()["Account"]
@@ -208,10 +209,11 @@ class Environment:
             return ""
 
     def stores(self) -> Item:
-        """The image repository, the bucket and the budget: found by name."""
+        """The image repository, buckets, the archive's database and the budget: found by name."""
         return {
             "repositories": self.repositories(),
             "buckets": self.buckets(),
+            "databases": self.databases(),
             "budgets": self.budgets(),
         }
 
@@ -227,10 +229,14 @@ class Environment:
         return [{"name": name, "tags": shapes.tags({"Tags": tags})} for tags in listed]
 
     def buckets(self) -> list[Item]:
-        """The bucket. Its lifecycle rules are set last when it is created."""
-        s3, name = self.clients["s3"], f"{self.instance}-{self.account}-{self.region}"
-        if name not in [item["Name"] for item in s3.list_buckets()["Buckets"]]:
-            return []
+        """The bucket, and the archive's. Their lifecycle rules are set last."""
+        name = f"{self.instance}-{self.account}-{self.region}"
+        there = [item["Name"] for item in self.clients["s3"].list_buckets()["Buckets"]]
+        return [self.bucket(item) for item in (name, f"{name}-archive") if item in there]
+
+    def bucket(self, name: str) -> Item:
+        """A bucket with its settings."""
+        s3 = self.clients["s3"]
 
         def asked(operation: str, key: str, absent: str) -> list[Item]:
             try:
@@ -242,8 +248,31 @@ class Environment:
 
         rules = asked("get_bucket_lifecycle_configuration", "Rules", "NoSuchLifecycleConfiguration")
         tags = asked("get_bucket_tagging", "TagSet", "NoSuchTagSet")
-        prefixes = [rule.get("Filter", {}).get("Prefix", "") for rule in rules]
-        return [{"name": name, "tags": shapes.tags({"Tags": tags}), "removed": prefixes}]
+        versioning = s3.get_bucket_versioning(Bucket=name).get("Status", "")
+        return {
+            "name": name,
+            "tags": shapes.tags({"Tags": tags}),
+            "rules": [rule["ID"] for rule in rules],
+            "versioned": versioning == "Enabled",
+        }
+
+    def databases(self) -> list[Item]:
+        """The archive's database, if its tags say that it is; none for a user who may not see it.
+
+        It has its tags from its first moment.
+        """
+        try:
+            tags = shapes.glue_tags(
+                self.clients["glue"], self.region, self.account, self.instance.replace("-", "_")
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "AccessDeniedException":
+                return []
+            raise
+        mine = {"Project": "millrace", "Environment": self.instance}
+        if tags is None or not mine.items() <= tags.items():
+            return []
+        return [{"name": self.instance.replace("-", "_"), "tags": tags}]
 
     def budgets(self) -> list[Item]:
         """The budget of the environment; none for a user who may not see budgets."""

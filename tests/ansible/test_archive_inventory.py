@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,20 @@ import pytest
 import yaml
 from tests.ansible.conftest import ROOT, Playbook, words
 
+from millrace.config import Settings
+
+sys.path.insert(0, str(ROOT / "plugins" / "filter"))
+
+import aws_wanted
+
 SHOWN = (
     "millrace_archiver_hosts",
+    "millrace_aws_callers",
     "millrace_warehouse_hosts",
     "millrace_places",
     "operator_settings",
+    "archiver_settings",
+    "warehouse_settings",
 )
 
 
@@ -74,6 +84,36 @@ def test_an_archive_is_where_it_is_asked_for(
     assert found["operator_settings"]["archiver_host"] == host
     assert found["millrace_warehouse_hosts"] == (["localhost"] if warehouse else [])
     assert found["operator_settings"]["warehouse_host"] == warehouse
+    assert found["millrace_aws_callers"] == []
+    # Its tables are where they are by default.
+    for setting in ("catalog", "warehouse", "region"):
+        name = f"archive_{setting}"
+        for service in ("archiver", "warehouse"):
+            assert found[f"{service}_settings"][name] == Settings.model_fields[name].default
+
+
+def test_on_aws_its_tables_are_where_the_role_makes_a_place_for_them(
+    playbook: Playbook, tmp_path: Path
+) -> None:
+    """With the names of the bucket and the database that the role aws makes."""
+    said = {"millrace_archive": True, "millrace_archive_store": "s3"}
+    said |= {"millrace_instance": "a-b", "millrace_region": "eu-west-1", "ec2_owner_id": "12"}
+    found = shown(playbook, tmp_path, None, **said)
+    assert found["millrace_aws_callers"] == ["localhost"]
+    made = {"instance": "a-b", "region": "eu-west-1"}
+    tables = {
+        "archive_catalog": f"glue://{aws_wanted.database(made)}",
+        "archive_warehouse": f"s3://{aws_wanted.archive_bucket(made, '12')}",
+        "archive_region": "eu-west-1",
+    }
+    for service in ("archiver", "warehouse"):
+        assert tables.items() <= found[f"{service}_settings"].items()
+
+
+def test_an_archive_on_aws_is_refused_where_hosts_are_not(playbook: Playbook) -> None:
+    done = playbook.run("playbooks/deploy/preflight.yml", millrace_archive_store="s3")
+    assert done.returncode != 0
+    assert "millrace_archive_store is s3: it must be volume, where hosts are" in words(done.stdout)
 
 
 def test_its_tables_are_on_one_host(playbook: Playbook, tmp_path: Path) -> None:

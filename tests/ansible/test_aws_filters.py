@@ -35,6 +35,7 @@ NOTHING: dict[str, Any] = {"boundary": BOUNDARY} | {
             "keys",
             "repositories",
             "buckets",
+            "databases",
             "budgets",
         ),
     )
@@ -57,6 +58,7 @@ def test_the_cost_is_that_of_the_price_list() -> None:
     )
     assert cost("four-hosts-gpus.yml") == pytest.approx(69.75, abs=0.01)
     assert cost("three-hosts.yml") == pytest.approx(3 * 15.184 + 100 * 0.08 + 3 * 3.65, abs=0.01)
+    assert cost("two-hosts-archive.yml") == pytest.approx(58.45, abs=0.01)
     assert cost("one-host.yml") == pytest.approx(30.368 + 50 * 0.08 + 3.65, abs=0.01)
 
 
@@ -173,6 +175,10 @@ def done(plan: dict[str, Any], kind: str) -> str:
     return str(next(step["do"] for step in plan["steps"] if step["kind"] == kind))
 
 
+EMPTY: dict[str, Any] = {"rules": [], "versioned": False}
+"""A bucket that was made a moment ago."""
+
+
 def test_what_a_killed_run_left_half_made_is_finished() -> None:
     """Each is there, and what is done last with it is not."""
     tags = wanted()["tags"]
@@ -180,13 +186,13 @@ def test_what_a_killed_run_left_half_made_is_finished() -> None:
         "vpcs": [{"id": "vpc-1", "cidr": "10.42.0.0/16", "hostnames": False, "tags": tags}],
         "gateways": [{"id": "igw-1", "vpc": "", "tags": tags}],
         "repositories": [{"name": "millrace/millrace", "tags": {}}],
-        "buckets": [{"name": f"millrace-{ACCOUNT}-us-east-1", "tags": tags, "removed": []}],
+        "buckets": [{"name": f"millrace-{ACCOUNT}-us-east-1", "tags": tags} | EMPTY],
     }
     whole = {
         "vpcs": [half["vpcs"][0] | {"hostnames": True}],
         "gateways": [half["gateways"][0] | {"vpc": "vpc-1"}],
         "repositories": [half["repositories"][0] | {"tags": tags}],
-        "buckets": [half["buckets"][0] | {"removed": ["i-"]}],
+        "buckets": [half["buckets"][0] | {"rules": ["passed"]}],
     }
     kinds = ("VPC", "internet gateway", "image repository", "bucket")
     plan = aws_plan.aws_plan(wanted(), NOTHING | half)
@@ -206,13 +212,82 @@ def test_another_owner_reaches_what_ec2_does_not_tag() -> None:
         "roles": [{"name": profile["name"], "tags": tags} | policies],
         "profiles": [{"name": profile["name"], "roles": [profile["name"]], "tags": tags}],
         "repositories": [{"name": "millrace/millrace", "tags": tags}],
-        "buckets": [{"name": name, "tags": tags, "removed": ["i-"]}],
+        "buckets": [{"name": name, "tags": tags} | EMPTY | {"rules": ["passed"]}],
     }
     for owner, says in (("me", "is there"), ("you", "change")):
         plan = aws_plan.aws_plan(wanted(owner=owner), found)
         kinds = ("IAM role", "image repository", "bucket")
         assert [done(plan, kind).split(":")[0] for kind in kinds] == [says] * 3
         assert plan["retag"] == ([] if owner == "me" else ["key-1"])
+
+
+ARCHIVED = fleet(1, roles=["mongodb", "archiver"])
+BUCKET = f"millrace-{ACCOUNT}-us-east-1-archive"
+
+
+def archive_steps(found: dict[str, Any], **changes: Any) -> dict[str, str]:
+    """What would be done about the archive's bucket and its database."""
+    steps = aws_plan.aws_plan(wanted(**changes), NOTHING | found)["steps"]
+    names = (BUCKET, "millrace")
+    kinds = ("bucket", "Glue database")
+    return {x["kind"]: x["do"] for x in steps if x["kind"] in kinds and x["name"] in names}
+
+
+def test_an_archive_in_s3_has_a_bucket_with_versions_and_a_database() -> None:
+    tags = wanted()["tags"]
+    bucket = {"name": BUCKET, "tags": tags, "rules": ["archive"], "versioned": True}
+    database = {"name": "millrace", "tags": tags}
+    whole = {"buckets": [bucket], "databases": [database]}
+    changed = "change: settings, tags"
+    for found, expected in (
+        ({}, ("create", "create")),
+        (whole, ("is there", "is there")),
+        (whole | {"buckets": [bucket | {"versioned": False}]}, (changed, "is there")),
+        (whole | {"buckets": [bucket | {"rules": []}]}, (changed, "is there")),
+        (whole | {"databases": [database | {"tags": {}}]}, ("is there", "change: tags")),
+    ):
+        steps = archive_steps(found, fleet=ARCHIVED)
+        assert (steps["bucket"], steps["Glue database"]) == expected
+    assert archive_steps({}) == {}
+    assert archive_steps({}, fleet=ARCHIVED, archive_store="volume") == {}
+
+
+def test_the_archivers_host_alone_may_use_the_archive() -> None:
+    """And nothing else of S3 and Glue, nor could it remove a table or the history of the bucket."""
+    glue = f"arn:aws:glue:us-east-1:{ACCOUNT}"
+    expected = {
+        ("s3:ListBucket", f"arn:aws:s3:::{BUCKET}"),
+        *(
+            (f"s3:{action}", f"arn:aws:s3:::{BUCKET}/*")
+            for action in ("AbortMultipartUpload", "DeleteObject", "GetObject", "PutObject")
+        ),
+        *(
+            (f"glue:{action}", f"{glue}:{where}")
+            for action in ("CreateTable", "GetDatabase", "GetTable", "UpdateTable")
+            for where in ("catalog", "database/millrace", "table/millrace/*")
+        ),
+    }
+    for settings, hosts in (
+        ({}, ["millrace-us-east-1-archiver-mongodb"]),
+        ({"archive_store": "volume"}, []),
+    ):
+        for profile in wanted(fleet=ARCHIVED, **settings)["profiles"]:
+            found = {
+                (action, where)
+                for item in profile["policy"]["Statement"]
+                for action in item["Action"]
+                for where in item["Resource"]
+                if action.startswith("glue:") or where.startswith(f"arn:aws:s3:::{BUCKET}")
+            }
+            assert found == (expected if profile["name"] in hosts else set()), profile["name"]
+
+
+def test_what_an_archive_costs_is_said_and_in_no_sum() -> None:
+    volume = aws_cost.aws_cost(wanted(), PRICES)
+    found = aws_cost.aws_cost(wanted(fleet=ARCHIVED), PRICES)
+    assert found["month"] == volume["month"]
+    assert volume["archive"] == []
+    assert found["archive"][0].startswith("0.023 USD a GB-month, 0.005 USD a thousand writes")
 
 
 def test_a_gateway_that_no_host_needs_is_said() -> None:

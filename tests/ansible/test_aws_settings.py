@@ -42,6 +42,7 @@ def good() -> dict[str, Any]:
         "cpu_credits": read("environment.yml")["millrace_cpu_credits"],
         "permissions_boundary": read("environment.yml")["millrace_permissions_boundary"],
         "fleet": read("fleet.yml")["millrace_fleet"],
+        "archive_store": read("archive.yml")["millrace_archive_store"],
         "ports": [
             row | {"port": 8443 if "{{" in str(row["port"]) else row["port"]}
             for row in ports["millrace_ports"]
@@ -128,7 +129,10 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
             "4 hosts have the role archiver: the tables are on one; give it to one",
         ),
         (
-            {"fleet": fleet(2, roles=["processor", "api", "archiver"])},
+            {
+                "fleet": fleet(2, roles=["processor", "api", "archiver"]),
+                "archive_store": "volume",
+            },
             "host processor-1 keeps data: give it a volume",
         ),
         (
@@ -136,6 +140,7 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
             "host processor-1 has the role warehouse without archiver: the warehouse reads the"
             " archive's files, give both to one host",
         ),
+        ({"archive_store": "glue"}, "millrace_archive_store is glue: it must be s3 or volume"),
         ({"fleet": good()["fleet"][:3]}, "no host of millrace_fleet has the role producers"),
         ({"fleet": []}, "millrace_fleet is empty"),
         ({"admin_cidr": "0.0.0.0/0"}, "opens SSH and the API to the world"),
@@ -177,9 +182,11 @@ def test_a_fleet_may_be_with_a_redis_and_without_one() -> None:
     assert refused(fleet=fleet(2, roles=["processor", "api", "redis"])) == ""
 
 
-def test_an_archive_is_on_a_host_with_a_volume_of_its_own() -> None:
-    assert refused(fleet=fleet(1, roles=["mongodb", "archiver"])) == ""
-    assert refused(fleet=fleet(1, roles=["mongodb", "archiver", "warehouse"])) == ""
+def test_an_archive_is_in_s3_or_on_a_host_with_a_volume_of_its_own() -> None:
+    assert refused(fleet=fleet(2, roles=["processor", "api", "archiver"])) == ""
+    for roles in (["mongodb", "archiver"], ["mongodb", "archiver", "warehouse"]):
+        assert refused(fleet=fleet(1, roles=roles)) == ""
+        assert refused(fleet=fleet(1, roles=roles), archive_store="volume") == ""
 
 
 @pytest.mark.usefixtures("session_plugin")

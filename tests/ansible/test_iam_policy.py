@@ -41,8 +41,9 @@ def recorded(iam_policy: ModuleType) -> set[str]:
     """Calls that would lead to the policy as it is."""
     statements = [x for x in PAGE["Statement"] if x["Sid"] not in iam_policy.OPTIONS]
     allowed = {action for statement in statements for action in statement["Action"]}
-    # Whatever EC2 describes is one action of the policy, which is not the name of any call.
-    allowed = (allowed - {"ec2:Describe*"}) | {"ec2:DescribeInstances"}
+    # What only describes is one action of the policy, which is not the name of any call.
+    allowed -= {f"{beginning}*" for beginning in iam_policy.DESCRIBING}
+    allowed |= {"ec2:DescribeInstances", "s3:GetBucketTagging"}
     implied = {action for actions in iam_policy.ALSO.values() for action in actions}
     return (allowed - iam_policy.UNSEEN) - (implied - {"ec2:CreateTags"})
 
@@ -78,6 +79,9 @@ def test_a_policy_that_is_too_narrow_or_too_wide_is_refused(
         "iam:TagRole",
         "iam:TagInstanceProfile",
         "s3:DeleteObjectVersion",
+        "s3:PutBucketVersioning",
+        "glue:CreateDatabase",
+        "glue:DeleteDatabase",
         "ec2:DescribeInstanceTypes",
         "ec2:ModifyInstanceMetadataOptions",
         "ec2:ReplaceIamInstanceProfileAssociation",

@@ -157,6 +157,14 @@ def test_the_archive_stays_on_its_host_or_is_not_deployed() -> None:
         " on a, where its tables would begin empty: nothing was changed. Set it back, or remove"
         " that volume"
     ]
+    on_c = PLACES | {"archiver": {"archiver": "c"}}
+    assert identity.identity_problems(held, PLACES, ONE, "s3") == []
+    assert identity.identity_problems(RUNNING, on_c, ONE, "s3") == []
+    assert identity.identity_problems(held, on_c, ONE, "s3") == [
+        "c holds the archive (volume millrace-archiver-data), and millrace_archive_store is s3,"
+        " where its tables would begin empty: nothing was changed. Set it to volume, or remove that"
+        " volume"
+    ]
 
 
 def test_another_replica_set_is_refused() -> None:

@@ -69,7 +69,7 @@ class Aws:
         self.image = image
         # Who administers the account does this, as docs/aws.md says, not the operator.
         install_aws_cli(directory / "cli")
-        self.page("aws iam create-policy", {"AWS_EXECUTION_ENV": OWN_AGENT})
+        self.page("aws iam create-policy ", {"AWS_EXECUTION_ENV": OWN_AGENT})
         assert self.run("playbooks/secrets.yml").code == 0
 
     def client(self, service: str, **options: Any) -> Any:
@@ -199,6 +199,7 @@ class Aws:
             "profiles": iam.list_instance_profiles()["InstanceProfiles"],
             "repositories": self.client("ecr").describe_repositories()["repositories"],
             "buckets": [x["Name"] for x in self.client("s3").list_buckets()["Buckets"]],
+            "databases": self.client("glue").get_databases()["DatabaseList"],
             "budgets": budgets,
         }
         return {kind: items for kind, items in found.items() if items}

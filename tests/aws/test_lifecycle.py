@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.aws.conftest import INSTANCE, REGION, ROOT, Aws, Result, tags
+from tests.aws.moto_server import OWN_AGENT
 
 ADMIN = "203.0.113.7/32"
 # Two hosts: one with data, one without. More of them take longer and show no more.
@@ -17,7 +18,7 @@ HOSTS: list[dict[str, Any]] = [
     {"name": "app", "roles": ["processor", "api", "producers", "simulator"], "type": "t3.micro"},
     {
         "name": "data",
-        "roles": ["kafka", "mongodb", "redis"],
+        "roles": ["kafka", "mongodb", "redis", "archiver"],
         "type": "t3.small",
         "data_gb": 30,
         "node_id": 1,
@@ -30,7 +31,7 @@ SSH = f"tcp 22-22 {ADMIN}"
 MATRIX: dict[str, tuple[set[str], set[str]]] = {
     "kafka": (
         {SSH, "tcp 9092-9092 processor", "tcp 9092-9092 producers", "tcp 9092-9092 api"}
-        | {"tcp 9093-9094 kafka"},
+        | {"tcp 9092-9092 archiver", "tcp 9093-9094 kafka"},
         {"tcp 9093-9094 kafka"},
     ),
     "mongodb": (
@@ -38,6 +39,7 @@ MATRIX: dict[str, tuple[set[str], set[str]]] = {
         {"tcp 27017-27017 mongodb"},
     ),
     "redis": ({SSH, "tcp 6379-6379 processor", "tcp 6379-6379 api"}, set()),
+    "archiver": ({SSH, "tcp 9110-9110 processor"}, {"tcp 9092-9092 kafka"}),
     "simulator": ({SSH, "tcp 8444-8444 producers"}, set()),
     "producers": (
         {SSH, "tcp 9101-9109 processor"},
@@ -50,13 +52,19 @@ MATRIX: dict[str, tuple[set[str], set[str]]] = {
     "processor": (
         {SSH},
         {"tcp 9092-9092 kafka", "tcp 27017-27017 mongodb", "tcp 6379-6379 redis"}
-        | {"tcp 9101-9109 producers"},
+        | {"tcp 9101-9109 producers", "tcp 9110-9110 archiver"},
     ),
 }
+ACCOUNT = "123456789012"
+BUCKET = f"{INSTANCE}-{ACCOUNT}-{REGION}"
+ARCHIVE = f"{BUCKET}-archive"
+DATABASE = INSTANCE.replace("-", "_")
+DATABASE_ARN = f"arn:aws:glue:{REGION}:{ACCOUNT}:database/{DATABASE}"
 # Each run is refused a call and goes no further: how far it came, why, and what it must say.
 KILLED = [
     ("ecr:PutLifecyclePolicy", 1, "ServerException", "PutLifecyclePolicy"),
-    ("s3:PUT lifecycle", 1, "AccessDenied", "a permission is missing"),
+    # That of the archive's bucket: the other one is whole.
+    ("s3:PUT lifecycle", 2, "AccessDenied", "a permission is missing"),
     ("ec2:ModifyVpcAttribute", 1, "ExpiredToken", "the session has expired"),
     ("ec2:AttachInternetGateway", 1, "UnauthorizedOperation", "a permission is missing"),
     ("ec2:RunInstances", 2, "VcpuLimitExceeded", "quota of vCPUs is used up"),
@@ -130,21 +138,29 @@ def test_what_was_cut_short_was_finished(made: Aws) -> None:
     rule = json.loads(policy["lifecyclePolicyText"])["rules"][0]
     assert rule["selection"]["countType"] == "imageCountMoreThan"
 
-    bucket = {"Bucket": f"{INSTANCE}-123456789012-{REGION}"}
-    assert all(
-        s3.get_public_access_block(**bucket)["PublicAccessBlockConfiguration"][
-            f"{verb}Public{what}"
-        ]
-        for verb, what in (("Block", "Acls"), ("Ignore", "Acls"), ("Block", "Policy"))
-    )
-    encryption = s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]
-    assert encryption["Rules"][0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-    denied = json.loads(s3.get_bucket_policy(**bucket)["Policy"])["Statement"][0]
-    assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
-    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    rule = s3.get_bucket_lifecycle_configuration(**bucket)["Rules"][0]
-    # Objects of Systems Manager's sessions are named after the instance.
+    for name in (BUCKET, ARCHIVE):
+        bucket = {"Bucket": name}
+        blocked = s3.get_public_access_block(**bucket)["PublicAccessBlockConfiguration"]
+        assert list(blocked.values()) == [True] * 4
+        encryption = s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]
+        by_default = encryption["Rules"][0]["ApplyServerSideEncryptionByDefault"]
+        assert by_default["SSEAlgorithm"] == "AES256"
+        denied = json.loads(s3.get_bucket_policy(**bucket)["Policy"])["Statement"][0]
+        assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
+        assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert denied["Resource"] == [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
+    [rule] = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    # Objects of Systems Manager's sessions are named after the instance: secrets, without versions.
     assert (rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) == ("i-", 1)
+    assert "Status" not in s3.get_bucket_versioning(Bucket=BUCKET)
+    [rule] = s3.get_bucket_lifecycle_configuration(Bucket=ARCHIVE)["Rules"]
+    assert rule["Filter"]["Prefix"] == ""
+    assert rule["Transitions"] == [{"Days": 30, "StorageClass": "INTELLIGENT_TIERING"}]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 7}
+    assert rule["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert s3.get_bucket_versioning(Bucket=ARCHIVE)["Status"] == "Enabled"
+    assert [x["Name"] for x in made.client("glue").get_databases()["DatabaseList"]] == [DATABASE]
 
     mine = [{"Name": "tag:Environment", "Values": [INSTANCE]}]
     vpc = ec2.describe_vpcs(Filters=mine)["Vpcs"][0]["VpcId"]
@@ -158,7 +174,6 @@ def test_every_resource_says_whose_it_is(made: Aws) -> None:
     ec2, iam = made.client("ec2"), made.client("iam")
     mine = [{"Name": "tag:Environment", "Values": [INSTANCE]}]
     repository = made.client("ecr").describe_repositories()["repositories"][0]["repositoryArn"]
-    bucket = made.client("s3").list_buckets()["Buckets"][0]["Name"]
     found: list[Any] = [
         *made.instances().values(),
         *ec2.describe_vpcs(Filters=mine)["Vpcs"],
@@ -175,10 +190,11 @@ def test_every_resource_says_whose_it_is(made: Aws) -> None:
         *ec2.describe_key_pairs()["KeyPairs"],
         *[iam.list_role_tags(RoleName=x["RoleName"]) for x in iam.list_roles()["Roles"]],
         made.client("ecr").list_tags_for_resource(resourceArn=repository),
-        made.client("s3").get_bucket_tagging(Bucket=bucket),
+        *[made.client("s3").get_bucket_tagging(Bucket=name) for name in (BUCKET, ARCHIVE)],
+        glue_tags(made),
     ]
     # Volumes: two of systems, one of data.
-    assert len(found) == 2 + 1 + 2 + 1 + 2 + 1 + 3 + 7 + 1 + 2 + 1 + 1
+    assert len(found) == 2 + 1 + 2 + 1 + 2 + 1 + 3 + 8 + 1 + 2 + 1 + 2 + 1
     for item in found:
         said = tags(item)
         assert said["Project"] == "millrace", item
@@ -187,6 +203,12 @@ def test_every_resource_says_whose_it_is(made: Aws) -> None:
         assert said["ExpiresAt"] == "never"
         assert said["Role"]
         assert said["Name"]
+
+
+def glue_tags(aws: Aws) -> dict[str, Any]:
+    """The database's tags as other services say them."""
+    found = aws.client("glue").get_tags(ResourceArn=DATABASE_ARN)["Tags"]
+    return {"Tags": [{"Key": key, "Value": value} for key, value in found.items()]}
 
 
 def test_each_host_is_as_the_fleet_says(made: Aws) -> None:
@@ -256,20 +278,22 @@ def test_a_host_may_read_its_own_secrets_and_nobody_elses(made: Aws) -> None:
     iam = made.client("iam")
     assert_roles_are_bounded(made, 2)
     profile = made.instances()["data"]["IamInstanceProfile"]["Arn"].rsplit("/", 1)[1]
-    assert profile == f"{INSTANCE}-{REGION}-kafka-mongodb-redis"
+    assert profile == f"{INSTANCE}-{REGION}-archiver-kafka-mongodb-redis"
     assert iam.list_attached_role_policies(RoleName=profile)["AttachedPolicies"] == []
     document = iam.get_role_policy(RoleName=profile, PolicyName="millrace")["PolicyDocument"]
-    allowed = {
-        action: statement["Resource"]
-        for statement in document["Statement"]
-        for action in statement["Action"]
-    }
-    here = f"{REGION}:123456789012"
-    own = ("kafka", "mongodb", "redis")
+    allowed: dict[str, Any] = {}
+    for statement in document["Statement"]:
+        for action in statement["Action"]:
+            where = statement["Resource"]
+            allowed[action] = allowed.get(action, []) + where if where != "*" else where
+    here = f"{REGION}:{ACCOUNT}"
+    own = ("archiver", "kafka", "mongodb", "redis")
     parameters = [f"arn:aws:ssm:{here}:parameter/{INSTANCE}/{role}/*" for role in own]
     assert allowed["ssm:GetParameter"] == parameters
-    bucket = f"arn:aws:s3:::{INSTANCE}-123456789012-{REGION}"
-    assert allowed["s3:GetObject"] == [f"{bucket}/{role}/*" for role in own]
+    bucket = f"arn:aws:s3:::{BUCKET}"
+    objects = [f"{bucket}/{role}/*" for role in own]
+    assert allowed["s3:GetObject"] == [*objects, f"arn:aws:s3:::{ARCHIVE}/*"]
+    assert DATABASE_ARN in allowed["glue:UpdateTable"]
     assert allowed["ecr:BatchGetImage"] == [f"arn:aws:ecr:{here}:repository/{INSTANCE}/millrace"]
     assert [x for x, where in allowed.items() if where == "*"] == ["ecr:GetAuthorizationToken"]
 
@@ -315,7 +339,7 @@ def damage(aws: Aws, hosts: dict[str, Any]) -> None:
     ec2.modify_vpc_endpoint(
         VpcEndpointId=endpoint["VpcEndpointId"], RemoveRouteTableIds=endpoint["RouteTableIds"][:1]
     )
-    role = f"{INSTANCE}-{REGION}-kafka-mongodb-redis"
+    role = f"{INSTANCE}-{REGION}-archiver-kafka-mongodb-redis"
     # As one that was made before roles were bounded.
     aws.client("iam").delete_role_permissions_boundary(RoleName=role)
     aws.client("iam").put_role_policy(RoleName=role, PolicyName="millrace", PolicyDocument=document)
@@ -333,9 +357,11 @@ def tag_by_hand(aws: Aws) -> None:
         iam.tag_role(RoleName=role["RoleName"], Tags=[THEIRS])
     for item in iam.list_instance_profiles()["InstanceProfiles"]:
         iam.tag_instance_profile(InstanceProfileName=item["InstanceProfileName"], Tags=[THEIRS])
-    bucket = {"Bucket": f"{INSTANCE}-123456789012-{REGION}"}
-    kept = s3.get_bucket_tagging(**bucket)["TagSet"]
-    s3.put_bucket_tagging(**bucket, Tagging={"TagSet": [*kept, THEIRS]})
+    for name in (BUCKET, ARCHIVE):
+        kept = s3.get_bucket_tagging(Bucket=name)["TagSet"]
+        s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [*kept, THEIRS]})
+    theirs = {THEIRS["Key"]: THEIRS["Value"]}
+    aws.client("glue").tag_resource(ResourceArn=DATABASE_ARN, TagsToAdd=theirs)
     ecr = aws.client("ecr")
     repository = ecr.describe_repositories()["repositories"][0]["repositoryArn"]
     ecr.tag_resource(resourceArn=repository, tags=[THEIRS])
@@ -347,7 +373,9 @@ def theirs(aws: Aws) -> list[str]:
     found = ec2.describe_tags(Filters=[{"Name": "key", "Values": [THEIRS["Key"]]}])["Tags"]
     repository = ecr.describe_repositories()["repositories"][0]["repositoryArn"]
     others: dict[str, Any] = {
-        "bucket": aws.client("s3").get_bucket_tagging(Bucket=f"{INSTANCE}-123456789012-{REGION}"),
+        "bucket": aws.client("s3").get_bucket_tagging(Bucket=BUCKET),
+        "archive": aws.client("s3").get_bucket_tagging(Bucket=ARCHIVE),
+        "database": glue_tags(aws),
         "repository": ecr.list_tags_for_resource(resourceArn=repository),
     }
     for role in iam.list_roles()["Roles"]:
@@ -418,7 +446,7 @@ def test_damage_is_repaired_a_host_replaced_with_its_data_and_a_private_one_adde
 
     budget = made.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"][0]
     assert float(budget["BudgetLimit"]["Amount"]) == 50
-    role = f"{INSTANCE}-{REGION}-kafka-mongodb-redis"
+    role = f"{INSTANCE}-{REGION}-archiver-kafka-mongodb-redis"
     policy = made.client("iam").get_role_policy(RoleName=role, PolicyName="millrace")
     assert "*" not in [x["Action"] for x in policy["PolicyDocument"]["Statement"]]
     assert_roles_are_bounded(made, 3)
@@ -449,9 +477,10 @@ def assert_all_of_it_expires(aws: Aws, day: str) -> None:
         *[iam.list_role_tags(RoleName=x["RoleName"]) for x in iam.list_roles()["Roles"]],
         *[x["InstanceProfile"] for x in profiles],
         ecr.list_tags_for_resource(resourceArn=repository),
-        aws.client("s3").get_bucket_tagging(Bucket=f"{INSTANCE}-123456789012-{REGION}"),
+        *[aws.client("s3").get_bucket_tagging(Bucket=name) for name in (BUCKET, ARCHIVE)],
+        glue_tags(aws),
     ]
-    assert [tags(item)["ExpiresAt"] for item in found] == [day] * 9
+    assert [tags(item)["ExpiresAt"] for item in found] == [day] * 11
     endpoints = [x for x in ec2.describe_vpc_endpoints()["VpcEndpoints"] if x["State"] != "deleted"]
     assert [len(x["RouteTableIds"]) for x in endpoints] == [2]
 
@@ -478,6 +507,9 @@ def test_a_plan_shows_what_would_be_done_and_what_it_costs(made: Aws) -> None:
     assert re.search(rf"budget\s+{INSTANCE}-{REGION}\s+change: remove", result.output)
     assert "data is m5.large and should be t3.small" in result.words
     assert "data has the node_id 1 and should have 2" in result.words
+    assert re.search(rf"bucket\s+{ARCHIVE}\s+change: settings, tags", result.output)
+    assert re.search(rf"Glue database\s+{DATABASE}\s+change: tags", result.output)
+    assert "the archive in S3, 0.023 USD a GB-month" in result.words
     assert "No price is known of x" in result.words
     # A small, a micro; 90 GB; 3 addresses.
     month = 730 * (0.0208 + 0.0104) + 90 * 0.08 + 3 * 0.005 * 730
@@ -505,7 +537,10 @@ def test_a_forgotten_environment_is_listed_and_only_an_expired_one_removed(made:
     assert len(made.instances()) == 3
 
 
-def test_a_volume_grows_as_the_page_says(made: Aws) -> None:
+def test_a_volume_grows_and_the_boundary_is_renewed_as_the_page_says(made: Aws) -> None:
+    made.page("aws iam create-policy-version", {"AWS_EXECUTION_ENV": OWN_AGENT}, account=ACCOUNT)
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/millrace-hosts"
+    assert made.client("iam").get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"] == "v2"
     ec2 = made.client("ec2")
     volume = next(iter(made.volumes().values()))
     before = ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"]
@@ -526,15 +561,27 @@ def test_teardown_leaves_nothing(made: Aws) -> None:
     assert len(made.instances()) == 3
 
     volumes = made.volumes()
-    s3, bucket = made.client("s3"), f"{INSTANCE}-123456789012-{REGION}"
-    # It refuses whoever comes without TLS, as moto's clients do.
-    s3.delete_bucket_policy(Bucket=bucket)
-    s3.put_object(Bucket=bucket, Key="kafka/backup", Body=b"data")
+    s3 = made.client("s3")
+    # They refuse whoever comes without TLS, as moto's clients do.
+    for name in (BUCKET, ARCHIVE):
+        s3.delete_bucket_policy(Bucket=name)
+    s3.put_object(Bucket=BUCKET, Key="kafka/backup", Body=b"data")
+    # A version, the one before it, and one that was removed: nothing that a list of objects has.
+    for body in (b"old", b"new"):
+        s3.put_object(Bucket=ARCHIVE, Key="quotes/data/part.parquet", Body=body)
+    s3.delete_object(Bucket=ARCHIVE, Key="quotes/data/part.parquet")
+    assert "Contents" not in s3.list_objects_v2(Bucket=ARCHIVE)
+    table = {"Name": "quotes", "Parameters": {"table_type": "ICEBERG"}}
+    made.client("glue").create_table(DatabaseName=DATABASE, TableInput=table)
     # AWS is slow: the first try is refused.
     made.moto.late["ec2:DeleteVpc"] = "DependencyViolation"
     result = made.run("teardown.yml", confirm=INSTANCE)
     assert result.code == 0, result.output
-    assert made.everything().keys() == {"volumes", "buckets"}
+    assert made.everything().keys() == {"volumes", "buckets", "databases"}
+    versions = s3.list_object_versions(Bucket=ARCHIVE)
+    assert (len(versions["Versions"]), len(versions["DeleteMarkers"])) == (2, 1)
+    kept = f"bucket {BUCKET}, bucket {ARCHIVE}, Glue database {DATABASE}"
+    assert kept in result.words
     assert made.volumes() == volumes
     assert all(volume in result.words for volume in volumes.values())
 

@@ -202,7 +202,17 @@ RUN_BY = {
     "aws iam create-policy --policy-name millrace-hosts"
     " --policy-document file://docs/aws-hosts-boundary.json": (
         "tests/aws/conftest.py",
-        'page("aws iam create-policy"',
+        'page("aws iam create-policy "',
+    ),
+    "aws iam create-policy-version --set-as-default"
+    " --policy-arn arn:aws:iam::<account>:policy/millrace-hosts"
+    " --policy-document file://docs/aws-hosts-boundary.json": (
+        "tests/aws/test_lifecycle.py",
+        'page("aws iam create-policy-version"',
+    ),
+    "journalctl -u millrace-aws-credentials": (
+        "molecule/host/verify.yml",
+        "journalctl -u millrace-aws-credentials",
     ),
     "aws ec2 modify-volume --volume-id <id> --size <GB>": (
         "tests/aws/test_lifecycle.py",

@@ -1,15 +1,28 @@
 """The archive in Glue and S3, as moto answers for them."""
 
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import boto3
+import duckdb
+import duckdb_extension_avro
+import duckdb_extension_httpfs
+import duckdb_extension_iceberg
 import pytest
 import requests
+from moto.moto_api import recorder
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 from services.tests.archive import world
+from services.tests.archive.test_readers import documented
 from services.tests.archive.world import Archiver, Log, archive_all, table_of
 
 from millrace.archive import catalog, orphans
@@ -20,6 +33,7 @@ from millrace.processor.errors import Permanent, Transient
 
 REGION = "eu-central-1"
 BUCKET = "archive-of-a-test"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +104,30 @@ def test_an_archive_in_a_bucket_holds_each_record_once(settings: Settings) -> No
     assert world.positions(table_of(settings).table) == world.positions_in(log)
 
 
+def test_duckdb_reads_the_bucket_as_documented(settings: Settings) -> None:
+    log = Log()
+    log.quotes(200, days=2)
+    archive_all(settings, log)
+    *_, lines = documented(settings, "s3").partition("\n")
+    for placeholder, value in (
+        ("'ID'", "'id'"),
+        ("'KEY'", "'key'"),
+        # moto has no name and no certificate.
+        (
+            "REGION 'us-east-1'",
+            f"REGION '{REGION}', ENDPOINT '{settings.archive_endpoint.removeprefix('http://')}', "
+            "URL_STYLE 'path', USE_SSL false",
+        ),
+    ):
+        assert placeholder in lines
+        lines = lines.replace(placeholder, value)
+    with duckdb.connect() as connection:
+        for module in (duckdb_extension_httpfs, duckdb_extension_avro, duckdb_extension_iceberg):
+            (found,) = Path(module.__file__).parent.rglob("*.duckdb_extension")
+            connection.execute(f"LOAD '{found}'")
+        assert connection.execute(lines).fetchall() == [(200, 200)]
+
+
 def test_a_bucket_that_is_not_there_is_said(settings: Settings) -> None:
     other = settings.model_copy(update={"archive_warehouse": "s3://no-such-bucket-here/x"})
     with pytest.raises(Permanent, match=r"open its table quotes: .*(NO_SUCH_BUCKET|404)"):
@@ -117,6 +155,56 @@ def test_a_key_that_is_refused_ends_it(settings: Settings, endpoint: str) -> Non
         ask_for_keys(endpoint, "inf")
     archive_all(settings, log)
     assert world.positions(table_of(settings).table) == world.positions_in(log)
+
+
+def test_credentials_are_read_again_before_they_expire_and_the_role_allows_every_call(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a host of AWS, whose containers have the files that the role host writes."""
+    script = runpy.run_path(str(ROOT / "roles/host/files/aws_credentials.py"))
+    config = script["CONFIG"].replace(script["MOUNT"], str(tmp_path))
+    (tmp_path / "config").write_text(config)
+    monkeypatch.setattr(recorder, "_location", str(tmp_path / "calls"))
+    requests.post(f"{endpoint}/moto-api/recorder/reset-recording", timeout=10)
+    requests.post(f"{endpoint}/moto-api/recorder/start-recording", timeout=10)
+    environment = {"AWS_CONFIG_FILE": f"{tmp_path}/config", "AWS_EC2_METADATA_DISABLED": "true"}
+    command = [sys.executable, "-m", "services.tests.archive.renewed", endpoint]
+    done = subprocess.run(
+        [*command, str(tmp_path / "credentials.json")],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    requests.post(f"{endpoint}/moto-api/recorder/stop-recording", timeout=10)
+    assert done.returncode == 0, done.stderr
+    found = requests.get(f"{endpoint}/moto-api/recorder/download-recording", timeout=10).text
+    calls = [json.loads(line) for line in found.splitlines()]
+    for service in ("glue", "s3"):
+        signed = [x["headers"].get("Authorization", "") for x in calls]
+        keys = re.findall(rf"Credential=(\w+)/\d+/{REGION}/{service}/", "\n".join(signed))
+        assert {"first", "second"} == {*keys}
+        # Once the new ones are known, nobody comes with the old ones.
+        assert keys == sorted(keys)
+    wanted = runpy.run_path(str(ROOT / "plugins/filter/aws_wanted.py"))
+    allowed = {*wanted["ARCHIVE_FILES"], *wanted["ARCHIVE_TABLES"], "s3:ListBucket"}
+    # It is the role aws that makes the database.
+    assert {action(call) for call in calls} - {"glue:CreateDatabase"} == allowed - {
+        "s3:AbortMultipartUpload"  # only of an upload that fails
+    }
+
+
+def action(call: dict[str, Any]) -> str:
+    """The action of IAM that a request needs."""
+    if target := call["headers"].get("X-Amz-Target"):
+        return "glue:" + str(target).rpartition(".")[2]
+    path, _, query = str(call["url"]).partition(f"/{BUCKET}")[2].partition("?")
+    if call["method"] in ("GET", "HEAD"):
+        return "s3:GetObject" if path.strip("/") else "s3:ListBucket"
+    deletes = call["method"] == "DELETE" or query.startswith("delete")
+    return "s3:DeleteObject" if deletes else "s3:PutObject"
 
 
 def ask_for_keys(endpoint: str, after: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError, CredentialRetrievalError
 from kafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from kafka.structs import TopicPartition
 from services.tests.archive import world
@@ -22,7 +23,7 @@ from services.tests.archive.world import (
 from services.tests.feeds.events import ONE_OF_EACH
 
 from millrace.archive import catalog, durable
-from millrace.archive.failures import kind_of
+from millrace.archive.failures import Kinds, kind_of
 from millrace.archive.rows import Rows
 from millrace.config import Settings
 from millrace.feeds import FEEDS
@@ -162,6 +163,31 @@ def test_a_catalog_that_is_no_database_ends_it(settings: Settings, tmp_path: Pat
         catalog.opened(settings)
 
 
+def said(code: str, message: str) -> ClientError:
+    """A refusal of Glue."""
+    answer: Any = {"Error": {"Code": code, "Message": message}}
+    return ClientError(answer | {"ResponseMetadata": {"HTTPStatusCode": 400}}, "GetTable")
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (said("InvalidSignatureException", "Signature expired: 1"), "this host's clock is wrong: "),
+        (OSError("AWS Error 400: RequestTimeTooSkewed"), "this host's clock is wrong: "),
+        (said("ExpiredTokenException", "x"), "its credentials have not been renewed (journalctl"),
+        (
+            CredentialRetrievalError(provider="custom-process", error_msg="No such file"),
+            "its credentials have not been renewed (journalctl -u millrace-aws-credentials): Error",
+        ),
+    ],
+)
+def test_credentials_and_clocks_are_said_in_one_line(error: Exception, advice: str) -> None:
+    with pytest.raises(Transient) as raised, Kinds("open its catalog"):
+        raise error
+    assert f"the archive, open its catalog, and {advice}" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -173,6 +199,14 @@ def test_a_catalog_that_is_no_database_ends_it(settings: Settings, tmp_path: Pat
         (OSError("AWS Error SLOW_DOWN during PutObject operation"), Transient),
         (OSError("AWS Error UNKNOWN (HTTP status 503) during HeadObject"), Transient),
         (OSError("AWS Error UNKNOWN (HTTP status 403) during HeadObject"), Permanent),
+        (OSError("AWS Error UNKNOWN (HTTP status 400): ExceptionName: ExpiredToken"), Transient),
+        (OSError("AWS Error UNKNOWN (HTTP status 403): RequestTimeTooSkewed"), Transient),
+        (said("ExpiredTokenException", "The security token has expired"), Transient),
+        (said("InvalidSignatureException", "Signature expired: 1 is now earlier"), Transient),
+        (said("InvalidSignatureException", "Signature not yet current: 1"), Transient),
+        (said("InvalidSignatureException", "The signature does not match"), Permanent),
+        (said("AccessDeniedException", "not authorized to perform: glue:GetTable"), Permanent),
+        (CredentialRetrievalError(provider="custom-process", error_msg="No such file"), Transient),
         (OSError(errno.EROFS, "Read-only file system"), Permanent),
         (OSError(errno.EIO, "Input/output error"), Transient),
         (FileNotFoundError(errno.ENOENT, "No such file"), Unknown),

@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     HTTPClientError,
     NoCredentialsError,
@@ -37,14 +38,23 @@ WRONG_OF_SQLITE = (
 )
 REFUSALS = re.compile(
     r"access_?denied|invalid_?access_?key|signature_?does_?not_?match|invalid_?signature"
-    r"|unrecognized_?client|invalid_?client_?token|expired_?token|forbidden|no_?such_?bucket"
+    r"|unrecognized_?client|invalid_?client_?token|forbidden|no_?such_?bucket"
     r"|invalid_?bucket_?name|permanent_?redirect|HTTP status 403|HTTP response code 403",
     re.IGNORECASE,
 )
 """Of AWS, in an error's code or text: rights, keys and names of buckets."""
+OUT_OF_DATE = re.compile(
+    r"expired_?token|token[^.]* expired|request_?expired|credentials are still expired",
+    re.IGNORECASE,
+)
+"""Of AWS, in an error's code or text: short-lived credentials that are renewed beside us."""
+OUT_OF_TIME = re.compile(
+    r"request_?time_?too_?skewed|signature (expired|not yet current)", re.IGNORECASE
+)
+"""Of AWS: its clock and ours differ by minutes. Mostly a clock is set right by itself."""
 PASSING_OF_AWS = re.compile(
     r"throttl|too_?many_?requests|slow_?down|service_?unavailable|internal_?(failure|server|error)"
-    r"|internal_?service|request_?time|network_?connection|curl_?code|operation_?timeout"
+    r"|internal_?service|request_?timeout|network_?connection|curl_?code|operation_?timeout"
     r"|concurrent_?modification|HTTP status 5\d\d",
     re.IGNORECASE,
 )
@@ -74,7 +84,18 @@ class Kinds:
         if not isinstance(error, Exception) or isinstance(error, ours):
             return
         said = shown(f"{error}" or type(error).__name__, LONGEST_REASON)
-        raise kind_of(error)(f"the archive, {self._what}: {said}") from error
+        raise kind_of(error)(f"the archive, {self._what}{_advice(error)}: {said}") from error
+
+
+def _advice(error: Exception) -> str:
+    """What AWS's words do not say."""
+    if OUT_OF_TIME.search(str(error)):
+        return ", and this host's clock is wrong"
+    if isinstance(error, CredentialRetrievalError) or OUT_OF_DATE.search(str(error)):
+        return (
+            ", and its credentials have not been renewed (journalctl -u millrace-aws-credentials)"
+        )
+    return ""
 
 
 def kind_of(error: Exception) -> type[Permanent | Transient | Unknown]:
@@ -84,6 +105,8 @@ def kind_of(error: Exception) -> type[Permanent | Transient | Unknown]:
         return _kind(name.startswith(WRONG_OF_SQLITE), name.startswith(PASSING_OF_SQLITE))
     if isinstance(error, NoSuchIcebergTableError | NoSuchTableError | NoSuchNamespaceError):
         return Permanent
+    if OUT_OF_DATE.search(str(error)) or OUT_OF_TIME.search(str(error)):
+        return Transient
     if isinstance(error, ClientError):
         answer = error.response
         code = str(answer.get("Error", {}).get("Code", ""))
@@ -92,7 +115,7 @@ def kind_of(error: Exception) -> type[Permanent | Transient | Unknown]:
         return _kind(refused, status == 429 or status >= 500 or PASSING_OF_AWS.search(code))
     if isinstance(error, BotoCoreError):
         wrong = NoCredentialsError | PartialCredentialsError | NoRegionError
-        passing = HTTPClientError | EndpointConnectionError
+        passing = HTTPClientError | EndpointConnectionError | CredentialRetrievalError
         return _kind(isinstance(error, wrong), isinstance(error, passing))
     if isinstance(error, OSError):
         text = str(error)

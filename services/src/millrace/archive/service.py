@@ -55,7 +55,7 @@ def archive(settings: Settings, stop: threading.Event) -> None:
         registry=metrics.registry,
     )
     try:
-        waiting = _Waiting(settings, stop, watchdog.beat)
+        waiting = _Waiting(settings, stop, watchdog.beat, progress)
         waiting.until_there(lambda: kafka.check_credentials(settings))
         found = waiting.until_there(lambda: _streams(settings, metrics))
         if found is None:
@@ -95,6 +95,8 @@ def _streams(settings: Settings, metrics: Metrics) -> dict[str, Stream]:
 
 def _problem(progress: Progress, streams: dict[str, Stream], settings: Settings) -> str | None:
     """Why the archiver is not ready, or None."""
+    if not streams:
+        return progress.trouble or "it has not opened its tables yet"
     limit = settings.archive_watchdog_seconds / 2  # it does not ask Kafka while it writes
     if progress.silent() > limit:
         return f"Kafka has not answered for {progress.silent():.0f} s"
@@ -105,10 +107,17 @@ def _problem(progress: Progress, streams: dict[str, Stream], settings: Settings)
 class _Waiting:
     """Waits for a server that is not up yet; a refusal is for a person to correct."""
 
-    def __init__(self, settings: Settings, stop: threading.Event, beat: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stop: threading.Event,
+        beat: Callable[[], None],
+        progress: Progress,
+    ) -> None:
         self._settings = settings
         self._stop = stop
         self._beat = beat
+        self._progress = progress
 
     def until_there(self, step: Callable[[], T]) -> T | None:
         """What the step returns once it succeeds; None if told to stop."""
@@ -120,6 +129,7 @@ class _Waiting:
             except (Transient, Unknown, kafka.BrokerUnreachable) as error:
                 pause = backoff.seconds(attempt, self._settings.archive_retry_seconds)
                 log.warning("waiting", reason=str(error), seconds=round(pause, 1))
+                self._progress.trouble = str(error)
                 attempt += 1
                 self._stop.wait(pause)
         return None
