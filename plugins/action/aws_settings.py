@@ -29,6 +29,7 @@ ONLY = {
     "redis": "services ask one",
     "archiver": "the tables are on one",
     "warehouse": "it is on the archive's",
+    "dashboard": "it is on the warehouse's",
 }
 ROLES = (*NEEDED, *ONLY)
 NUMBERED = ("kafka", "mongodb")
@@ -210,6 +211,11 @@ def fleet(settings: Item) -> Iterator[str]:
             yield (
                 f"host {item.get('name')} has the role warehouse without archiver: the warehouse "
                 "reads the archive's files, give both to one host"
+            )
+        if {"warehouse", "dashboard"} & set(item.get("roles") or []) == {"dashboard"}:
+            yield (
+                f"host {item.get('name')} has the role dashboard without warehouse: the dashboard "
+                "reads the warehouse's file, give both to one host"
             )
     for role, what in (("kafka", "controllers"), ("mongodb", "members of the replica set")):
         if roles[role] and roles[role] % 2 == 0:

@@ -3,11 +3,15 @@
 import os
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from millrace.runtime import redaction
+
+if TYPE_CHECKING:
+    from services.tests.warehouse.test_models import Built
 
 pytest.register_assert_rewrite("services.tests.contracts")
 
@@ -27,3 +31,11 @@ def _forget_secrets() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(redaction, "_process", redaction._process)
         yield
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> "Built":
+    """The one warehouse of the tests that read one: building it takes half a minute."""
+    from services.tests.warehouse import test_models
+
+    return test_models.build(tmp_path_factory.mktemp("warehouse"))

@@ -116,6 +116,7 @@ class Playbook:
             "millrace_vault_file": str(self.vault),
             # Whoever deployed Millrace on this machine has the usual one.
             "millrace_api_port": free_port(),
+            "millrace_dashboard_port": free_port(),
         } | variables
         vault = {
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.password),

@@ -141,6 +141,11 @@ def test_three_brokers_and_three_members_can_be_said() -> None:
             " archive's files, give both to one host",
         ),
         ({"archive_store": "glue"}, "millrace_archive_store is glue: it must be s3 or volume"),
+        (
+            {"fleet": fleet(2, roles=["processor", "api", "dashboard"])},
+            "host processor-1 has the role dashboard without warehouse: the dashboard reads the"
+            " warehouse's file, give both to one host",
+        ),
         ({"fleet": good()["fleet"][:3]}, "no host of millrace_fleet has the role producers"),
         ({"fleet": []}, "millrace_fleet is empty"),
         ({"admin_cidr": "0.0.0.0/0"}, "opens SSH and the API to the world"),
@@ -187,6 +192,13 @@ def test_an_archive_is_in_s3_or_on_a_host_with_a_volume_of_its_own() -> None:
     for roles in (["mongodb", "archiver"], ["mongodb", "archiver", "warehouse"]):
         assert refused(fleet=fleet(1, roles=roles)) == ""
         assert refused(fleet=fleet(1, roles=roles), archive_store="volume") == ""
+
+
+def test_an_archive_is_on_a_host_with_a_volume_of_its_own() -> None:
+    assert refused(fleet=fleet(1, roles=["mongodb", "archiver"])) == ""
+    assert refused(fleet=fleet(1, roles=["mongodb", "archiver", "warehouse"])) == ""
+    of_all = ["mongodb", "archiver", "warehouse", "dashboard"]
+    assert refused(fleet=fleet(1, roles=of_all)) == ""
 
 
 @pytest.mark.usefixtures("session_plugin")

@@ -85,6 +85,7 @@ SESSIONS = [
         ".venv/bin/ansible-playbook site.yml --tags",
         r"changed=0 .* failed=0[\s\S]*changed=0 .* failed=0",
     ),
+    Session(OPERATING + "dashboard.md", ".venv/bin/ansible-vault view", r"\w{20}"),
     Session(OPERATING + "crashes.md", "docker logs", r"."),
     Session(
         OPERATING + "secrets.md",
@@ -124,6 +125,9 @@ DEFAULT, FLEET = "molecule/default/", "molecule/aws/"
 NESTED = "molecule/docker_engine/verify.yml"
 SCENARIO = ("scripts/molecule", 'molecule test -s "$name"')
 AWS = "ansible-playbook -i inventories/aws "
+WITH_DASHBOARD = " ".join(
+    f"-e millrace_{part}=true" for part in ("archive", "warehouse", "dashboard")
+)
 RUN_BY = {
     # On this machine.
     "make up": (DEFAULT + "converge.yml", "make up"),
@@ -137,6 +141,7 @@ RUN_BY = {
         "tests/documented/where.py",
         "docker rm -f millrace-archiver millrace-warehouse && docker volume rm",
     ),
+    f'make up ARGS="{WITH_DASHBOARD}"': ("inventories/demo.yml", "millrace_dashboard: true"),
     "docker rm -f millrace-archiver": (
         "tests/documented/where.py",
         "docker rm -f millrace-archiver millrace-warehouse && docker volume rm",

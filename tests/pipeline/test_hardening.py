@@ -9,7 +9,7 @@ from .pipeline import Pipeline
 
 SERVING = (
     *("kafka-1", "mongodb", "redis", "simulator", "processor", "archiver", "warehouse"),
-    *("api", "producer"),
+    *("api", "dashboard", "producer"),
 )
 LONG_RUNNING = (*SERVING, "operator")
 OTHER_MODES = {

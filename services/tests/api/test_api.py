@@ -395,6 +395,7 @@ def test_health_says_one_word_a_dependency(client: FlaskClient) -> None:
 def test_health_says_more_to_those_with_a_token(client: FlaskClient) -> None:
     body = check(client.get("/health", headers=AUTHORIZED), "/health")
     assert body["checks"]["kafka"]["lag"] == 4
+    assert body["checks"]["kafka"]["dead_letters"] == 2
     assert body["checks"]["kafka"]["partitions"][0] == {
         "topic": "stock-data",
         "partition": 0,

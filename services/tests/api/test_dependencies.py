@@ -10,7 +10,7 @@ from services.tests.api.test_log import Client
 from services.tests.api.world import AWAY
 from services.tests.producer.test_publisher import events
 
-from millrace.api.dependencies import Dependencies
+from millrace.api.dependencies import Dependencies, LogState
 from millrace.api.errors import DependencyError
 from millrace.api.log import WAIT_SECONDS
 from millrace.clients import kafka, lag, mongodb, redis
@@ -22,6 +22,7 @@ SETTINGS = Settings(
     feeds=["stocks", "quotes"],
     mongodb_database="prices",
     processor_group_id="readers",
+    dead_letters_topic="bad",
     redis_host="redis",
 )
 LAG = [PartitionLag("stock-data", 0, 12, 3)]
@@ -72,10 +73,10 @@ class Outside:
         return self.producer
 
     def lag(self, admin: Admin, group: str, topics: list[str]) -> list[PartitionLag]:
-        assert (group, topics) == ("readers", ["stock-data", "quotes"])
+        assert (group, topics) == ("readers", ["bad", "stock-data", "quotes"])
         if admin.error:
             raise admin.error
-        return LAG
+        return [PartitionLag("bad", 0, 9, 9, held=False), *LAG]
 
     def _note(self, name: str, settings: Settings, options: dict[str, Any]) -> None:
         assert settings is SETTINGS
@@ -126,7 +127,7 @@ def test_one_client_of_kafka_tells_the_lag_after_its_credentials_were_checked(
 ) -> None:
     outside.admins = [Admin()]
     dependencies = Dependencies(SETTINGS)
-    assert dependencies.ask_kafka() == dependencies.ask_kafka() == LAG
+    assert dependencies.ask_kafka() == dependencies.ask_kafka() == LogState(LAG, 9)
     assert outside.names == ["check", "admin"]
     (_, check), (_, admin) = outside.made
     assert 0 < check["timeout"] <= 5
@@ -141,7 +142,7 @@ def test_a_client_of_kafka_that_fails_is_closed_and_made_anew(outside: Outside) 
     with pytest.raises(DependencyError, match=r"^KafkaTimeoutError$"):
         dependencies.ask_kafka()
     assert failing.is_closed
-    assert dependencies.ask_kafka() == LAG
+    assert dependencies.ask_kafka().partitions == LAG
 
 
 def test_kafka_that_refuses_is_asked_again_the_next_time(outside: Outside) -> None:
@@ -152,7 +153,7 @@ def test_kafka_that_refuses_is_asked_again_the_next_time(outside: Outside) -> No
         with pytest.raises(DependencyError, match=r"^BrokerUnreachable$"):
             dependencies.ask_kafka()
     outside.refused = None
-    assert dependencies.ask_kafka() == LAG
+    assert dependencies.ask_kafka().partitions == LAG
 
 
 def test_what_clients_send_goes_to_a_producer_that_gives_up_before_they_do(

@@ -15,7 +15,7 @@ from services.tests.stands import stands_for
 from millrace.api.app import create_app
 from millrace.api.auth import Token
 from millrace.api.cache import RedisCache
-from millrace.api.dependencies import Dependencies
+from millrace.api.dependencies import Dependencies, LogState
 from millrace.api.errors import DependencyError
 from millrace.api.log import KafkaLog
 from millrace.api.store import MongoStore
@@ -119,6 +119,7 @@ class World:
         self.stop = threading.Event()
         self.down: set[str] = set()
         self.asked = 0
+        self.dead_letters = 2
         self.lag = [PartitionLag("stock-data", 0, 12, 3), PartitionLag("stock-data", 1, 5, 1)]
 
     def store(self) -> MongoStore:
@@ -136,10 +137,10 @@ class World:
         if "mongodb" in self.down:
             raise DependencyError("secret reason")
 
-    def ask_kafka(self) -> Sequence[PartitionLag]:
+    def ask_kafka(self) -> LogState:
         if "kafka" in self.down:
             raise DependencyError("secret reason")
-        return self.lag
+        return LogState(self.lag, self.dead_letters)
 
     @property
     def dependencies(self) -> Any:

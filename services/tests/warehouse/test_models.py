@@ -89,10 +89,9 @@ def append(archive: Archive, part: dict[str, list[Arrival]]) -> None:
             archive.append(feed, arrivals)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def build(folder: Path) -> Built:
     """A warehouse that was built of a first part, and built on with two others."""
-    settings = settings_of(tmp_path_factory.mktemp("warehouse"))
+    settings = settings_of(folder)
     archive = Archive(settings)
     first, second, third = seeded.parts()
     append(archive, first)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
@@ -18,6 +18,13 @@ from millrace.errors import MillraceError
 from millrace.feeds import FEEDS
 
 LIMIT_MILLISECONDS = 3000
+
+
+class LogState(NamedTuple):
+    """The processor's lag in each partition of the feeds, and the number of dead letters."""
+
+    partitions: Sequence[PartitionLag]
+    dead_letters: int
 
 
 class Dependencies:
@@ -70,19 +77,25 @@ class Dependencies:
                 )
             return self._mongo[self._settings.mongodb_database]
 
-    def ask_kafka(self) -> Sequence[PartitionLag]:
-        """The processor's lag; raises DependencyError if Kafka does not answer."""
-        topics = [FEEDS[name].topic for name in self._settings.feeds]
+    def ask_kafka(self) -> LogState:
+        """What Kafka says; raises DependencyError if it does not answer."""
+        letters = self._settings.dead_letters_topic
+        topics = [letters, *(FEEDS[name].topic for name in self._settings.feeds)]
         with self._kafka_lock:
             try:
                 if self._kafka is None:
                     self._kafka = self._connect()
-                return lag.read(self._kafka, self._settings.processor_group_id, topics)
+                found = lag.read(self._kafka, self._settings.processor_group_id, topics)
             except (KafkaError, MillraceError) as error:
                 if self._kafka is not None:
                     self._kafka.close()
                     self._kafka = None
                 raise DependencyError(type(error).__name__) from error
+        # No offsets of the dead letters are committed: their lag is their number.
+        return LogState(
+            [part for part in found if part.topic != letters],
+            sum(part.lag for part in found if part.topic == letters),
+        )
 
     def _connect(self) -> Any:
         kafka.check_credentials(self._settings, timeout=LIMIT_MILLISECONDS / 1000)

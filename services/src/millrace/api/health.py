@@ -72,8 +72,12 @@ class Health:
         return {}
 
     def _kafka(self) -> Mapping[str, Any]:
-        partitions = self._dependencies.ask_kafka()
-        return {"lag": sum(p.lag for p in partitions), "partitions": list(partitions)}
+        partitions, dead_letters = self._dependencies.ask_kafka()
+        return {
+            "lag": sum(p.lag for p in partitions),
+            "partitions": list(partitions),
+            "dead_letters": dead_letters,
+        }
 
     def _processor(self, kafka: Mapping[str, Any]) -> Mapping[str, Any]:
         if kafka["status"] != OK:

@@ -53,7 +53,7 @@ def blueprint(
     ask_kafka = Fresh(dependencies.ask_kafka)
 
     def partitions(feed: Feed[Any]) -> list[PartitionLag]:
-        return [p for p in ask_kafka() if p.topic == feed.topic]
+        return [p for p in ask_kafka().partitions if p.topic == feed.topic]
 
     @routes.get("/<feed>/stream")
     @scope(READ)

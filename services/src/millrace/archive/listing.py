@@ -38,11 +38,12 @@ def find(settings: Settings) -> list[Listed]:
     for name in settings.feeds:
         with Kinds(f"read its table {name}"), suppress(NoSuchTableError):
             table = tables.load_table((catalog.namespace(settings), name))
-            found.append(_listed(table, FEEDS[name]))
+            found.append(listed(table, FEEDS[name]))
     return found
 
 
-def _listed(table: Table, feed: Feed[Any]) -> Listed:
+def listed(table: Table, feed: Feed[Any]) -> Listed:
+    """A table as it was loaded."""
     snapshot, offsets = table.current_snapshot(), held(table, feed)
     summary = snapshot.summary if snapshot else None
     totals = summary.additional_properties if summary else {}

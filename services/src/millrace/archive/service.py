@@ -4,10 +4,11 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
 import pyarrow as pa
 import structlog
 
-from millrace.archive import catalog
+from millrace.archive import catalog, listing
 from millrace.archive.loop import Loop
 from millrace.archive.metrics import Metrics
 from millrace.archive.reading import Reader
@@ -50,6 +51,10 @@ def archive(settings: Settings, stop: threading.Event) -> None:
             "name": NAME,
             "feeds": settings.feeds,
             "archived": {one.feed.name: one.table.offsets.next for one in streams.values()},
+            "tables": [
+                msgspec.to_builtins(listing.listed(one.table.table, one.feed))
+                for one in streams.values()
+            ],
             "trouble": [one.trouble for one in streams.values() if one.trouble],
         },
         registry=metrics.registry,

@@ -10,6 +10,7 @@ import typer
 from millrace.cli import (
     admin,
     archive,
+    dashboard,
     dead_letters,
     described,
     look,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 services.add(app)
 look.add(app)
+dashboard.add(app)
 app.add_typer(dead_letters.group, name="dead-letters")
 app.add_typer(standing.group, name="standing")
 app.add_typer(producer.group, name="producer")

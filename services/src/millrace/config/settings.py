@@ -18,6 +18,7 @@ from millrace.config.api import ApiSettings
 from millrace.config.archive import ArchiveSettings
 from millrace.config.base import ENV_PREFIX, SECRETS
 from millrace.config.common import CommonSettings
+from millrace.config.dashboard import DashboardSettings
 from millrace.config.kafka import KafkaSettings
 from millrace.config.mongodb import MongoDBSettings
 from millrace.config.operator import OperatorSettings
@@ -32,6 +33,7 @@ from millrace.errors import ConfigurationError
 # docs/configuration.md lists the fields of the last base class first.
 class Settings(
     OperatorSettings,
+    DashboardSettings,
     ApiSettings,
     ArchiveSettings,
     WarehouseSettings,

@@ -50,13 +50,15 @@ def ask(
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     verify: str | bool = True,
+    seconds: float = SECONDS,
 ) -> Answer:
-    """One GET without redirects, reading at most `most` + 1 bytes; Transient if it fails.
+    """One GET without redirects, reading at most `most` + 1 bytes; Transient if it fails, or takes
+    longer than `seconds`.
 
     The URL may contain a key, and so may exceptions of `requests`: they are neither raised nor
     chained.
     """
-    with _Deadline(SECONDS) as deadline, _Session() as session:
+    with _Deadline(seconds) as deadline, _Session() as session:
         try:
             with session.get(
                 url,
@@ -77,7 +79,7 @@ def ask(
         else:
             wrong = ""
         if deadline.is_over:
-            wrong = f"no whole answer within {SECONDS:.0f} s"
+            wrong = f"no whole answer within {seconds:.0f} s"
     if wrong:
         raise Transient(wrong)
     return Answer(response.status_code, response.headers, body)

@@ -175,6 +175,7 @@ SCHEMAS: Node = {
                         {
                             "latency_ms": _LATENCY,
                             "lag": COUNT,
+                            "dead_letters": COUNT,
                             "partitions": list_of(
                                 object_of(
                                     {
