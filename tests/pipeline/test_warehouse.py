@@ -41,3 +41,10 @@ def test_what_is_stored_is_in_the_warehouse_once_with_the_latest_prices(pipeline
     # The counts of the build that readers have now are the archive's.
     checked = pipeline.run("warehouse", "millrace", "warehouse", "verify", "--json")
     assert checked.status == 0, checked.stdout + checked.stderr
+
+
+def test_the_warehouse_cannot_change_the_archive_and_has_no_login(pipeline: Pipeline) -> None:
+    touched = pipeline.run("warehouse", "touch", "/archive/written")
+    assert touched.status != 0
+    assert "Read-only file system" in touched.stderr
+    assert pipeline.run("warehouse", "ls", "/run/secrets").stdout.split() == ["ca.pem"]
