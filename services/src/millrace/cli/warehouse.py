@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import nullcontext, redirect_stdout
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +11,16 @@ import typer
 from millrace.cli import described
 from millrace.cli.archive import TABLES_FILES, check_image, once
 from millrace.cli.described import Json
+from millrace.errors import MillraceError
 from millrace.runtime.exit_codes import Exit
 
 group = described.group(
-    "Make a database of what the archive has, for analysis: dbt on DuckDB.", Exit.HUNG
+    "Make a database of what the archive has, for analysis: dbt on DuckDB or Snowflake.", Exit.HUNG
 )
-WAREHOUSE = ("MILLRACE_WAREHOUSE_*", "MILLRACE_STOCK_ALERT_THRESHOLD")
+WAREHOUSE = ("MILLRACE_WAREHOUSE_*", "MILLRACE_SNOWFLAKE_*", "MILLRACE_STOCK_ALERT_THRESHOLD")
+WAREHOUSE_FILES = ("snowflake_key.pem",)
 SOURCE = ("MILLRACE_ARCHIVE_*", *WAREHOUSE)
+SOURCE_FILES = (*TABLES_FILES, *WAREHOUSE_FILES)
 NO_MODEL = "a model that cannot be built, or a test that failed"
 
 
@@ -24,7 +28,7 @@ NO_MODEL = "a model that cannot be built, or a test that failed"
     group,
     "run",
     settings=(*SOURCE, "MILLRACE_HTTP_PORT"),
-    files=TABLES_FILES,
+    files=SOURCE_FILES,
     example="millrace warehouse run",
     ok="stopped by SIGTERM; a build that was under way was given up, and the database is that of"
     " the build before",
@@ -44,7 +48,7 @@ def warehouse_run() -> None:
     group,
     "build",
     settings=SOURCE,
-    files=TABLES_FILES,
+    files=SOURCE_FILES,
     example="millrace warehouse build",
     ok="built and tested; readers that open the database now see it",
     failed=f"a wrong setting, an archive that cannot be read, another build that is running, "
@@ -75,6 +79,7 @@ def warehouse_build(
     group,
     "show",
     settings=WAREHOUSE,
+    files=WAREHOUSE_FILES,
     example="millrace warehouse show",
     ok="shown",
     failed="a wrong setting, no database, or one that cannot be read",
@@ -114,6 +119,7 @@ def warehouse_verify(as_json: Json = False) -> None:
     group,
     "test",
     settings=WAREHOUSE,
+    files=WAREHOUSE_FILES,
     example="millrace warehouse test",
     ok="every test passed",
     failed=f"a wrong setting, no database, another build that is running, {NO_MODEL}",
@@ -145,3 +151,67 @@ def warehouse_docs(
     from millrace.warehouse import building
 
     building.docs(config.load(), to)
+
+
+class Part(StrEnum):
+    """Of what sets an account of Snowflake up."""
+
+    INTEGRATION = "integration"
+    OBJECTS = "objects"
+    IN_PLACE = "in-place"
+
+
+@described.command(
+    group,
+    "snowflake-sql",
+    settings=("MILLRACE_ARCHIVE_*", "MILLRACE_SNOWFLAKE_*"),
+    example="millrace warehouse snowflake-sql objects --public-key snowflake_key.pub",
+    ok="printed, with nothing secret in it; nobody was asked",
+    failed="a wrong setting or option",
+)
+def warehouse_snowflake_sql(
+    part: Annotated[
+        Part,
+        typer.Argument(
+            help="`integration` lets Snowflake read the archive; `objects` is everything else;"
+            " `in-place` reads tables where they lie, and has never been tried."
+        ),
+    ],
+    aws_role: Annotated[
+        str, typer.Option(help="ARN of the IAM role for Snowflake, not for objects.")
+    ] = "",
+    public_key: Annotated[
+        Path | None, typer.Option(help="File with the service's public key, for objects.")
+    ] = None,
+    monthly_credits: Annotated[
+        int,
+        typer.Option(
+            "--credits", help="Credits a month after which the virtual warehouse is suspended."
+        ),
+    ] = 10,
+    retention_days: Annotated[
+        int, typer.Option(help="Days for which the past is kept; the edition Standard has 1.")
+    ] = 7,
+) -> None:
+    """Print the statements for an administrator that set an account of Snowflake up."""
+    from millrace import config
+    from millrace.warehouse.snowflake import setup
+
+    settings = config.load()
+    if part is Part.IN_PLACE:
+        statements = setup.in_place(settings, aws_role)
+    elif part is Part.INTEGRATION:
+        statements = setup.integration(settings, aws_role).statements
+    else:
+        key = _text(public_key) if public_key else ""
+        statements = setup.objects(
+            settings, key, monthly_credits=monthly_credits, retention_days=retention_days
+        ).statements
+    typer.echo(setup.script(statements), nl=False)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MillraceError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None

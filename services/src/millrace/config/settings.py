@@ -26,6 +26,7 @@ from millrace.config.processor import ProcessorSettings
 from millrace.config.producer import ProducerSettings
 from millrace.config.redis import RedisSettings
 from millrace.config.simulator import SimulatorSettings
+from millrace.config.snowflake import SnowflakeSettings
 from millrace.config.warehouse import WarehouseSettings
 from millrace.errors import ConfigurationError
 
@@ -37,6 +38,7 @@ class Settings(
     ApiSettings,
     ArchiveSettings,
     WarehouseSettings,
+    SnowflakeSettings,
     ProcessorSettings,
     SimulatorSettings,
     ProducerSettings,

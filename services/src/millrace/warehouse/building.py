@@ -33,6 +33,10 @@ def now() -> datetime:
 
 def build(settings: Settings, *, full: bool) -> Built:
     """Add what the archive has got since the last build, or make everything anew."""
+    if settings.warehouse_engine == "snowflake":
+        from millrace.warehouse.snowflake import building as in_snowflake
+
+        return in_snowflake.build(settings, full=full)
     database, start = settings.warehouse_file, time.monotonic()
     with files.workplace(database) as folder:
         built, source = folder / database.name, folder / "landing.duckdb"
@@ -49,22 +53,29 @@ def build(settings: Settings, *, full: bool) -> Built:
             "models_digest": dbt.digest(),
             "snapshots": json.dumps(snapshots),
         }
-        runner = Dbt(settings, built, source, variables, _say)
+        output = dbt.on_duckdb(settings, built, source)
+        runner = Dbt(settings, folder, output, variables, say)
         passed = runner.run(
             ["build"], "--exclude-resource-type", "unit_test", "--exclude", "tag:whole"
         )
         found = contents.read(settings, built)
         files.publish(built, database)
     how, took = "anew" if full else "with what is new", time.monotonic() - start
-    _say(
-        f"built {database} {how}: {found.new_events:,} events, {passed} tests passed, {took:.0f} s"
-    )
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
-    return Built(found, passed, took, memory)
+    say(f"built {database} {how}: {found.new_events:,} events, {passed} tests passed, {took:.0f} s")
+    return Built(found, passed, took, memory())
+
+
+def memory() -> int:
+    """The most that this process had at a time, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
 
 
 def show(settings: Settings) -> Contents:
     """What the database has. Raises NoWarehouse, Failed."""
+    if settings.warehouse_engine == "snowflake":
+        from millrace.warehouse.snowflake import building as in_snowflake
+
+        return in_snowflake.show(settings)
     database = settings.warehouse_file
     files.check_there(database)
     with files.reasons(f"read {database}"):
@@ -73,9 +84,14 @@ def show(settings: Settings) -> Contents:
 
 def test(settings: Settings) -> None:
     """Test the data, and the calculations on values that were worked out by hand."""
+    if settings.warehouse_engine == "snowflake":
+        from millrace.warehouse.snowflake import building as in_snowflake
+
+        in_snowflake.test(settings)
+        return
     with files.workplace(settings.warehouse_file) as folder:
         passed = _beside(settings, folder).run(["test"])
-    _say(f"{passed} tests passed")
+    say(f"{passed} tests passed")
 
 
 def docs(settings: Settings, target: Path) -> None:
@@ -89,7 +105,7 @@ def docs(settings: Settings, target: Path) -> None:
         (target / PAGE).write_bytes(page)
     except OSError as error:
         raise MillraceError(f"cannot write {target / PAGE}: {error.strerror}") from error
-    _say(f"wrote {target / PAGE}")
+    say(f"wrote {target / PAGE}")
 
 
 def existing(settings: Settings) -> Catalog:
@@ -106,13 +122,13 @@ def _load(
     """Read what is new, or all; whether it is all, and the snapshots that were read."""
     tables = existing(settings)
     known = {} if full else landing.positions(settings, built)
-    snapshots = landing.load(settings, tables, source, known, _say)
+    snapshots = landing.load(settings, tables, source, known, say)
     if full or not landing.precedes(settings, source, built):
         return full, snapshots
-    _say("a new record is the first of an event that is known from another: all is built anew")
+    say("a new record is the first of an event that is known from another: all is built anew")
     built.unlink()
     source.unlink()
-    return True, landing.load(settings, tables, source, {}, _say)
+    return True, landing.load(settings, tables, source, {}, say)
 
 
 def _is_of_these_models(settings: Settings, built: Path) -> bool:
@@ -122,7 +138,7 @@ def _is_of_these_models(settings: Settings, built: Path) -> bool:
                 "select models_digest from builds order by started_at desc limit 1"
             ).fetchall()
     except duckdb.Error as error:
-        _say(f"the warehouse that is there cannot be read, and is built anew: {error}")
+        say(f"the warehouse that is there cannot be read, and is built anew: {error}")
         return False
     return found == [(dbt.digest(),)]
 
@@ -131,9 +147,9 @@ def _beside(settings: Settings, folder: Path) -> Dbt:
     """dbt, on a copy of the warehouse."""
     copied, source = files.copy(settings.warehouse_file, folder), folder / "landing.duckdb"
     landing.create(settings, source)
-    return Dbt(settings, copied, source, {}, _say)
+    return Dbt(settings, folder, dbt.on_duckdb(settings, copied, source), {}, say)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

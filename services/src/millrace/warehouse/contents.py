@@ -1,7 +1,9 @@
 """What a warehouse has, as it says itself."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,7 +28,8 @@ class Contents(msgspec.Struct, frozen=True):
     is_full: bool
     """Whether that build made everything anew."""
     new_events: int
-    bytes: int
+    bytes: int | None
+    """None where that is not known, as of Snowflake."""
     feeds: dict[str, FeedContents]
 
 
@@ -46,23 +49,27 @@ def utc(time: datetime | None) -> datetime | None:
     return None if time is None else time.replace(tzinfo=UTC)
 
 
+BUILD = "select started_at, is_full, new_events from builds order by started_at desc limit 1"
+FEEDS = "select feed, events, last_arrived_at, status from feed_freshness order by feed"
+
+
+def of(build: Sequence[Any], feeds: Iterable[Sequence[Any]], size: int | None) -> Contents:
+    """The answers to both queries as what they say."""
+    built_at, is_full, new_events = build
+    return Contents(
+        built_at.replace(tzinfo=UTC),
+        is_full,
+        new_events,
+        size,
+        {feed: FeedContents(events, utc(newest), status) for feed, events, newest, status in feeds},
+    )
+
+
 def read(settings: Settings, database: Path) -> Contents:
     """Read it from the database. Raises duckdb.Error."""
     # Not at the top: the process that builds now and then is small without it.
     from millrace.warehouse import engine
 
     with engine.connect(settings, database) as connection:
-        [build] = connection.execute(
-            "select started_at, is_full, new_events from builds order by started_at desc limit 1"
-        ).fetchall()
-        feeds = connection.execute(
-            "select feed, events, last_arrived_at, status from feed_freshness order by feed"
-        ).fetchall()
-    built_at, is_full, new_events = build
-    return Contents(
-        built_at.replace(tzinfo=UTC),
-        is_full,
-        new_events,
-        database.stat().st_size,
-        {feed: FeedContents(events, utc(newest), status) for feed, events, newest, status in feeds},
-    )
+        [build] = connection.execute(BUILD).fetchall()
+        return of(build, connection.execute(FEEDS).fetchall(), database.stat().st_size)

@@ -34,35 +34,40 @@ def digest() -> str:
     return found.hexdigest()
 
 
+def on_duckdb(settings: Settings, database: Path, landing: Path) -> dict[str, Any]:
+    """Where dbt builds, if that is a file of DuckDB, which has the landing beside it."""
+    return {
+        "type": "duckdb",
+        "path": str(database),
+        "schema": "main",
+        "threads": settings.warehouse_threads,
+        "attach": [{"path": str(landing), "alias": "landing", "read_only": True}],
+        # Not set again for each model: the folder cannot change once something is in it.
+        "config_options": engine.limits(settings, database.parent),
+        "settings": {"TimeZone": "UTC"},
+    }
+
+
 class Dbt:
-    """dbt, for a database and its landing in one folder."""
+    """dbt, for one database. What it writes besides is in the folder."""
 
     def __init__(
         self,
         settings: Settings,
-        database: Path,
-        landing: Path,
+        folder: Path,
+        output: Mapping[str, Any],
         variables: Mapping[str, Any],
         say: Callable[[str], None],
     ) -> None:
-        """`variables` are those of the project."""
-        self._folder = database.parent
+        """`output` says where it builds, as in a profile; `variables` are those of the project."""
+        self._folder = folder
         self._variables = {"stock_alert_threshold": settings.stock_alert_threshold, **variables}
         self._threads = settings.warehouse_threads
         self._say = say
-        output = {
-            "type": "duckdb",
-            "path": str(database),
-            "schema": "main",
-            "threads": self._threads,
-            "attach": [{"path": str(landing), "alias": "landing", "read_only": True}],
-            # Not set again for each model: the folder cannot change once something is in it.
-            "config_options": engine.limits(settings, self._folder),
-            "settings": {"TimeZone": "UTC"},
-        }
-        profile = {"millrace": {"target": "duckdb", "outputs": {"duckdb": output}}}
+        target = output["type"]
+        profile = {"millrace": {"target": target, "outputs": {target: output}}}
         # JSON is YAML.
-        (self._folder / "profiles.yml").write_text(json.dumps(profile))
+        (folder / "profiles.yml").write_text(json.dumps(profile))
 
     @property
     def target(self) -> Path:

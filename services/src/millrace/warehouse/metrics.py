@@ -31,7 +31,8 @@ class Metrics:
     def show(self, contents: Contents) -> None:
         """Set what readers find."""
         self.built.set(contents.built_at.timestamp())
-        self.bytes.set(contents.bytes)
+        if contents.bytes is not None:
+            self.bytes.set(contents.bytes)
         self.new_events.set(contents.new_events)
         for feed, found in contents.feeds.items():
             self.events.labels(feed).set(found.events)

@@ -23,7 +23,8 @@
 {%- endmacro %}
 
 {% macro snowflake__round_half_even(number) -%}
-    round({{ number }}, 0, 'HALF_TO_EVEN')
+    {#- Its own HALF_TO_EVEN is for numbers of fixed point alone. #}
+    case when {{ number }} - floor({{ number }}) = 0.5e0 then 2 * round({{ number }} / 2) else round({{ number }}) end
 {%- endmacro %}
 
 {% macro seconds_between(first, last) -%}
