@@ -41,7 +41,7 @@ SESSIONS = [
     # First: a command further down needs the warehouse that is built then.
     Session(
         OPERATING + "archive.md",
-        "docker rm -f millrace-archiver millrace-warehouse && docker volume rm",
+        "docker rm -f millrace-archiver millrace-archive-operator millrace-warehouse",
         r"changed=[1-9].* failed=0",
     ),
     Session(
@@ -139,12 +139,12 @@ RUN_BY = {
     ),
     "docker rm -f millrace-warehouse": (
         "tests/documented/where.py",
-        "docker rm -f millrace-archiver millrace-warehouse && docker volume rm",
+        "docker rm -f millrace-archiver millrace-archive-operator millrace-warehouse",
     ),
     f'make up ARGS="{WITH_DASHBOARD}"': ("inventories/demo.yml", "millrace_dashboard: true"),
-    "docker rm -f millrace-archiver": (
+    "docker rm -f millrace-archiver millrace-archive-operator": (
         "tests/documented/where.py",
-        "docker rm -f millrace-archiver millrace-warehouse && docker volume rm",
+        "docker rm -f millrace-archiver millrace-archive-operator millrace-warehouse",
     ),
     'make down ARGS="-e confirm=millrace"': (DEFAULT + "verify.yml", 'make down ARGS="-e confirm='),
     "make down ARGS=--check": (DEFAULT + "verify.yml", "make down ARGS=--check"),
@@ -284,6 +284,7 @@ def typed() -> set[str]:
         *(item for item in blocks(OPERATING + "api.md")),
         block(OPERATING + "watch.md", OPERATOR + "millrace watch --svg"),
         *(Block(page, text) for page, text in ALONE),
+        *(item for item in blocks(OPERATING + "restore.md")),
         block(OPERATING + "dead-letters.md", OPERATOR + "millrace dead-letters list"),
         block(OPERATING + "dead-letters.md", OPERATOR + "millrace standing skip stock-data"),
         block(OPERATING + "dead-letters.md", OPERATOR + "millrace standing skip --fatal"),

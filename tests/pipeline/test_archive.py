@@ -73,3 +73,12 @@ def test_the_archiver_reads_the_feeds_and_may_do_nothing_else(pipeline: Pipeline
         "commit for the processor": "GroupAuthorizationFailedError",
         "create a topic": "TopicAuthorizationFailedError",
     }
+
+
+def test_the_archive_is_read_and_not_written_by_who_compares_it(pipeline: Pipeline) -> None:
+    read = pipeline.run("archive-operator", "millrace", "archive", "tables", "--json")
+    assert all(one["rows"] for one in read.json)
+    for command in (["touch", "/archive/new"], ["millrace", "archive", "maintain"]):
+        refused = pipeline.run("archive-operator", *command)
+        assert refused.status == 1
+        assert "ead-only" in refused.stderr

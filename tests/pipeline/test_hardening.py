@@ -11,7 +11,7 @@ SERVING = (
     *("kafka-1", "mongodb", "redis", "simulator", "processor", "archiver", "warehouse"),
     *("api", "dashboard", "producer"),
 )
-LONG_RUNNING = (*SERVING, "operator")
+LONG_RUNNING = (*SERVING, "operator", "archive-operator")
 OTHER_MODES = {
     **dict.fromkeys(("pki/*/ca.pem", "pki/*/cert.pem"), 0o444),  # public by their nature
     "kafka-*/server.properties": 0o600,  # its launcher adds to a copy that has its mode

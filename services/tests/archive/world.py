@@ -144,7 +144,7 @@ class Consumer:
     def commit(self, offsets: Mapping[TopicPartition, Any], timeout_ms: int) -> None:
         self.log.committed |= {tuple(p): found for p, found in offsets.items()}
 
-    def close(self, *, autocommit: bool, timeout_ms: int) -> None:
+    def close(self, *, autocommit: bool = True, timeout_ms: int | None = None) -> None:
         self.at = {}
 
 

@@ -28,7 +28,8 @@ class Column(NamedTuple):
     required: bool
 
 
-SYMBOL, OBSERVED_AT, CLAIMED_AT = "symbol", "observed_at", "claimed_at"
+EVENT_ID, SYMBOL = "event_id", "symbol"
+OBSERVED_AT, CLAIMED_AT = "observed_at", "claimed_at"
 TOPIC, LOG, PARTITION = "kafka_topic", "kafka_log", "kafka_partition"
 OFFSET, TIMESTAMP = "kafka_offset", "kafka_timestamp"
 OF_THE_RECORD = (

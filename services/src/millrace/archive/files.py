@@ -1,7 +1,7 @@
 """Rows as Parquet files of a table: one per period of event time, sorted by symbol and time."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
@@ -34,32 +34,33 @@ def arrow_schema(table: Table) -> pa.Schema:
     return schema_to_pyarrow(table.schema())
 
 
-def read(table: Table, path: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a file that `write` wrote, in the table's columns of today.
+def read(table: Table, path: str, names: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a file that `write` wrote, in the table's columns of today, or in some of them.
 
-    PyIceberg's scan would have the whole file in memory. Raises OSError.
+    PyIceberg's scan would have the whole file in memory. An error names the file, which those of
+    the libraries do not. Raises OSError.
     """
     try:
-        yield from _read(table, path)
+        yield from _read(table, path, names)
     except Exception as error:
-        # The libraries do not say which file it is.
-        said = f"{type(error).__name__}: {error}"
-        raise OSError(f"{path} cannot be read: {said}") from error
+        raise OSError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _read(table: Table, path: str) -> Iterator[pa.RecordBatch]:
-    wanted = arrow_schema(table)
+def _read(table: Table, path: str, only: Collection[str] | None) -> Iterator[pa.RecordBatch]:
+    wanted = [f for f in arrow_schema(table) if only is None or f.name in only]
     with table.io.new_input(path).open() as stream, pq.ParquetFile(stream) as file:
         names = {field.metadata[FIELD_ID]: field.name for field in file.schema_arrow}
         for number in range(file.num_row_groups):
-            rows = file.read_row_group(number, use_threads=False)  # each has its memory
+            there = [name for field in wanted if (name := names.get(field.metadata[FIELD_ID]))]
+            # Each thread has memory of its own.
+            rows = file.read_row_group(number, columns=there, use_threads=False)
             columns = [
                 rows[names[field.metadata[FIELD_ID]]].cast(field.type)
                 if field.metadata[FIELD_ID] in names
                 else pa.nulls(rows.num_rows, field.type)
                 for field in wanted
             ]
-            yield from pa.Table.from_arrays(columns, schema=wanted).to_batches()
+            yield from pa.Table.from_arrays(columns, schema=pa.schema(wanted)).to_batches()
 
 
 def write(

@@ -22,6 +22,8 @@ from millrace.runtime.redaction import shown
 
 log = structlog.get_logger(__name__)
 
+FIRST_SECONDS = 5.0
+"""Of a table without rows: whether it can be written is seen soon."""
 MAINTENANCE_LOOK_SECONDS = 60.0
 MAINTENANCE_RETRY_SECONDS = 3600.0
 
@@ -93,11 +95,10 @@ class Stream:
 
     def is_due(self) -> bool:
         """Whether its rows are to be written by their number or age."""
-        settings = self._settings
-        return (
-            len(self._rows) >= settings.archive_flush_rows
-            or self.age >= settings.archive_flush_seconds
-        )
+        age = self._settings.archive_flush_seconds
+        if self.table.table.current_snapshot() is None:
+            age = min(age, FIRST_SECONDS)
+        return len(self._rows) >= self._settings.archive_flush_rows or self.age >= age
 
     def flush(self, beat: Callable[[], None]) -> bool:
         """Write its rows, with their offsets; False if there is nothing new. Raises as FeedTable.

@@ -156,11 +156,11 @@ class FeedTable:
 def _opened(catalog: Catalog, settings: Settings, feed: Feed[Any]) -> Table:
     name = namespace(settings), feed.name
     try:
-        table = catalog.load_table(name)
+        return existing(catalog, settings, feed)
     except NoSuchTableError:
         wanted = schema.of_feed(feed)
         try:
-            table = catalog.create_table(
+            return catalog.create_table(
                 name,
                 wanted,
                 location=f"{settings.archive_warehouse}/{feed.name}",
@@ -169,7 +169,13 @@ def _opened(catalog: Catalog, settings: Settings, feed: Feed[Any]) -> Table:
                 properties=PROPERTIES | {OWNER: feed.name, MAINTAINED: str(int(time.time()))},
             )
         except TableAlreadyExistsError:  # another process made it
-            table = catalog.load_table(name)
+            return existing(catalog, settings, feed)
+
+
+def existing(catalog: Catalog, settings: Settings, feed: Feed[Any]) -> Table:
+    """A feed's table, as it is. Raises NoSuchTableError and ForeignTable."""
+    name = namespace(settings), feed.name
+    table = catalog.load_table(name)
     if table.properties.get(OWNER) != feed.name:
         raise ForeignTable(
             f"the table {'.'.join(name)} is not the archive's: it lacks the property"

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated
 
 import typer
 
 from millrace.cli import described
-from millrace.cli.described import KAFKA, KAFKA_FILES, Json
+from millrace.cli.described import DAY, FILES, KAFKA, KAFKA_FILES, SERVERS, Check, Json
+from millrace.cli.numbers import number
 from millrace.errors import MillraceError
 from millrace.runtime.exit_codes import Exit
 
@@ -92,6 +95,70 @@ def archive_tables(as_json: Json = False) -> None:
 
     with once():
         listing.run(config.load(), as_json=as_json)
+
+
+@described.command(
+    group,
+    "verify",
+    settings=(*SERVERS, *TABLES, "MILLRACE_PROCESSOR_GROUP_ID", "MILLRACE_DEAD_LETTERS_TOPIC"),
+    files=(*FILES, *TABLES_FILES),
+    example="millrace archive verify --json",
+    ok="rows were compared, and none differs from the log or from MongoDB",
+    failed="something differs, nothing could be compared, or something does not answer",
+)
+def archive_verify(as_json: Json = False) -> None:
+    """Compare the tables with the log and with MongoDB, and name what differs."""
+    check_image()
+    from millrace import config
+    from millrace.archive import showing
+
+    with once():
+        is_ok = showing.run(config.load(), as_json=as_json)
+    if not is_ok:
+        raise typer.Exit(Exit.FAILED)
+
+
+@described.command(
+    group,
+    "replay",
+    settings=(*SERVERS, *TABLES),
+    files=(*FILES, *TABLES_FILES),
+    example="millrace archive replay --feed stocks --from 2026-01-01 --check",
+    ok="everything in the range is in Kafka or in MongoDB; with --check, what would be sent is"
+    " counted",
+    failed="a topic lacks a partition, a file or a row cannot be read, or something does not"
+    " answer: run it again, and it goes on with what MongoDB lacks",
+)
+def archive_replay(
+    feeds: Annotated[
+        list[str] | None,
+        typer.Option("--feed", help="A feed; may be repeated. Left out: all of MILLRACE_FEEDS."),
+    ] = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=DAY, help="The first day of event time, in UTC."),
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", formats=DAY, help="The day before which it ends.")
+    ] = None,
+    per_second: Annotated[
+        float, typer.Option(parser=number(1), help="How many events a second at most, from 1.")
+    ] = 5000.0,
+    check: Check = False,
+) -> None:
+    """Publish again what MongoDB lacks: an emptied pipeline is filled with the same events."""
+    check_image()
+    from millrace import config
+    from millrace.archive import showing
+    from millrace.archive.replaying import Range
+
+    settings = config.load()
+    if unknown := sorted({*(feeds or [])} - {*settings.feeds}):
+        known = ", ".join(settings.feeds)
+        raise typer.BadParameter(f"{unknown[0]} is not among MILLRACE_FEEDS: {known}")
+    wanted = Range(feeds or settings.feeds, first and first.date(), end and end.date())
+    with once():
+        showing.run_replay(settings, wanted, per_second=per_second, check=check)
 
 
 @contextmanager

@@ -19,6 +19,8 @@ SERVERS = (*KAFKA, *MONGODB)
 OPERATOR = ("MILLRACE_FEEDS", "MILLRACE_STATUS_HOSTS")
 KAFKA_FILES = ("ca.pem", "kafka_password")
 FILES = (*KAFKA_FILES, "mongodb_password")
+DAY = ["%Y-%m-%d"]
+"""How a day is written."""
 EVER = (Exit.OK, Exit.FAILED, Exit.MISUSED)
 IN_SHORT = {
     Exit.OK: "done, or all is well",

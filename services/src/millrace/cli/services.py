@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from millrace.cli.described import FILES, KAFKA, KAFKA_FILES, REDIS, SERVERS, command
+from millrace.cli.described import DAY, FILES, KAFKA, KAFKA_FILES, REDIS, SERVERS, command
 from millrace.runtime.exit_codes import Exit
 
-DAY = ["%Y-%m-%d"]
 ENDED = "stopped by SIGTERM, with everything in flight completed"
 FAILED = "a wrong setting, refused credentials, or an unknown error"
 
