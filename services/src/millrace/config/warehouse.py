@@ -23,7 +23,7 @@ class WarehouseSettings(BaseModel):
         default=384,
         ge=128,
         description="Memory for DuckDB in MiB; beyond it, it uses the disk. The process takes up to"
-        " 450 more.",
+        " 550 more.",
     )
     warehouse_threads: int = Field(
         default=2,
