@@ -28,6 +28,7 @@ WITHOUT_HOSTS = {
     "plan",
     "provision",
     "secrets",
+    "snowflake",
     "start",
     "stop",
     "teardown",
