@@ -113,13 +113,13 @@ def test_a_machine_that_cannot_take_it_is_told_why(
 
 
 def test_what_tests_type_is_installed_or_named(machine: Machine) -> None:
-    # A machine that has little: neither curl nor ssh.
+    # A machine that has little: neither curl nor ssh nor a browser.
     for name in ("bash", "cat", "cut", "dirname", "sha256sum", "tail", "tr", "env"):
         (machine.bin / name).symlink_to(shutil.which(name) or name)
     machine.program("apt-get", 'test "$1" = update')
     said = machine.run("bootstrap", "dev", path=str(machine.bin))
     assert said.splitlines() == [
-        "millrace: could not install curl openssh-client: see the lines above"
+        "millrace: could not install curl openssh-client chromium: see the lines above"
     ]
 
 

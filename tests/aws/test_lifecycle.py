@@ -35,11 +35,15 @@ MATRIX: dict[str, tuple[set[str], set[str]]] = {
         {"tcp 9093-9094 kafka"},
     ),
     "mongodb": (
-        {SSH, "tcp 27017-27017 processor", "tcp 27017-27017 api", "tcp 27017-27017 mongodb"},
+        {SSH, "tcp 27017-27017 processor", "tcp 27017-27017 api", "tcp 27017-27017 mongodb"}
+        | {"tcp 27017-27017 archiver"},
         {"tcp 27017-27017 mongodb"},
     ),
     "redis": ({SSH, "tcp 6379-6379 processor", "tcp 6379-6379 api"}, set()),
-    "archiver": ({SSH, "tcp 9110-9110 processor"}, {"tcp 9092-9092 kafka"}),
+    "archiver": (
+        {SSH, "tcp 9110-9110 processor"},
+        {"tcp 9092-9092 kafka", "tcp 27017-27017 mongodb"},
+    ),
     "simulator": ({SSH, "tcp 8444-8444 producers"}, set()),
     "producers": (
         {SSH, "tcp 9101-9109 processor"},

@@ -1,6 +1,7 @@
 """One request: what it brings, and that it ends, whatever the other side does."""
 
 import itertools
+import re
 import socket
 import ssl
 import time
@@ -71,13 +72,10 @@ def test_an_answer_is_whole(start: Start) -> None:
         ),
     ],
 )
-def test_an_answer_that_dribbles_is_cut_off(
-    start: Start, monkeypatch: pytest.MonkeyPatch, beginning: bytes, part: bytes
-) -> None:
-    monkeypatch.setattr(asking, "SECONDS", 0.2)
+def test_an_answer_that_dribbles_is_cut_off(start: Start, beginning: bytes, part: bytes) -> None:
     began = time.monotonic()
     with pytest.raises(Transient, match="no whole answer within"):
-        ask(start(dribble(beginning, part)).url, most=10**6)
+        ask(start(dribble(beginning, part)).url, most=10**6, seconds=0.2)
     assert time.monotonic() - began < 2
 
 
@@ -85,17 +83,15 @@ def test_the_watchdog_waits_longer_than_any_answer() -> None:
     assert 2 * asking.SECONDS < HUNG_SECONDS
 
 
-def test_an_answer_over_tls_is_cut_off_too(
-    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_answer_over_tls_is_cut_off_too(start: Start, tmp_path: Path) -> None:
     pem = str(certificate(tmp_path, "localhost"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     assert ask(start([answer(b"{}")], context).url, most=MOST, verify=pem).body == b"{}"
-    monkeypatch.setattr(asking, "SECONDS", 0.2)
     began = time.monotonic()
+    address = start(dribble(b"HTTP/1.1 200 OK\r\n"), context).url
     with pytest.raises(Transient, match="no whole answer within"):
-        ask(start(dribble(b"HTTP/1.1 200 OK\r\n"), context).url, most=MOST, verify=pem)
+        ask(address, most=MOST, verify=pem, seconds=0.2)
     assert time.monotonic() - began < 2
 
 
@@ -165,6 +161,12 @@ def test_what_is_no_answer_is_one_error(start: Start, parts: list[bytes]) -> Non
 def test_a_url_that_answers_nothing_is_one_error(url: str) -> None:
     with pytest.raises(Transient, match="no answer"):
         ask(url, most=MOST)
+
+
+def test_who_cannot_be_reached_is_said_in_the_systems_words() -> None:
+    with pytest.raises(Transient) as caught:
+        ask("http://127.0.0.1:1", most=MOST)
+    assert re.fullmatch(r"no answer: [^<>]*\[Errno \d+\] Connection refused", str(caught.value))
 
 
 def test_a_request_is_bounded_and_goes_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,9 @@ def wait_asked(headers: Mapping[str, str], now: datetime) -> timedelta:
 def _reason(error: Exception) -> str:
     """Why there was no answer: the innermost reason, which does not contain the URL."""
     cause = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(cause, urllib3.exceptions.NewConnectionError):
+        # The client's name for itself, and the host, which the caller knows.
+        cause = str(cause).removeprefix(f"{cause.conn}: ")
     return shown(cause) if cause else type(error).__name__
 
 
