@@ -95,6 +95,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
             executable_path=CHROMIUM,
@@ -112,7 +113,7 @@ def password() -> str:
 @pytest.fixture(scope="module")
 def site(pipeline: Pipeline, browser: Browser, password: str) -> Iterator[Site]:
     """Somebody who has logged in."""
-    found = Site(pipeline, browser, viewport={"width": 1280, "height": 900})
+    found = Site(pipeline, browser, viewport={"width": 1280, "height": 670})
     found.log_in(password)
     yield found
     found.context.close()

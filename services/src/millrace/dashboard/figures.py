@@ -77,7 +77,8 @@ def bars(found: pd.DataFrame, label: str, value: str, title: str, unit: str) -> 
     figure = go.Figure(
         go.Bar(y=found[label], x=found[value], orientation="h", marker_color=COLOURS[0])
     )
-    figure.update_xaxes(title_text=unit, rangemode="tozero")
+    scale = {"range": [0, 100]} if unit == "%" else {"rangemode": "tozero"}
+    figure.update_xaxes(title_text=unit, **scale)
     figure.update_yaxes(autorange="reversed")
     return _laid_out(figure, title, legend=False)
 

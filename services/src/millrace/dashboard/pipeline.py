@@ -11,8 +11,6 @@ from millrace.dashboard.api import Json
 from millrace.dashboard.health import Part, State
 from millrace.dashboard.trouble import Trouble
 
-ICONS = {State.OK: "✅", State.BAD: "❌", State.UNKNOWN: "❔"}
-
 
 def page() -> None:
     """Show the page."""
@@ -37,7 +35,7 @@ def now() -> None:
     st.subheader("Components")
     st.dataframe(
         pd.DataFrame(
-            [(p.name, f"{ICONS[p.state]} {p.state}", p.says) for p in parts],
+            [(p.name, str(p.state), p.says) for p in parts],
             columns=["component", "state", "says"],
         ),
         hide_index=True,
