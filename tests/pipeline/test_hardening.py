@@ -64,14 +64,14 @@ def test_the_container_is_confined(pipeline: Pipeline, prefix: str) -> None:
     assert b"Read-only" in output or b"Permission" in output
 
 
-def test_only_the_api_is_published_and_only_on_loopback(pipeline: Pipeline) -> None:
+def test_only_api_and_dashboard_are_published_and_only_on_loopback(pipeline: Pipeline) -> None:
     published = {
         str(c.name).removeprefix(f"{pipeline.instance}-"): binding["HostIp"]
         for c in pipeline.containers()
         for bindings in (c.attrs["HostConfig"]["PortBindings"] or {}).values()
         for binding in bindings
     }
-    assert published == {"api": "127.0.0.1"}
+    assert published == {"api": "127.0.0.1", "dashboard": "127.0.0.1"}
 
 
 def test_the_data_network_has_no_way_out(pipeline: Pipeline) -> None:
