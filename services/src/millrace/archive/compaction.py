@@ -68,12 +68,13 @@ def _are_there(own: FeedTable, old: Sequence[DataFile]) -> Callable[[], bool]:
 def _closed(table: Table, now: float) -> list[list[FileScanTask]]:
     """The files that may be combined of each period that is over and has several, oldest first."""
     found: dict[int, list[FileScanTask]] = {}
+    current = periods.number(table, now)
     for task in table.scan().plan_files():
         file = task.file
         is_ours = file.file_path.rpartition("/")[2].startswith(f"{files.PARTIAL}-")
         if not is_ours or task.delete_files or file.spec_id != table.metadata.default_spec_id:
             continue
-        if (period := file.partition[0]) < periods.number(table, now):
+        if (period := file.partition[0]) < current:
             found.setdefault(period, []).append(task)
     for tasks in found.values():
         tasks.sort(key=lambda task: task.file.file_path)
