@@ -27,8 +27,9 @@ from millrace.archive.tables import FeedTable
 from millrace.config import Settings
 from millrace.feeds import FEEDS
 from millrace.feeds.gpus import all_prices
-from millrace.warehouse import building
+from millrace.warehouse import agreement, building
 from millrace.warehouse.dbt import Dbt
+from millrace.warehouse.files import NoWarehouse
 from millrace.warehouse.snowflake import connecting, loading
 from millrace.warehouse.snowflake.loading import BUILDING, BUILT, LOADING
 
@@ -39,6 +40,8 @@ class Built(NamedTuple):
     settings: Settings
     archive: Archive
     said: list[str]
+    before: str
+    """What was said of it before."""
 
 
 def build_at(settings: Settings, hours: float) -> str:
@@ -55,6 +58,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """A warehouse that was built of a first part, and built on; files were combined meanwhile."""
     with emulated(tmp_path_factory.mktemp("snowflake")) as settings:
         archive = Archive(settings)
+        with pytest.raises(NoWarehouse) as before:
+            agreement.verify(settings)
         first, second, third = seeded.parts()
         append(archive, first)
         said = [build_at(settings, 2)]
@@ -63,7 +68,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
         assert maintain(own, settings).files_combined
         append(archive, third)
         said.append(build_at(settings, 24.01))
-        yield Built(settings, archive, said)
+        yield Built(settings, archive, said, str(before.value))
 
 
 def table(model: str) -> list[dict[str, Any]]:
@@ -108,6 +113,29 @@ def test_building_on_loads_each_record_that_is_new_once(built: Built) -> None:
         [found] = rows_in(f"select count(*) as n from landing.{feed}")
         assert found["n"] == count
     assert rows_in(STATE)[0]["phase"] == BUILT
+
+
+def counts(settings: Settings) -> dict[str, bool]:
+    """Whether each check of the counts of metals is good."""
+    report = agreement.verify(settings)
+    assert len(report.checks) == 2 * len(FEEDS)
+    return {one.found: one.ok for one in report.checks if one.about == "metals"}
+
+
+def test_its_counts_are_compared_with_the_archive(built: Built) -> None:
+    assert built.before == (
+        "there is no warehouse in MILLRACE in Snowflake: millrace warehouse build makes it"
+    )
+    parts = seeded.parts()
+    count = sum(len(part["metals"]) for part in parts)
+    right = counts(built.settings)
+    assert right.pop(f"{count:,} in the archive, {count:,} in the warehouse") is True
+    assert [*right.values()] == [True]
+    with snowflake.connector.connect(database="MILLRACE", schema="MARTS") as connection:
+        change = "update archived_records set records = records {} 1 where feed = 'metals'"
+        connection.cursor().execute(change.format("+"))
+        assert sorted(counts(built.settings).values()) == [False, True]
+        connection.cursor().execute(change.format("-"))
 
 
 def test_a_load_that_is_killed_after_its_copy_leaves_nothing(

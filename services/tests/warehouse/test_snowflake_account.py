@@ -128,6 +128,12 @@ def test_what_is_missing_is_named_before_anybody_is_asked(tmp_path: Path) -> Non
         loading.check_place(Settings())
 
 
+def test_a_page_of_models_is_made_with_duckdb_alone() -> None:
+    code, said = run("docs", "--to", "page", warehouse_engine="snowflake")
+    assert code == Exit.FAILED
+    assert said.startswith("the page is made of a warehouse in DuckDB, and MILLRACE_WAREHOUSE_EN")
+
+
 def all_statements() -> str:
     settings = in_a_bucket(archive_catalog="glue://events", archive_region="eu-central-1")
     parts = [

@@ -97,7 +97,7 @@ def warehouse_show(as_json: Json = False) -> None:
     group,
     "verify",
     settings=SOURCE,
-    files=TABLES_FILES,
+    files=SOURCE_FILES,
     example="millrace warehouse verify",
     ok="every count is that of the archive",
     failed="a count differs, a wrong setting, no database, or an archive that cannot be read, or"
@@ -139,8 +139,8 @@ def warehouse_test() -> None:
     settings=WAREHOUSE,
     example="millrace warehouse docs --to /tmp/warehouse",
     ok="written",
-    failed="a wrong setting, no database, another build that is running, or a folder that cannot be"
-    " written",
+    failed="a wrong setting, no database, one in Snowflake, another build that is running, or a"
+    " folder that cannot be written",
 )
 def warehouse_docs(
     to: Annotated[Path, typer.Option(help="The folder for index.html.")],

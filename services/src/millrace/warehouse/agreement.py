@@ -1,6 +1,7 @@
 """`millrace warehouse verify`: the warehouse has what the archive had when it was built."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -17,36 +18,49 @@ from millrace.warehouse.landing import STAGED
 
 Counts = dict[str, tuple[int, int, int]]
 """By feed: records, events according to their counts, and events that are there."""
+Ask = Callable[[str], list[Any]]
+"""Answers a query with its rows."""
 
 
 def verify(settings: Settings) -> PartReport:
     """Compare the counts of the last build with those of the snapshots that it read.
 
-    Raises NoWarehouse, NoArchive, Failed, and as Kinds does.
+    Raises NoWarehouse, NoArchive, Failed, SnowflakeFailed, and as Kinds does.
     """
-    files.check_there(settings.warehouse_file)
-    with files.reasons(f"read {settings.warehouse_file}"):
-        snapshots, counts = _of_warehouse(settings)
+    with _asking(settings) as ask:
+        snapshots, counts = _of_warehouse(ask)
     return checks.report("the warehouse", [*_checks(settings, snapshots, counts)])
 
 
-def _of_warehouse(settings: Settings) -> tuple[dict[str, int], Counts]:
-    with engine.connect(settings, settings.warehouse_file) as connection:
-        [(snapshots,)] = connection.execute(
-            "select snapshots from builds order by started_at desc limit 1"
-        ).fetchall()
-        counted: dict[str, Any] = {
-            feed: found
-            for feed, *found in connection.execute(
-                "select feed, sum(records), sum(events) from archived_records group by feed"
-            ).fetchall()
-        }
-        counts = {}
-        for feed in STAGED:
-            query = f"select count(*) from staging.stg_{feed}"  # noqa: S608
-            [(there,)] = connection.execute(query).fetchall()
-            records, events = counted.get(feed, (0, 0))
-            counts[feed] = (int(records), int(events), there)
+@contextmanager
+def _asking(settings: Settings) -> Iterator[Ask]:
+    if settings.warehouse_engine == "snowflake":
+        from millrace.warehouse.snowflake import building as in_snowflake
+
+        with in_snowflake.asking(settings) as ask:
+            yield ask
+        return
+    files.check_there(settings.warehouse_file)
+    with (
+        files.reasons(f"read {settings.warehouse_file}"),
+        engine.connect(settings, settings.warehouse_file) as connection,
+    ):
+        yield lambda query: connection.execute(query).fetchall()
+
+
+def _of_warehouse(ask: Ask) -> tuple[dict[str, int], Counts]:
+    [(snapshots,)] = ask("select snapshots from builds order by started_at desc limit 1")
+    counted = {
+        feed: found
+        for feed, *found in ask(
+            "select feed, sum(records), sum(events) from archived_records group by feed"
+        )
+    }
+    counts = {}
+    for feed in STAGED:
+        [(there,)] = ask(f"select count(*) from staging.stg_{feed}")  # noqa: S608
+        records, events = counted.get(feed, (0, 0))
+        counts[feed] = (int(records), int(events), there)
     return msgspec.json.decode(snapshots, type=dict[str, int]), counts
 
 

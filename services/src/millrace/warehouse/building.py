@@ -26,6 +26,10 @@ class NoArchive(MillraceError):
     """There is nothing to build from."""
 
 
+class OnlyOfDuckDB(MillraceError):
+    """The engine cannot do it."""
+
+
 def now() -> datetime:
     """The time in UTC, without a zone, as in the database."""
     return datetime.now(UTC).replace(tzinfo=None)
@@ -95,7 +99,12 @@ def test(settings: Settings) -> None:
 
 
 def docs(settings: Settings, target: Path) -> None:
-    """Write a page that describes every model and column."""
+    """Write a page that describes every model and column. Raises OnlyOfDuckDB."""
+    if settings.warehouse_engine == "snowflake":
+        raise OnlyOfDuckDB(
+            "the page is made of a warehouse in DuckDB, and MILLRACE_WAREHOUSE_ENGINE is snowflake:"
+            " the models are the same"
+        )
     with files.workplace(settings.warehouse_file) as folder:
         runner = _beside(settings, folder)
         runner.run(["docs", "generate"], "--static")

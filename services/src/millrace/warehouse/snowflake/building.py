@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -50,15 +50,26 @@ def build(settings: Settings, *, full: bool) -> Built:
 
 def show(settings: Settings) -> Contents:
     """What the database has. Raises NoWarehouse, SnowflakeFailed."""
+    with asking(settings) as ask:
+        [build] = ask(contents.BUILD)
+        return contents.of(build, ask(contents.FEEDS), None)
+
+
+@contextmanager
+def asking(settings: Settings) -> Iterator[Callable[[str], list[Any]]]:
+    """What answers queries of what was built. Raises NoWarehouse, SnowflakeFailed."""
     with _as_builder(settings) as cursor:
-        build = _of_the_last_build(cursor, contents.BUILD)
-        if build is None:
+        if _of_the_last_build(cursor, contents.BUILD) is None:
             where = f"{settings.snowflake_database} in Snowflake"
             raise NoWarehouse(
                 f"there is no warehouse in {where}: millrace warehouse build makes it"
             )
-        feeds: Any = cursor.execute(contents.FEEDS)
-        return contents.of(build, feeds.fetchall(), None)
+        yield lambda query: _rows(cursor, query)
+
+
+def _rows(cursor: SnowflakeCursor, query: str) -> list[Any]:
+    cursor.execute(query)
+    return cursor.fetchall()
 
 
 def test(settings: Settings) -> None:
