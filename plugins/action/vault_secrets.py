@@ -15,6 +15,8 @@ file is encrypted with the first of them, as ansible-vault does.
           vault_database_password: {kind: password}
           vault_database_keyfile: {kind: base64, length: 567}
           vault_upstream_api_key: {kind: optional, comment: empty = simulated}
+          vault_private_key: {kind: optional, form: private_key}
+        needed: {vault_private_key: what needs it}   # optional secrets that may not be empty
 
 It returns the names of the secrets that were `added`, and of the optional ones that are `empty`.
 It is an action and not a module because a module cannot import ansible.parsing.vault.
@@ -39,6 +41,8 @@ from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret, VaultSecretsContext, is_encrypted
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ansible import context, module_utils
 
@@ -64,6 +68,8 @@ class Secret:
     name: str
     kind: str
     length: int = 40
+    form: str = ""
+    """What its text is: `private_key`, or anything."""
     comment: str = ""
 
     @classmethod
@@ -71,7 +77,9 @@ class Secret:
         """Read a declaration, and refuse unknown keys."""
         if not isinstance(spec, dict) or spec.get("kind") not in ("password", "base64", "optional"):
             raise VaultError(f"secret {name}: 'kind' must be password, base64 or optional")
-        if unknown := sorted(set(spec) - {"kind", "length", "comment"}):
+        if spec.get("form", "") not in ("", "private_key"):
+            raise VaultError(f"secret {name}: 'form' must be private_key")
+        if unknown := sorted(set(spec) - {"kind", "length", "form", "comment"}):
             raise VaultError(f"secret {name}: unknown key {', '.join(unknown)}")
         return cls(name, **spec)
 
@@ -101,6 +109,11 @@ class Secret:
                 return "is not base64"
             if size < SHORTEST_KEY_BYTES:
                 return f"is shorter than {SHORTEST_KEY_BYTES} bytes"
+        if self.form == "private_key":
+            try:
+                load_pem_private_key(value.encode(), password=None)
+            except (TypeError, ValueError, UnsupportedAlgorithm):
+                return "is no private key in PEM without a passphrase, with its lines"
         return None
 
 
@@ -217,6 +230,9 @@ def ensure(
         advice = "" if kept else f": {command} playbooks/secrets.yml makes what is missing"
         raise VaultError(f"{place} {found} {', '.join(required)}{advice}")
     check(place, change, declared, values)
+    for name, why in (arguments.get("needed") or {}).items():
+        if not values.get(name):
+            raise VaultError(f"{place} lacks {name}, without which there is no {why}. {change}")
     if unknown := sorted(set(values) - {item.name for item in declared}):
         warn(f"{place} holds names that nothing uses (misspelt?): {', '.join(unknown)}")
 
@@ -247,6 +263,7 @@ class ActionModule(ActionBase):
             {
                 "path": {"type": "path", "required": True},
                 "secrets": {"type": "dict", "required": True, "no_log": False},
+                "needed": {"type": "dict", "default": {}},
                 "generate": {"type": "bool", "default": False},
                 "kept": {"type": "str", "default": ""},
             }

@@ -25,7 +25,7 @@ import vault_secrets
 REGION = "us-east-1"
 NAME = "/millrace/deployment"
 VAULT = VaultLib(secrets=[("default", VaultSecret(b"a vault password"))])
-VALUES = {"vault_a": "one value of a secret", "vault_b": "another: value"}
+VALUES = {"vault_a": "one value of a secret", "vault_b": "another: value\nof lines\n"}
 
 
 @pytest.fixture(autouse=True)

@@ -66,7 +66,7 @@ def test_internal_variables_are_marked_as_such(role: str) -> None:
 def test_a_wrong_secret_is_not_printed_by_the_argument_check(role: str) -> None:
     """A failed check of choices prints the value, whatever no_log says."""
     for name, option in options(role).items():
-        if re.search(r"(password|passphrase|keyfile|token|api_key)$", name):
+        if re.search(r"(password|passphrase|keyfile|token|api_key|private_key)$", name):
             assert option["type"] == "str", name
             assert "choices" not in option, name
 

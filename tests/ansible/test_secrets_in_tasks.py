@@ -12,7 +12,7 @@ import yaml
 from jinja2 import Environment, nodes
 from tests.ansible.conftest import ROOT
 
-SECRET = re.compile(r"(vault_.*)|(.*_)?(passwords?|passphrase|keyfile|tokens?|api_key)")
+SECRET = re.compile(r"(vault_.*)|(.*_)?(passwords?|passphrase|keyfile|tokens?|api_key|private_key)")
 # Files of a service may hold secrets, whoever lists them.
 CARRIERS = {"container_files"}
 # They hand variables on to tasks that are looked at themselves, and print none.

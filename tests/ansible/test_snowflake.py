@@ -1,10 +1,11 @@
-"""The playbook that sets Snowflake up: in which order, once, and with nothing secret said."""
+"""Snowflake: the playbook that sets it up, and what a warehouse in it needs of an inventory."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -24,13 +26,17 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from moto.server import ThreadedMotoServer
-from tests.ansible.conftest import INSTANCE, ROOT, Playbook, Run, load
+from tests.ansible.conftest import INSTANCE, ROOT, Playbook, Run, load, words
 from tests.documented.commands import block
+from tests.documented.where import AWS
+
+from millrace.config import Settings
 
 USER_ARN = "arn:aws:iam::444455556666:user/snowflake"
 EXTERNAL_ID = "an-external-id"
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "AWS_REGION": "eu-central-1"}
 module = load(ROOT / "plugins/modules/snowflake_setup.py")
+FILTERS = load(ROOT / "plugins/filter/snowflake.py", "snowflake_filters")
 
 
 class Account:
@@ -131,7 +137,7 @@ def account(aws: str, tmp_path: Path) -> Iterator[Account]:
 
 def arguments(account: Account, folder: Path) -> dict[str, Any]:
     return {
-        "snowflake_account": "an-account",
+        "millrace_snowflake_account": "an-account",
         "snowflake_admin_user": "admin",
         "snowflake_admin_key_file": str(folder / "admin.pem"),
         "snowflake_public_key_file": str(folder / "service.pub"),
@@ -148,8 +154,9 @@ def test_an_account_is_set_up_once_in_the_order_that_it_needs(
     playbook: Playbook, account: Account, tmp_path: Path
 ) -> None:
     given = arguments(account, tmp_path)
-    printed = block("docs/operating/snowflake.md", "ansible-playbook playbooks/snowflake.yml")
-    assert {*re.findall(r"-e (\w+)=", printed.text), "snowflake_endpoint"} == given.keys()
+    printed = block("docs/operating/snowflake.md", f"{AWS}playbooks/snowflake.yml")
+    unsaid = {"millrace_snowflake_account", "snowflake_endpoint"}
+    assert {*re.findall(r"-e (\w+)=", printed.text), *unsaid} == given.keys()
     environment = {**KEYS, "AWS_ENDPOINT_URL": account.aws}
     first = playbook.run("playbooks/snowflake.yml", environment, **given)
     assert first.returncode == 0, first.stdout + first.stderr
@@ -171,11 +178,138 @@ def test_an_account_is_set_up_once_in_the_order_that_it_needs(
 
 
 def test_an_argument_that_is_missing_is_named(playbook: Playbook) -> None:
-    done = playbook.run("playbooks/snowflake.yml", KEYS, snowflake_account="x")
+    done = playbook.run("playbooks/snowflake.yml", KEYS)
     assert done.returncode == 2
     assert "missing required arguments: snowflake_admin_key_file, snowflake_admin_user" in " ".join(
         done.stdout.split()
     )
+
+
+def test_without_an_account_nobody_is_asked(playbook: Playbook, tmp_path: Path) -> None:
+    given = dict.fromkeys(("admin_user", "admin_key_file", "public_key_file", "archive"), "x")
+    said = {f"snowflake_{name}": value for name, value in given.items()}
+    done = playbook.run("playbooks/snowflake.yml", KEYS, **said)
+    assert done.returncode == 2
+    assert "millrace_snowflake_account is missing: write the account" in words(done.stdout)
+
+
+GOOD = {
+    "millrace_warehouse_engine": "snowflake",
+    "millrace_snowflake_account": "an-account",
+    "millrace_snowflake_settings": {"snowflake_database": "OTHER"},
+    "millrace_archive_store": "s3",
+    "millrace_dashboard": "true",
+    "millrace_fleet": [{"name": "a", "roles": ["archiver", "warehouse"]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, ""),
+        ({"millrace_snowflake_account": ""}, "millrace_snowflake_account is missing: millrace_w"),
+        ({"millrace_archive_store": "volume"}, "millrace_archive_store is volume, and Snowflake"),
+        (
+            {"millrace_fleet": [{"roles": ["dashboard"]}]},
+            "millrace_dashboard is true, and millrace_warehouse_engine is snowflake: the dashboard"
+            " reads a warehouse of DuckDB, set millrace_dashboard: false",
+        ),
+        ({"millrace_fleet": [{"roles": ["dashboard"]}], "millrace_dashboard": "false"}, ""),
+        ({"millrace_snowflake_settings": "OTHER"}, "millrace_snowflake_settings: write it as {"),
+        (
+            {"millrace_snowflake_settings": {"snowflake_database": "o-ther"}},
+            "millrace_snowflake_settings: snowflake_database: write it with letters",
+        ),
+        (
+            {"millrace_snowflake_settings": {"snowflake_account": "another"}},
+            "millrace_snowflake_settings: snowflake_account: it is none of snowflake_database, ",
+        ),
+        (
+            dict.fromkeys(GOOD, "") | {"millrace_warehouse_engine": "duckdb"},
+            "",
+        ),
+    ],
+)
+def test_what_keeps_a_warehouse_from_snowflake_is_said(changes: dict[str, Any], says: str) -> None:
+    lines = FILTERS.snowflake_problems(GOOD | changes)
+    assert len(lines) == bool(says)
+    assert "".join(lines).startswith(says)
+
+
+def test_every_check_of_secrets_knows_which_are_needed() -> None:
+    asked = [
+        path for path in ROOT.glob("playbooks/**/*.yml") if "vault_secrets:" in path.read_text()
+    ]
+    checks = [path for path in asked if path.name != "secrets.yml"]
+    assert len(checks) == 3
+    for path in checks:
+        assert 'needed: "{{ millrace_secrets_needed }}"' in path.read_text(), path
+
+
+CONTAINER = """
+- service_files:
+    path: "{{ shown }}/{{ millrace_warehouse_engine }}/files"
+    owner: "{{ uid }}"
+    group: "{{ gid }}"
+    files: "{{ container_files }}"
+- ansible.builtin.copy:
+    dest: "{{ shown }}/{{ millrace_warehouse_engine }}/container.json"
+    mode: "0600"
+    content: >-
+      {{ {'environment': container_env, 'networks': container_networks | map(attribute='name'),
+          'needed': millrace_secrets_needed} | to_json }}
+"""
+
+
+def test_its_container_is_told_of_snowflake_where_the_warehouse_is_there(
+    playbook: Playbook, account: Account, tmp_path: Path
+) -> None:
+    """By the inventory and its vault, through the roles, up to the container."""
+    role = tmp_path / "roles/container/tasks/main.yml"
+    role.parent.mkdir(parents=True)
+    role.write_text(CONTAINER)
+    key = (tmp_path / "admin.pem").read_text()
+    block = "".join(f"  {line}\n" for line in key.splitlines())
+    vault = VaultLib([("default", VaultSecret(playbook.password.read_bytes()))])
+    playbook.vault.write_bytes(vault.encrypt(f"vault_snowflake_private_key: |\n{block}"))
+    include = {"ansible.builtin.include_role": {"name": "warehouse"}}
+    engines = ("snowflake", "duckdb")
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars_files": [str(ROOT / "playbooks/vars/services.yml"), str(playbook.vault)],
+        "tasks": [include | {"vars": {"millrace_warehouse_engine": name}} for name in engines],
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    done = playbook.run(
+        str(tmp_path / "play.yml"),
+        {"ANSIBLE_ROLES_PATH": f"{tmp_path}/roles:{ROOT}/roles"},
+        millrace_snowflake_account="an-account",
+        millrace_snowflake_settings={"snowflake_database": "OTHER"},
+        millrace_archive_store="s3",
+        millrace_region="eu-central-1",
+        ec2_owner_id="12",
+        millrace_authority="its authority",
+        millrace_analytics_image="an-image",
+        shown=str(tmp_path),
+        uid=os.getuid(),
+        gid=os.getgid(),
+    )
+    assert done.returncode == 0, done.stdout
+    there, here = (json.loads((tmp_path / name / "container.json").read_text()) for name in engines)
+    own = {
+        "MILLRACE_WAREHOUSE_ENGINE": "snowflake",
+        "MILLRACE_SNOWFLAKE_ACCOUNT": "an-account",
+        "MILLRACE_SNOWFLAKE_DATABASE": "OTHER",
+    }
+    assert there["environment"] == here["environment"] | own
+    assert not own.keys() & here["environment"].keys()
+    assert {*there["networks"]} - {*here["networks"]} == {f"{INSTANCE}-edge"}
+    assert [*there["needed"]] == ["vault_snowflake_private_key"]
+    assert here["needed"] == {}
+    file = Settings.model_fields["snowflake_private_key_file"].default.name
+    assert (tmp_path / "snowflake/files" / file).read_text() == key
+    assert [one.name for one in (tmp_path / "duckdb/files").iterdir()] == ["ca.pem"]
 
 
 def asked(account: Account, folder: Path) -> dict[str, Any]:

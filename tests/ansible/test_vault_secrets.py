@@ -15,6 +15,14 @@ from typing import Any
 import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
 
 ACTIONS = Path(__file__).parents[2] / "plugins" / "action"
 sys.path.insert(0, str(ACTIONS))
@@ -26,6 +34,7 @@ DECLARED = {
     "vault_keyfile": {"kind": "base64", "length": 567},
     "vault_api_key": {"kind": "optional", "comment": "empty = simulated"},
 }
+PRIVATE_KEY = {"vault_key": {"kind": "optional", "form": "private_key"}}
 GOOD = {
     "vault_password": "Zx81-Spectrum-48K-Commodore",
     "vault_keyfile": base64.b64encode(bytes(range(64))).decode(),
@@ -59,12 +68,18 @@ class Inventory:
         self.path.write_bytes(self.vault.encrypt(text))
 
     def run(
-        self, *, generate: bool = False, check: bool = False, **declared: Any
+        self,
+        *,
+        generate: bool = False,
+        check: bool = False,
+        needed: dict[str, str] | None = None,
+        **declared: Any,
     ) -> dict[str, Any]:
         arguments = {
             "path": str(self.path),
             "secrets": declared or DECLARED,
             "generate": generate,
+            "needed": needed,
         }
         return vault_secrets.ensure(
             arguments, self.vault, "mine", check_mode=check, warn=self.warnings.append
@@ -217,6 +232,52 @@ def test_unusable_values_are_named_and_not_shown(
     assert str(value) not in problem
 
 
+@pytest.fixture(scope="module")
+def private_key() -> str:
+    return pem(NoEncryption())
+
+
+def pem(encryption: KeySerializationEncryption) -> str:
+    made = ec.generate_private_key(ec.SECP256R1())
+    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+def test_a_private_key_is_read_with_its_lines(inventory: Inventory, private_key: str) -> None:
+    inventory.run(generate=True, **PRIVATE_KEY)
+    assert inventory.run(**PRIVATE_KEY)["empty"] == ["vault_key"]
+    lines = "".join(f"  {line}\n" for line in private_key.splitlines())
+    inventory.encrypt(f"vault_key: |\n{lines}")
+    assert inventory.run(needed={"vault_key": "it"}, **PRIVATE_KEY)["empty"] == []
+    assert inventory.values()["vault_key"] == private_key
+
+
+@pytest.mark.parametrize("damage", ["text", "escaped", "cut", "passphrase"])
+def test_what_is_no_private_key_is_named_and_not_shown(
+    inventory: Inventory, private_key: str, damage: str
+) -> None:
+    value = {
+        "text": "a-key-of-another-kind",
+        "escaped": private_key.replace("\n", "\\n"),
+        "cut": private_key[:100],
+        "passphrase": pem(BestAvailableEncryption(b"a passphrase")),
+    }[damage]
+    inventory.encrypt(yaml.safe_dump({"vault_key": value}))
+    problem = inventory.problem(**PRIVATE_KEY)
+    assert "vault_key is no private key in PEM without a passphrase, with its lines" in problem
+    assert value.split("\n")[1 if "\n" in value else 0] not in problem
+
+
+def test_an_optional_secret_that_is_needed_is_named_with_what_needs_it(
+    inventory: Inventory,
+) -> None:
+    needed = {"vault_api_key": "upstream: real"}
+    for written in ({}, {"vault_api_key": ""}):
+        inventory.encrypt(yaml.safe_dump(GOOD | written))
+        assert "lacks vault_api_key, without which there is no upstream: real. Change it with" in (
+            inventory.problem(needed=needed)
+        )
+
+
 def test_names_that_nothing_uses_are_a_warning(inventory: Inventory) -> None:
     inventory.encrypt(yaml.safe_dump({**GOOD, "vault_metal_api_key": "misspelt"}))
     inventory.run()
@@ -224,7 +285,15 @@ def test_names_that_nothing_uses_are_a_warning(inventory: Inventory) -> None:
     assert "misspelt," not in inventory.warnings[0]
 
 
-@pytest.mark.parametrize("spec", [{"kind": "pasword"}, {"kind": "password", "size": 3}, "password"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"kind": "pasword"},
+        {"kind": "optional", "form": "key"},
+        {"kind": "password", "size": 3},
+        "password",
+    ],
+)
 def test_a_misspelt_declaration_is_refused(inventory: Inventory, spec: object) -> None:
     with pytest.raises(vault_secrets.VaultError, match="vault_x"):
         inventory.run(vault_x=spec)

@@ -30,10 +30,15 @@ def producer(**changes: str) -> dict[str, str]:
                 "millrace_api_port": 65536,
                 "millrace_images_source": "registr",
                 "millrace_probe_ports": -1,
+                "millrace_warehouse_engine": "snowflake",
             },
             "millrace_images_source is registr: it must be one of auto, registry, packages;"
-            " millrace_api_port: Input should be less than or equal to 65535; millrace_probe_ports"
-            " is -1: it must be a whole number from 1 to 65000",
+            " millrace_api_port: Input should be less than or equal to 65535;"
+            " millrace_snowflake_account is missing: millrace_warehouse_engine is snowflake, write"
+            " the account's identifier, like organisation-account (docs/operating/snowflake.md);"
+            " millrace_archive_store is volume, and Snowflake loads the archive from S3: have a"
+            " fleet on AWS with millrace_archive_store: s3, or millrace_warehouse_engine: duckdb;"
+            " millrace_probe_ports is -1: it must be a whole number from 1 to 65000",
         ),
         (
             {"millrace_instance": f"{INSTANCE}-my own"},
@@ -104,7 +109,7 @@ def producer(**changes: str) -> dict[str, str]:
     ids=[
         "unknown feed",
         "a GPU in a container",
-        "number, choice, first port",
+        "number, choice, first port, Snowflake without what it needs",
         "a name with a space",
         "no name",
         "variables of roles",

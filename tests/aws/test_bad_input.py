@@ -180,14 +180,22 @@ def test_a_missing_secret_is_named_before_the_first_change(aws: Aws) -> None:
         key: values[spec["kind"]] for key, spec in declared.items() if spec["kind"] in values
     }
     secrets["vault_api_token_operator"] = "changeme"
+    # A text with its line breaks escaped is no key.
+    secrets["vault_snowflake_private_key"] = "-----BEGIN PRIVATE KEY-----\\nMIGH"
+    settings |= {"millrace_warehouse_engine": "snowflake"}
+    settings |= {"millrace_snowflake_account": "an-account", "millrace_dashboard": False}
     manager.put_secret_value(SecretId=name, SecretString=json.dumps(secrets))
     aws.moto.calls.clear()
     result = aws.run("playbooks/deploy/provision.yml", **settings)
     assert result.code != 0
-    assert f"{kept}: vault_api_token_operator is a known default or placeholder" in result.words
+    assert (
+        f"{kept}: vault_api_token_operator is a known default or placeholder;"
+        " vault_snowflake_private_key is no private key in PEM without a passphrase"
+    ) in result.words
     assert "Change it there" in result.words
     assert "ansible-vault edit" not in result.words
     assert "changeme" not in result.output
+    assert "MIGH" not in result.output
     assert "correct-horse" not in result.output
     assert made(aws) == []
     copy = aws.directory / "state" / "secrets.yml"

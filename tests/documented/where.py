@@ -177,12 +177,6 @@ RUN_BY = {
         "tests/pipeline/test_secrets.py",
         '{"certificates_replace": ["kafka-1"]}',
     ),
-    "ansible-playbook playbooks/snowflake.yml -e snowflake_account=organisation-account"
-    " -e snowflake_admin_user=ADMIN -e snowflake_admin_key_file=admin_key.pem"
-    " -e snowflake_public_key_file=snowflake_key.pub -e snowflake_archive=s3://bucket/prefix": (
-        "tests/ansible/test_snowflake.py",
-        'block("docs/operating/snowflake.md", "ansible-playbook playbooks/snowflake.yml")',
-    ),
     "journalctl -u docker": ("molecule/host/verify.yml", "journalctl -u docker"),
     "docker image rm": (DEFAULT + "verify.yml", "argv: [docker, image, rm, "),
     "systemctl restart docker": ("tests/pipeline/test_engine.py", "systemctl restart docker"),
@@ -193,6 +187,12 @@ RUN_BY = {
     "ansible-playbook teardown.yml -e millrace_instance=second -e confirm=second": (
         "molecule/service/destroy.yml",
         "ansible-playbook teardown.yml -e millrace_instance=",
+    ),
+    AWS + "playbooks/snowflake.yml -e snowflake_admin_user=ADMIN"
+    " -e snowflake_admin_key_file=admin_key.pem -e snowflake_public_key_file=snowflake_key.pub"
+    " -e snowflake_archive=s3://<instance>-<account>-<region>-archive": (
+        "tests/ansible/test_snowflake.py",
+        'block("docs/operating/snowflake.md", f"{AWS}playbooks/snowflake.yml")',
     ),
     # On EC2: names and folders are the emulation's.
     AWS + "playbooks/secrets.yml": ("emulator/cli.py", "playbooks/secrets.yml"),
