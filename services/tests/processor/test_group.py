@@ -238,8 +238,10 @@ def test_it_moves_little_and_agrees_with_a_member_of_an_earlier_version(
 
 
 def test_every_question_has_a_deadline(reading: Group, client: Client, admins: list[Admin]) -> None:
+    client.state = MemberState.REBALANCING
     reading.poll(0.25)
     assert client.waits[0] == 250
+    client.state = MemberState.STABLE
     reading.commit({MINE: 5}, TALLIES)
     reading.tally("stock-data")
     reading.look()
@@ -262,30 +264,31 @@ def test_a_member_without_records_asks_less_often(
         SimpleNamespace(monotonic=lambda: now[0], sleep=pauses.append),
     )
 
-    def asked(after: float) -> tuple[int, int]:
-        """How long Kafka may take to answer the next question, and how many pauses there were."""
+    def asked(after: float) -> tuple[int, float]:
+        """How long Kafka may take to answer the next question, and the pause before it."""
         now[0] += after
         client.waits.clear()
+        pauses.clear()
         reading.poll(0.2)
-        return client.waits[0], len(pauses)
+        return client.waits[0], sum(pauses)
 
     client.polled = {MINE: [record(4)]}
-    assert asked(after=0) == (200, 0)
+    assert asked(after=0) == (15, 0)
+    assert asked(after=9) == (15, 0), "work between two batches is no silence"
     client.polled = {}
-    assert asked(after=0.5) == (200, 0)
-    assert asked(after=0.6) == (15, 1)
-    assert sum(pauses) <= 0.1, "the first record after it waits as long"
+    assert asked(after=9) == (15, 0)
+    assert asked(after=0.02) == (15, pytest.approx(0.01))
+    assert asked(after=0.08) == (15, pytest.approx(0.05))
+    assert asked(after=9) == (15, 0.1), "the first record after a silence waits as long"
+    pauses.clear()
     reading.poll(0)
-    assert len(pauses) == 1, "who does not wait is not made to"
+    assert not pauses, "who does not wait is not made to"
     client.polled = {MINE: [record(5)]}
-    assert asked(after=9) == (15, 2)
+    assert asked(after=0) == (15, 0.1)
     client.polled = {}
-    assert asked(after=0.9) == (200, 2)
-    now[0] += 0.2
+    assert asked(after=0.5) == (15, 0)
     client.state = MemberState.REBALANCING
-    asked(after=0)
-    client.state = MemberState.STABLE
-    assert asked(after=0.9) == (200, 3), "a member that joins needs the time"
+    assert asked(after=0.5) == (200, 0), "a member that joins needs the time"
 
 
 def test_it_waits_for_topics_that_kafka_does_not_know_yet(group: Group, client: Client) -> None:

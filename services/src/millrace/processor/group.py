@@ -44,11 +44,10 @@ METADATA_SECONDS = 10
 """Time after which new partitions, and topics that were made again, are detected."""
 TOPICS_SECONDS = 15.0
 """How long a starting processor waits for topics before it continues with the existing ones."""
-IDLE_SECONDS = 1.0
-"""Time without records after which polls pause."""
-IDLE_PAUSE_SECONDS = 0.1
-"""The pause before each poll then. Without it, fetching empty partitions every linger would take a
-tenth of a core here and as much at the broker."""
+PAUSE_SHARE = 0.5
+"""Of the time without records, the pause before the next poll. Without a pause, fetching empty
+partitions every linger would take a tenth of a core here and as much at the broker."""
+LONGEST_PAUSE_SECONDS = 0.1
 PARTITION_BYTES = kafka.MEBIBYTE
 """A quarter of a second's work when compressed. An empty partition makes others wait no longer than
 the linger, so that more would only cost memory."""
@@ -66,7 +65,8 @@ class Group:
         self._holdings = Holdings()
         self._admin: Any = None
         self._noted_at = 0.0
-        self._made_at = self._busy_at = time.monotonic()
+        self._made_at = time.monotonic()
+        self._idle_since: float | None = None
         # A broker with few records waits for more, at most the linger, because at a low rate small
         # batches cost the most. The member is not static: a static one would get its former
         # partitions by its name alone, and nobody would read new topics and partitions.
@@ -114,15 +114,19 @@ class Group:
 
     def poll(self, seconds: float) -> Mapping[Partition, Sequence[Record]]:
         """See ports.Consumer."""
-        if seconds and time.monotonic() - self._busy_at > IDLE_SECONDS:
-            time.sleep(IDLE_PAUSE_SECONDS)
+        if seconds and self.joined:  # joining needs the time
+            if self._idle_since is not None:
+                idle = time.monotonic() - self._idle_since
+                time.sleep(min(idle * PAUSE_SHARE, LONGEST_PAUSE_SECONDS))
             seconds = self._settings.processor_linger_ms / SECOND
         with Kinds("read"):
             found: Mapping[Partition, Sequence[Record]] = self._client.poll(
                 timeout_ms=int(seconds * SECOND)
             )
             if found or not self.joined:
-                self._busy_at = time.monotonic()
+                self._idle_since = None
+            elif self._idle_since is None:
+                self._idle_since = time.monotonic()
             try:
                 anew = self._logs.find_new(ANSWER_SECONDS * SECOND)
             except Exception:
