@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Molecule scenarios: those that take longest first, which are what is on emulated EC2, the whole pipeline and our services, so that
 # none is left to run alone at the end; then one a role.
-FIRST := default aws aws_one_host service
+FIRST := default aws service
 SCENARIOS := $(FIRST) $(filter-out $(FIRST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .NOTPARALLEL:

@@ -245,7 +245,6 @@ RUN_BY = {
     "pytest tests/aws": ("Makefile", "tests/aws $(ARGS)\n"),
     "molecule test -s kafka": SCENARIO,
     "molecule test -s aws": SCENARIO,
-    "molecule test -s aws_one_host": SCENARIO,
     "molecule converge -s kafka": SCENARIO,
     "molecule verify -s kafka": SCENARIO,
     "molecule destroy -s kafka": SCENARIO,

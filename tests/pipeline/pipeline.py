@@ -39,6 +39,8 @@ class Pipeline:
 
     instance: str
     docker: docker.DockerClient
+    engine: str = ""
+    """URL of the host's engine; empty: this machine's."""
 
     def container(self, service: str) -> Container:
         return self.docker.containers.get(f"{self.instance}-{service}")
@@ -65,6 +67,7 @@ class Pipeline:
             capture_output=True,
             timeout=timeout,
             check=False,
+            env={**os.environ, "DOCKER_HOST": self.engine} if self.engine else None,
         )
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
