@@ -9,7 +9,7 @@ from types import CodeType
 from typing import Any
 
 import pytest
-from tests import compiled_modules
+from emulator.host import compiled_modules
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 Each module comes in a zip file of its own, with all that it imports, and Python keeps nothing of
 what it compiles of one: that is two fifths of a module's processor time. In the environment of
-tests, `scripts/bootstrap` has every Python import this at its start. What runs is the same code;
-who deploys has Python as it is.
+tests, as `scripts/bootstrap dev` makes it, and on emulated hosts every Python imports this at its
+start. What runs is the same code; elsewhere Python is as it is.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import zipimport
 from pathlib import Path
 from types import CodeType
 
-CACHE = Path(sys.prefix, "compiled_modules")
+CACHE = Path(sys.prefix, "lib", "compiled_modules")
 NOT_READ = (OSError, EOFError, ValueError, TypeError)
 """What reading a file ends with that is not there, or that is damaged"""
 
