@@ -9,6 +9,7 @@ from types import CodeType
 from typing import Any
 
 import pytest
+
 from emulator.host import compiled_modules
 
 
