@@ -29,9 +29,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible.plugins.filter.core import to_json
 
@@ -44,7 +44,7 @@ def role_variables(roles: Path) -> dict[str, dict[str, Any]]:
     return {
         path.parents[1].name: {
             name: option
-            for spec in yaml.safe_load(path.read_text())["argument_specs"].values()
+            for spec in yaml_load(path.read_text())["argument_specs"].values()
             for name, option in spec.get("options", {}).items()
         }
         for path in roles.glob("*/meta/argument_specs.yml")
@@ -54,9 +54,9 @@ def role_variables(roles: Path) -> dict[str, dict[str, Any]]:
 def filled(playbooks: Path) -> dict[str, tuple[str, str]]:
     """Read the variables that playbooks set, each with its file and value."""
     told = playbooks / "vars" / "services.yml"
-    found = {name: (told, value) for name, value in yaml.safe_load(told.read_text()).items()}
+    found = {name: (told, value) for name, value in yaml_load(told.read_text()).items()}
     for path in (*playbooks.glob("*.yml"), *playbooks.glob("deploy/*.yml")):
-        for play in yaml.safe_load(path.read_text()):
+        for play in yaml_load(path.read_text()):
             for role in play.get("roles", []):
                 if isinstance(role, dict):
                     found |= {name: (path, value) for name, value in role.items() if "_" in name}
@@ -87,7 +87,7 @@ def own_variables(inventories: Path) -> set[str]:
     """Read the names that have a default in any inventory."""
     patterns = ("shared/*.yml", "*/group_vars/*/+defaults/*.yml")
     files = [path for pattern in patterns for path in inventories.glob(pattern)]
-    return {name for path in files for name in yaml.safe_load(path.read_text())}
+    return {name for path in files for name in yaml_load(path.read_text())}
 
 
 def unknown(

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.filter.core import to_json
 
@@ -91,7 +91,7 @@ def producer_problems(producers: Any) -> list[str]:
     """Return the problems with each of `millrace_producers`, as the services report them."""
     if not isinstance(producers, list):
         return [f"{VARIABLE}: {FORM}"]
-    options = yaml.safe_load(SPEC.read_text())["argument_specs"]["main"]["options"]
+    options = yaml_load(SPEC.read_text())["argument_specs"]["main"]["options"]
     spec = options["producer_producers"]
     wrong, names = [], set[str]()
     for number, producer in enumerate(producers, start=1):
