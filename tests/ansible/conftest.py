@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible.parsing.vault import VaultLib, VaultSecret
+from tests.forked import Program
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +26,17 @@ ROOT = Path(__file__).parents[2]
 # name is the beginning of another's.
 INSTANCE = f"mr-test-{os.getpid():07}"
 Run = Callable[..., dict[str, Any]]
+
+IMPORTED = (
+    "ansible.executor.playbook_executor",
+    "ansible.executor.task_executor",
+    "ansible.plugins.strategy.linear",
+    "ansible.plugins.action.normal",
+    "ansible.plugins.filter.core",
+    "ansible.vars.hostvars",
+    # What our filters and actions import where they run, each time anew.
+    "millrace.producer.declared",
+)
 
 # Where Ansible looks too, as ansible.cfg says it.
 ansible.module_utils.__path__.append(str(ROOT / "plugins/module_utils"))
@@ -86,6 +98,32 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
+_imported: dict[Any, Program] = {}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_imported_playbooks_stay() -> Iterator[None]:
+    yield
+    for program in _imported.values():
+        program.close()
+
+
+def ansible_playbook(
+    *arguments: str | Path,
+    cwd: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+    together: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run ansible-playbook in this folder, with these variables of the environment besides."""
+    own = os.environ | {"ANSIBLE_NOCOLOR": "1"} | {**(environment or {})}
+    # What its configuration depends on.
+    read = cwd, *sorted((name, own[name]) for name in own if name.startswith("ANSIBLE_"))
+    if read not in _imported:
+        _imported[read] = Program("ansible.cli.playbook:main", IMPORTED, cwd, own)
+    tool = Path(sys.executable).parent / "ansible-playbook"
+    return _imported[read].run([tool, *arguments], cwd, own, together=together)
+
+
 class Playbook:
     """Playbooks of the project, on this machine's inventory but with a vault of their own."""
 
@@ -122,18 +160,12 @@ class Playbook:
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.password),
             "MILLRACE_VAULT_FILE": str(self.vault),
         }
-        return subprocess.run(
-            [
-                Path(sys.executable).parent / "ansible-playbook",
-                f"--inventory={inventory or self.checkout / 'inventories/local'}",
-                f"--extra-vars={json.dumps(variables)}",
-                self.checkout / name,
-            ],
-            env=os.environ | {"ANSIBLE_NOCOLOR": "1"} | vault | (environment or {}),
+        return ansible_playbook(
+            f"--inventory={inventory or self.checkout / 'inventories/local'}",
+            f"--extra-vars={json.dumps(variables)}",
+            self.checkout / name,
             cwd=self.checkout,
-            capture_output=True,
-            text=True,
-            check=False,
+            environment=vault | (environment or {}),
         )
 
 

@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.ansible.conftest import INSTANCE, ROOT, Playbook, forget_runs, load, words
+from tests.ansible.conftest import (
+    INSTANCE,
+    ROOT,
+    Playbook,
+    ansible_playbook,
+    forget_runs,
+    load,
+    words,
+)
 
 PLAYBOOKS = {
     path.stem: path
@@ -151,10 +159,7 @@ def test_a_part_of_an_inventory_that_cannot_be_read_is_an_error(
 ) -> None:
     (tmp_path / "hosts.yml").write_text("fleet: {hosts: {localhost: {ansible_connection: local}}}")
     (tmp_path / stray).write_text("fleet: [")
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "-i", tmp_path, "playbooks/status.yml"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = ansible_playbook("-i", tmp_path, "playbooks/status.yml")
     assert done.returncode != 0
     assert "PLAY" not in done.stdout
     assert f"{tmp_path}/{stray}" in done.stderr
@@ -177,11 +182,7 @@ def test_what_editors_and_people_leave_is_no_part_of_an_inventory(tmp_path: Path
 
 
 def test_variables_that_are_not_there_are_what_is_said_and_not_the_inventory() -> None:
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "-e@nosuch.yml", "playbooks/status.yml"],
-        cwd=ROOT, env=os.environ | {"ANSIBLE_NOCOLOR": "1"}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    done = ansible_playbook("-e@nosuch.yml", "playbooks/status.yml")
     assert done.returncode != 0
     assert "Could not find or access" in done.stderr
     assert "no root 'plugin' key" not in done.stderr
@@ -193,10 +194,9 @@ def lock_file() -> Iterator[Path]:
     forget_runs()
 
 
-def command(path: Path, *arguments: str) -> list[str]:
+def arguments(path: Path, *more: str) -> list[str]:
     variables = json.dumps({"millrace_instance": INSTANCE, "directory": str(path)})
-    tool = Path(sys.executable).parent / "ansible-playbook"
-    return [str(tool), f"--extra-vars={variables}", *arguments, str(path / "change.yml")]
+    return [f"--extra-vars={variables}", *more, str(path / "change.yml")]
 
 
 def test_a_second_run_says_who_runs_and_a_killed_one_holds_nothing(
@@ -212,7 +212,11 @@ def test_a_second_run_says_who_runs_and_a_killed_one_holds_nothing(
     # Twice, as parts of a run do: it meets its own lock.
     (tmp_path / "change.yml").write_text(yaml.safe_dump([begin, work, begin, wait]))
     first = subprocess.Popen(
-        command(tmp_path), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        [Path(sys.executable).parent / "ansible-playbook", *arguments(tmp_path)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         end = time.monotonic() + 60
@@ -222,19 +226,18 @@ def test_a_second_run_says_who_runs_and_a_killed_one_holds_nothing(
             time.sleep(0.1)
 
         (tmp_path / "change.yml").write_text(yaml.safe_dump([begin, work]))
-        run = {"cwd": ROOT, "capture_output": True, "text": True, "check": False}
-        second = subprocess.run(command(tmp_path), **run)
+        second = ansible_playbook(*arguments(tmp_path))
         assert second.returncode == 2
         said = words(second.stdout.rpartition("The run ended because of this:")[2])
         assert f"(process {first.pid}): run this again when that has ended" in said
         assert "change.yml on this instance since 20" in said
         assert "changed=0" in second.stdout
         # What changes nothing runs beside it.
-        assert subprocess.run(command(tmp_path, "--check"), **run).returncode == 0
+        assert ansible_playbook(*arguments(tmp_path, "--check")).returncode == 0
     finally:
         first.send_signal(signal.SIGKILL)
         first.communicate(timeout=60)
-    assert subprocess.run(command(tmp_path), **run).returncode == 0
+    assert ansible_playbook(*arguments(tmp_path)).returncode == 0
     assert json.loads(lock_file.read_text())["process"] != first.pid
 
 

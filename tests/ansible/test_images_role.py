@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.ansible.conftest import ROOT
+from tests.ansible.conftest import ROOT, ansible_playbook
 
 # Stands in for images/build: an image is there once its name is a file.
 PROGRAM = """
@@ -61,13 +59,11 @@ module.exit_json(changed=False, missing=missing)
 class Role:
     """The role, run on this machine with a stand-in for images/build."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, library: Path) -> None:
+        self.path, self.library = path, library
         (path / "build").write_text(PROGRAM)
         (path / "push").write_text(PUSH)
         (path / "why").write_text("")
-        (path / "library").mkdir()
-        (path / "library" / "engine_images.py").write_text(ENGINE_IMAGES.lstrip())
         (path / "versions.yml").write_text("images: {}")
         (path / "play.yml").write_text(
             json.dumps([{"hosts": "localhost", "gather_facts": False, "roles": ["images"]}])
@@ -76,37 +72,36 @@ class Role:
     def run(self, *arguments: str) -> tuple[int, str, list[str]]:
         """Return exit status, output and the calls of images/build."""
         (self.path / "calls").write_text("")
-        result = subprocess.run(
-            [
-                Path(sys.executable).parent / "ansible-playbook",
-                "--inventory=localhost,",
-                "--connection=local",
-                f"--extra-vars=ansible_python_interpreter={sys.executable}",
-                f"--extra-vars=images_program={self.path}/build",
-                f"--extra-vars=images_push_program={self.path}/push",
-                *arguments,
-                self.path / "play.yml",
-            ],
-            env={
-                **os.environ,
+        result = ansible_playbook(
+            "--inventory=localhost,",
+            "--connection=local",
+            f"--extra-vars=ansible_python_interpreter={sys.executable}",
+            f"--extra-vars=images_program={self.path}/build",
+            f"--extra-vars=images_push_program={self.path}/push",
+            *arguments,
+            self.path / "play.yml",
+            cwd=self.library,
+            environment={
                 "ANSIBLE_CONFIG": "",
                 "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+                "ANSIBLE_LIBRARY": str(self.library),
                 "STAND_IN": str(self.path),
-                "ANSIBLE_LIBRARY": str(self.path / "library"),
-                "ANSIBLE_NOCOLOR": "1",
             },
-            cwd=self.path,
-            capture_output=True,
-            text=True,
-            check=False,
         )
         calls = (self.path / "calls").read_text().splitlines()
         return result.returncode, result.stdout, calls
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "engine_images.py").write_text(ENGINE_IMAGES.lstrip())
+    return folder
+
+
 @pytest.fixture
-def role(tmp_path: Path) -> Role:
-    return Role(tmp_path)
+def role(tmp_path: Path, library: Path) -> Role:
+    return Role(tmp_path, library)
 
 
 def test_each_image_is_a_step_and_a_second_run_only_asks(role: Role) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import configparser
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.ansible.conftest import ROOT
+from tests.ansible.conftest import ROOT, ansible_playbook
 
 # Tiers of a deployment: brokers on two hosts, processors on a third.
 HOSTS = {"kafka": ["a", "b"], "processor": ["c"]}
@@ -45,20 +43,8 @@ class Runs:
     def run(self, plays: list[dict[str, Any]], *arguments: str) -> tuple[int, str]:
         """Run plays; return the exit status and what was printed."""
         self.playbook.write_text(yaml.safe_dump(plays))
-        done = subprocess.run(
-            [
-                Path(sys.executable).parent / "ansible-playbook",
-                f"--inventory={self.inventory}",
-                *arguments,
-                self.playbook,
-            ],
-            cwd=ROOT,
-            env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        inventory = f"--inventory={self.inventory}"
+        done = ansible_playbook(inventory, *arguments, self.playbook, together=True)
         return done.returncode, done.stdout
 
 

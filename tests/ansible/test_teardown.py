@@ -23,15 +23,14 @@ module.exit_json(changed=False, **json.loads(os.environ["ENGINE"]))
 class Machine:
     """A deployment's files, and teardown.yml with a stand-in for the engine."""
 
-    def __init__(self, path: Path, playbook: Playbook) -> None:
-        self.playbook = playbook
+    def __init__(self, path: Path, playbook: Playbook, library: Path) -> None:
+        self.playbook, self.library = playbook, library
         self.vault, self.state = playbook.vault, path / "states" / INSTANCE
-        self.volumes, self.library = path / "volumes", path / "library"
-        for directory in (self.state, self.volumes, self.library):
+        self.volumes = path / "volumes"
+        for directory in (self.state, self.volumes):
             directory.mkdir(parents=True)
         for file in (self.vault, self.state / "ca.pem"):
             file.write_text("{}")
-        (self.library / "docker_engine_info.py").write_text(ENGINE.lstrip())
 
     def teardown(
         self, environment: dict[str, str] | None = None, **engine: bool
@@ -51,9 +50,16 @@ class Machine:
         )
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "docker_engine_info.py").write_text(ENGINE.lstrip())
+    return folder
+
+
 @pytest.fixture
-def machine(tmp_path: Path, playbook: Playbook) -> Machine:
-    return Machine(tmp_path, playbook)
+def machine(tmp_path: Path, playbook: Playbook, library: Path) -> Machine:
+    return Machine(tmp_path, playbook, library)
 
 
 @pytest.mark.parametrize("is_installed", [True, False], ids=["an engine", "only its volumes"])
@@ -87,7 +93,9 @@ def test_secrets_that_another_instance_uses_stay_and_are_named(machine: Machine)
     assert not machine.state.exists()
 
 
-def test_the_password_of_another_vault_stays_and_both_are_named(tmp_path: Path) -> None:
+def test_the_password_of_another_vault_stays_and_both_are_named(
+    tmp_path: Path, library: Path
+) -> None:
     """As after `make up` and playbooks/secrets.yml for AWS, where nothing is deployed yet."""
     checkout = tmp_path / "checkout"
     for name in ("inventories", "playbooks", "plugins", "roles", "scripts"):
@@ -98,7 +106,7 @@ def test_the_password_of_another_vault_stays_and_both_are_named(tmp_path: Path) 
     password, theirs = checkout / ".vault_password", checkout / "inventories/aws/vault.yml"
     password.write_text("a password")
     theirs.write_text("{}")
-    machine = Machine(tmp_path, Playbook(tmp_path, checkout))
+    machine = Machine(tmp_path, Playbook(tmp_path, checkout), library)
     own = dict.fromkeys(("MILLRACE_VAULT_PASSWORD_FILE", "MILLRACE_VAULT_FILE"), "")
     own["ANSIBLE_CONFIG"] = str(checkout / "ansible.cfg")
     done = machine.teardown(own)
