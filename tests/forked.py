@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,10 +45,11 @@ class Program:
         environment: Mapping[str, str],
         *,
         together: bool = False,
+        limit: int = 0,
     ) -> subprocess.CompletedProcess[str]:
         """Run it with these arguments, of which the first is its name.
 
-        Its two outputs are one if they are wanted together.
+        Its two outputs are one if they are wanted together. It is killed after so many seconds.
         """
         assert self._server.stdin
         assert self._server.stdout
@@ -59,6 +61,7 @@ class Program:
                 "arguments": given,
                 "cwd": str(cwd),
                 "environment": dict(environment),
+                "limit": limit,
                 "output": [str(output), str(output if together else errors)],
             }
             self._server.stdin.write(f"{json.dumps(call)}\n")
@@ -89,6 +92,7 @@ def _next() -> None:
             sys.argv = call["arguments"]
             # Or all would choose the same.
             random.seed()
+            signal.alarm(call["limit"])
             return
         _, status = os.waitpid(process, 0)
         sys.stdout.write(f"{status}\n")

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from tests.forked import Program
 
 from millrace import verify, watch
 from millrace.cli import main
@@ -21,28 +23,38 @@ from millrace.watch import status
 from millrace.watch.snapshot import Snapshot
 from millrace.watch.status import NotWell
 
-MILLRACE = [sys.executable, "-c", "from millrace.cli import main; main()"]
+ROOT = Path(__file__).parents[3]
+# What our modules import. They themselves are imported by each command, as they are otherwise.
+LIBRARIES = ("kafka", "msgspec", "pydantic_settings", "pymongo", "requests", "structlog", "typer")
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*MILLRACE, *arguments],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def millrace() -> Iterator[Program]:
+    program = Program("millrace.cli:main", LIBRARIES, ROOT, os.environ)
+    yield program
+    program.close()
 
 
-def test_a_wrong_setting_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(millrace: Program) -> Run:
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        words = ["millrace", *arguments]
+        return millrace.run(words, ROOT, os.environ | environment, limit=30)
+
+    return run
+
+
+def test_a_wrong_setting_is_one_line_and_exit_code_1(run: Run, tmp_path: Path) -> None:
     result = run("config", MILLRACE_HTTP_PORT="x", MILLRACE_SECRETS_DIR=str(tmp_path))
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert "MILLRACE_HTTP_PORT" in result.stderr
 
 
-def test_config_prints_settings_with_masked_secrets(tmp_path: Path) -> None:
+def test_config_prints_settings_with_masked_secrets(run: Run, tmp_path: Path) -> None:
     (tmp_path / "kafka_password").write_text("s3cret")
     result = run("config", MILLRACE_SECRETS_DIR=str(tmp_path))
     assert result.returncode == 0
@@ -50,7 +62,7 @@ def test_config_prints_settings_with_masked_secrets(tmp_path: Path) -> None:
     assert "s3cret" not in result.stdout
 
 
-def test_config_shows_no_secret_of_a_url(tmp_path: Path) -> None:
+def test_config_shows_no_secret_of_a_url(run: Run, tmp_path: Path) -> None:
     url = "http://user:{0}@vllm:8000/metrics?api_key={0}".format("pa55" * 3)
     result = run("config", MILLRACE_PRODUCER_URL=url, MILLRACE_SECRETS_DIR=str(tmp_path))
     assert result.returncode == 0
@@ -60,7 +72,7 @@ def test_config_shows_no_secret_of_a_url(tmp_path: Path) -> None:
     assert shown["http_port"] == 8081
 
 
-def test_config_shows_no_secret_where_a_setting_has_it(tmp_path: Path) -> None:
+def test_config_shows_no_secret_where_a_setting_has_it(run: Run, tmp_path: Path) -> None:
     word = 3 * 'p\u00e4"55'
     (tmp_path / "kafka_password").write_text(word)
     result = run("config", MILLRACE_PRODUCER_HOST=word, MILLRACE_SECRETS_DIR=str(tmp_path))
@@ -68,7 +80,9 @@ def test_config_shows_no_secret_where_a_setting_has_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["61 * * * *", "@daily", "0 0 31 2 *"])
-def test_config_refuses_a_schedule_that_produce_refuses(tmp_path: Path, schedule: str) -> None:
+def test_config_refuses_a_schedule_that_produce_refuses(
+    run: Run, tmp_path: Path, schedule: str
+) -> None:
     result = run("config", MILLRACE_PRODUCER_SCHEDULE=schedule, MILLRACE_SECRETS_DIR=str(tmp_path))
     assert result.returncode == 1
     said = f"millrace: MILLRACE_PRODUCER_SCHEDULE: the schedule '{schedule}' "
@@ -76,7 +90,7 @@ def test_config_refuses_a_schedule_that_produce_refuses(tmp_path: Path, schedule
     assert result.stderr.count("\n") == 1
 
 
-def test_a_producer_without_source_says_what_it_needs(tmp_path: Path) -> None:
+def test_a_producer_without_source_says_what_it_needs(run: Run, tmp_path: Path) -> None:
     result = run("produce", MILLRACE_SECRETS_DIR=str(tmp_path))
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
@@ -94,7 +108,7 @@ def test_a_health_check_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("command", [("process",), ("dead-letters", "list")])
 def test_a_command_without_credentials_says_what_it_needs(
-    tmp_path: Path, command: tuple[str, ...]
+    run: Run, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     result = run(*command, MILLRACE_SECRETS_DIR=str(tmp_path), MILLRACE_HTTP_PORT="18199")
     assert result.returncode == 1
@@ -102,7 +116,7 @@ def test_a_command_without_credentials_says_what_it_needs(
     assert result.stderr.count("\n") == 1
 
 
-def test_a_misspelt_setting_is_refused_with_the_right_name(tmp_path: Path) -> None:
+def test_a_misspelt_setting_is_refused_with_the_right_name(run: Run, tmp_path: Path) -> None:
     result = run(
         "config", MILLRACE_PROCESSOR_BREAKER_SHAER="0.1", MILLRACE_SECRETS_DIR=str(tmp_path)
     )
@@ -174,7 +188,7 @@ def login(tmp_path: Path) -> dict[str, str]:
     ],
 )
 def test_a_wrong_setting_ends_every_command_with_one_line(
-    tmp_path: Path, login: dict[str, str], command: str, name: str, value: str, said: str
+    run: Run, tmp_path: Path, login: dict[str, str], command: str, name: str, value: str, said: str
 ) -> None:
     (tmp_path / "prices.csv").touch()
     replaying = {
@@ -191,7 +205,7 @@ def test_a_wrong_setting_ends_every_command_with_one_line(
     assert result.stderr.count("\n") == 1
 
 
-def test_the_status_of_nothing_is_an_error(tmp_path: Path, login: dict[str, str]) -> None:
+def test_the_status_of_nothing_is_an_error(run: Run, tmp_path: Path, login: dict[str, str]) -> None:
     wrong = {
         "MILLRACE_MONGODB_CA_FILE": str(tmp_path / "none.pem"),
         "MILLRACE_STATUS_HOSTS": '["127.0.0.1:1"]',
@@ -206,7 +220,7 @@ def test_the_status_of_nothing_is_an_error(tmp_path: Path, login: dict[str, str]
     )
 
 
-def test_the_version_is_said() -> None:
+def test_the_version_is_said(run: Run) -> None:
     result = run("--version")
     assert result.returncode == Exit.OK
     assert result.stdout.startswith("millrace 0.")
