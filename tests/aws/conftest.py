@@ -64,13 +64,17 @@ class Aws:
         (directory / "password").write_text("not a secret of anybody")
         # What Systems Manager's sessions need on this machine; no host is reached here.
         (directory / "session-manager-plugin").touch(mode=0o755)
-        image = self.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-        self.client("ssm").put_parameter(Name="/test/ami", Value=image, Type="String")
-        self.image = image
-        # Who administers the account does this, as docs/aws.md says, not the operator.
+        (directory / "modules").mkdir()
         install_aws_cli(directory / "cli")
-        self.page("aws iam create-policy ", {"AWS_EXECUTION_ENV": OWN_AGENT})
+        self.image = self.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
         assert self.run("playbooks/secrets.yml").code == 0
+
+    def empty(self) -> None:
+        """Begin with an account in which there is what its administrator makes."""
+        self.moto.clear()
+        self.client("ssm").put_parameter(Name="/test/ami", Value=self.image, Type="String")
+        # Who administers the account does this, as docs/aws.md says, not the operator.
+        self.page("aws iam create-policy ", {"AWS_EXECUTION_ENV": OWN_AGENT})
 
     def client(self, service: str, **options: Any) -> Any:
         """A client of an AWS service."""
@@ -137,6 +141,8 @@ class Aws:
             "AWS_MAX_ATTEMPTS": "2",
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.directory / "password"),
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_CALLBACK_PLUGINS": "plugins/callback:tests/aws/callback",
+            "MILLRACE_TEST_MODULES": str(self.directory / "modules"),
             "AWS_DEFAULT_REGION": REGION,
             "PATH": os.pathsep.join(
                 [str(self.directory / "cli/bin"), os.environ["PATH"], str(self.directory)]
@@ -151,7 +157,7 @@ class Aws:
             | (environment or {}),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         return Result(done.returncode, done.stdout + done.stderr)
@@ -220,15 +226,21 @@ def tags(item: dict[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in listed}
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """An account with nothing in it."""
+@pytest.fixture(scope="session")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """The account, and on this machine what it takes to work with it."""
     assert shutil.which("ansible-playbook"), "put .venv/bin first on PATH"
     moto = MotoServer()
     moto.start()
     try:
-        moto.clear()
         yield Aws(moto, tmp_path_factory.mktemp("aws"))
     finally:
         moto.stop()
         Path(f"/run/lock/millrace-{INSTANCE}-{REGION}").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def aws(account: Aws) -> Aws:
+    """The account with nothing in it."""
+    account.empty()
+    return account
