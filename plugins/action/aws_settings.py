@@ -56,7 +56,8 @@ def near(name: str, known: Any) -> str:
 @functools.cache
 def regions() -> list[str]:
     """The regions that boto3 knows, without a request."""
-    return list(boto3.session.Session().get_available_regions("ec2"))
+    # Every region has STS, whose description takes less time to read than EC2's.
+    return list(boto3.session.Session().get_available_regions("sts"))
 
 
 def network(text: str) -> Network | None:
