@@ -178,15 +178,14 @@ def with_added(text: str, path: Path, added: list[Secret]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def check(place: str, change: str, declared: list[Secret], values: dict[str, Any]) -> None:
-    """Refuse values that cannot be used."""
+def wrong(place: str, change: str, declared: list[Secret], values: dict[str, Any]) -> list[str]:
+    """Describe values that cannot be used, in one line if there are any."""
     complaints = [
         f"{secret.name} {complaint}"
         for secret in declared
         if secret.name in values and (complaint := secret.complaint(values[secret.name]))
     ]
-    if complaints:
-        raise VaultError(f"{place}: {'; '.join(complaints)}. {change}")
+    return [f"{place}: {'; '.join(complaints)}. {change}"] if complaints else []
 
 
 def listing(names: Iterable[str]) -> str:
@@ -225,11 +224,13 @@ def ensure(
     text, values, secret = read(path, vault) if path.exists() else ("", {}, vault.secrets[0][1])
     missing = [item for item in declared if item.name not in values]
     required = [item.name for item in missing if item.kind != "optional"]
+    lines = []
     if required and not arguments["generate"]:
         found = "lacks" if path.exists() else "does not exist; it must hold"
         advice = "" if kept else f": {command} playbooks/secrets.yml makes what is missing"
-        raise VaultError(f"{place} {found} {', '.join(required)}{advice}")
-    check(place, change, declared, values)
+        lines.append(f"{place} {found} {', '.join(required)}{advice}")
+    if lines := lines + wrong(place, change, declared, values):
+        raise VaultError("; ".join(lines))
     for name, why in (arguments.get("needed") or {}).items():
         if not values.get(name):
             raise VaultError(f"{place} lacks {name}, without which there is no {why}. {change}")

@@ -197,9 +197,12 @@ def test_a_vault_that_holds_no_names_is_refused(inventory: Inventory, text: str)
 
 
 def test_missing_secrets_are_named_where_nothing_may_be_generated(inventory: Inventory) -> None:
-    inventory.encrypt(f"vault_keyfile: {GOOD['vault_keyfile']}\n")
-    with pytest.raises(vault_secrets.VaultError, match=r"vault\.yml lacks vault_password: "):
+    """Together with what is wrong with those that are there."""
+    inventory.encrypt("vault_keyfile: changeme\n")
+    with pytest.raises(vault_secrets.VaultError) as problem:
         inventory.run()
+    assert f"{inventory.path} lacks vault_password: " in str(problem.value)
+    assert f"; {inventory.path}: vault_keyfile is " in str(problem.value)
 
 
 def test_a_missing_vault_is_named_where_nothing_may_be_generated(inventory: Inventory) -> None:
