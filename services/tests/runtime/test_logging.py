@@ -280,5 +280,5 @@ def seconds_to_redact(text: str) -> float:
 )
 def test_text_with_many_beginnings_of_names_takes_as_long_as_other_text(part: str) -> None:
     """However fast the machine is."""
-    size = 200_000
-    assert seconds_to_redact((size // len(part)) * part) < 15 * seconds_to_redact(size * "a")
+    size = 50_000
+    assert seconds_to_redact((size // len(part)) * part) < 4 * seconds_to_redact(size * "a")
