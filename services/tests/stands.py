@@ -61,12 +61,16 @@ def refuse_unled(unled: Collection[TopicPartition], asked: Collection[TopicParti
 
 def _checked(method: Callable[..., Any], real: Any) -> Callable[..., Any]:
     signature = _signature(real)
+    taken: set[tuple[int, frozenset[str]]] = set()
 
     @wraps(method)
     def called(*arguments: Any, **options: Any) -> Any:
-        bound = signature.bind(*arguments, **options)
         if real is KafkaProducer.send:
-            _check_record(**bound.arguments)
+            _check_record(**signature.bind(*arguments, **options).arguments)
+        # Whether it binds depends on how many there are, and on their names.
+        elif (call := (len(arguments), frozenset(options))) not in taken:
+            signature.bind(*arguments, **options)
+            taken.add(call)
         return method(*arguments, **options)
 
     return called
