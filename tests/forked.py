@@ -8,6 +8,7 @@ read once: such a process is for runs with one and the same.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -92,6 +93,8 @@ def _next() -> None:
             sys.argv = call["arguments"]
             # Or all would choose the same.
             random.seed()
+            # What the import made (Ansible's folder of temporary files) is for the next ones too.
+            atexit._clear()
             signal.alarm(call["limit"])
             return
         _, status = os.waitpid(process, 0)
