@@ -1,4 +1,4 @@
-"""Runs of the tests of provisioning pack a module once for all of them."""
+"""Runs of a scenario, or of the tests of provisioning, pack a module once for all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.aws.callback.kept_modules import CallbackModule
+from tests.callback.kept_modules import CallbackModule
 
 from ansible import constants
 

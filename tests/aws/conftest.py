@@ -141,7 +141,7 @@ class Aws:
             "AWS_MAX_ATTEMPTS": "2",
             "MILLRACE_VAULT_PASSWORD_FILE": str(self.directory / "password"),
             "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_CALLBACK_PLUGINS": "plugins/callback:tests/aws/callback",
+            "ANSIBLE_CALLBACK_PLUGINS": "plugins/callback:tests/callback",
             "MILLRACE_TEST_MODULES": str(self.directory / "modules"),
             "AWS_DEFAULT_REGION": REGION,
             "PATH": os.pathsep.join(
