@@ -16,6 +16,14 @@ CHUNK = 4096
 """Rows that become columns at once: small chunks would take more memory than their rows."""
 ROW_BYTES = 1000
 """Of a row that is not yet in a column, about."""
+OTHERS = (
+    columns.CLAIMED_AT,
+    columns.LOG,
+    columns.PARTITION,
+    columns.OFFSET,
+    columns.TIMESTAMP,
+)
+"""The columns that differ from row to row, and are not the event's."""
 
 
 class Bad(NamedTuple):
@@ -34,44 +42,41 @@ class Rows:
         self._topic = feed.topic
         self._take = taker(feed)
         self._names = [column.name for column in columns.of_event(feed)]
-        self._fields = attrgetter(*self._names)
         self.clear()
 
     def clear(self) -> None:
         """Forget all rows."""
         self._chunks: list[pa.RecordBatch] = []
         self._chunk_rows = self._chunk_bytes = 0
-        self._waiting: list[tuple[Any, ...]] = []
+        self._events: list[Any] = []
+        self._others: dict[str, list[Any]] = {name: [] for name in OTHERS}
 
     def __len__(self) -> int:
-        return self._chunk_rows + len(self._waiting)
+        return self._chunk_rows + len(self._events)
 
     @property
     def bytes(self) -> int:
         """Their memory, about."""
-        return self._chunk_bytes + len(self._waiting) * ROW_BYTES
+        return self._chunk_bytes + len(self._events) * ROW_BYTES
 
     def add(self, log: str, records: Sequence[Record]) -> list[Bad]:
         """Add the rows of records of a log; return the bad ones, which have none."""
-        bad = []
-        take, fields, waiting = self._take, self._fields, self._waiting
+        bad: list[Bad] = []
+        take, events = self._take, self._events
+        claims, logs, partitions, offsets, timestamps = self._others.values()
         for record in records:
             try:
                 event, claimed_at = take(record)
             except BadRecord as error:
                 bad.append(Bad(record, error))
                 continue
-            waiting.append(
-                (
-                    *fields(event),
-                    claimed_at,
-                    log,
-                    record.partition,
-                    record.offset,
-                    record.timestamp * 1000,
-                )
-            )
-        if len(waiting) >= CHUNK:
+            events.append(event)
+            claims.append(claimed_at)
+            partitions.append(record.partition)
+            offsets.append(record.offset)
+            timestamps.append(record.timestamp * 1000)
+        logs += [log] * (len(records) - len(bad))
+        if len(events) >= CHUNK:
             self._settle()
         return bad
 
@@ -83,12 +88,12 @@ class Rows:
         return made
 
     def _settle(self) -> None:
-        if not self._waiting:
+        if not self._events:
             return
-        count = len(self._waiting)
-        names = [*self._names, columns.CLAIMED_AT, columns.LOG, columns.PARTITION]
-        names += [columns.OFFSET, columns.TIMESTAMP]
-        found: dict[str, Any] = dict(zip(names, zip(*self._waiting, strict=True), strict=True))
+        count = len(self._events)
+        # A column at a time: rows of values would be as many objects for the garbage collector.
+        found = {name: [*map(attrgetter(name), self._events)] for name in self._names}
+        found |= self._others
         arrays = []
         for field in self._schema:
             if field.name == columns.TOPIC:
@@ -101,4 +106,5 @@ class Rows:
         self._chunks.append(chunk)
         self._chunk_rows += count
         self._chunk_bytes += chunk.nbytes
-        self._waiting.clear()
+        self._events = []
+        self._others = {name: [] for name in OTHERS}
