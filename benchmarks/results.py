@@ -1,8 +1,9 @@
 """Medians, ratios and the page that shows them."""
 
+import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from string import Template
 
 HERE = Path(__file__).resolve().parent
 TEMPLATE = HERE / "page.md.in"
+VALUES = HERE / "values.json"
+"""What was measured last, of each part of the page."""
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 PROCESSOR, PLAIN, CONFLUENT = "processor", "plain loop", "confluent loop"
 COMPRESSIONS = {"none": "uncompressed, as clients write by default", "lz4": "compressed with lz4"}
@@ -79,7 +82,7 @@ class Results:
                 ratio = "" if contender == PROCESSOR else f" ({own / value:.2f}x)"
                 cells.append(f"{value:,.{column.digits}f}{ratio}")
             rows.append(cells)
-        return _numbers(["", *(column.title for column in columns)], rows)
+        return numbers(["", *(column.title for column in columns)], rows)
 
     def rates(self) -> str:
         """Each contender's rate, round by round: a median hides how far they lie apart."""
@@ -87,7 +90,7 @@ class Results:
         for contender in (PROCESSOR, PLAIN, CONFLUENT):
             drains = [item for item in self.drains if item.contender == contender]
             rows.append([contender, *(f"{item.events_per_second:,.0f}" for item in drains)])
-        return _numbers(["events/s", *(f"round {n + 1}" for n in range(self.rounds))], rows)
+        return numbers(["events/s", *(f"round {n + 1}" for n in range(self.rounds))], rows)
 
     def memory(self) -> str:
         """What the symbols take, place by place."""
@@ -101,7 +104,7 @@ class Results:
             for item in self.names
         ]
         titles = [f"{self.symbols:,} symbols", "MB before", "peak MB", "seconds"]
-        return _numbers(titles, rows)
+        return numbers(titles, rows)
 
     def goals(self) -> str:
         """What was to be reached, and whether it was."""
@@ -134,21 +137,17 @@ class Results:
         command = "make bench"
         if len(sys.argv) > 1:
             command += f' ARGS="{" ".join(sys.argv[1:])}"'
-        PAGE.write_text(
-            Template(TEMPLATE.read_text()).substitute(
-                command=command,
-                date=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
-                cores=os.cpu_count(),
-                load=", ".join(f"{value:.1f}" for value in os.getloadavg()),
-                table=self.table(),
-                goals=self.goals(),
-                rates=self.rates(),
-                memory=self.memory(),
-                events=f"{self.events:,}",
-                compression=COMPRESSIONS[self.compression],
-                rate=self.rate,
-                rounds=self.rounds,
-            )
+        publish(
+            command=command,
+            measured=stamp(),
+            table=self.table(),
+            goals=self.goals(),
+            rates=self.rates(),
+            memory=self.memory(),
+            events=f"{self.events:,}",
+            compression=COMPRESSIONS[self.compression],
+            rate=str(self.rate),
+            rounds=str(self.rounds),
         )
 
     def _columns(self) -> list[Column]:
@@ -172,7 +171,26 @@ class Results:
         )
 
 
-def _numbers(titles: list[str], rows: list[list[str]]) -> str:
+def stamp() -> str:
+    """When and where something was measured."""
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    cores = os.cpu_count()
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, on {cores} cores; load averages: {load}"
+
+
+def publish(**values: str) -> None:
+    """Write the page with these values, and all others as they were measured last."""
+    kept = json.loads(VALUES.read_text()) | values
+    PAGE.write_text(page(kept))
+    VALUES.write_text(json.dumps(kept, indent=2, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def page(values: Mapping[str, str]) -> str:
+    """The page with these values."""
+    return Template(TEMPLATE.read_text()).substitute(values)
+
+
+def numbers(titles: list[str], rows: list[list[str]]) -> str:
     """A Markdown table: a name in the first column, numbers in the others."""
     lines = [titles, ["---"] + ["--:"] * (len(titles) - 1), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.ansible.conftest import ROOT, load
 
+results = load(ROOT / "benchmarks/results.py", "benchmark_results")
 lab = load(ROOT / "benchmarks/lab.py", "benchmark_lab")
 
 
@@ -42,6 +44,12 @@ def test_what_is_mounted_can_be_read_by_any_user(
             assert path.stat().st_mode & 0o555 >= (0o555 if path.is_dir() else 0o444)
     assert (tmp_path / "bench/plain_loop.py").exists()
     assert all(path.stat().st_mode & 0o077 == 0 for path in ours)
+
+
+def test_the_page_is_what_was_measured_in_the_words_of_the_template() -> None:
+    """Whoever changes the page alone loses it with the next measurement."""
+    values = json.loads(results.VALUES.read_text())
+    assert results.PAGE.read_text() == results.page(values)
 
 
 @pytest.mark.parametrize("wrong", ["--events 0", "--rounds -1", "--rate x", "--compression gzip"])
