@@ -230,6 +230,7 @@ def stopped(pipeline: Pipeline, service: str) -> Iterator[None]:
         yield
     finally:
         container.start()
+        wait_until(f"{service} is back", lambda: pipeline.is_healthy(service), timeout=120)
 
 
 def _picture(site: Site, name: str) -> None:

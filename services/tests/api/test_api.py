@@ -29,8 +29,9 @@ from werkzeug.test import TestResponse
 
 from millrace.api import auth, openapi
 from millrace.api.auth import Token, load_tokens
+from millrace.api.errors import DependencyError
 from millrace.api.events import EventsParameters, LatestParameters
-from millrace.api.health import FRESH_SECONDS, Health
+from millrace.api.health import FRESH_SECONDS, LONGEST_SECONDS, Health
 from millrace.api.pagination import Position, Query, encode
 from millrace.api.stream import StreamParameters
 from millrace.clients.lag import PartitionLag
@@ -442,7 +443,10 @@ def test_health_does_not_speak_of_a_redis_that_is_not_there(
     assert "redis_status" not in body
 
 
-def test_health_is_told_while_a_dependency_lets_somebody_wait(world: World) -> None:
+@pytest.mark.parametrize(("late", "unknown"), [("mongodb", []), ("kafka", ["processor"])])
+def test_health_is_told_while_a_dependency_lets_somebody_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch, late: str, unknown: list[str]
+) -> None:
     now = 0.0
     health = Health(world.dependencies, clock=lambda: now)
     found = health.checks()
@@ -451,17 +455,22 @@ def test_health_is_told_while_a_dependency_lets_somebody_wait(world: World) -> N
     def ask() -> None:
         asked.set()
         assert answers.wait(10)
+        raise DependencyError("late")
 
-    world.ask_mongodb = ask  # type: ignore[method-assign]
+    monkeypatch.setattr(world, f"ask_{late}", ask)
     now += FRESH_SECONDS + 0.1
     who_waits = threading.Thread(target=health.checks)
     who_waits.start()
     try:
         assert asked.wait(10)
         assert health.checks() == found
+        now = LONGEST_SECONDS + 0.1
+        unwell = {name: {"status": "unavailable"} for name in [late, *unknown]}
+        assert health.checks() == {**found, **unwell}
     finally:
         answers.set()
         who_waits.join()
+    assert health.checks() == {**found, **unwell}
 
 
 def test_health_names_what_nobody_reads_and_the_api_is_ready_all_the_same(

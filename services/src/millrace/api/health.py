@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 
 FRESH_SECONDS = 1.0
 """How long answers are shared, so that health checks do not become a load."""
+LONGEST_SECONDS = 5.0
+"""How old an answer may be that somebody gets while another waits for a dependency; an older one
+would call a dependency well that does not answer."""
 
 OK, UNAVAILABLE = "ok", "unavailable"
 SPARED = frozenset({"redis"})
@@ -46,6 +49,7 @@ class Health:
         self._asked_at = float("-inf")
         self._progress = Progress(clock)
         self._checks: Mapping[str, Mapping[str, Any]] = {}
+        self._waits_for: str | None = None
 
     def checks(self) -> Mapping[str, Mapping[str, Any]]:
         """The state of each dependency and of the processor, with details."""
@@ -58,7 +62,15 @@ class Health:
                     self._asked_at = self._clock()
             finally:
                 self._lock.release()
+        elif self._clock() - self._asked_at > LONGEST_SECONDS:
+            return {**self._checks, **self._overdue()}
         return self._checks
+
+    def _overdue(self) -> Mapping[str, Mapping[str, Any]]:
+        """What has not answered yet, and what only that one knows."""
+        late = self._waits_for
+        names = [late, PROCESSOR] if late == "kafka" else [late] if late else []
+        return {name: {"status": UNAVAILABLE} for name in names}
 
     def _ask(self) -> Mapping[str, Mapping[str, Any]]:
         asked = {"mongodb": self._mongodb, "kafka": self._kafka}
@@ -97,11 +109,14 @@ class Health:
 
     def _check(self, name: str, ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         start = self._clock()
+        self._waits_for = name
         try:
             found = ask()
         except DependencyError as error:
             log.warning("dependency does not answer", dependency=name, reason=str(error))
             return {"status": UNAVAILABLE}
+        finally:
+            self._waits_for = None
         return {
             "status": OK,
             "latency_ms": round(1000 * (self._clock() - start), 3),
