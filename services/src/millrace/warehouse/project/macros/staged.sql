@@ -1,8 +1,7 @@
 {#- The events of a feed, each once: of several records with one id, the first of the log. A record
     that is first although another one was loaded before makes the run build everything anew. -#}
 {% macro staged(feed, own) %}
-with arrived as (
-    select
+{%- set columns -%}
         event_id,
         source,
         simulated,
@@ -18,7 +17,25 @@ with arrived as (
         kafka_offset,
         {{ utc('kafka_timestamp') }} as kafka_timestamp,
         {{ run_started_at() }} as loaded_at
+{%- endset %}
+-- They are few: only what these have is numbered, which takes memory for each record.
+with repeated as (
+    select event_id
     from {{ source('archive', feed) }}
+    group by event_id
+    having count(*) > 1
+),
+
+arrived as (
+    select
+        {{ columns }}
+    from {{ source('archive', feed) }}
+    where event_id not in (select event_id from repeated)
+    union all
+    select
+        {{ columns }}
+    from {{ source('archive', feed) }}
+    where event_id in (select event_id from repeated)
     qualify row_number() over (
         partition by event_id order by {{ log_order() }}
     ) = 1
